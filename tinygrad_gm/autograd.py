@@ -1,0 +1,386 @@
+"""Reverse-mode automatic differentiation: the whole idea, and the walk back through the record.
+
+**Record.** While a program computes, every operation leaves a `Node` behind (`record.py`): which
+operation it was, which nodes or leaf tensors it read (its *parents*), and the arrays its derivative
+needs.
+The nodes form a directed acyclic graph from the leaves (the parameters) to the result (the loss).
+
+**Walk back.** The chain rule says how a small change of the loss L travels. If L depends on x only
+through y = f(x), then ∂L/∂x = ∂L/∂y · ∂y/∂x. So each node needs one number per output element from
+above, the *upstream gradient* g = ∂L/∂out, and turns it into one *contribution* per parent,
+g · ∂out/∂parent. The function that does so is the operation's *gradient rule*. It never builds the
+Jacobian ∂out/∂parent; it only multiplies by it.
+
+**Why gradients add.** If x is read by two operations, a change of x reaches L along two roads, and
+to first order the effects add up: ∂L/∂x = Σ over roads of g_road · ∂road/∂x. Hence every node sums
+the contributions that arrive at it, and `x * x` (one tensor in two places) gives x + x.
+
+**Why a topological order.** A node may pass its gradient on only when the sum above is complete. In
+
+        x ──► a ──► L = a · b            b = a + 1 also reads a
+              └──► b ──┘
+
+going from L straight to a would pass on a *partial* sum and visit everything below a again once b's
+part arrives: with twenty such diamonds in a row, a million visits. So a node must come after every
+node that reads it. The order of creation has this property for free: a node is made after its
+parents. `backward` therefore takes the nodes from a heap, newest sequence number first; each node
+and each edge is handled exactly once, and without recursion, so a chain of a million nodes is fine.
+
+**One rule, three lives.** A rule is written in a small vocabulary `xp` that holds the registered
+operations by name. Run on NumPy arrays it is the plain backward pass, in which nothing is recorded.
+Run on CuPy arrays it is the same on a GPU. Run on Tensors (`create_graph=True`) every step of the
+rule is itself recorded, so its result can be differentiated again, to any order.
+
+**What a rule says it reads.** A rule names its inputs as its parameters: `g` (upstream), `out` (the
+result), any parameter of the operation, `x_shape` (the shape of x; no array is kept), `saved` (what
+the forward pass put aside) and `xp`. For each combination of arguments that need a gradient the
+engine derives a `Plan` once: which rules run, and exactly which arrays the node must keep. What an
+operation is, and how it is called and recorded, stands next door in `operation.py`.
+
+**Expansion.** An operation made for speed has a *twin*, the same function composed of primitives.
+To differentiate it twice, backward runs the twin, recorded, and walks on into the nodes it left.
+
+What no rule has to care about, because it is done once here: broadcasting (a contribution is summed
+back to its parent's shape), dtypes (it is cast back to its parent's), accumulation and ownership.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from heapq import heappop, heappush
+from typing import Any
+
+import numpy as np
+
+from .backend import Array, module_of
+from .modes import Frame, Switch, frame, recording
+from .record import Dropped, Node, Replayed, Traced, next_moment, nodes_of, replay, wrap
+from .vocabulary import vocabulary
+
+__all__ = ["Node", "Observer", "Pass", "Traced", "backward", "grad", "nodes_of", "replay"]
+
+# called per edge with (node, argument slot, upstream, contribution, sum so far)
+Observer = Callable[[Node, int, Array, Array, Array], None]
+
+LARGE_CONSTANT = 4096  # elements; a larger constant is not held once backward has passed it
+
+
+# ------------------------------------------------------------------------------ the backward pass
+
+
+class Pass:
+    """One walk from outputs to leaves. With `create_graph` the rules run on Tensors, recorded.
+
+    `pending` holds the sum so far of every node and leaf that something has arrived at. The first
+    contribution is held by reference; a sum is a fresh array, which later ones are added into.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[Any] | None = None,
+        retain_graph: bool = False,
+        create_graph: bool = False,
+        observer: Observer | None = None,
+        replayed: Mapping[Node, Replayed] | None = None,
+    ) -> None:
+        self.retain_graph, self.create_graph = retain_graph, create_graph
+        self.observer, self.replayed = observer, replayed
+        self.inputs = set(inputs or ())  # Nodes and leaves whose gradients are wanted; none: all
+        self.wanted: set[Any] | None = None if inputs is None else set(self.inputs)
+        self.pending: dict[Any, Array] = {}
+        self.summed: set[Any] = set()  # whose pending array is a sum, hence ours
+        self.borrowed: set[Any] = set()  # leaves whose pending array belongs to somebody else
+        self.captured: dict[Any, Array] = {}
+        self.heap: list[tuple[int, Node]] = []
+
+    def start(self, outputs: Sequence[Traced], gradients: Sequence[Any]) -> None:
+        """Send each output its gradient, and walk."""
+        with Switch(recording, True), Switch(frame, frame.get()):
+            self._mark_wanted([output.node or output for output in outputs], 0)
+            for output, gradient in zip(outputs, gradients, strict=True):
+                seed = gradient if self.create_graph else gradient._data
+                self._send(None, 0, output.node or output, seed, (seed,))
+            self._walk()
+
+    def _walk(self) -> None:
+        heap, pending, wanted, arrays = self.heap, self.pending, self.wanted, vocabulary(np)
+        while heap:
+            node = heappop(heap)[1]
+            g = pending.pop(node)
+            plan = node.plan
+            if wanted is not None and node in self.inputs:
+                self.captured[node] = g
+            if plan.op.part:  # one of several outputs: put g into its place in the list
+                self._send_part(node, g)
+                continue
+            kept = node.kept if self.replayed is None else self.replayed[node].kept
+            if kept is None:
+                raise RuntimeError(
+                    f"backward: what `{plan.op.name}` kept was freed by an earlier backward pass; "
+                    "give that one retain_graph=True, or compute the result again"
+                )
+            if node.seq < Traced.last_write:
+                _check_unwritten(node)
+            if plan.op.always_expands or (self.create_graph and plan.op.expands):
+                self._expand(node, kept, g)
+            else:
+                if self.create_graph:
+                    kept, xp = _as_tensors(node, kept), vocabulary(None)
+                    frame.set(Frame(f"backward of {plan.op.name}", "backward", node.frame))
+                else:
+                    xp = arrays if type(g) is np.ndarray else vocabulary(_module_of(g))
+                values = (g, xp, plan.slots, *kept)
+                if plan.op.joint:
+                    self._send_joint(node, values)
+                else:
+                    for slot, rule, pick in plan.edges:
+                        parent = node.parents[slot]
+                        if wanted is None or parent in wanted:
+                            self._send(node, slot, parent, rule(*pick(values)), values)
+            if not (self.retain_graph or self.replayed):
+                _free(node)
+
+    def _send(self, node: Any, slot: int, parent: Any, contribution: Any, values: Any) -> None:
+        """Add a contribution to what its parent has so far, in the parent's shape and dtype."""
+        if self.wanted is not None and parent not in self.wanted:
+            return
+        pending = self.pending
+        if contribution.shape != parent.shape:
+            contribution = _sum_to(self._words(contribution), contribution, parent.shape)
+        if contribution.dtype != parent.dtype:
+            contribution = self._words(contribution).astype(contribution, parent.dtype)
+        held = pending.get(parent)
+        if held is None:
+            pending[parent] = contribution
+            if type(parent) is Node:
+                heappush(self.heap, (-parent.seq, parent))
+            elif any(contribution is value for value in values):
+                self.borrowed.add(parent)
+        elif parent in self.summed and not self.create_graph:
+            held += contribution
+            pending[parent] = held  # NumPy's scalars are replaced, not changed
+        else:
+            pending[parent] = held + contribution
+            self.summed.add(parent)
+        if self.observer is not None and node is not None:
+            self.observer(node, slot, values[0], contribution, pending[parent])
+
+    def _send_joint(self, node: Node, values: tuple[Any, ...]) -> None:
+        slots = node.plan.slots
+        if self.wanted is not None:
+            slots = tuple(slot for slot in slots if node.parents[slot] in self.wanted)
+        ((_, rule, pick),) = node.plan.edges
+        contributions = rule(*pick((*values[:2], slots, *values[3:])))
+        for slot in slots:
+            self._send(node, slot, node.parents[slot], contributions[slot], values)
+
+    def _send_part(self, part: Node, g: Any) -> None:
+        (node,) = part.parents
+        if self.wanted is not None and node not in self.wanted:
+            return
+        if node not in self.pending:
+            self.pending[node] = [None] * node.plan.op.outputs
+            heappush(self.heap, (-node.seq, node))
+        self.pending[node][part.params[0]] = g
+
+    def _expand(self, node: Node, kept: tuple[Any, ...], g: Any) -> None:
+        """Record the node's twin on its arguments and hand the gradient to what comes out."""
+        before = next_moment()
+        args = _as_tensors(node, kept, every_argument=True)
+        with Switch(frame, Frame(node.plan.op.name, "expanded", node.frame)):
+            out = node.plan.op.twin(*args, *node.params)
+        outputs = out if isinstance(out, tuple) else (out,)
+        gradients = g if isinstance(g, list) else [g]
+        live = [(o, d) for o, d in zip(outputs, gradients, strict=True) if d is not None]
+        roots = [o.node or o for o, _ in live if o._requires_grad]
+        self._mark_wanted(roots, before)
+        for root, gradient in live:
+            if root._requires_grad:
+                self._send(None, 0, root.node or root, gradient, (gradient,))
+
+    def _mark_wanted(self, roots: list[Any], newer_than: int) -> None:
+        """Add the nodes on a path from `roots` to an input to the wanted ones."""
+        if self.wanted is None:
+            return
+        for node in nodes_of(*roots, newer_than=newer_than):
+            known = (p for p in node.parents if isinstance(p, (Node, Traced)))
+            if node.plan.op.always_expands or any(p in self.wanted for p in known):
+                self.wanted.add(node)
+
+    def _words(self, contribution: Any) -> Any:
+        return vocabulary(None if self.create_graph else module_of(contribution))
+
+    def results(self) -> dict[Any, Any]:
+        """The gradients of leaves and captured nodes as Tensors that own their arrays."""
+        given: set[int] = set()
+        owned = {}
+        for key, gradient in (self.pending | self.captured).items():
+            if not self.create_graph:
+                gradient = wrap(module_of(gradient).asarray(gradient))
+            array = gradient._data
+            lent = key in self.borrowed or type(key) is Node or array.base is not None
+            if gradient.node is None and key not in self.summed and (lent or id(array) in given):
+                gradient = wrap(array.copy(order="K"))
+            given.add(id(gradient._data))
+            owned[key] = gradient
+        return owned
+
+
+def _module_of(g: Any) -> Any:
+    return module_of(next(part for part in g if part is not None) if isinstance(g, list) else g)
+
+
+def _sum_to(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
+    """Undo broadcasting: add up g along the axes on which an argument of `shape` was repeated."""
+    new = len(g.shape) - len(shape)
+    repeated = (i for i in range(len(shape)) if shape[i] == 1 != g.shape[new + i])
+    return xp.reshape(xp.sum(g, (*range(new), *(new + i for i in repeated))), shape)
+
+
+def _as_tensors(node: Node, kept: tuple[Any, ...], every_argument: bool = False) -> tuple[Any, ...]:
+    """Kept arrays as Tensors with their history: the very variables of the forward pass."""
+
+    def revive(parent: Any, array: Any) -> Any:
+        if isinstance(parent, Traced):
+            return parent
+        if type(parent) is Node:
+            return wrap(array, parent)
+        return parent if array is None or isinstance(array, (int, float)) else wrap(array)
+
+    op, tensors = node.plan.op, {}
+    for name, value in zip(node.plan.kept, kept, strict=False):
+        if name == "out":
+            value = wrap(value, node)
+        elif name in op.arrays and op.starred:
+            value = tuple(map(revive, node.parents, value))
+        elif name in op.arrays:
+            value = revive(node.parents[op.arrays.index(name)], value)
+        tensors[name] = value
+    if every_argument:
+        return tensors[op.arrays[0]] if op.starred else tuple(tensors[name] for name in op.arrays)
+    return (*tensors.values(), *kept[len(tensors) :])
+
+
+def _check_unwritten(node: Node) -> None:
+    for slot in node.plan.read_slots:
+        leaf = node.parents[slot]
+        while type(leaf) is Node and leaf.plan.op.view:  # a view shares its parent's memory
+            leaf = leaf.parents[0]
+        if isinstance(leaf, Traced) and leaf.written > node.seq:
+            raise RuntimeError(
+                f"backward: the tensor of shape {leaf.shape} that `{node.plan.op.name}` read was "
+                "written since; call backward() before the write, or compute the result again"
+            )
+
+
+def _free(node: Node) -> None:
+    if node.plan.frees:
+        node.kept = None
+    for slot in node.plan.constants:
+        constant = node.parents[slot]
+        if getattr(constant, "size", 0) > LARGE_CONSTANT:
+            parents = list(node.parents)
+            parents[slot] = Dropped(constant.shape, constant.dtype)
+            node.parents = tuple(parents)
+
+
+# ------------------------------------------------------------------------------- public functions
+
+
+def backward(
+    output: Traced,
+    gradient: Any = None,
+    *,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    observer: Observer | None = None,
+) -> None:
+    """Add the gradient of `output` to the `.grad` of every leaf; see `Tensor.backward`."""
+    walk = Pass(None, _either(retain_graph, create_graph), create_graph, observer)
+    walk.start([output], [_seed("backward", output, gradient)])
+    for leaf, new in walk.results().items():
+        if leaf.grad is None:
+            leaf.grad = new
+        elif create_graph or leaf.grad.node is not None:
+            leaf.grad = leaf.grad + new
+        else:
+            leaf.grad._data += new._data
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    *,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Any, ...]:
+    """The gradients of `outputs` with respect to `inputs`; nobody's `.grad` changes.
+
+    Only what lies on a path from an output to an input is computed. `inputs` may be leaves or
+    intermediate results. With `create_graph` the gradients can be differentiated again.
+
+    Args:
+        outputs: a Tensor or a sequence of them.
+        inputs: a Tensor or a sequence of them.
+        grad_outputs: the gradient of each output (its shape); None means 1 and needs one element.
+        retain_graph: keep what the record needs for another pass; None: as `create_graph`.
+        create_graph: record the backward pass itself.
+        allow_unused: give None for an input that no output depends on, instead of an error.
+
+    Returns:
+        A tuple with one Tensor per input, of its shape and dtype.
+
+    >>> import tinygrad_gm as tg
+    >>> x = tg.tensor(3.0, requires_grad=True)
+    >>> (slope,) = tg.grad(x * x, x, create_graph=True)
+    >>> (curvature,) = tg.grad(slope, x)
+    >>> slope.item(), curvature.item()
+    (6.0, 2.0)
+    """
+    outputs = [outputs] if isinstance(outputs, Traced) else list(outputs)
+    inputs = [inputs] if isinstance(inputs, Traced) else list(inputs)
+    seeds = [grad_outputs] if not isinstance(grad_outputs, (list, tuple)) else list(grad_outputs)
+    seeds = [None] * len(outputs) if grad_outputs is None else seeds
+    if len(seeds) != len(outputs):
+        raise ValueError(f"grad: {len(outputs)} outputs but {len(seeds)} grad_outputs")
+    for position, tensor in enumerate(inputs):
+        if not isinstance(tensor, Traced) or not tensor._requires_grad:
+            raise RuntimeError(f"grad: input {position} is not a tensor that requires a gradient")
+    keys = [tensor.node or tensor for tensor in inputs]
+    walk = Pass(keys, _either(retain_graph, create_graph), create_graph)
+    walk.start(outputs, [_seed("grad", o, g) for o, g in zip(outputs, seeds, strict=True)])
+    results = walk.results()
+    for position, key in enumerate(keys):
+        if key not in results and not allow_unused:
+            raise RuntimeError(
+                f"grad: no output depends on input {position}; allow_unused=True gives None for it"
+            )
+    return tuple(results.get(key) for key in keys)
+
+
+def _seed(caller: str, output: Traced, gradient: Any) -> Any:
+    if not isinstance(output, Traced) or not output._requires_grad:
+        raise RuntimeError(
+            f"{caller}: the output does not require a gradient: it was made of no tensor with "
+            "requires_grad=True, or under no_grad()"
+        )
+    xp = module_of(output._data)
+    if gradient is None:
+        if output._data.size != 1:
+            raise RuntimeError(
+                f"{caller}: the output has shape {output.shape}; only a single number has an "
+                "implied gradient. Reduce it with .sum() or .mean(), or give one of its shape"
+            )
+        return wrap(xp.ones(output.shape, output.dtype))
+    seed = gradient if isinstance(gradient, Traced) else wrap(xp.asarray(gradient, output.dtype))
+    if seed.shape != output.shape:
+        raise ValueError(
+            f"{caller}: the gradient has shape {seed.shape}, the output has {output.shape}"
+        )
+    return seed
+
+
+def _either(retain_graph: bool | None, create_graph: bool) -> bool:
+    return create_graph if retain_graph is None else retain_graph

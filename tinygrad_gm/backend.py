@@ -1,0 +1,154 @@
+"""Which module owns an array, and on which device it lives.
+
+NumPy serves the CPU and CuPy a CUDA GPU. Both speak one language, so the rest of the library asks
+this file for the module (`np` or `cupy`) once and then does not care. CuPy is imported only when
+somebody names a CUDA device.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray; their stubs share no base class
+ArrayLike: TypeAlias = Any  # a Tensor, an array, a number, or nested lists of numbers
+
+KINDS = ("cpu", "cuda")
+_default_device = "cpu"
+
+
+def module_of(array: Array) -> ModuleType:
+    """The module that owns `array`: `numpy`, or `cupy` for an array on a GPU."""
+    if isinstance(array, (np.ndarray, np.generic)):
+        return np
+    owner = type(array).__module__.partition(".")[0]
+    if owner == "cupy":
+        return _cupy()
+    raise TypeError(f"an array of NumPy or CuPy was wanted, not a {type(array).__name__}")
+
+
+def device_of(array: Array) -> str:
+    """`"cpu"`, or `"cuda:0"`, `"cuda:1"` … for an array on a GPU."""
+    return "cpu" if module_of(array) is np else f"cuda:{array.device.id}"
+
+
+def to_device(array: Array, device: str) -> Array:
+    """`array` on `device`: the same object where it is there already, else a copy."""
+    kind, index = parse_device(device)
+    if kind == "cpu":
+        return array if module_of(array) is np else array.get()
+    cupy = _cupy()
+    with cupy.cuda.Device(index):
+        return cupy.asarray(array)
+
+
+def module_for(device: str | None) -> ModuleType:
+    """The array module that serves `device` (None: the default device)."""
+    kind, _ = parse_device(device or _default_device)
+    return np if kind == "cpu" else _cupy()
+
+
+def parse_device(device: str) -> tuple[str, int]:
+    """Split `"cuda:1"` into `("cuda", 1)`; raise ValueError for what is no device's name."""
+    kind, _, index = str(device).partition(":")
+    if (kind == "cpu" and not index) or (kind == "cuda" and (index or "0").isdigit()):
+        return kind, int(index or 0)
+    raise ValueError(f'device: {device!r} is none; "cpu", "cuda" and "cuda:1" are')
+
+
+def default_device() -> str:
+    """The device of new tensors."""
+    return _default_device
+
+
+def set_default_device(device: str) -> None:
+    """Make new tensors on `device` unless they are told otherwise (at first `"cpu"`)."""
+    global _default_device
+    module_for(device)
+    _default_device = device
+
+
+def _cupy() -> ModuleType:
+    try:
+        import cupy
+    except ImportError as error:
+        raise RuntimeError(
+            "a CUDA device needs CuPy: pip install 'tinygrad_gm[cuda12]' (or [cuda13])"
+        ) from error
+    module: ModuleType = cupy
+    return module
+
+
+# ---------------------------------------------------------------------------------------- dtypes
+
+_default_dtype = np.dtype(np.float32)
+
+
+def default_dtype() -> np.dtype[Any]:
+    """The dtype of Python floats and of floating results of integers (float32 at first)."""
+    return _default_dtype
+
+
+def set_default_dtype(dtype: Any) -> None:
+    """Set the dtype of Python floats and of floating results of integers."""
+    global _default_dtype
+    if np.dtype(dtype).kind != "f":
+        raise TypeError(f"set_default_dtype: {np.dtype(dtype)} is not a floating dtype")
+    _default_dtype = np.dtype(dtype)
+
+
+def as_array(value: ArrayLike, name: str, dtype: Any = None, xp: ModuleType = np) -> Array:
+    """An array of anything array-like; `name` is the operation that an error blames.
+
+    Arrays keep their dtype, Python floats (also in lists) get the default dtype, ints int64.
+    """
+    keeps = hasattr(value, "dtype")
+    try:
+        array = xp.asarray(value)
+    except ValueError as error:
+        raise ValueError(
+            f"{name}: the nested lists are ragged: their rows differ in length"
+        ) from error
+    if dtype is None and not keeps and (array.dtype.kind == "f" or array.size == 0):
+        dtype = _default_dtype
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: {_describe(value)} is not numeric (its dtype is {array.dtype})")
+    return array if dtype is None else array.astype(dtype, copy=False)
+
+
+def promote(name: str, values: list[Any], mixed: list[int]) -> tuple[Any, list[Any], Any]:
+    """Bring the arguments of one operation together: (module, arrays, their dtype).
+
+    Among the arguments numbered in `mixed`, Python and NumPy scalars never widen an array, integers
+    that meet floats become floats of their dtype, and of two floating dtypes the wider one wins.
+    """
+    values = [value.item() if isinstance(value, np.generic) else value for value in values]
+    values = [as_array(v, name) if isinstance(v, (list, tuple)) else v for v in values]
+    for value in values:
+        if not (value is None or isinstance(value, (bool, int, float)) or hasattr(value, "dtype")):
+            raise TypeError(
+                f"{name}: {_describe(value)}; a tensor, an array or a number was wanted"
+            )
+    if not any(hasattr(value, "dtype") for value in values):
+        values = [value if value is None else as_array(value, name) for value in values]
+    arrays = [value for value in values if hasattr(value, "dtype")]
+    if not arrays:
+        raise TypeError(f"{name}: there is no array among the arguments")
+    devices = sorted({device_of(array) for array in arrays})
+    if len(devices) > 1:
+        raise ValueError(f"{name}: the arguments are on different devices: {' and '.join(devices)}")
+    joined = [i for i in mixed if hasattr(values[i], "dtype")]
+    floats = [values[i].dtype for i in joined if values[i].dtype.kind == "f"]
+    if not floats:
+        return module_of(arrays[0]), values, arrays[0].dtype
+    dtype = np.result_type(*floats)
+    for i in joined:
+        values[i] = values[i].astype(dtype, copy=False)
+    return module_of(arrays[0]), values, dtype
+
+
+def _describe(value: object) -> str:
+    text = repr(value)
+    return f"{text if len(text) < 40 else text[:37] + '…'} ({type(value).__name__})"

@@ -1,0 +1,313 @@
+"""What an operation is: a function on arrays, its gradient rules, and how a call is recorded.
+
+`@op(...)` turns a forward function into a primitive. Calling it unwraps the Tensors, brings the
+dtypes together, computes, and leaves a `Node` behind where an argument needs a gradient. Everything
+that depends only on *which* arguments need one is worked out once, in a `Plan`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec
+
+import numpy as np
+
+from .backend import default_dtype, promote
+from .modes import frame, recording, textbook_mode
+from .record import Node, Traced, wrap
+from .vocabulary import registry
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+P = ParamSpec("P")
+EMPTY = inspect.Parameter.empty
+
+
+class Op:
+    """A primitive: its forward function, its gradient rules, and what follows from them."""
+
+    def __init__(
+        self,
+        forward: Any,
+        rules: tuple[Any, ...],
+        arity: int,
+        symbol: str | None = None,
+        local: tuple[str, ...] = (),
+        joint: Any = None,
+        twin: Any = None,
+        closed: bool = True,
+        outputs: int = 1,
+        view: bool = False,
+    ) -> None:
+        self.name, self.symbol, self.local = forward.__name__, symbol or forward.__name__, local
+        self.forward, self.rules, self.joint, self.twin = forward, rules, joint, twin
+        self.closed, self.outputs, self.view = closed, outputs, view
+        signature = inspect.signature(forward)
+        parameters = list(signature.parameters.values())[1:]
+        self.signature = signature.replace(parameters=parameters)
+        self.starred = parameters[0].kind is inspect.Parameter.VAR_POSITIONAL
+        self.arity = 1 if self.starred else len(rules) or arity
+        self.names = [parameter.name for parameter in parameters]
+        self.arrays, self.own_dtype = self.names[: self.arity], "dtype" in self.names
+        self.defaults = tuple(parameter.default for parameter in parameters)
+        self.required = sum(default is EMPTY for default in self.defaults)
+        self.always_expands = not rules and not self.joint and self.twin is not None
+        self.expands = self.always_expands or (self.twin is not None and not self.closed)
+        reads = {name for rule in (*rules, self.joint) if rule for name in _reads(rule)}
+        self.saves = "saved" in reads
+        slots = [slot for slot in range(self.arity) if not rules or rules[slot]]
+        self.differentiable = -1 if self.starred else sum(1 << slot for slot in slots)
+        self.part = False
+        self.primitive: Any = None
+        self.plans: dict[int, Plan] = {}
+
+    def bind(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Split a call's arguments into arrays and static parameters, defaults filled in."""
+        if self.starred:  # concat(a, b, axis=1) and concat([a, b], 1) are the same
+            listed = len(args) > 0 and isinstance(args[0], (list, tuple))
+            args = (tuple(args[0]), *args[1:]) if listed else (tuple(args),)
+        values = [*args, *self.defaults[len(args) :]]
+        for name, value in keywords.items():
+            if name not in self.names[len(args) :]:
+                self._refuse(args, keywords)
+            values[self.names.index(name)] = value
+        missing = any(value is EMPTY for value in values[: self.required])
+        if missing or len(args) > len(self.names):
+            self._refuse(args, keywords)
+        arrays = values[0] if self.starred else tuple(values[: self.arity])
+        return arrays, tuple(values[self.arity :])
+
+    def _refuse(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> NoReturn:
+        try:
+            self.signature.bind(*args, **keywords)
+        except TypeError as error:
+            raise TypeError(f"{self.name}: {error}") from None
+        raise TypeError(f"{self.name}{self.signature}: the arguments given do not fit")
+
+    def apply(self, args: tuple[Any, ...], params: tuple[Any, ...]) -> Any:
+        """Compute, and record a node where recording is on and an argument needs a gradient."""
+        needs, bit = 0, 1
+        data, parents = [], []
+        for argument in args:
+            if isinstance(argument, Traced):
+                data.append(argument._data)
+                parents.append(argument.node or argument)
+                if argument._requires_grad:
+                    needs |= bit
+            else:
+                data.append(argument)
+                parents.append(argument)
+            bit <<= 1
+        out, saved, data = self.run(data, params)
+        needs &= self.differentiable
+        if not needs or not recording.get() or (self.own_dtype and out.dtype.kind != "f"):
+            return wrap(out) if self.outputs == 1 else tuple(map(wrap, out))
+        plan = self.plans.get(needs | bit) or self.plan(needs, bit)
+        kept, place = plan.keep(out, saved, data, params), frame.get()
+        if self.outputs == 1:
+            return wrap(out, Node(plan, tuple(parents), kept, params, place, out.shape, out.dtype))
+        node = Node(plan, tuple(parents), kept, params, place, (), None)
+        return tuple(
+            wrap(part, Node(PART, (node,), (), (index,), place, part.shape, part.dtype))
+            for index, part in enumerate(out)
+        )
+
+    def run(self, data: list[Any], params: tuple[Any, ...]) -> tuple[Any, Any, list[Any]]:
+        """Forward on plain arrays: (out, saved, the arrays as they were promoted).
+
+        Floats of one dtype in, floats of that dtype out; a floating result of integers has the
+        default dtype.
+        """
+        dtype, plain = None, True
+        for value in data:
+            kind = type(value)
+            if kind is np.ndarray:
+                if dtype is None:
+                    dtype = value.dtype
+                elif value.dtype is not dtype:
+                    plain = False
+            elif kind is not float and kind is not int and value is not None:
+                plain = False
+        xp: Any = np
+        floating = plain and dtype is not None and dtype.kind == "f"
+        if not floating:
+            mixed = [i for i in range(len(data)) if self.differentiable >> i & 1]
+            xp, data, dtype = promote(self.name, data, mixed)
+        saved = None
+        try:
+            out = self.forward(xp, *data, *params)
+            if not floating and dtype.kind != "f" and not self.own_dtype and _is_floating(out):
+                dtype = default_dtype()  # integers in, floats out: compute in floats from the start
+                data = [v if v is None else xp.asarray(v, dtype=dtype) for v in data]
+                out = self.forward(xp, *data, *params)
+        except (TypeError, ValueError, IndexError) as error:
+            raise self._explain(error, data) from error
+        if self.saves:
+            out, saved = out
+        if self.outputs > 1:
+            return tuple(xp.asarray(part) for part in out), saved, data
+        if type(out) is not np.ndarray:
+            out = xp.asarray(out)
+        if out.dtype is not dtype and out.dtype.kind == "f" and not self.own_dtype:
+            out = out.astype(dtype, copy=False)
+        return out, saved, data
+
+    def _explain(self, error: Exception, data: Sequence[Any]) -> Exception:
+        """The error of a forward function as one sentence that names the operation and shapes."""
+        kind = next(k for k in (ValueError, IndexError, TypeError) if isinstance(error, k))
+        text = str(error).partition("\n")[0]
+        shapes = ", ".join("None" if v is None else str(_shape_of(v)) for v in data)
+        if text.startswith(f"{self.name}:"):
+            return kind(text)
+        if "broadcast" in text:
+            text = "they do not broadcast (counted from the last axis, sizes must be equal or 1)"
+        return kind(f"{self.name}: arguments of shape {shapes}: {text}")
+
+    def plan(self, needs: int, bit: int) -> Plan:
+        """The plan for the arguments whose bits are set in `needs`, made on first use."""
+        slots = tuple(slot for slot in range(bit.bit_length() - 1) if needs >> slot & 1)
+        plan = self.plans[needs | bit] = Plan(self, slots, bit.bit_length() - 1)
+        return plan
+
+
+class Plan:
+    """Which rules run, and what they read, when just the arguments in `slots` need a gradient."""
+
+    __slots__ = (
+        "_pick", "constants", "edges", "frees", "kept", "op", "read_slots", "shapes", "slots"
+    )  # fmt: skip
+
+    def __init__(self, op: Op, slots: tuple[int, ...], count: int) -> None:
+        self.op, self.slots = op, slots
+        rules = {slots[0]: op.joint} if op.joint else {i: op.rules[i] for i in slots if op.rules}
+        reads = {name for rule in rules.values() for name in _reads(rule)}
+        if op.expands:
+            reads.update(op.arrays)
+        sources = ["out", "saved", *op.names]
+        self.kept = [name for name in sources if name in reads]
+        self._pick = _picker([sources.index(name) for name in self.kept])
+        self.shapes = [slot for slot, name in enumerate(op.arrays) if f"{name}_shape" in reads]
+        given = ["g", "xp", "slots", *self.kept, *(f"{op.arrays[i]}_shape" for i in self.shapes)]
+        if unknown := reads - {*given}:
+            raise TypeError(f"{op.name}: a rule reads {sorted(unknown)}; it may read {given}")
+        self.edges = [
+            (slot, rule, _picker([given.index(name) for name in _reads(rule)]))
+            for slot, rule in rules.items()
+        ]
+        read = [slot for slot, name in enumerate(op.arrays) if name in reads]
+        self.read_slots = list(range(count)) if op.starred and read else read
+        self.constants = [slot for slot in range(count) if slot not in slots]
+        self.frees = bool(read) or "out" in reads or "saved" in reads
+
+    def keep(self, out: Any, saved: Any, data: list[Any], params: tuple[Any, ...]) -> Any:
+        """What a node keeps for its rules, in the order of `kept`, then of `shapes`."""
+        arrays: Any = (tuple(data),) if self.op.starred else data
+        kept = self._pick((out, saved, *arrays, *params))
+        if self.shapes:
+            kept += tuple(_shape_of(arrays[slot]) for slot in self.shapes)
+        return kept
+
+
+def op(
+    *rules: Any,
+    arity: int = 0,
+    joint: Any = None,
+    symbol: str | None = None,
+    local: Sequence[str] = (),
+    twin: Any = None,
+    closed: bool = False,
+    outputs: int = 1,
+    view: bool = False,
+) -> Callable[[Callable[Concatenate[Any, P], Any]], Callable[P, Tensor]]:
+    """Make a differentiable operation of a function on arrays.
+
+    The function's first parameter is the array module (`numpy`, `cupy`); as many positional
+    parameters as there are rules are arrays; the rest are static. The operation has the same
+    signature without the module, and its `Op` in the attribute `.op`.
+
+    Args:
+        rules: one gradient rule per array: a function that names what it reads (see the page above)
+            and returns that array's contribution. It may use operators and the names of `xp` only.
+            None: no gradient flows into this array.
+        joint: instead of `rules`, one rule for all arrays. It can read `slots` (the numbers of the
+            arrays that need a contribution) and returns one contribution, or None, per array.
+            `arity` then says how many arrays there are; a starred parameter (`*xs`) makes every
+            positional argument an array.
+        symbol: what stands in the operation's circle in a drawing.
+        local: per array, the local derivative as text.
+        twin: the same function composed of primitives. With neither rules nor a joint rule every
+            backward pass goes through the twin.
+        closed: the rules are differentiable as they stand, so higher orders do not need the twin.
+        outputs: how many arrays the function returns; with more than one, `g` is a list.
+        view: the result may share memory with the first array.
+
+    A function whose rules read `saved` returns the pair (out, saved).
+
+    >>> import tinygrad_gm as tg
+    >>> @tg.op(lambda g, x: 3 * g * x * x, local=["3x²"])
+    ... def cube(xp, x):
+    ...     return x * x * x
+    >>> x = tg.tensor(2.0, requires_grad=True)
+    >>> cube(x).backward()
+    >>> x.grad.item()
+    12.0
+    """
+    facts = {"joint": joint, "twin": twin, "closed": closed, "outputs": outputs, "view": view}
+
+    def define(forward: Callable[Concatenate[Any, P], Any]) -> Callable[P, Tensor]:
+        definition = Op(forward, rules, arity, symbol, tuple(local), **facts)
+        simple = not definition.starred and definition.required == definition.arity
+        count, defaults = definition.arity, definition.defaults[definition.arity :]
+
+        @functools.wraps(forward)
+        def primitive(*args: Any, **keywords: Any) -> Any:
+            if keywords or len(args) != count or not simple:
+                args, params = definition.bind(args, keywords)
+            else:
+                params = defaults
+            if twin is not None and textbook_mode.get():
+                return twin(*args, *params)
+            return definition.apply(args, params)
+
+        primitive.__signature__ = definition.signature  # type: ignore[attr-defined]
+        primitive.op = definition  # type: ignore[attr-defined]
+        definition.primitive = primitive
+        if forward.__module__.startswith(f"{__package__}.ops."):
+            registry[definition.name] = definition
+        return primitive
+
+    return define
+
+
+def _reads(rule: Any) -> Sequence[str]:
+    names: Sequence[str] = rule.__code__.co_varnames[: rule.__code__.co_argcount]
+    return names
+
+
+def _picker(indices: Sequence[int]) -> Any:
+    """A function from a tuple to the tuple of its entries at `indices`."""
+    if len(indices) == 1:
+        only = indices[0]
+        return lambda values: (values[only],)
+    return itemgetter(*indices) if indices else lambda values: ()
+
+
+def _shape_of(value: Any) -> Any:
+    return tuple(map(np.shape, value)) if isinstance(value, tuple) else np.shape(value)
+
+
+def _is_floating(out: Any) -> bool:
+    out = out[0] if isinstance(out, tuple) else out
+    return bool(out.dtype.kind == "f")
+
+
+def _part(xp: Any, results: Any, index: int) -> Any:
+    return results[index]
+
+
+PART = Plan(Op(_part, (), 1, symbol="[ ]", view=True), (), 1)  # one output of several
+PART.op.part = True

@@ -1,0 +1,479 @@
+"""Elementwise operations: each line of rules is a line of a table of derivatives.
+
+Every function works on Tensors, arrays and numbers, which broadcast as in NumPy. In a rule `g` is
+the upstream gradient and `out` the result; for two arguments the rules come in their order. Summing
+a broadcast gradient back to its argument's shape is the engine's work.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import backend
+from ..backend import ArrayLike
+from ..operation import op
+
+
+def _nothing(g: Any) -> Any:
+    """The gradient of a step function, which is flat wherever it has a derivative."""
+    return g * 0.0
+
+
+# -------------------------------------------------------------------------------- arithmetic
+
+
+@op(lambda g: g, lambda g: g, symbol="+", local=["1", "1"])
+def add(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x + y.
+
+    >>> tg.add(tg.tensor([1.0, 2.0]), 3.0).tolist()
+    [4.0, 5.0]
+    """
+    return x + y
+
+
+@op(lambda g: g, lambda g: -g, symbol="−", local=["1", "−1"])
+def subtract(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x − y."""
+    return xp.subtract(x, y)
+
+
+@op(lambda g, y: g * y, lambda g, x: g * x, symbol="×", local=["y", "x"])
+def multiply(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x · y."""
+    return x * y
+
+
+@op(
+    lambda g, y: g / y,
+    lambda g, y, out: -g * out / y,
+    symbol="÷",
+    local=["1/y", "−x/y²"],
+)
+def divide(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x / y; a floating result also for integers.
+
+    >>> tg.divide(tg.tensor([1, 2]), 4).tolist()
+    [0.25, 0.5]
+    """
+    return x / y
+
+
+@op(None, None, symbol="//")
+def floor_divide(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """⌊x / y⌋. No gradient flows through it."""
+    return x // y
+
+
+@op(lambda g: g, lambda xp, g, x, y: -g * xp.floor(x / y), symbol="mod", local=["1", "−⌊x/y⌋"])
+def remainder(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x − y·⌊x/y⌋, with the sign of y."""
+    return xp.remainder(x, y)
+
+
+@op(lambda g: -g, symbol="−", local=["−1"])
+def negative(xp: Any, x: ArrayLike) -> Any:
+    """−x."""
+    return -x
+
+
+def _power_in_base(xp: Any, g: Any, x: Any, y: Any) -> Any:
+    if isinstance(y, (bool, int, float)):
+        return g * (y * xp.pow(x, y - 1)) if y else g * 0.0
+    return g * xp.where(y == 0, 0.0, y * xp.pow(x, xp.where(y == 0, 1.0, y - 1)))
+
+
+def _power_in_exponent(xp: Any, g: Any, x: Any, out: Any) -> Any:
+    zero = x == 0
+    return g * xp.where(zero, 0.0, out * xp.log(xp.where(zero, 1.0, x)))
+
+
+@op(_power_in_base, _power_in_exponent, symbol="^", local=["y·x^(y−1)", "x^y·ln x"])
+def pow(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x to the power of y. At x = 0 the derivative in y is taken as 0, and in x as 0 where y = 0.
+
+    >>> tg.pow(tg.tensor([2.0, 3.0]), 2).tolist()
+    [4.0, 9.0]
+    """
+    if isinstance(y, (int, float)):  # NumPy's pow is ten times slower than these
+        if y == 2:
+            return x * x
+        if y == 3:
+            return x * x * x
+        if y == -1:
+            return 1 / x
+        if y == 0.5:
+            return xp.sqrt(x)
+        if y == -0.5:
+            return 1 / xp.sqrt(x)
+    return xp.power(x, y)
+
+
+@op(lambda g, x: g * (2.0 * x), symbol="x²", local=["2x"])
+def square(xp: Any, x: ArrayLike) -> Any:
+    """x²."""
+    return x * x
+
+
+@op(lambda g, out: -g * out * out, symbol="1/x", local=["−1/x²"])
+def reciprocal(xp: Any, x: ArrayLike) -> Any:
+    """1 / x."""
+    return 1 / x
+
+
+@op(lambda g, out: 0.5 * g / out, symbol="√", local=["1/(2√x)"])
+def sqrt(xp: Any, x: ArrayLike) -> Any:
+    """√x; its derivative at 0 is infinite."""
+    return xp.sqrt(x)
+
+
+@op(lambda xp, g, x: g * xp.sign(x), symbol="|x|", local=["sign x"])
+def abs(xp: Any, x: ArrayLike) -> Any:
+    """|x|; its derivative at 0 is taken as 0."""
+    return xp.abs(x)
+
+
+@op(_nothing, local=["0"])
+def sign(xp: Any, x: ArrayLike) -> Any:
+    """−1, 0 or 1."""
+    return xp.sign(x)
+
+
+@op(_nothing, symbol="⌊x⌋", local=["0"])
+def floor(xp: Any, x: ArrayLike) -> Any:
+    """The largest integer ≤ x."""
+    return xp.floor(x)
+
+
+@op(_nothing, symbol="⌈x⌉", local=["0"])
+def ceil(xp: Any, x: ArrayLike) -> Any:
+    """The smallest integer ≥ x."""
+    return xp.ceil(x)
+
+
+@op(_nothing, local=["0"])
+def round(xp: Any, x: ArrayLike, decimals: int = 0) -> Any:
+    """x rounded to a number of decimals, halves to the even neighbour."""
+    return xp.round(x, decimals)
+
+
+# ------------------------------------------------------------- exponentials and trigonometry
+
+
+@op(lambda g, out: g * out, local=["exp x"])
+def exp(xp: Any, x: ArrayLike) -> Any:
+    """e to the power of x.
+
+    >>> tg.exp(tg.tensor(0.0)).item()
+    1.0
+    """
+    return xp.exp(x)
+
+
+@op(lambda g, out: g * (out + 1.0), local=["exp x"])
+def expm1(xp: Any, x: ArrayLike) -> Any:
+    """e^x − 1, exact for small x too."""
+    return xp.expm1(x)
+
+
+@op(lambda g, x: g / x, symbol="ln", local=["1/x"])
+def log(xp: Any, x: ArrayLike) -> Any:
+    """The natural logarithm: −inf at 0, NaN below."""
+    return xp.log(x)
+
+
+@op(lambda g, x: g / (x + 1.0), local=["1/(1+x)"])
+def log1p(xp: Any, x: ArrayLike) -> Any:
+    """ln(1 + x), exact for small x too."""
+    return xp.log1p(x)
+
+
+@op(lambda g, x: g / (x * 0.6931471805599453), symbol="log₂", local=["1/(x·ln 2)"])
+def log2(xp: Any, x: ArrayLike) -> Any:
+    """The logarithm to base 2."""
+    return xp.log2(x)
+
+
+@op(
+    lambda xp, g, x, out: g * xp.exp(x - _finite(xp, out)),
+    lambda xp, g, y, out: g * xp.exp(y - _finite(xp, out)),
+    local=["exp(x−out)", "exp(y−out)"],
+)
+def logaddexp(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """ln(e^x + e^y) without overflow; with two arguments of −inf the gradients are 0."""
+    return xp.logaddexp(x, y)
+
+
+def _finite(xp: Any, out: Any) -> Any:
+    return xp.where(out == -float("inf"), 0.0, out)
+
+
+@op(lambda xp, g, x: g * xp.cos(x), local=["cos x"])
+def sin(xp: Any, x: ArrayLike) -> Any:
+    """The sine of an angle in radians."""
+    return xp.sin(x)
+
+
+@op(lambda xp, g, x: -g * xp.sin(x), local=["−sin x"])
+def cos(xp: Any, x: ArrayLike) -> Any:
+    """The cosine of an angle in radians."""
+    return xp.cos(x)
+
+
+@op(lambda g, out: g * (1.0 + out * out), local=["1+tan²x"])
+def tan(xp: Any, x: ArrayLike) -> Any:
+    """The tangent of an angle in radians."""
+    return xp.tan(x)
+
+
+@op(lambda xp, g, x: g / xp.sqrt(1.0 - x * x), local=["1/√(1−x²)"])
+def asin(xp: Any, x: ArrayLike) -> Any:
+    """The angle in [−π/2, π/2] with sine x."""
+    return xp.arcsin(x)
+
+
+@op(lambda xp, g, x: -g / xp.sqrt(1.0 - x * x), local=["−1/√(1−x²)"])
+def acos(xp: Any, x: ArrayLike) -> Any:
+    """The angle in [0, π] with cosine x."""
+    return xp.arccos(x)
+
+
+@op(lambda g, x: g / (1.0 + x * x), local=["1/(1+x²)"])
+def atan(xp: Any, x: ArrayLike) -> Any:
+    """The angle in (−π/2, π/2) with tangent x."""
+    return xp.arctan(x)
+
+
+@op(
+    lambda g, x, y: g * (y / (x * x + y * y)),
+    lambda g, x, y: g * (-x / (x * x + y * y)),
+    local=["y/(x²+y²)", "−x/(x²+y²)"],
+)
+def atan2(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """The angle of the point with ordinate x and abscissa y, in (−π, π]."""
+    return xp.arctan2(x, y)
+
+
+@op(lambda xp, g, x: g * xp.cosh(x), local=["cosh x"])
+def sinh(xp: Any, x: ArrayLike) -> Any:
+    """The hyperbolic sine."""
+    return xp.sinh(x)
+
+
+@op(lambda xp, g, x: g * xp.sinh(x), local=["sinh x"])
+def cosh(xp: Any, x: ArrayLike) -> Any:
+    """The hyperbolic cosine."""
+    return xp.cosh(x)
+
+
+@op(lambda g, out: g * (1.0 - out * out), local=["1−tanh²x"])
+def tanh(xp: Any, x: ArrayLike) -> Any:
+    """The hyperbolic tangent."""
+    return xp.tanh(x)
+
+
+@op(lambda g, out: g * (out * (1.0 - out)), symbol="σ", local=["σ(1−σ)"])
+def sigmoid(xp: Any, x: ArrayLike) -> Any:
+    """1 / (1 + e^−x), without overflow on either side.
+
+    >>> tg.sigmoid(tg.tensor([-1000.0, 0.0, 1000.0])).round(4).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    largest = 11.0 if x.dtype.itemsize == 2 else 88.0 if x.dtype.itemsize == 4 else 709.0
+    return 1 / (1 + xp.exp(xp.minimum(-x, largest)))
+
+
+@op(lambda g, out: g * (out > 0), local=["[x>0]"])
+def relu(xp: Any, x: ArrayLike) -> Any:
+    """max(x, 0); its derivative at 0 is taken as 0."""
+    return xp.maximum(x, 0)
+
+
+@op(
+    lambda xp, g, x, slope: xp.where(x > 0, g, slope * g),
+    symbol="leaky relu",
+    local=["1 or slope"],
+)
+def leaky_relu(xp: Any, x: ArrayLike, slope: float = 0.01) -> Any:
+    """x where x > 0, else slope · x (Maas et al. 2013); its derivative at 0 is `slope`."""
+    return xp.where(x > 0, x, slope * x)
+
+
+# --------------------------------------------------------------- choosing between values
+
+
+def _larger(g: Any, x: Any, y: Any) -> Any:
+    """g where x > y, half of it where they are equal."""
+    return g * (x > y) + g * (x == y) * 0.5
+
+
+@op(
+    lambda g, x, y: _larger(g, x, y),
+    lambda g, x, y: _larger(g, y, x),
+    symbol="max",
+    local=["[x>y]", "[y>x]"],
+)
+def maximum(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """The larger of x and y; where they are equal each gets half of the gradient."""
+    return xp.maximum(x, y)
+
+
+@op(
+    lambda g, x, y: _larger(g, y, x),
+    lambda g, x, y: _larger(g, x, y),
+    symbol="min",
+    local=["[x<y]", "[y<x]"],
+)
+def minimum(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """The smaller of x and y; where they are equal each gets half of the gradient."""
+    return xp.minimum(x, y)
+
+
+def _between(xp: Any, g: Any, x: Any, min: Any, max: Any) -> Any:
+    above = g if min is None else g * (x >= min)
+    return above if max is None else above * (x <= max)
+
+
+@op(
+    _between,
+    lambda g, x, min: g * (x < min),
+    lambda g, x, max: g * (x > max),
+    local=["[min≤x≤max]", "[x<min]", "[x>max]"],
+)
+def clip(xp: Any, x: ArrayLike, min: ArrayLike = None, max: ArrayLike = None) -> Any:
+    """x limited to [min, max]; its derivative is 1 at the edges too.
+
+    >>> tg.clip(tg.tensor([-2.0, 0.5, 2.0]), -1, 1).tolist()
+    [-1.0, 0.5, 1.0]
+    """
+    return xp.clip(x, min, max)
+
+
+@op(
+    None,
+    lambda xp, g, condition: xp.where(condition, g, 0.0),
+    lambda xp, g, condition: xp.where(condition, 0.0, g),
+    local=["", "[condition]", "[not condition]"],
+)
+def where(xp: Any, condition: ArrayLike, x: ArrayLike, y: ArrayLike) -> Any:
+    """x where the condition holds, else y.
+
+    The branch that is not chosen gets a gradient of 0. But an infinite derivative *inside* that
+    branch, as in `where(x >= 0, x, sqrt(-x))` at 0, meets this 0 and gives 0 · inf = NaN: keep the
+    argument of the inner function away from its singular point with another `where`.
+
+    >>> tg.where(tg.tensor([True, False]), 1.0, -1.0).tolist()
+    [1.0, -1.0]
+    """
+    return xp.where(condition, x, y)
+
+
+@op(lambda g: g, view=True, local=["1"])
+def astype(xp: Any, x: ArrayLike, dtype: Any) -> Any:
+    """x with another dtype; gradients flow between floating dtypes only."""
+    return x.astype(dtype, copy=False)
+
+
+@op(lambda xp, g, saved: xp.to_device(g, saved), view=True, local=["1"])
+def to_device(xp: Any, x: ArrayLike, device: str) -> Any:
+    """x on another device: `"cpu"`, `"cuda"`, `"cuda:1"` …"""
+    return backend.to_device(x, device), backend.device_of(x)
+
+
+# --------------------------------------------- comparisons and logic: no gradient flows
+
+
+@op(None, None, symbol="=")
+def equal(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x = y."""
+    return xp.equal(x, y)
+
+
+@op(None, None, symbol="≠")
+def not_equal(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x ≠ y."""
+    return xp.not_equal(x, y)
+
+
+@op(None, None, symbol="<")
+def less(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x < y."""
+    return xp.less(x, y)
+
+
+@op(None, None, symbol="≤")
+def less_equal(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x ≤ y."""
+    return xp.less_equal(x, y)
+
+
+@op(None, None, symbol=">")
+def greater(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x > y."""
+    return xp.greater(x, y)
+
+
+@op(None, None, symbol="≥")
+def greater_equal(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x ≥ y."""
+    return xp.greater_equal(x, y)
+
+
+@op(None, None, symbol="and")
+def logical_and(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x and y, as truth values."""
+    return xp.logical_and(x, y)
+
+
+@op(None, None, symbol="or")
+def logical_or(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x or y, as truth values."""
+    return xp.logical_or(x, y)
+
+
+@op(None, symbol="not")
+def logical_not(xp: Any, x: ArrayLike) -> Any:
+    """not x, as truth values."""
+    return xp.logical_not(x)
+
+
+@op(None, None, symbol="&")
+def bitwise_and(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x & y of booleans or integers."""
+    return xp.bitwise_and(x, y)
+
+
+@op(None, None, symbol="|")
+def bitwise_or(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x | y of booleans or integers."""
+    return xp.bitwise_or(x, y)
+
+
+@op(None, None, symbol="^")
+def bitwise_xor(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x ^ y of booleans or integers."""
+    return xp.bitwise_xor(x, y)
+
+
+@op(None, symbol="~")
+def bitwise_invert(xp: Any, x: ArrayLike) -> Any:
+    """~x of booleans or integers."""
+    return xp.invert(x)
+
+
+@op(None)
+def isnan(xp: Any, x: ArrayLike) -> Any:
+    """Whether x is NaN."""
+    return xp.isnan(x)
+
+
+@op(None)
+def isinf(xp: Any, x: ArrayLike) -> Any:
+    """Whether x is infinite."""
+    return xp.isinf(x)
+
+
+@op(None)
+def isfinite(xp: Any, x: ArrayLike) -> Any:
+    """Whether x is neither infinite nor NaN."""
+    return xp.isfinite(x)

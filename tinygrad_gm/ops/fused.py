@@ -1,0 +1,232 @@
+"""Operations fused for speed or stability, each beside its textbook twin.
+
+A twin is the definition a course would write, composed of primitives. Tests hold value, gradient
+and second derivative of the pair together; `with tg.textbook():` records the twin, so that a
+drawing shows what is inside.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..backend import ArrayLike
+from ..operation import op
+from .elementwise import add, exp, log, sigmoid, subtract
+from .indexing import take_along_axis
+from .matmul import matmul
+from .reduction import max, mean, sum
+from .shape import expand_dims, matrix_transpose, squeeze
+
+
+def stopped(x: ArrayLike) -> Any:
+    """x as a constant: gradients do not flow through it."""
+    return x.detach()
+
+
+# ------------------------------------------------------------------------------------ linear
+
+
+def _linear_twin(x: Any, weight: Any, bias: Any = None) -> Any:
+    product = matmul(x, matrix_transpose(weight))
+    return product if bias is None else add(product, bias)
+
+
+def _linear_weight_rule(xp: Any, g: Any, x: Any) -> Any:
+    rows = xp.reshape(x, (-1, x.shape[-1])) if len(x.shape) != 2 else x
+    g = xp.reshape(g, (-1, g.shape[-1])) if len(g.shape) != 2 else g
+    return xp.matmul(xp.permute_dims(g, (1, 0)), rows)
+
+
+@op(
+    lambda xp, g, weight: xp.matmul(g, weight),
+    _linear_weight_rule,
+    lambda g: g,
+    twin=_linear_twin,
+    closed=True,
+    local=["W", "x", "1"],
+)
+def linear(xp: Any, x: ArrayLike, weight: ArrayLike, bias: ArrayLike = None) -> Any:
+    """x Wᵀ + b: (…, in) with a weight (out, in) and a bias (out,) gives (…, out).
+
+    >>> tg.linear(tg.ones((4, 3)), tg.ones((2, 3))).shape
+    (4, 2)
+    """
+    if x.ndim == 0 or weight.ndim != 2 or x.shape[-1] != weight.shape[1]:
+        raise ValueError(
+            f"linear: an input (…, in) and a weight (out, in) are wanted; got input {x.shape} and "
+            f"weight {weight.shape}"
+        )
+    if x.ndim > 2:
+        rows = x.reshape(-1, x.shape[-1]) if x.size else x.reshape(0, x.shape[-1])
+        out = (rows @ weight.T).reshape(*x.shape[:-1], weight.shape[0])
+    else:
+        out = x @ weight.T
+    if bias is not None:
+        if bias.shape != (weight.shape[0],):
+            raise ValueError(f"linear: a bias ({weight.shape[0]},) is wanted; got {bias.shape}")
+        out += bias
+    return out
+
+
+# ----------------------------------------------------------------------------------- softmax
+
+
+def _softmax_twin(x: Any, axis: int = -1) -> Any:
+    powers = exp(subtract(x, stopped(max(x, axis, True))))
+    return powers / sum(powers, axis, True)
+
+
+@op(
+    lambda xp, g, out, axis: out * (g - xp.sum(g * out, axis, True)),
+    twin=_softmax_twin,
+    closed=True,
+    local=["diag(s) − s sᵀ"],
+)
+def softmax(xp: Any, x: ArrayLike, axis: int = -1) -> Any:
+    """e^x / Σ e^x along an axis, with the maximum subtracted first so that nothing overflows.
+
+    A row of −inf only has no softmax: it gives NaN.
+
+    >>> tg.softmax(tg.tensor([1000.0, 1000.0])).tolist()
+    [0.5, 0.5]
+    """
+    out = xp.exp(x - x.max(axis=axis, keepdims=True))
+    out /= out.sum(axis=axis, keepdims=True)
+    return out
+
+
+def _log_softmax_twin(x: Any, axis: int = -1) -> Any:
+    shifted = subtract(x, stopped(max(x, axis, True)))
+    return shifted - log(sum(exp(shifted), axis, True))
+
+
+@op(
+    lambda xp, g, out, axis: g - xp.exp(out) * xp.sum(g, axis, True),
+    twin=_log_softmax_twin,
+    closed=True,
+    local=["I − 1 sᵀ"],
+)
+def log_softmax(xp: Any, x: ArrayLike, axis: int = -1) -> Any:
+    """ln softmax(x) along an axis, without ever forming a softmax that underflows.
+
+    >>> tg.log_softmax(tg.tensor([0.0, -1000.0])).tolist()
+    [0.0, -1000.0]
+    """
+    shifted = x - x.max(axis=axis, keepdims=True)
+    shifted -= xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
+    return shifted
+
+
+# ------------------------------------------------------------------------------------ losses
+
+
+def _reduced(losses: Any, reduction: str) -> Any:
+    return {"none": lambda x: x, "sum": sum, "mean": mean}[reduction](losses)
+
+
+def _check_reduction(name: str, reduction: str) -> None:
+    if reduction not in ("none", "sum", "mean"):
+        raise ValueError(f'{name}: reduction is {reduction!r}; "none", "sum" or "mean" is wanted')
+
+
+def _cross_entropy_twin(logits: Any, target: Any, reduction: str = "mean") -> Any:
+    axis = 0 if logits.ndim == 1 else 1
+    log_probabilities = _log_softmax_twin(logits, axis)
+    picked = take_along_axis(log_probabilities, expand_dims(target, axis), axis)
+    return _reduced(-squeeze(picked, axis), reduction)
+
+
+def _cross_entropy_rule(xp: Any, g: Any, logits: Any, saved: Any, reduction: str) -> Any:
+    """(softmax(logits) − one-hot(target)) · g."""
+    log_total, places, count = saved
+    gradient = xp.exp(logits - log_total)
+    gradient[places] -= 1.0
+    if reduction == "none":
+        return gradient * xp.reshape(g, log_total.shape)
+    gradient *= g / count if reduction == "mean" else g
+    return gradient
+
+
+@op(_cross_entropy_rule, None, twin=_cross_entropy_twin, local=["softmax − one-hot", ""])
+def cross_entropy(xp: Any, logits: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Any:
+    """−ln softmax(logits)[target]: logits (N, C, …) and class numbers (N, …), or (C,) and ().
+
+    Args:
+        logits: unnormalised scores; the class axis is 1 (0 where there is only one axis).
+        target: integers in [0, C).
+        reduction: "mean" over all targets, "sum", or "none" for the shape of `target`.
+
+    >>> tg.cross_entropy(tg.zeros((2, 4)), tg.tensor([0, 3])).round(4).item()
+    1.3863
+    """
+    _check_reduction("cross_entropy", reduction)
+    axis = 0 if logits.ndim == 1 else 1
+    if logits.ndim == 0 or logits.shape[:axis] + logits.shape[axis + 1 :] != target.shape:
+        raise ValueError(
+            "cross_entropy: logits (N, C, …) go with targets (N, …); got logits "
+            f"{logits.shape} and targets {target.shape}"
+        )
+    classes = logits.shape[axis]
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"cross_entropy: targets are class numbers, not {target.dtype}")
+    if target.size and not 0 <= target.min() <= target.max() < classes:
+        raise IndexError(
+            f"cross_entropy: targets lie in [{target.min()}, {target.max()}], "
+            f"the {classes} classes are numbered from 0"
+        )
+    places = list(xp.indices(target.shape, sparse=True))
+    places.insert(axis, target)
+    largest = logits.max(axis=axis, keepdims=True)
+    log_total = largest + xp.log(xp.exp(logits - largest).sum(axis=axis, keepdims=True))
+    losses = log_total.reshape(target.shape) - logits[tuple(places)]
+    saved = (log_total, tuple(places), target.size)
+    if reduction == "none":
+        return losses, saved
+    return (losses.sum() if reduction == "sum" else losses.mean()), saved
+
+
+def _bce_twin(logits: Any, target: Any, reduction: str = "mean") -> Any:
+    probability = sigmoid(logits)
+    losses = -(target * log(probability) + (1.0 - target) * log(1.0 - probability))
+    return _reduced(losses, reduction)
+
+
+def _bce_scale(g: Any, count: int, reduction: str) -> Any:
+    return g / (count or 1) if reduction == "mean" else g
+
+
+@op(
+    lambda xp, g, logits, target, reduction: (
+        (xp.sigmoid(logits) - target) * _bce_scale(g, logits.size, reduction)
+    ),
+    lambda g, logits, reduction: -logits * _bce_scale(g, logits.size, reduction),
+    twin=_bce_twin,
+    closed=True,
+    local=["σ(logits) − target", "−logits"],
+)
+def binary_cross_entropy_with_logits(
+    xp: Any, logits: ArrayLike, target: ArrayLike, reduction: str = "mean"
+) -> Any:
+    """−[t·ln σ(z) + (1 − t)·ln(1 − σ(z))] = max(z, 0) − z·t + ln(1 + e^−|z|), of equal shapes.
+
+    The right-hand side neither overflows nor takes the logarithm of 0, as σ followed by a logarithm
+    does from |z| ≈ 17 on in float32.
+
+    Args:
+        logits: z, any shape.
+        target: t in [0, 1], of the same shape.
+        reduction: "mean" over all elements, "sum", or "none".
+
+    >>> tg.binary_cross_entropy_with_logits(tg.tensor([0.0]), tg.tensor([1.0])).round(4).item()
+    0.6931
+    """
+    name = "binary_cross_entropy_with_logits"
+    _check_reduction(name, reduction)
+    if logits.shape != target.shape:
+        raise ValueError(
+            f"{name}: logits and target must have one shape; got {logits.shape} and {target.shape}"
+        )
+    losses = xp.maximum(logits, 0) - logits * target + xp.log1p(xp.exp(-xp.abs(logits)))
+    if reduction == "none":
+        return losses
+    return losses.sum() if reduction == "sum" else losses.mean()

@@ -1,0 +1,64 @@
+"""Matrix products, with NumPy's batching and broadcasting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..backend import ArrayLike
+from ..operation import op
+
+
+def _transposed(xp: Any, matrix: Any) -> Any:
+    ndim = len(matrix.shape)
+    return xp.permute_dims(matrix, (*range(ndim - 2), ndim - 1, ndim - 2))
+
+
+def _left_rule(xp: Any, g: Any, y: Any, x_shape: tuple[int, ...]) -> Any:
+    """g @ yᵀ; a vector stands for a matrix with one row (left) or one column (right)."""
+    if len(y.shape) == 1:
+        return g[..., None] * y
+    if len(x_shape) == 1:
+        return xp.matmul(y, g[..., None])[..., 0]
+    return xp.matmul(g, _transposed(xp, y))
+
+
+def _right_rule(xp: Any, g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
+    """xᵀ @ g; with one matrix on the right, all leading axes of x are rows of one product."""
+    if len(x.shape) == 1:
+        column = x if len(y_shape) == 1 else x[:, None]
+        return column * (g if len(y_shape) == 1 else g[..., None, :])
+    if len(y_shape) == 1:
+        return xp.matmul(_transposed(xp, x), g[..., None])[..., 0]
+    if len(y_shape) == 2 and len(x.shape) > 2:
+        x = xp.reshape(x, (_rows(x.shape), x.shape[-1]))
+        g = xp.reshape(g, (_rows(g.shape), g.shape[-1]))
+    return xp.matmul(_transposed(xp, x), g)
+
+
+def _rows(shape: tuple[int, ...]) -> int:
+    rows = 1
+    for n in shape[:-1]:
+        rows *= n
+    return rows
+
+
+@op(_left_rule, _right_rule, symbol="@", local=["yᵀ", "xᵀ"])
+def matmul(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """The matrix product x @ y: (…, m, n) @ (…, n, p) gives (…, m, p), leading axes broadcast.
+
+    A vector on the left counts as a row, on the right as a column, and its axis is not in the
+    result.
+
+    >>> tg.matmul(tg.ones((2, 3)), tg.ones(3)).tolist()
+    [3.0, 3.0]
+    """
+    if x.ndim == 0 or y.ndim == 0:
+        raise ValueError("matmul: a number has no matrix product; use * to scale")
+    inner = y.shape[-2] if y.ndim > 1 else y.shape[0]
+    if x.shape[-1] != inner:
+        raise ValueError(
+            f"matmul: {x.shape} @ {y.shape}: inner sizes {x.shape[-1]} and {inner} differ"
+        )
+    if y.ndim == 2 and x.ndim > 2:  # one large product is faster than a batch of small ones
+        return xp.matmul(x.reshape(_rows(x.shape), inner), y).reshape(*x.shape[:-1], y.shape[1])
+    return xp.matmul(x, y)

@@ -1,0 +1,282 @@
+"""Operations that only move elements: a gradient takes the same road back.
+
+Six primitives carry everything: `reshape`, `permute_dims`, `broadcast_to`, `flip`, `roll` and `pad`
+for one array, `concat` and `stack` for several. The other functions are spelled with these and with
+indexing. Results may be views that share memory with the argument.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..backend import ArrayLike
+from ..operation import op
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+Axes = int | tuple[int, ...]
+
+
+def normalize_axis(name: str, axis: int, ndim: int) -> int:
+    """`axis` counted from the front; IndexError, blaming `name`, where there is no such axis."""
+    axis = operator.index(axis)
+    if not -ndim <= axis < ndim:
+        raise IndexError(f"{name}: axis {axis} is out of range for {ndim} dimensions")
+    return axis % ndim
+
+
+# ------------------------------------------------------------------------------- primitives
+
+
+@op(lambda xp, g, x_shape: xp.reshape(g, x_shape), view=True, local=["same elements"])
+def reshape(xp: Any, x: ArrayLike, shape: Axes) -> Any:
+    """The same elements, in the same order, in another shape; one size may be −1.
+
+    >>> tg.reshape(tg.arange(6), (2, -1)).shape
+    (2, 3)
+    """
+    return x.reshape(shape)
+
+
+def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
+    count = len(axes)
+    order = sorted(range(count), key=lambda position: axes[position] % count)
+    return tuple(order)
+
+
+@op(lambda xp, g, axes: xp.permute_dims(g, _inverse(axes)), view=True, local=["axes back"])
+def permute_dims(xp: Any, x: ArrayLike, axes: tuple[int, ...]) -> Any:
+    """x with its axes in the order `axes`.
+
+    >>> tg.permute_dims(tg.zeros((2, 3, 4)), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
+    return x.transpose(axes)
+
+
+@op(lambda g: g, view=True, local=["sum of copies"])
+def broadcast_to(xp: Any, x: ArrayLike, shape: tuple[int, ...]) -> Any:
+    """x repeated, without copying, to `shape`; the gradient of the copies is summed."""
+    return xp.broadcast_to(x, shape)
+
+
+@op(lambda xp, g, axis: xp.flip(g, axis), view=True, local=["flipped"])
+def flip(xp: Any, x: ArrayLike, axis: Axes | None = None) -> Any:
+    """x with the order of its elements reversed along an axis, several, or all (None)."""
+    return xp.flip(x, axis)
+
+
+def _negated(shift: Axes) -> Axes:
+    return -shift if isinstance(shift, int) else tuple(-s for s in shift)
+
+
+@op(lambda xp, g, shift, axis: xp.roll(g, _negated(shift), axis), local=["rolled back"])
+def roll(xp: Any, x: ArrayLike, shift: Axes, axis: Axes | None = None) -> Any:
+    """x moved along an axis by `shift` places; what leaves at one end enters at the other.
+
+    >>> tg.roll(tg.arange(4), 1).tolist()
+    [3, 0, 1, 2]
+    """
+    return xp.roll(x, shift, axis)
+
+
+def pad_widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
+    """`pad_width` as NumPy reads it (n, (before, after), or one pair per axis), one pair an axis."""
+    widths = np.broadcast_to(np.asarray(pad_width), (ndim, 2))
+    if (widths < 0).any():
+        raise ValueError(f"pad: widths must not be negative, got {pad_width}")
+    return tuple((int(before), int(after)) for before, after in widths)
+
+
+def _unpad(g: Any, x_shape: tuple[int, ...], pad_width: Any) -> Any:
+    widths = pad_widths(pad_width, len(x_shape))
+    return g[tuple(slice(b, b + n) for (b, _), n in zip(widths, x_shape, strict=True))]
+
+
+@op(_unpad, local=["inner part"])
+def pad(xp: Any, x: ArrayLike, pad_width: Any, constant_values: float = 0.0) -> Any:
+    """x with `constant_values` around it; `pad_width` as in `numpy.pad`.
+
+    >>> tg.pad(tg.ones(2), (1, 2)).tolist()
+    [0.0, 1.0, 1.0, 0.0, 0.0, 0.0]
+    """
+    widths = pad_widths(pad_width, x.ndim)
+    shape = tuple(b + n + a for (b, a), n in zip(widths, x.shape, strict=True))
+    inner = tuple(slice(b, b + n) for (b, _), n in zip(widths, x.shape, strict=True))
+    out = xp.empty_like(x, shape=shape)  # keeps a channels-last order, which xp.pad loses
+    out[...] = constant_values
+    out[inner] = x
+    return out
+
+
+def _concat_back(g: Any, slots: tuple[int, ...], xs_shape: Any, axis: int) -> list[Any]:
+    parts: list[Any] = [None] * len(xs_shape)
+    axis, start = axis % len(g.shape), 0
+    for position, shape in enumerate(xs_shape):
+        if position in slots:
+            parts[position] = g[(slice(None),) * axis + (slice(start, start + shape[axis]),)]
+        start += shape[axis]
+    return parts
+
+
+@op(joint=_concat_back, local=["its part"])
+def concat(xp: Any, *xs: ArrayLike, axis: int = 0) -> Any:
+    """Arrays joined end to end along an existing axis: `concat([a, b], axis=1)`.
+
+    >>> tg.concat([tg.zeros(2), tg.ones(1)]).tolist()
+    [0.0, 0.0, 1.0]
+    """
+    return xp.concatenate(xs, axis=axis)
+
+
+def _stack_back(g: Any, slots: tuple[int, ...], xs_shape: Any, axis: int) -> list[Any]:
+    before = (slice(None),) * (axis % len(g.shape))
+    return [g[(*before, i)] if i in slots else None for i in range(len(xs_shape))]
+
+
+@op(joint=_stack_back, local=["its part"])
+def stack(xp: Any, *xs: ArrayLike, axis: int = 0) -> Any:
+    """Arrays of one shape joined along a new axis: `stack([a, b], axis=0)`.
+
+    >>> tg.stack([tg.zeros(3), tg.ones(3)], axis=1).shape
+    (3, 2)
+    """
+    return xp.stack(xs, axis=axis)
+
+
+# ---------------------------------------------------------------- spelled with the primitives
+
+
+def matrix_transpose(x: ArrayLike) -> Tensor:
+    """x with its last two axes exchanged."""
+    if np.ndim(x) < 2:
+        raise ValueError(f"matrix_transpose: at least 2 dimensions are needed, got {np.ndim(x)}")
+    return swapaxes(x, -1, -2)
+
+
+def swapaxes(x: ArrayLike, axis1: int, axis2: int) -> Tensor:
+    """x with two axes exchanged."""
+    ndim = np.ndim(x)
+    first = normalize_axis("swapaxes", axis1, ndim)
+    second = normalize_axis("swapaxes", axis2, ndim)
+    axes = list(range(ndim))
+    axes[first], axes[second] = second, first
+    return permute_dims(x, tuple(axes))
+
+
+def moveaxis(x: ArrayLike, source: Axes, destination: Axes) -> Tensor:
+    """x with the axes `source` at the places `destination`, the others in their old order."""
+    ndim = np.ndim(x)
+    sources = [normalize_axis("moveaxis", a, ndim) for a in np.atleast_1d(source)]
+    targets = [normalize_axis("moveaxis", a, ndim) for a in np.atleast_1d(destination)]
+    if len(sources) != len(targets):
+        raise ValueError(f"moveaxis: {len(sources)} sources but {len(targets)} destinations")
+    axes = [axis for axis in range(ndim) if axis not in sources]
+    for target, axis in sorted(zip(targets, sources, strict=True)):
+        axes.insert(target, axis)
+    return permute_dims(x, tuple(axes))
+
+
+def expand_dims(x: ArrayLike, axis: Axes) -> Tensor:
+    """x with a new axis of size 1 at the place `axis` of the result.
+
+    >>> tg.expand_dims(tg.zeros(3), -1).shape
+    (3, 1)
+    """
+    new = axis if isinstance(axis, tuple) else (axis,)
+    ndim = np.ndim(x) + len(new)
+    places = {normalize_axis("expand_dims", a, ndim) for a in new}
+    old = iter(np.shape(x))
+    return reshape(x, tuple(1 if i in places else next(old) for i in range(ndim)))
+
+
+def squeeze(x: ArrayLike, axis: Axes | None = None) -> Tensor:
+    """x without an axis of size 1, without several, or without all of them (None)."""
+    shape = np.shape(x)
+    if axis is None:
+        return reshape(x, tuple(n for n in shape if n != 1))
+    given = axis if isinstance(axis, tuple) else (axis,)
+    gone = {normalize_axis("squeeze", a, len(shape)) for a in given}
+    for a in gone:
+        if shape[a] != 1:
+            raise ValueError(f"squeeze: axis {a} has size {shape[a]}, not 1")
+    return reshape(x, tuple(n for i, n in enumerate(shape) if i not in gone))
+
+
+def flatten(x: ArrayLike, start_axis: int = 0, end_axis: int = -1) -> Tensor:
+    """x with the axes from `start_axis` to `end_axis` (inclusive) made into one."""
+    shape = np.shape(x) or (1,)
+    start = normalize_axis("flatten", start_axis, len(shape))
+    end = normalize_axis("flatten", end_axis, len(shape))
+    if end < start:
+        raise ValueError(f"flatten: end_axis {end_axis} lies before start_axis {start_axis}")
+    size = int(np.prod(shape[start : end + 1]))
+    return reshape(x, (*shape[:start], size, *shape[end + 1 :]))
+
+
+def unstack(x: ArrayLike, axis: int = 0) -> tuple[Tensor, ...]:
+    """The slices of x along an axis, without that axis."""
+    shape = np.shape(x)
+    before = (slice(None),) * normalize_axis("unstack", axis, len(shape))
+    return tuple(_part(x, (*before, i)) for i in range(shape[len(before)]))
+
+
+def split(x: ArrayLike, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
+    """x cut along an axis: into n equal parts, or before each of the given indices.
+
+    >>> [part.shape for part in tg.split(tg.zeros(5), [2, 3])]
+    [(2,), (1,), (2,)]
+    """
+    axis = normalize_axis("split", axis, np.ndim(x))
+    size = np.shape(x)[axis]
+    if isinstance(indices_or_sections, int):
+        if indices_or_sections < 1 or size % indices_or_sections:
+            raise ValueError(
+                f"split: {size} elements along axis {axis} do not divide into "
+                f"{indices_or_sections} equal parts"
+            )
+        cuts = list(range(0, size + 1, size // indices_or_sections or 1))[: indices_or_sections + 1]
+    else:
+        cuts = [0, *indices_or_sections, size]
+    before = (slice(None),) * axis
+    return [_part(x, (*before, slice(a, b))) for a, b in zip(cuts, cuts[1:], strict=False)]
+
+
+def repeat(x: ArrayLike, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
+    """Each element (or slice along `axis`) repeated; axis None works on the flattened array.
+
+    >>> tg.repeat(tg.tensor([1, 2]), 2).tolist()
+    [1, 1, 2, 2]
+    """
+    if axis is None:
+        return repeat(flatten(x), repeats, 0)
+    axis = normalize_axis("repeat", axis, np.ndim(x))
+    order = np.repeat(np.arange(np.shape(x)[axis]), repeats)
+    return _part(x, (*(slice(None),) * axis, order))
+
+
+def tile(x: ArrayLike, reps: Axes) -> Tensor:
+    """x laid side by side `reps` times along each axis, as `numpy.tile`.
+
+    >>> tg.tile(tg.tensor([1, 2]), 2).tolist()
+    [1, 2, 1, 2]
+    """
+    times = tuple(np.atleast_1d(reps).tolist())
+    shape = np.shape(x)
+    ndim = max(len(times), len(shape))
+    times = (1,) * (ndim - len(times)) + times
+    shape = (1,) * (ndim - len(shape)) + tuple(shape)
+    pairs = [n for t, s in zip(times, shape, strict=True) for n in (t, s)]
+    apart = reshape(x, tuple(n for s in shape for n in (1, s)))
+    return reshape(broadcast_to(apart, tuple(pairs)), tuple(np.multiply(times, shape).tolist()))
+
+
+def _part(x: ArrayLike, index: Any) -> Tensor:
+    from .indexing import getitem  # indexing stands on the shape functions
+
+    return getitem(x, index)

@@ -1,0 +1,551 @@
+"""Tensor: an array that remembers how it was made, with the operators and methods a person types.
+
+The class holds no mathematics. Every operator and method is a function of `ops`, bound here under
+the name by which Python or a NumPy user calls it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import numpy as np
+
+from . import autograd, backend, ops
+from .backend import Array, ArrayLike
+from .modes import recording
+from .record import Traced
+
+Self = TypeVar("Self", bound="Tensor")
+
+
+def tensor(
+    data: ArrayLike,
+    dtype: Any = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+    name: str | None = None,
+) -> Tensor:
+    """A new Tensor with a copy of `data`.
+
+    Args:
+        data: numbers, nested lists of numbers, an array, or a Tensor (its history is left behind).
+        dtype: of the elements. None: Python floats get the default dtype (float32), integers int64,
+            booleans bool; arrays keep theirs.
+        device: `"cpu"`, `"cuda"`, `"cuda:1"` …; None: where `data` is, else the default device.
+        requires_grad: whether `backward` should leave a gradient in `.grad`; floating dtypes only.
+        name: how drawings and messages call it.
+
+    Raises:
+        TypeError: data that are not numbers, or a gradient wanted for integers.
+        ValueError: nested lists whose rows differ in length.
+
+    >>> tg.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    tensor([[1., 2.],
+            [3., 4.]], shape=(2, 2), dtype=float32, requires_grad=True)
+    """
+    if isinstance(data, Traced):
+        data = data._data
+    elif isinstance(data, (list, tuple)):
+        data = _plain_lists(data)
+    if device is None and not hasattr(data, "dtype"):
+        device = backend.default_device()
+    array = backend.as_array(data, "tensor", dtype, _module(data))
+    if device is not None:
+        array = backend.to_device(array, device)
+    result = Tensor._of(array.copy() if array is data or array.base is not None else array)
+    result.requires_grad = requires_grad
+    result.name = name
+    return result
+
+
+def _module(data: Any) -> Any:
+    return backend.module_of(data) if hasattr(data, "dtype") else np
+
+
+def _plain_lists(data: Any) -> Any:
+    """Nested lists with Tensors in them as nested lists of arrays."""
+    if isinstance(data, (list, tuple)):
+        return [_plain_lists(entry) for entry in data]
+    return data._data if isinstance(data, Traced) else data
+
+
+def asarray(data: ArrayLike, dtype: Any = None, device: str | None = None) -> Tensor:
+    """`data` as a Tensor: itself where it is one that fits, sharing memory with an array."""
+    if isinstance(data, Tensor):
+        moved = data if device is None else data.to(device)
+        return moved if dtype is None else moved.astype(dtype)
+    if not hasattr(data, "dtype"):
+        return tensor(data, dtype, device)
+    array = backend.as_array(data, "asarray", dtype, _module(data))
+    return Tensor._of(array if device is None else backend.to_device(array, device))
+
+
+def stop_gradient(x: Tensor) -> Tensor:
+    """x as a constant: the same values, in the same memory, through which no gradient flows."""
+    return x.detach()
+
+
+class Tensor(Traced):
+    """An n-dimensional array that records the operations applied to it; see `tensor` to make one.
+
+    >>> x = tg.tensor(3.0, requires_grad=True)
+    >>> y = x * x + 2 * x
+    >>> y.backward()
+    >>> y.item(), x.grad.item()
+    (15.0, 8.0)
+    """
+
+    __slots__ = ("__weakref__", "_name")
+    _name: str | None
+
+    __hash__ = object.__hash__
+
+    def __init__(
+        self,
+        data: ArrayLike,
+        dtype: Any = None,
+        device: str | None = None,
+        requires_grad: bool = False,
+        name: str | None = None,
+    ) -> None:
+        made = tensor(data, dtype, device, requires_grad, name)
+        self._data, self.grad, self.node, self.written = made._data, None, None, 0
+        self._requires_grad, self._name = requires_grad, name
+
+    @classmethod
+    def _of(cls: type[Self], array: Array) -> Self:
+        """A constant around `array` itself, not a copy of it."""
+        result = object.__new__(cls)
+        result._data, result.grad, result.node, result.written = array, None, None, 0
+        result._requires_grad = False
+        return result
+
+    # ------------------------------------------------------------------------ what it is
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        ndim: int = self._data.ndim
+        return ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        size: int = self._data.size
+        return size
+
+    @property
+    def device(self) -> str:
+        """`"cpu"`, or `"cuda:0"` …"""
+        return backend.device_of(self._data)
+
+    @property
+    def op(self) -> str | None:
+        """The name of the operation that made it; None for a leaf or a constant."""
+        return None if self.node is None else self.node.plan.op.name
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded operation made it."""
+        return self.node is None
+
+    @property
+    def name(self) -> str | None:
+        """How drawings and messages call it."""
+        return getattr(self, "_name", None) if self.node is None else self.node.name
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        if self.node is None:
+            self._name = name
+        else:
+            self.node.name = name
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to it: set on a leaf, inherited by what is computed from it."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if self.node is not None and not wanted:
+            raise RuntimeError("requires_grad: this is an operation's result; use .detach()")
+        if wanted and self._data.dtype.kind != "f":
+            raise TypeError(
+                f"requires_grad: a tensor of {self._data.dtype} has no gradient; make it floating "
+                "with .astype(tg.float32)"
+            )
+        self._requires_grad = bool(wanted)
+
+    def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
+        """Set `requires_grad` and return the tensor."""
+        self.requires_grad = requires_grad
+        return self
+
+    # ------------------------------------------------------------------------ gradients
+
+    def backward(
+        self,
+        gradient: ArrayLike = None,
+        *,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        observer: autograd.Observer | None = None,
+    ) -> None:
+        """Add the gradient of this tensor to the `.grad` of every leaf it was computed from.
+
+        Args:
+            gradient: the gradient that arrives here from above, of this tensor's shape; None means
+                1 and needs a tensor of one element.
+            retain_graph: keep the record's arrays for another pass; None: as `create_graph`.
+            create_graph: record the backward pass itself, so that `.grad` can be differentiated.
+                Then each `.grad` refers to its own leaf, a reference cycle: prefer `tg.grad`.
+            observer: called per edge with (node, argument slot, upstream gradient, contribution,
+                sum so far at the parent).
+
+        Raises:
+            RuntimeError: the tensor requires no gradient; it has several elements and no `gradient`
+                is given; an earlier pass freed the record; a leaf was written since it was read.
+        """
+        autograd.backward(
+            self,
+            gradient,
+            retain_graph=retain_graph,
+            create_graph=create_graph,
+            observer=observer,
+        )
+
+    def detach(self) -> Tensor:
+        """A constant with the same values, in the same memory."""
+        return Tensor._of(self._data)
+
+    @property
+    def data(self) -> Tensor:
+        """The values without their history; `t.data = …` and `t.data -= …` write into a leaf.
+
+        The values of an operation's result are read-only: its gradient rule may need them.
+        """
+        return Tensor._of(self._data if self.node is None else _read_only(self._data))
+
+    @data.setter
+    def data(self, value: ArrayLike) -> None:
+        self._refuse_if_result("data")
+        array = value._data if isinstance(value, Traced) else backend.as_array(value, "data")
+        if array is not self._data:
+            if self._requires_grad and array.dtype.kind != "f":
+                raise TypeError(f"data: {array.dtype} cannot replace {self.dtype} with a gradient")
+            self._data = array
+        self.mark_written()
+
+    def copy_(self: Self, source: ArrayLike) -> Self:
+        """Write `source` (broadcast to this shape) into the array of a leaf; returns the tensor."""
+        self._refuse_if_result("copy_")
+        value = source._data if isinstance(source, Traced) else source
+        _module(self._data).copyto(self._data, value, casting="same_kind")
+        self.mark_written()
+        return self
+
+    def _refuse_if_result(self, what: str) -> None:
+        if self.node is not None:
+            raise RuntimeError(
+                f"{what}: this tensor is the result of `{self.op}`, and writing into it would "
+                "falsify gradients; make a new one, for example with tg.where(mask, value, t)"
+            )
+
+    def _refuse_while_recording(self, what: str) -> None:
+        self._refuse_if_result(what)
+        if self._requires_grad and recording.get():
+            raise RuntimeError(
+                f"{what}: a leaf that requires a gradient is written only under tg.no_grad(): "
+                "with tg.no_grad(): w -= lr * w.grad"
+            )
+
+    # ------------------------------------------------------------------------ conversion
+
+    def item(self) -> Any:
+        """The only element as a Python number."""
+        if self.size != 1:
+            raise ValueError(f"item: a tensor of one element is wanted, this has {self.shape}")
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested Python lists."""
+        return self._data.tolist()
+
+    def numpy(self) -> Any:
+        """The values as a NumPy array in the same memory; read-only if a gradient is required."""
+        array = backend.to_device(self._data, "cpu")
+        return _read_only(array) if self._requires_grad else array
+
+    def to(self, device_or_dtype: Any) -> Tensor:
+        """The tensor on another device (`"cuda"`) or with another dtype; gradients flow through."""
+        if isinstance(device_or_dtype, str) and device_or_dtype.partition(":")[0] in backend.KINDS:
+            kind, index = backend.parse_device(device_or_dtype)
+            wanted = kind if kind == "cpu" else f"{kind}:{index}"
+            return self if self.device == wanted else ops.to_device(self, device_or_dtype)
+        return self.astype(device_or_dtype)
+
+    def astype(self, dtype: Any) -> Tensor:
+        """The tensor with another dtype; itself where it has it already."""
+        return self if self.dtype == np.dtype(dtype) else ops.astype(self, np.dtype(dtype))
+
+    def copy(self) -> Tensor:
+        """A recorded copy: new memory, and the gradient flows back."""
+        return ops.add(self, 0.0) if self._requires_grad else Tensor._of(self._data.copy())
+
+    def __deepcopy__(self: Self, memo: dict[int, Any]) -> Self:
+        self._refuse_deepcopy()
+        twin = type(self)._of(self._data.copy(order="K"))
+        twin._requires_grad, twin.name = self._requires_grad, self.name
+        memo[id(self)] = twin
+        twin.grad = copy.deepcopy(self.grad, memo)
+        return twin
+
+    def _refuse_deepcopy(self) -> None:
+        if self.node is not None:
+            raise RuntimeError("deepcopy: only leaves can be copied with their gradient; .detach()")
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        if self.device != "cpu":
+            raise TypeError(f"this tensor is on {self.device}; t.numpy() brings it to the CPU")
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        """`np_array * t` is a Tensor; NumPy's functions themselves are refused, ours are named."""
+        name = _UFUNCS.get(ufunc.__name__)
+        if method == "__call__" and name is not None and not options and len(inputs) == 2:
+            return getattr(ops, name)(*inputs)
+        ours = _OUR_NAMES.get(ufunc.__name__, ufunc.__name__)
+        hint = f"use tg.{ours}(…)" if hasattr(ops, ours) else "use t.numpy() first"
+        raise TypeError(f"np.{ufunc.__name__} does not work on a Tensor: {hint}")
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise TypeError(f"only an integer tensor can be an index, this has {self.dtype}")
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(
+                f"the truth value of a tensor of shape {self.shape} is ambiguous: use .any() or "
+                ".all()"
+            )
+        return bool(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
+    def __repr__(self) -> str:
+        values = np.array2string(self.numpy(), separator=", ", prefix="tensor(", threshold=100)
+        facts = [f"shape={self.shape}", f"dtype={self.dtype}"]
+        facts += [f"name={self.name!r}"] if self.name else []
+        facts += [f"device={self.device!r}"] if self.device != "cpu" else []
+        facts += [f"op={self.op!r}"] if self.op else []
+        facts += ["requires_grad=True"] if self._requires_grad and not self.op else []
+        return f"tensor({values}, {', '.join(facts)})"
+
+    # ------------------------------------------------------------------------ container
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("a tensor without axes has no length")
+        return int(self.shape[0])
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.ndim == 0:
+            raise TypeError("a tensor without axes cannot be iterated over")
+        return iter(ops.unstack(self))
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return ops.getitem(self, ops.plain_index(index))
+
+    def __setitem__(self, index: Any, value: ArrayLike) -> None:
+        self._refuse_while_recording("t[…] = …")
+        self._data[ops.plain_index(index)] = value._data if isinstance(value, Traced) else value
+        self.mark_written()
+
+    # ------------------------------------------------------------------------ operators
+
+    __add__ = ops.add
+    __sub__ = ops.subtract
+    __mul__ = ops.multiply
+    __truediv__ = ops.divide
+    __floordiv__ = ops.floor_divide
+    __mod__ = ops.remainder
+    __pow__ = ops.pow
+    __matmul__ = ops.matmul
+    __neg__ = ops.negative
+    __abs__ = ops.abs
+    __lt__ = ops.less
+    __le__ = ops.less_equal
+    __gt__ = ops.greater
+    __ge__ = ops.greater_equal
+    __and__ = ops.bitwise_and
+    __or__ = ops.bitwise_or
+    __xor__ = ops.bitwise_xor
+    __invert__ = ops.bitwise_invert
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __eq__(self, other: object) -> Any:
+        return ops.equal(self, other) if _is_operand(other) else NotImplemented
+
+    def __ne__(self, other: object) -> Any:
+        return ops.not_equal(self, other) if _is_operand(other) else NotImplemented
+
+    # ------------------------------------------------------------------------ methods
+
+    exp = ops.exp
+    log = ops.log
+    sqrt = ops.sqrt
+    square = ops.square
+    abs = ops.abs
+    sign = ops.sign
+    sin = ops.sin
+    cos = ops.cos
+    tan = ops.tan
+    tanh = ops.tanh
+    sigmoid = ops.sigmoid
+    relu = ops.relu
+    floor = ops.floor
+    ceil = ops.ceil
+    round = ops.round
+    clip = ops.clip
+    pow = ops.pow
+    sum = ops.sum
+    mean = ops.mean
+    var = ops.var
+    std = ops.std
+    max = ops.max
+    min = ops.min
+    prod = ops.prod
+    logsumexp = ops.logsumexp
+    argmax = ops.argmax
+    argmin = ops.argmin
+    any = ops.any
+    all = ops.all
+    softmax = ops.softmax
+    log_softmax = ops.log_softmax
+    matmul = ops.matmul
+    permute_dims = ops.permute_dims
+    swapaxes = ops.swapaxes
+    moveaxis = ops.moveaxis
+    expand_dims = ops.expand_dims
+    squeeze = ops.squeeze
+    broadcast_to = ops.broadcast_to
+    flatten = ops.flatten
+    flip = ops.flip
+    roll = ops.roll
+    repeat = ops.repeat
+    tile = ops.tile
+    split = ops.split
+    unstack = ops.unstack
+    take = ops.take
+    take_along_axis = ops.take_along_axis
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """The same elements in another shape: `x.reshape(2, -1)` or `x.reshape((2, -1))`."""
+        return ops.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802
+        """The axes in reverse order."""
+        return ops.permute_dims(self, tuple(reversed(range(self.ndim))))
+
+    @property
+    def mT(self) -> Tensor:  # noqa: N802
+        """The last two axes exchanged."""
+        return ops.matrix_transpose(self)
+
+
+def _is_operand(value: object) -> bool:
+    return isinstance(value, (Traced, int, float, np.generic, list)) or hasattr(value, "dtype")
+
+
+def _read_only(array: Array) -> Array:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _reflected(operation: Any) -> Any:
+    def method(self: Tensor, other: ArrayLike) -> Tensor:
+        result: Tensor = operation(other, self)
+        return result
+
+    return method
+
+
+def _augmented(symbol: str, operation: Any) -> Any:
+    def method(self: Tensor, other: ArrayLike) -> Tensor:
+        """Write into a leaf under `no_grad`, or into a plain tensor; else make a new tensor."""
+        result: Tensor = operation(self, other)
+        if self.node is not None or (result._requires_grad and not self._requires_grad):
+            return result
+        self._refuse_while_recording(f"t {symbol} …")
+        if result.shape != self.shape:
+            raise ValueError(f"t {symbol} …: {result.shape} does not fit into {self.shape}")
+        try:
+            return self.copy_(result)
+        except TypeError:
+            raise TypeError(
+                f"t {symbol} …: {result.dtype} does not fit into {self.dtype}; write t = t … "
+            ) from None
+
+    return method
+
+
+_UFUNCS = {
+    "add": "add",
+    "subtract": "subtract",
+    "multiply": "multiply",
+    "divide": "divide",
+    "floor_divide": "floor_divide",
+    "remainder": "remainder",
+    "power": "pow",
+    "matmul": "matmul",
+    "equal": "equal",
+    "not_equal": "not_equal",
+    "less": "less",
+    "less_equal": "less_equal",
+    "greater": "greater",
+    "greater_equal": "greater_equal",
+    "bitwise_and": "bitwise_and",
+    "bitwise_or": "bitwise_or",
+    "bitwise_xor": "bitwise_xor",
+}  # NumPy's names of the binary operators, and ours
+_OUR_NAMES = {
+    "absolute": "abs",
+    "arccos": "acos",
+    "arcsin": "asin",
+    "arctan": "atan",
+    "arctan2": "atan2",
+    "invert": "bitwise_invert",
+}  # where else the names differ
+
+for _symbol, _name, _operation in (
+    ("+=", "add", ops.add),
+    ("-=", "sub", ops.subtract),
+    ("*=", "mul", ops.multiply),
+    ("/=", "truediv", ops.divide),
+    ("//=", "floordiv", ops.floor_divide),
+    ("%=", "mod", ops.remainder),
+    ("**=", "pow", ops.pow),
+    ("@=", "matmul", ops.matmul),
+    ("&=", "and", ops.bitwise_and),
+    ("|=", "or", ops.bitwise_or),
+    ("^=", "xor", ops.bitwise_xor),
+):
+    setattr(Tensor, f"__r{_name}__", _reflected(_operation))
+    setattr(Tensor, f"__i{_name}__", _augmented(_symbol, _operation))
+
+Traced.result = Tensor
