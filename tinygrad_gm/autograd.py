@@ -85,8 +85,10 @@ class Pass:
     ) -> None:
         self.retain_graph, self.create_graph = retain_graph, create_graph
         self.observer, self.replayed = observer, replayed
-        self.inputs = set(inputs or ())  # Nodes and leaves whose gradients are wanted; none: all
-        self.wanted: set[Any] | None = None if inputs is None else set(self.inputs)
+        self.inputs = set(inputs or ())  # Nodes and leaves whose gradients are wanted
+        self.wanted = (
+            None if inputs is None else set(self.inputs)
+        )  # and what leads there; None: all
         self.pending: dict[Any, Array] = {}
         self.summed: set[Any] = set()  # whose pending array is a sum, hence ours
         self.borrowed: set[Any] = set()  # leaves whose pending array belongs to somebody else
@@ -94,109 +96,121 @@ class Pass:
         self.heap: list[tuple[int, Node]] = []
 
     def start(self, outputs: Sequence[Traced], gradients: Sequence[Any]) -> None:
-        """Send each output its gradient, and walk."""
+        """Hand each output its gradient, and walk."""
         with Switch(recording, True), Switch(frame, frame.get()):
-            self._mark_wanted([output.node or output for output in outputs], 0)
-            for output, gradient in zip(outputs, gradients, strict=True):
-                seed = gradient if self.create_graph else gradient._data
-                self._send(None, 0, output.node or output, seed, (seed,))
-            self._walk()
+            self._mark_wanted([output.node for output in outputs], 0)
+            seeds = gradients if self.create_graph else [g._data for g in gradients]
+            self._walk(self._arrivals_at(outputs, seeds), tuple(seeds))
 
-    def _walk(self) -> None:
-        heap, pending, wanted, arrays = self.heap, self.pending, self.wanted, vocabulary(np)
-        while heap:
+    def _walk(self, arrivals: list[Any], kept: tuple[Any, ...]) -> None:
+        """Deliver what arrives, (slot, parent, contribution) each; take the newest node; repeat."""
+        heap, pending, wanted, observer = self.heap, self.pending, self.wanted, self.observer
+        summed, create_graph, on_arrays = self.summed, self.create_graph, vocabulary(np)
+        node: Any = None
+        g: Any = None
+        while True:
+            for slot, parent, contribution in arrivals:
+                like = parent if type(parent) is Node else parent._data
+                if contribution.shape != like.shape or contribution.dtype is not like.dtype:
+                    contribution = self._fit(contribution, like)
+                held = pending.get(parent)
+                if held is None:
+                    pending[parent] = contribution
+                    if like is parent:
+                        heappush(heap, (-parent.seq, parent))
+                    elif contribution is g or any(contribution is array for array in kept):
+                        self.borrowed.add(parent)
+                elif parent in summed and not create_graph:
+                    held += contribution
+                    pending[parent] = held  # NumPy's scalars are replaced, not changed
+                else:
+                    pending[parent] = held + contribution
+                    summed.add(parent)
+                if observer is not None and slot is not None:
+                    observer(node, slot, g, contribution, pending[parent])
+            if not heap:
+                return
             node = heappop(heap)[1]
-            g = pending.pop(node)
-            plan = node.plan
-            if wanted is not None and node in self.inputs:
-                self.captured[node] = g
-            if plan.op.part:  # one of several outputs: put g into its place in the list
-                self._send_part(node, g)
-                continue
+            g, plan, parents = pending.pop(node), node.plan, node.parents
             kept = node.kept if self.replayed is None else self.replayed[node].kept
             if kept is None:
                 raise RuntimeError(
                     f"backward: what `{plan.op.name}` kept was freed by an earlier backward pass; "
                     "give that one retain_graph=True, or compute the result again"
                 )
+            if wanted is not None and node in self.inputs:
+                self.captured[node] = g
             if node.seq < Traced.last_write:
                 _check_unwritten(node)
-            if plan.op.always_expands or (self.create_graph and plan.op.expands):
-                self._expand(node, kept, g)
+            if plan.ordinary and not create_graph:
+                arrivals = []
+                if plan.picks:
+                    xp = on_arrays if type(g) is np.ndarray else vocabulary(module_of(g))
+                    values = (g, xp, plan.slots, *kept)
+                for slot, rule, pick in plan.edges:
+                    if wanted is None or parents[slot] in wanted:
+                        contribution = rule(*pick(values)) if pick else rule(g, *kept)
+                        arrivals.append((slot, parents[slot], contribution))
             else:
-                if self.create_graph:
-                    kept, xp = _as_tensors(node, kept), vocabulary(None)
-                    frame.set(Frame(f"backward of {plan.op.name}", "backward", node.frame))
-                else:
-                    xp = arrays if type(g) is np.ndarray else vocabulary(_module_of(g))
-                values = (g, xp, plan.slots, *kept)
-                if plan.op.joint:
-                    self._send_joint(node, values)
-                else:
-                    for slot, rule, pick in plan.edges:
-                        parent = node.parents[slot]
-                        if wanted is None or parent in wanted:
-                            self._send(node, slot, parent, rule(*pick(values)), values)
-            if not (self.retain_graph or self.replayed):
-                _free(node)
+                arrivals = self._special(node, kept, g)
+            if not self.retain_graph and self.replayed is None:
+                if plan.frees:
+                    node.kept = None
+                for slot in plan.constants:
+                    if type(parents[slot]) is not float:
+                        _drop_if_large(node, slot)
 
-    def _send(self, node: Any, slot: int, parent: Any, contribution: Any, values: Any) -> None:
-        """Add a contribution to what its parent has so far, in the parent's shape and dtype."""
-        if self.wanted is not None and parent not in self.wanted:
-            return
-        pending = self.pending
-        if contribution.shape != parent.shape:
-            contribution = _sum_to(self._words(contribution), contribution, parent.shape)
-        if contribution.dtype != parent.dtype:
-            contribution = self._words(contribution).astype(contribution, parent.dtype)
-        held = pending.get(parent)
-        if held is None:
-            pending[parent] = contribution
-            if type(parent) is Node:
-                heappush(self.heap, (-parent.seq, parent))
-            elif any(contribution is value for value in values):
-                self.borrowed.add(parent)
-        elif parent in self.summed and not self.create_graph:
-            held += contribution
-            pending[parent] = held  # NumPy's scalars are replaced, not changed
-        else:
-            pending[parent] = held + contribution
-            self.summed.add(parent)
-        if self.observer is not None and node is not None:
-            self.observer(node, slot, values[0], contribution, pending[parent])
+    def _fit(self, contribution: Any, like: Any) -> Any:
+        """Undo the broadcasting and the promotion of an argument."""
+        xp = vocabulary(None if self.create_graph else module_of(contribution))
+        if contribution.shape != like.shape:
+            contribution = _sum_to(xp, contribution, like.shape)
+        if contribution.dtype != like.dtype:
+            contribution = xp.astype(contribution, like.dtype)
+        return contribution
 
-    def _send_joint(self, node: Node, values: tuple[Any, ...]) -> None:
-        slots = node.plan.slots
+    def _special(self, node: Node, kept: tuple[Any, ...], g: Any) -> list[Any]:
+        """What arrives from a node whose rules do not simply run on arrays, one by one."""
+        op = node.plan.op
+        if op.part:  # one output of several: its gradient takes its place in the list of all
+            (whole,) = node.parents
+            if self.wanted is None or whole in self.wanted:
+                if whole not in self.pending:
+                    self.pending[whole] = [None] * whole.plan.op.outputs
+                    heappush(self.heap, (-whole.seq, whole))
+                self.pending[whole][node.params[0]] = g
+            return []
+        if op.always_expands or (self.create_graph and op.expands):
+            return self._expand(node, kept, g)
+        slots, xp = node.plan.slots, vocabulary(None)
         if self.wanted is not None:
             slots = tuple(slot for slot in slots if node.parents[slot] in self.wanted)
-        ((_, rule, pick),) = node.plan.edges
-        contributions = rule(*pick((*values[:2], slots, *values[3:])))
-        for slot in slots:
-            self._send(node, slot, node.parents[slot], contributions[slot], values)
+        if self.create_graph:  # the same rules, on Tensors that carry their history
+            kept = _as_tensors(node, kept)
+            frame.set(Frame(f"backward of {op.name}", "backward", node.frame))
+        else:
+            xp = vocabulary(_module_of(g))
+        values = (g, xp, slots, *kept)
+        edges = [edge for edge in node.plan.edges if op.joint or edge[0] in slots]
+        parts: Any = {i: rule(*pick(values)) if pick else rule(g, *kept) for i, rule, pick in edges}
+        if op.joint:
+            (parts,) = parts.values()
+        return [(slot, node.parents[slot], parts[slot]) for slot in slots]
 
-    def _send_part(self, part: Node, g: Any) -> None:
-        (node,) = part.parents
-        if self.wanted is not None and node not in self.wanted:
-            return
-        if node not in self.pending:
-            self.pending[node] = [None] * node.plan.op.outputs
-            heappush(self.heap, (-node.seq, node))
-        self.pending[node][part.params[0]] = g
-
-    def _expand(self, node: Node, kept: tuple[Any, ...], g: Any) -> None:
-        """Record the node's twin on its arguments and hand the gradient to what comes out."""
+    def _expand(self, node: Node, kept: tuple[Any, ...], g: Any) -> list[Any]:
+        """Record the node's twin on its arguments; the gradient goes to what comes out."""
         before = next_moment()
         args = _as_tensors(node, kept, every_argument=True)
         with Switch(frame, Frame(node.plan.op.name, "expanded", node.frame)):
             out = node.plan.op.twin(*args, *node.params)
         outputs = out if isinstance(out, tuple) else (out,)
-        gradients = g if isinstance(g, list) else [g]
-        live = [(o, d) for o, d in zip(outputs, gradients, strict=True) if d is not None]
-        roots = [o.node or o for o, _ in live if o._requires_grad]
-        self._mark_wanted(roots, before)
-        for root, gradient in live:
-            if root._requires_grad:
-                self._send(None, 0, root.node or root, gradient, (gradient,))
+        self._mark_wanted([output.node for output in outputs], before)
+        return self._arrivals_at(outputs, g if isinstance(g, list) else [g])
+
+    def _arrivals_at(self, outputs: Sequence[Traced], gradients: Sequence[Any]) -> list[Any]:
+        pairs = zip(outputs, gradients, strict=True)
+        live = [(o.node or o, g) for o, g in pairs if o._requires_grad and g is not None]
+        return [(None, o, g) for o, g in live if self.wanted is None or o in self.wanted]
 
     def _mark_wanted(self, roots: list[Any], newer_than: int) -> None:
         """Add the nodes on a path from `roots` to an input to the wanted ones."""
@@ -273,15 +287,11 @@ def _check_unwritten(node: Node) -> None:
             )
 
 
-def _free(node: Node) -> None:
-    if node.plan.frees:
-        node.kept = None
-    for slot in node.plan.constants:
-        constant = node.parents[slot]
-        if getattr(constant, "size", 0) > LARGE_CONSTANT:
-            parents = list(node.parents)
-            parents[slot] = Dropped(constant.shape, constant.dtype)
-            node.parents = tuple(parents)
+def _drop_if_large(node: Node, slot: int) -> None:
+    constant = node.parents[slot]
+    if getattr(constant, "size", 0) > LARGE_CONSTANT:
+        dropped = Dropped(constant.shape, constant.dtype)
+        node.parents = (*node.parents[:slot], dropped, *node.parents[slot + 1 :])
 
 
 # ------------------------------------------------------------------------------- public functions

@@ -129,5 +129,6 @@ def replay(root: Traced) -> dict[Node, Replayed]:
                 args.append(parent._data if isinstance(parent, Traced) else parent)
         op = node.plan.op
         out, saved, data = op.run(args, node.params)
-        values[node] = Replayed(out, node.plan.keep(out, saved, data, node.params))
+        arrays = [tuple(data)] if op.starred else data
+        values[node] = Replayed(out, node.plan.keep((out, saved, *arrays, *node.params)))
     return values

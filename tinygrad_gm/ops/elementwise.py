@@ -266,7 +266,7 @@ def cosh(xp: Any, x: ArrayLike) -> Any:
     return xp.cosh(x)
 
 
-@op(lambda g, out: g * (1.0 - out * out), local=["1−tanh²x"])
+@op(lambda g, out: g - g * (out * out), local=["1−tanh²x"])
 def tanh(xp: Any, x: ArrayLike) -> Any:
     """The hyperbolic tangent."""
     return xp.tanh(x)

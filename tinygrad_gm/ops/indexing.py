@@ -30,12 +30,6 @@ def plain_index(index: Any) -> Any:
     return np.asarray(index, dtype=None if index else int) if isinstance(index, list) else index
 
 
-def _is_basic(index: Any) -> bool:
-    entries = index if isinstance(index, tuple) else (index,)
-    plain = (int, np.integer, slice, type(None), type(Ellipsis))
-    return all(isinstance(e, plain) and not isinstance(e, bool) for e in entries)
-
-
 @op(
     lambda xp, g, index, x_shape: xp.scatter(g, index, x_shape),
     symbol="[ ]",
@@ -50,24 +44,39 @@ def getitem(xp: Any, x: ArrayLike, index: Any) -> Any:
 @op(lambda g, index: g[index], local=["1 where written"])
 def scatter(xp: Any, values: ArrayLike, index: Any, shape: tuple[int, ...]) -> Any:
     """Zeros of `shape` to which `values` are added at `index`, once per mention of an element."""
-    out = xp.zeros(shape, dtype=values.dtype)
-    if _is_basic(index) or getattr(index, "dtype", None) == bool:
+    out = xp.zeros_like(values, shape=shape)  # in the memory order of the values, where they have it
+    index = plain_index(index)
+    entries = index if isinstance(index, tuple) else (index,)
+    lists = [e for e in entries if getattr(e, "ndim", 0) and e.dtype.kind in "iu"]
+    if not lists:  # slices, numbers and masks mention no element twice
         out[index] = values
-    elif hasattr(index, "dtype") and index.ndim > 0 and index.size > 0:
-        _add_rows(xp, out, index.reshape(-1) % shape[0], values)
+    elif len(lists) == 1 and all(e is lists[0] or _is_all(e) for e in entries):
+        _add_slices(xp, out, len(entries) - 1, lists[0], values)
     else:
         xp.add.at(out, index, values)
     return out
 
 
-def _add_rows(xp: Any, out: Any, rows: Any, values: Any) -> None:
-    """out[rows[k]] += values[k]: sorting first is ten times faster than `add.at`."""
-    values = values.reshape(rows.size, *out.shape[1:])
+def _is_all(entry: Any) -> bool:
+    return isinstance(entry, slice) and entry == slice(None)
+
+
+def _add_slices(xp: Any, out: Any, axis: int, indices: Any, values: Any) -> None:
+    """Add slices of `values` to those of `out` at `indices` along `axis`.
+
+    Sorting first is ten times faster than `add.at`.
+    """
+    if values.size == 0:
+        return
+    rows = indices.reshape(-1)
+    rows = rows + (rows < 0) * out.shape[axis]
     order = xp.argsort(rows, kind="stable")
     rows = rows[order]
-    first = xp.concatenate([xp.ones(1, bool), rows[1:] != rows[:-1]])
-    starts = xp.flatnonzero(first)
-    out[rows[starts]] = xp.add.reduceat(values[order], starts, axis=0)
+    starts = xp.flatnonzero(xp.concatenate([xp.ones(1, bool), rows[1:] != rows[:-1]]))
+    lines = values.reshape(*out.shape[:axis], rows.size, *out.shape[axis + 1 :])
+    before = (slice(None),) * axis
+    sums = xp.add.reduceat(lines[(*before, order)], starts, axis=axis)
+    out[(*before, rows[starts])] = sums
 
 
 @op(
@@ -81,6 +90,7 @@ def take_along_axis(xp: Any, x: ArrayLike, indices: Any, axis: int = -1) -> Any:
     >>> tg.take_along_axis(x, x.argmax(axis=1, keepdims=True), axis=1).tolist()
     [[3.0], [4.0]]
     """
+    axis = normalize_axis("take_along_axis", axis, x.ndim)
     return xp.take_along_axis(x, _integers("take_along_axis", indices), axis)
 
 
@@ -92,19 +102,22 @@ def scatter_along_axis(
     xp: Any, values: ArrayLike, indices: Any, axis: int, shape: tuple[int, ...]
 ) -> Any:
     """Zeros of `shape` to which `values` are added at `indices` along `axis`."""
+    axis = normalize_axis("scatter_along_axis", axis, len(shape))
     indices = _integers("scatter_along_axis", indices)
-    out = xp.zeros(shape, dtype=values.dtype)
-    grid = [
-        xp.arange(n).reshape((-1,) + (1,) * (len(shape) - 1 - i))
-        for i, n in enumerate(indices.shape)
-    ]
-    grid[axis % len(shape)] = indices
-    xp.add.at(out, tuple(grid), values)
+    out = xp.zeros_like(values, shape=shape)
+    places = list(xp.indices(shape, sparse=True))
+    places[axis] = indices
+    one_each = indices.shape == (*shape[:axis], 1, *shape[axis + 1 :])
+    if one_each:  # as for the maximum along an axis: no element is mentioned twice
+        out[tuple(places)] = values
+    else:
+        xp.add.at(out, tuple(places), values)
     return out
 
 
 def _integers(name: str, indices: Any) -> Any:
-    array = indices._data if isinstance(indices, Traced) else np.asarray(indices)
+    array = indices._data if isinstance(indices, Traced) else indices
+    array = array if hasattr(array, "dtype") else np.asarray(array, dtype=None if array else int)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name}: indices must be integers, got {array.dtype}")
     return array

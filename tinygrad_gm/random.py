@@ -1,0 +1,279 @@
+"""Random numbers: a `Generator` with a state that can be saved, and the functions a person types.
+
+The numbers come from NumPy's PCG64 on the CPU and are then moved, so a seed gives the same numbers
+on every device. Everything here and in `nn` draws from `default_generator()` unless it is given a
+generator; `using` puts another one in its place for the length of a block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextvars import ContextVar
+from typing import Any, NoReturn
+
+import numpy as np
+
+from . import backend
+from .backend import Array, ArrayLike
+from .creation import Shape, as_shape, place
+from .modes import Switch
+from .tensor import Tensor, asarray
+
+
+class Generator:
+    """A stream of random numbers.
+
+    Args:
+        seed: a whole number ≥ 0, or a sequence of them, such as (seed, epoch, batch number):
+            different sequences give independent streams. None: unpredictable.
+        device: where its Tensors lie; None: on the default device.
+
+    >>> first, second = tg.Generator(7), tg.Generator(7)
+    >>> bool((first.normal((2, 3)) == second.normal((2, 3))).all())
+    True
+    """
+
+    def __init__(self, seed: int | Sequence[int] | None = None, device: str | None = None) -> None:
+        from numpy.random import PCG64, SeedSequence  # 10 ms that `import tinygrad_gm` saves
+        from numpy.random import Generator as Stream
+
+        key = list(seed) if isinstance(seed, Sequence) else [seed]
+        try:
+            # A spawn key, unlike a list as seed, tells (1,) from (1, 0).
+            self._bits = PCG64(SeedSequence(key[0], spawn_key=key[1:]))
+        except (TypeError, ValueError, IndexError):
+            raise ValueError(
+                f"Generator: a seed is a whole number ≥ 0 or a sequence of them, not {seed!r}"
+            ) from None
+        self._stream, self.device = Stream(self._bits), device
+
+    def normal(self, shape: Shape, dtype: Any = None) -> Tensor:
+        """Draws from N(0, 1)."""
+        return self._floats(self._stream.standard_normal, "normal", shape, dtype)
+
+    def uniform(
+        self, shape: Shape, low: float = 0.0, high: float = 1.0, dtype: Any = None
+    ) -> Tensor:
+        """Draws from the uniform distribution on [low, high); rounding may give `high` itself.
+
+        >>> x = tg.Generator(0).uniform((1000,), -2, 3)
+        >>> bool((x >= -2).all()), bool((x < 3).all())
+        (True, True)
+        """
+        drawn = self._floats(self._stream.random, "uniform", shape, dtype)
+        if (low, high) != (0.0, 1.0):
+            drawn._data *= high - low
+            drawn._data += low
+        return drawn
+
+    def integers(self, low: int, high: int, shape: Shape) -> Tensor:
+        """Whole numbers (int64) drawn evenly from low, …, high − 1.
+
+        >>> tg.Generator(0).integers(5, 6, 3).tolist()
+        [5, 5, 5]
+        """
+        if low >= high:
+            raise ValueError(f"integers: there is no whole number in [{low}, {high})")
+        drawn = self._stream.integers(low, high, as_shape("integers", shape))
+        return place(np.asarray(drawn), self.device)
+
+    def permutation(self, n: int) -> Tensor:
+        """The numbers 0, …, n − 1 (int64) in random order.
+
+        >>> sorted(tg.Generator(0).permutation(4).tolist())
+        [0, 1, 2, 3]
+        """
+        return place(self._stream.permutation(n), self.device)
+
+    def bernoulli(self, p: ArrayLike, shape: Shape | None = None) -> Tensor:
+        """Ones with probability p, else zeros, in p's floating dtype (else the default one).
+
+        `shape` is the result's, to which p broadcasts; None: p's own. Raises ValueError for a
+        probability outside [0, 1].
+
+        >>> tg.Generator(0).bernoulli([0.0, 1.0]).tolist()
+        [0.0, 1.0]
+        """
+        p = asarray(p)
+        chance: Array = backend.to_device(p._data, "cpu")
+        if not ((chance >= 0) & (chance <= 1)).all():
+            raise ValueError("bernoulli: a probability lies outside [0, 1]")
+        dtype = p.dtype if p.dtype.kind == "f" else backend.default_dtype()
+        lengths = p.shape if shape is None else as_shape("bernoulli", shape)
+        drawn = self._stream.random(lengths, np.float64 if dtype == np.float64 else np.float32)
+        ones = np.asarray(drawn < chance)
+        if ones.shape != lengths:
+            raise ValueError(f"bernoulli: p of shape {p.shape} does not broadcast to {lengths}")
+        return place(ones.astype(dtype), self.device)
+
+    def get_state(self) -> dict[str, Any]:
+        """Where the stream stands: a nested dict of ints and strings, which JSON can hold."""
+        return dict(self._bits.state)
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from a state that `get_state` gave.
+
+        >>> generator = tg.Generator(0)
+        >>> state = generator.get_state()
+        >>> first = generator.normal(2).tolist()
+        >>> generator.set_state(state)
+        >>> generator.normal(2).tolist() == first
+        True
+        """
+        try:
+            self._bits.state = state
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"set_state: this is no state of a Generator: {error}") from error
+
+    def _floats(self, draw: Any, name: str, shape: Shape, dtype: Any) -> Tensor:
+        wanted = np.dtype(dtype or backend.default_dtype())
+        if wanted.kind != "f":
+            raise TypeError(f"{name}: a floating dtype was wanted, not {wanted}")
+        # NumPy draws float32 and float64; the narrower ones are rounded.
+        drawn = draw(as_shape(name, shape), np.float64 if wanted.itemsize == 8 else np.float32)
+        return place(np.asarray(drawn, dtype=wanted), self.device)
+
+
+# ------------------------------------------------------------------- the default generator
+
+_global: Generator | None = None
+_current: ContextVar[Generator | None] = ContextVar("generator", default=None)
+
+
+def manual_seed(seed: int) -> Generator:
+    """Seed the default generator, and return it.
+
+    >>> _ = tg.manual_seed(0)
+    >>> x = tg.rand(3)
+    >>> _ = tg.manual_seed(0)
+    >>> bool((tg.rand(3) == x).all())
+    True
+    """
+    generator = default_generator()
+    generator.set_state(Generator(seed).get_state())
+    return generator
+
+
+def default_generator() -> Generator:
+    """The generator of everything that is given none; unpredictable until `manual_seed`."""
+    global _global
+    if (current := _current.get()) is not None:
+        return current
+    if _global is None:
+        _global = Generator()
+    return _global
+
+
+def using(generator: Generator) -> Switch:
+    """Make `generator` the default one inside a `with` block or a decorated function.
+
+    >>> with tg.random.using(tg.Generator(3)):
+    ...     x = tg.rand(2)
+    >>> bool((x == tg.Generator(3).uniform(2)).all())
+    True
+    """
+    return Switch(_current, generator)
+
+
+# ------------------------------------------------------------------- what a person types
+
+
+def randn(
+    shape: Shape,
+    dtype: Any = None,
+    *rest: NoReturn,
+    device: str | None = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draws from N(0, 1).
+
+    >>> tg.randn((2, 3)).shape
+    (2, 3)
+    """
+    lengths = as_shape("randn", shape, dtype, *rest)
+    drawn = (generator or default_generator()).normal(lengths, dtype)
+    return _finish(drawn, device, requires_grad)
+
+
+def rand(
+    shape: Shape,
+    dtype: Any = None,
+    *rest: NoReturn,
+    device: str | None = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draws from the uniform distribution on [0, 1)."""
+    lengths = as_shape("rand", shape, dtype, *rest)
+    drawn = (generator or default_generator()).uniform(lengths, dtype=dtype)
+    return _finish(drawn, device, requires_grad)
+
+
+def randint(
+    low: int,
+    high: Any = None,
+    shape: Shape | None = None,
+    *,
+    device: str | None = None,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Whole numbers (int64) from low, …, high − 1: `randint(low, high, shape)`.
+
+    `randint(high, shape)` draws from 0, …, high − 1.
+
+    >>> tg.randint(0, 10, (2, 3)).shape, tg.randint(10, (2, 3)).shape
+    ((2, 3), (2, 3))
+    """
+    if shape is None:
+        low, high, shape = 0, low, high
+    if shape is None:
+        raise TypeError("randint: the shape is missing: randint(low, high, shape)")
+    drawn = (generator or default_generator()).integers(low, high, shape)
+    return _finish(drawn, device, False)
+
+
+def randperm(n: int, *, device: str | None = None, generator: Generator | None = None) -> Tensor:
+    """The numbers 0, …, n − 1 (int64) in random order."""
+    return _finish((generator or default_generator()).permutation(n), device, False)
+
+
+def bernoulli(p: ArrayLike, *, generator: Generator | None = None) -> Tensor:
+    """For each probability in p a draw: 1 with that probability, else 0, in p's dtype.
+
+    >>> tg.bernoulli(tg.tensor([0.0, 1.0])).tolist()
+    [0.0, 1.0]
+    """
+    return (generator or default_generator()).bernoulli(p)
+
+
+def randn_like(
+    x: ArrayLike,
+    dtype: Any = None,
+    *,
+    device: str | None = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draws from N(0, 1) in the shape, dtype and device of `x`."""
+    x = asarray(x)
+    drawn = (generator or default_generator()).normal(x.shape, dtype or x.dtype)
+    return _finish(drawn, device or x.device, requires_grad)
+
+
+def rand_like(
+    x: ArrayLike,
+    dtype: Any = None,
+    *,
+    device: str | None = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draws from the uniform distribution on [0, 1) in the shape, dtype and device of `x`."""
+    x = asarray(x)
+    drawn = (generator or default_generator()).uniform(x.shape, dtype=dtype or x.dtype)
+    return _finish(drawn, device or x.device, requires_grad)
+
+
+def _finish(drawn: Tensor, device: str | None, requires_grad: bool) -> Tensor:
+    return (drawn if device is None else drawn.to(device)).requires_grad_(requires_grad)

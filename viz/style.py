@@ -1,0 +1,130 @@
+"""How a drawing looks: colours, fonts, how numbers are written, and how wide a text is.
+
+The colours come from the palette of Okabe and Ito (2008), which people with any kind of colour
+vision can tell apart; texts in them are darkened until they stand out 4.5:1 from their ground (WCAG
+2.2, 1.4.3). A colour never speaks alone: what it says is also said by a border, a dash or a sign.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_gm.backend import to_device
+
+FONT = "DejaVu Sans,Verdana,sans-serif"  # the first two are equally wide, so texts fit anywhere
+NAME_SIZE, TEXT_SIZE, SMALL_SIZE = 12, 10, 9
+
+INK, QUIET, PAPER = "#000000", "#595959", "#FFFFFF"
+LINE, FLOW = "#595959", "#A34700"  # data forward; what flows back (Okabe–Ito vermilion, darkened)
+ZERO = "#FAF3B0"  # the ground of a gradient that is zero (yellow, lightened)
+
+
+class Look(NamedTuple):
+    """The colours and the border of one kind of box."""
+
+    ground: str
+    text: str
+    border: str
+    width: int
+    dashed: bool = False
+
+
+LOOKS = {
+    "parameter": Look("#CFE6F5", INK, "#0072B2", 2),  # blue
+    "result": Look("#EFEFEF", INK, "#595959", 1),
+    "root": Look("#CDEBDF", INK, "#00664B", 3),  # bluish green
+    "constant": Look("#F7F7F7", QUIET, "#767676", 1, dashed=True),
+    "operation": Look("#FCE9C0", INK, "#7A5200", 1),  # orange
+}
+
+
+# --------------------------------------------------------------------------------- numbers
+
+NOT_YET = "·"
+DECIMALS = 4
+SHOWN = 16  # elements of a tensor whose values are written out
+SHOWN_COLUMNS = 4
+
+
+def number(value: Any, decimals: int = DECIMALS) -> str:
+    """A number with its sign (a real minus) and fixed decimals, so that equal things align.
+
+    >>> number(-0.4), number(3), number(0.0), number(1.5e-7), number(float("nan"))
+    ('−0.4000', '3', '0', '+1.5000e−07', 'NaN')
+    """
+    if isinstance(value, (bool, np.bool_)):
+        return str(bool(value))
+    if isinstance(value, (int, np.integer)):
+        return str(value).replace("-", "−")
+    value = float(value)
+    if value == 0:
+        return "0"
+    if not np.isfinite(value):
+        return "NaN" if np.isnan(value) else "+∞" if value > 0 else "−∞"
+    fixed = 10.0 ** (1 - decimals) <= abs(value) < 1e5
+    return f"{value:+.{decimals}{'f' if fixed else 'e'}}".replace("-", "−")
+
+
+def literal(value: Any) -> str:
+    """A constant of the program as a person would write it: 2, 0.5, −1."""
+    return f"{value:g}".replace("-", "−") if isinstance(value, float) else number(value)
+
+
+def describe(array: Any) -> tuple[str, ...]:
+    """An array in a few lines: its values where they are few, else mean ± standard deviation.
+
+    >>> describe(np.array([[1.0, -2.0], [0.0, 0.5]]))
+    ('+1.000  −2.000', '0  +0.500')
+    >>> describe(np.arange(100.0))
+    ('+49.5000 ± 28.8661',)
+    """
+    array = to_device(np.asarray(array) if np.isscalar(array) else array, "cpu")
+    if array.size == 0:
+        return ("empty",)
+    if array.size == 1:
+        return (number(array.reshape(-1)[0]),)
+    columns = array.shape[-1] if array.ndim else 1
+    if array.ndim <= 2 and array.size <= SHOWN and columns <= SHOWN_COLUMNS:
+        rows = array.reshape(-1, columns).tolist()
+        return tuple("  ".join(number(value, 3) for value in row) for row in rows)
+    if array.dtype.kind == "b":
+        return (f"{array.sum()} of {array.size} True",)
+    if array.dtype.kind in "iu":
+        return (f"{number(array.min())} … {number(array.max())}",)
+    if wrong := array.size - int(np.isfinite(array).sum()):
+        return (f"{wrong} of {array.size} not finite",)
+    mean, std = float(array.mean(dtype=float)), float(array.std(dtype=float))
+    return (f"{number(mean)} ± {number(std).lstrip('+')}",)
+
+
+# ---------------------------------------------------------------------------------- texts
+
+_WIDTHS = {
+    0.30: "'ijlIJ",
+    0.36: " ,.·/:;\\|f-",
+    0.40: "()[]t⌊⌋!²³₀₁₂₃₄₅₆₇₈₉¹rᵀ",
+    0.53: '"*_`sz∂?⁻c',
+    0.62: "FkvxyγPTYaoeL",
+    0.84: "#+<=>^~−×÷±≤≥→OQ&w",
+    1.00: "%mMW@…",
+}  # of DejaVu Sans, as parts of the font size
+_WIDTH_OF = {letter: width for width, letters in _WIDTHS.items() for letter in letters}
+
+
+def text_width(text: str, size: float, bold: bool = False) -> float:
+    """About how wide a text is; rather too wide than too narrow."""
+    units = sum(_WIDTH_OF.get(c, 0.69 if ord(c) < 0x2E80 else 1.0) for c in text)
+    return units * size * (1.13 if bold else 1.0)
+
+
+def printable(text: str) -> str:
+    """A user's text on one line, without what XML forbids."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def elided(text: str, length: int) -> str:
+    """A long text with its middle left out: of a dotted path the end tells most."""
+    head = length // 3
+    return text if len(text) <= length else f"{text[:head]}…{text[head + 1 - length :]}"
