@@ -1,0 +1,48 @@
+# Every target makes what it needs, the environment in .venv included.
+PYTHON ?= python3
+BIN := .venv/bin
+CHECKOUT := $(CURDIR)
+
+.PHONY: quickstart test lint doctest bench clean
+
+quickstart: .venv/ready
+	$(BIN)/tinygrad-gm quickstart
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+lint: .venv/lint-ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(call on_installed_copy,$(CHECKOUT)/$(BIN)/python -m mypy --config-file $(CHECKOUT)/pyproject.toml -p tinygrad_gm)
+
+doctest: .venv/ready
+	$(call on_installed_copy,PYTHONPATH=$(CHECKOUT)/tests $(CHECKOUT)/$(BIN)/python -m pytest -q -c $(CHECKOUT)/pyproject.toml --rootdir=. -p doctest_names --doctest-modules tinygrad_gm)
+
+bench: .venv-bench/ready
+	.venv-bench/bin/python -m benchmarks
+
+clean:
+	rm -rf .venv .venv-bench build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.venv/ready: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+.venv/lint-ready: .venv/ready
+	$(BIN)/python -m pip install --quiet --editable '.[test,lint]'
+	touch $@
+
+.venv-bench/ready: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --editable . 'torch==2.13.0'
+	touch $@
+
+# mypy and doctest look at an installed copy, from another folder: in the checkout the packages
+# `models` and `viz` lie beside `tinygrad_gm`, not inside it, and would be seen twice or not at all
+define on_installed_copy
+	rm -rf build
+	copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
+	$(BIN)/python -m pip install --quiet --no-deps --target "$$copy" . && cd "$$copy" && $(1)
+endef

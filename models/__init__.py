@@ -1,0 +1,32 @@
+"""The models, one file each: architecture, loss, training recipe, sampling.
+
+Each module has a `Config` dataclass (its fields are the flags of the command line), the network,
+the loss with its equation, `train(config, run)` and `example(config)`, a small training graph to
+draw. Generative models also have `sample`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from types import ModuleType
+
+NAMES = ("neuron", "vae")
+
+
+def load(name: str) -> ModuleType:
+    """The module of the model `name`; ValueError, with the nearest name, where there is none.
+
+    >>> load("vae").__name__.rpartition(".")[2]
+    'vae'
+    """
+    if name not in NAMES:
+        near = difflib.get_close_matches(name, NAMES, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"there is no model {name!r}, only {', '.join(NAMES)}{hint}")
+    return importlib.import_module(f".{name}", __name__)
+
+
+def summary(name: str) -> str:
+    """The first line of the model's description."""
+    return (load(name).__doc__ or "").partition("\n")[0]

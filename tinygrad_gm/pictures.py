@@ -1,0 +1,218 @@
+"""Pictures of data and of training: sheets of images and curves, as Pillow images.
+
+Everything is drawn twice as large as wanted and then halved, which smooths the lines.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .backend import ArrayLike
+from .tensor import Tensor
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")  # Okabe and Ito 2008
+INK, PALE = "#222222", "#E3E3E3"
+
+
+def grid(
+    images: ArrayLike,
+    columns: int | None = None,
+    *,
+    scale: int = 2,
+    gap: int = 2,
+    path: str | Path | None = None,
+) -> Image:
+    """A sheet of images, row by row.
+
+    Args:
+        images: (N, H, W), (N, 1, H, W) or (N, 3, H, W), values in [0, 1]; others are clipped.
+        columns: images in a row; None: as near to a square sheet as it goes.
+        scale: screen pixels per image pixel.
+        gap: pixels between images.
+        path: where to save the sheet, if anywhere; the suffix gives the format.
+
+    Raises:
+        ValueError: another shape, or no image.
+
+    >>> grid(tg.zeros((6, 8, 8)), columns=3, scale=1).size
+    (32, 22)
+    """
+    from PIL import Image
+
+    pixels = _as_pixels(images)
+    count, height, width, channels = pixels.shape
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    pixels = pixels.repeat(scale, axis=1).repeat(scale, axis=2)
+    height, width = height * scale, width * scale
+    shape = (rows * (height + gap) + gap, columns * (width + gap) + gap, channels)
+    sheet = np.full(shape, 255, np.uint8)
+    for number, image in enumerate(pixels):
+        row, column = divmod(number, columns)
+        top, left = gap + row * (height + gap), gap + column * (width + gap)
+        sheet[top : top + height, left : left + width] = image
+    return _saved(Image.fromarray(sheet[..., 0] if channels == 1 else sheet), path)
+
+
+def curves(
+    series: Mapping[str, Sequence[float] | tuple[Sequence[float], Sequence[float]]],
+    *,
+    title: str = "",
+    x_label: str = "step",
+    y_label: str = "",
+    size: tuple[int, int] = (720, 400),
+    path: str | Path | None = None,
+) -> Image:
+    """Lines over one pair of axes.
+
+    Args:
+        series: a name for each line, with its values, or with a pair (x values, y values). Without
+            x values the points are numbered from 1. Values that are not finite leave a gap.
+        title: above the axes.
+        x_label: below the horizontal axis.
+        y_label: beside the title's left end, naming the vertical axis.
+        size: width and height in pixels.
+        path: where to save the picture, if anywhere; the suffix gives the format.
+
+    Raises:
+        ValueError: there is no finite value to draw.
+
+    >>> curves({"loss": [3.0, 2.0, 1.5]}, size=(300, 200)).size
+    (300, 200)
+    """
+    from PIL import Image, ImageDraw
+
+    lines = {name: _as_points(name, values) for name, values in series.items()}
+    points = [(x, y) for line in lines.values() for x, y in line if math.isfinite(y)]
+    if not points:
+        raise ValueError("curves: there is no finite value to draw")
+    width, height = 2 * size[0], 2 * size[1]
+    picture = Image.new("RGB", (width, height), "white")
+    axes = _Axes(ImageDraw.Draw(picture), (width, height), points)
+    axes.draw_frame(title, x_label, y_label)
+    for number, (name, line) in enumerate(lines.items()):
+        axes.draw_line(line, COLOURS[number % len(COLOURS)])
+        axes.draw_legend(number, name, COLOURS[number % len(COLOURS)])
+    return _saved(picture.resize(size, Image.Resampling.LANCZOS), path)
+
+
+class _Axes:
+    """A coordinate system on a drawing, with its ticks."""
+
+    def __init__(
+        self, draw: ImageDraw, size: tuple[int, int], points: Sequence[tuple[float, float]]
+    ) -> None:
+        from PIL import ImageFont
+
+        self.draw, self.size = draw, size
+        self.font, self.bold = ImageFont.load_default(24), ImageFont.load_default(30)
+        self.x_ticks = _ticks([x for x, _ in points])
+        self.y_ticks = _ticks([y for _, y in points])
+        label_width = max(self.draw.textlength(_text(y), font=self.font) for y in self.y_ticks)
+        self.left, self.right = 30 + label_width, size[0] - 40
+        self.top, self.bottom = 110, size[1] - 90
+
+    def place(self, x: float, y: float) -> tuple[int, int]:
+        """The pixel of a point."""
+        (x0, x1), (y0, y1) = _ends(self.x_ticks), _ends(self.y_ticks)
+        across = (x - x0) / (x1 - x0) * (self.right - self.left)
+        up = (y - y0) / (y1 - y0) * (self.bottom - self.top)
+        return round(self.left + across), round(self.bottom - up)
+
+    def draw_frame(self, title: str, x_label: str, y_label: str) -> None:
+        for y in self.y_ticks:
+            _, height = self.place(self.x_ticks[0], y)
+            self.draw.line([(self.left, height), (self.right, height)], PALE, 2)
+            self.draw.text((self.left - 14, height), _text(y), INK, self.font, anchor="rm")
+        for x in self.x_ticks:
+            across, _ = self.place(x, self.y_ticks[0])
+            self.draw.line([(across, self.bottom), (across, self.bottom + 8)], INK, 2)
+            self.draw.text((across, self.bottom + 14), _text(x), INK, self.font, anchor="ma")
+        self.draw.line([(self.left, self.bottom), (self.right, self.bottom)], INK, 2)
+        self.draw.text((24, 22), _plain(title or y_label), INK, self.bold)
+        if title and y_label:
+            self.draw.text((24, 66), _plain(y_label), INK, self.font)
+        middle = (self.left + self.right) / 2
+        self.draw.text((middle, self.size[1] - 12), _plain(x_label), INK, self.font, anchor="md")
+
+    def draw_line(self, line: Sequence[tuple[float, float]], colour: str) -> None:
+        run: list[tuple[int, int]] = []
+        for x, y in [*line, (0.0, math.nan)]:
+            if math.isfinite(y):
+                run.append(self.place(x, y))
+                continue
+            if len(run) == 1:
+                self._dot(run[0], 6, colour)
+            elif run:
+                self.draw.line(run, colour, 6, joint="curve")
+                for point in run:
+                    self._dot(point, 2.5, colour)
+            run = []
+
+    def _dot(self, centre: tuple[int, int], radius: float, colour: str) -> None:
+        x, y = centre
+        self.draw.ellipse([(x - radius, y - radius), (x + radius, y + radius)], colour)
+
+    def draw_legend(self, number: int, name: str, colour: str) -> None:
+        height = 34 + 34 * number
+        name = _plain(name)
+        length = self.draw.textlength(name, font=self.font)
+        start = self.right - length - 56
+        self.draw.line([(start, height), (start + 40, height)], colour, 6)
+        self.draw.text((start + 56, height), name, INK, self.font, anchor="lm")
+
+
+def _as_pixels(images: ArrayLike) -> Any:
+    """Images as bytes, channels last."""
+    array = images.numpy() if isinstance(images, Tensor) else np.asarray(images)
+    if array.ndim == 3:
+        array = array[:, None]
+    if array.ndim != 4 or array.shape[1] not in (1, 3) or not array.size:
+        raise ValueError(
+            f"grid: images (N, H, W), (N, 1, H, W) or (N, 3, H, W) are wanted, got {array.shape}"
+        )
+    return (array.clip(0, 1) * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
+
+
+def _as_points(name: str, values: Any) -> list[tuple[float, float]]:
+    xs, ys = values if isinstance(values, tuple) else (range(1, len(values) + 1), values)
+    if len(xs) != len(ys):
+        raise ValueError(f"curves: {name!r} has {len(xs)} x values and {len(ys)} y values")
+    return [(float(x), float(y)) for x, y in zip(xs, ys, strict=True)]
+
+
+def _ticks(values: Sequence[float]) -> list[float]:
+    """Four to nine round numbers that enclose the values."""
+    low, high = min(values), max(values)
+    span = high - low or abs(high) or 1.0
+    unit = 10.0 ** math.floor(math.log10(span))
+    step = next(unit * part for part in (0.1, 0.2, 0.25, 0.5, 1, 2) if span / (unit * part) <= 7)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [step * number for number in range(first, max(last, first + 1) + 1)]
+
+
+def _ends(ticks: Sequence[float]) -> tuple[float, float]:
+    return ticks[0], ticks[-1]
+
+
+def _text(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def _plain(text: str) -> str:
+    return text.replace("−", "-")  # Pillow's built-in font has no minus sign
+
+
+def _saved(picture: Image, path: str | Path | None) -> Image:
+    if path is not None:
+        picture.save(path)
+    return picture
