@@ -104,7 +104,7 @@ def probability(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
 
 def squared_error(p: Tensor, y: Tensor) -> Tensor:
     """The mean of (p − y)²."""
-    return tg.mean((p - y) ** 2)
+    return tg.mean(tg.square(p - y))
 
 
 def train(config: Config, run: Run) -> None:
@@ -132,7 +132,7 @@ def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:
     z.name = "z"
     p = tg.sigmoid(z)
     p.name = "p"
-    loss = (p - y) ** 2
+    loss = tg.square(p - y)
     loss.name = "L"
     loss.backward()
     return loss, leaves

@@ -1,0 +1,67 @@
+"""Sheets and curves: sizes, places and refusals."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tinygrad_gm as tg
+from tinygrad_gm import pictures
+
+
+def test_a_sheet_has_every_image_at_its_place():
+    images = np.linspace(0, 1, 5)[:, None, None] * np.ones((5, 4, 6))
+    sheet = np.asarray(pictures.grid(images, columns=3, scale=1, gap=1))
+    assert sheet.shape == (2 * 5 + 1, 3 * 7 + 1)
+    for number in range(5):
+        row, column = divmod(number, 3)
+        cell = sheet[1 + 5 * row : 5 + 5 * row, 1 + 7 * column : 7 + 7 * column]
+        assert (cell == round(255 * number / 4)).all()
+    assert (sheet[6:, 15:] == 255).all()  # the empty sixth place
+
+
+def test_colour_images_scale_and_values_outside_the_range(tmp_path):
+    images = tg.full((1, 3, 2, 2), 7.0)
+    sheet = pictures.grid(images, scale=3, gap=0, path=tmp_path / "sheet.png")
+    assert sheet.mode == "RGB"
+    assert sheet.size == (6, 6)
+    assert Image.open(tmp_path / "sheet.png").getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_a_wrong_shape_is_named():
+    with pytest.raises(ValueError, match=r"got \(3, 2, 8, 8\)"):
+        pictures.grid(np.zeros((3, 2, 8, 8)))
+
+
+def test_a_falling_line_falls():
+    picture = np.asarray(pictures.curves({"loss": [10.0, 5.0, 1.0]}, size=(300, 200)))
+    blue = np.argwhere((picture == [0x00, 0x72, 0xB2]).all(-1))
+    below_legend = blue[blue[:, 0] > 50]
+    left, right = (
+        below_legend[below_legend[:, 1].argmin()],
+        below_legend[below_legend[:, 1].argmax()],
+    )
+    assert left[0] < right[0]
+
+
+def test_values_that_are_not_finite_leave_a_gap_and_nothing_finite_is_refused():
+    pictures.curves({"loss": [1.0, math.nan, 2.0], "test": ([1, 3], [2.0, math.inf])})
+    with pytest.raises(ValueError, match="no finite value"):
+        pictures.curves({"loss": [math.nan]})
+
+
+def test_x_and_y_values_of_different_length_are_refused():
+    with pytest.raises(ValueError, match="'a' has 2 x values and 1 y values"):
+        pictures.curves({"a": ([1.0, 2.0], [1.0])})
+
+
+@pytest.mark.parametrize("values", [[0.0, 1.0], [5.0, 5.0], [0.0, 0.0], [-3e-7, 2e-7], [1e6, 3e9]])
+def test_ticks_are_few_round_and_enclose_the_values(values):
+    ticks = pictures._ticks(values)
+    assert 2 <= len(ticks) <= 9
+    assert ticks[0] <= min(values)
+    assert ticks[-1] >= max(values)
+    assert all(len(f"{tick:.3g}") <= 9 for tick in ticks)

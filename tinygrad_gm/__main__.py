@@ -1,0 +1,7 @@
+"""`python -m tinygrad_gm` is the command `tinygrad-gm`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,177 @@
+"""The command line: `tinygrad-gm COMMAND`, or `python -m tinygrad_gm COMMAND`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+PROGRAM = "tinygrad-gm"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0, 1 for a failure, 2 for a wrong argument."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = _Parser(PROGRAM, "An autograd engine to learn from.", "quickstart")
+    width = max(map(len, COMMANDS))
+    parser.epilog = "commands:\n" + "\n".join(
+        f"  {name:{width}}  {(command.__doc__ or '').partition(chr(10))[0]}"
+        for name, command in COMMANDS.items()
+    )
+    parser.epilog += f"\n\nexample: {PROGRAM} train vae --epochs 5"
+    parser.add_argument("command", metavar="COMMAND", choices=COMMANDS)
+    chosen = parser.parse_args(arguments[:1] or ["--help"]).command
+    try:
+        COMMANDS[chosen](arguments[1:])
+    except KeyboardInterrupt:
+        return 130
+    except (OSError, RuntimeError, ValueError) as error:
+        print(f"{PROGRAM} {chosen}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one plain line, and whose help ends with an example."""
+
+    def __init__(self, program: str, description: str | None, example: str) -> None:
+        super().__init__(
+            prog=program,
+            description=(description or "").partition("\n")[0],
+            epilog=f"example: {program} {example}".rstrip(),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; --help tells more\n")
+
+
+def quickstart(argv: list[str]) -> None:
+    """Train a VAE on handwritten digits and show what happened, in 90 seconds."""
+    parser = _Parser(f"{PROGRAM} quickstart", quickstart.__doc__, "--out tour")
+    parser.add_argument("--out", type=Path, default=Path("runs/quickstart"), help="output folder")
+    args = parser.parse_args(argv)
+    from . import quickstart as tour
+
+    tour.run(args.out)
+
+
+def models(argv: list[str]) -> None:
+    """List the models."""
+    _Parser(f"{PROGRAM} models", models.__doc__, "").parse_args(argv)
+    from . import models as catalogue
+
+    for name in catalogue.NAMES:
+        print(f"{name:8} {catalogue.summary(name)}")
+
+
+def train(argv: list[str]) -> None:
+    """Train a model; every field of its Config is a flag."""
+    name, module, rest = _model("train", argv, "vae --epochs 5")
+    parser = _Parser(f"{PROGRAM} train {name}", module.__doc__, "--out runs/first")
+    _add_out(parser, name)
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    for field in dataclasses.fields(module.Config):
+        parser.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=type(field.default),
+            default=field.default,
+            metavar=type(field.default).__name__.upper(),
+            help=f"{field.metadata['help']} (default {field.default})",
+        )
+    args = vars(parser.parse_args(rest))
+    folder, resume = args.pop("out"), args.pop("resume")
+    from .training import Run
+
+    config = module.Config(**args)
+    with Run(folder, config, resume=resume) as run:
+        module.train(config, run)
+    print(f"written to {folder}")
+
+
+def sample(argv: list[str]) -> None:
+    """Draw new data from a trained model into a picture."""
+    name, module, rest = _model("sample", argv, "vae --count 100")
+    parser = _Parser(f"{PROGRAM} sample {name}", sample.__doc__, "--count 100 --seed 1")
+    _add_out(parser, name)
+    parser.add_argument("--count", type=int, default=64, help="how many (default 64)")
+    parser.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
+    args = parser.parse_args(rest)
+    if not hasattr(module, "sample"):
+        parser.error(f"{name} is not a generative model")
+    if args.count < 1:
+        parser.error(f"--count is {args.count}; at least 1 is wanted")
+    from . import pictures
+    from .random import Generator
+
+    model = module.restore(args.out)
+    path = args.out / "samples.png"
+    pictures.grid(module.sample(model, args.count, Generator(args.seed)), path=path)
+    print(f"written to {path}")
+
+
+def draw(argv: list[str]) -> None:
+    """Draw the training graph of a model, with values and gradients."""
+    name, module, rest = _model("draw", argv, "neuron")
+    parser = _Parser(f"{PROGRAM} draw {name}", draw.__doc__, f"--out {name}.svg")
+    parser.add_argument("--out", type=Path, default=Path(f"{name}.svg"), help="picture to write")
+    args = parser.parse_args(rest)
+    from . import viz
+
+    loss, leaves = module.example(module.Config())
+    viz.draw(loss, names=leaves).save(args.out)
+    print(f"written to {args.out}")
+
+
+def info(argv: list[str]) -> None:
+    """Print versions, devices and drawing engines, for a report of a problem."""
+    _Parser(f"{PROGRAM} info", info.__doc__, "").parse_args(argv)
+    import importlib.metadata
+    import importlib.util
+    import platform
+    import shutil
+
+    from . import __version__
+
+    def found(module: str) -> str:
+        return "yes" if importlib.util.find_spec(module) else "no"
+
+    print(f"tinygrad_gm  {__version__}, {Path(__file__).parent}")
+    print(f"python       {platform.python_version()}, {platform.platform()}")
+    for package in ("numpy", "graphviz", "pillow", "safetensors", "tqdm"):
+        print(f"{package:12} {importlib.metadata.version(package)}")
+    print(f"dot          {shutil.which('dot') or 'no: the built-in layout draws'}")
+    print(f"resvg-py     {found('resvg_py')}")
+    print(f"cupy         {found('cupy')}")
+
+
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    "quickstart": quickstart,
+    "models": models,
+    "train": train,
+    "sample": sample,
+    "draw": draw,
+    "info": info,
+}
+
+
+def _model(command: str, argv: list[str], example: str) -> tuple[str, Any, list[str]]:
+    """The model that a command's first argument names, and the arguments after it."""
+    from . import models as catalogue
+
+    parser = _Parser(f"{PROGRAM} {command}", COMMANDS[command].__doc__, example)
+    parser.add_argument("model", metavar="MODEL", help=", ".join(catalogue.NAMES))
+    name = parser.parse_args(argv[:1] or ["--help"]).model
+    try:
+        return name, catalogue.load(name), argv[1:]
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def _add_out(parser: _Parser, name: str) -> None:
+    folder = Path("runs") / name
+    parser.add_argument("--out", type=Path, default=folder, help=f"the run's folder ({folder})")
