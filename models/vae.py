@@ -25,14 +25,12 @@ z = μ + σ·ε with ε ~ N(0, I), so ∂z/∂μ = 1 and ∂z/∂σ = ε.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
-from tinygrad_gm import Generator, Tensor, nn
-
-if TYPE_CHECKING:
-    pass
+from tinygrad_gm import Generator, Tensor, data, nn, optim, pictures
+from tinygrad_gm.training import Run, epoch_means, read_checkpoint
 
 TRAINING_TIME = "about 15 seconds on two cores"
 
@@ -100,7 +98,7 @@ def negative_elbo(
         log_var: logarithms of its variances, (N, L).
     """
     reconstruction = F.binary_cross_entropy_with_logits(logits, x, reduction="sum") / len(x)
-    kl = F.kl_normal(mu, log_var).sum() / len(x)
+    kl = F.kl_normal(mu, log_var, reduction="sum") / len(x)
     return reconstruction + kl, {"reconstruction": reconstruction, "kl": kl}
 
 
@@ -141,8 +139,59 @@ def traverse(model: VAE, image: Tensor, axes: int = 8, steps: int = 11) -> Tenso
     stay at the image's mean code.
     """
     mu, log_var = model.encode(image.reshape(1, -1))
-    informative = F.kl_normal(mu, log_var)[0].numpy().argsort()[::-1][:axes]
+    informative = F.kl_normal(mu, log_var, reduction="none")[0].numpy().argsort()[::-1][:axes]
     z = tg.repeat(mu, axes * steps, axis=0)
     for row, axis in enumerate(informative.tolist()):
         z[row * steps : (row + 1) * steps, axis] = tg.linspace(-3, 3, steps)
     return tg.sigmoid(model.decode(z)).reshape(-1, 1, 28, 28)
+
+
+def train(config: Config, run: Run) -> None:
+    """Train on `data.mnist_small()`, and write curves, reconstructions, samples and a traversal."""
+    tg.manual_seed(config.seed)
+    digits = data.mnist_small()
+    unseen, _ = digits.test.tensors
+    model = VAE(latent_dim=config.latent_dim, hidden_dim=config.hidden_dim)
+    run.fit(
+        model,
+        optim.Adam(model.parameters(), lr=config.learning_rate),
+        lambda batch, generator: loss(model, batch[0], generator),
+        data.DataLoader(digits.train, config.batch_size, shuffle=True, seed=config.seed),
+        config.epochs,
+        on_epoch=lambda epoch: {"test": evaluate(model, unseen)},
+    )
+    write_pictures(model, unseen, run.folder)
+
+
+def restore(folder: str | Path) -> VAE:
+    """The model of a run's checkpoint."""
+    checkpoint = read_checkpoint(folder)
+    config = Config(**checkpoint["run"]["config"])
+    model = VAE(latent_dim=config.latent_dim, hidden_dim=config.hidden_dim)
+    model.load_state_dict(checkpoint["model"])
+    return model
+
+
+def write_pictures(model: VAE, images: Tensor, folder: Path) -> None:
+    """What the model has learned, in four pictures in a run's folder."""
+    series = {"training": epoch_means(folder, "loss"), "unseen images": epoch_means(folder, "test")}
+    label = "−ELBO, nats per image"
+    pictures.curves(series, y_label=label, x_label="epoch", path=folder / "curves.png")
+    shown = images[:20]
+    pairs = tg.stack(
+        [shown.reshape(2, 10, 28, 28), reconstruct(model, shown).reshape(2, 10, 28, 28)]
+    )
+    rows = tg.swapaxes(pairs, 0, 1).reshape(-1, 28, 28)
+    pictures.grid(rows, columns=10, path=folder / "reconstructions.png")
+    pictures.grid(sample(model, 100, Generator(0)), path=folder / "samples.png")
+    pictures.grid(traverse(model, images[0]), columns=11, path=folder / "traversal.png")
+
+
+def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of an untrained model on 16 images, and the names of its leaves."""
+    tg.manual_seed(config.seed)
+    images, _ = data.mnist_small().train[:16]
+    model = VAE(latent_dim=config.latent_dim, hidden_dim=config.hidden_dim)
+    total, _ = loss(model, images, Generator(config.seed))
+    total.name = "−ELBO"
+    return total, dict(model.named_parameters())

@@ -108,7 +108,11 @@ def sample(argv: list[str]) -> None:
     from . import pictures
     from .random import Generator
 
-    model = module.restore(args.out)
+    try:
+        model = module.restore(args.out)
+    except FileNotFoundError as error:
+        command = f"{PROGRAM} train {name} --out {args.out}"
+        raise FileNotFoundError(f"{error}: `{command}` takes {module.TRAINING_TIME}") from None
     path = args.out / "samples.png"
     pictures.grid(module.sample(model, args.count, Generator(args.seed)), path=path)
     print(f"written to {path}")

@@ -13,14 +13,14 @@ PAGE = """<!doctype html>
 <title>tinygrad_gm: the tour</title>
 <style>
   body {{ font: 17px/1.55 system-ui, sans-serif; color: #222; background: #fff;
-         max-width: 62rem; margin: 3rem auto; padding: 0 1.5rem; }}
+         max-width: 76rem; margin: 3rem auto; padding: 0 1.5rem; }}
   h1 {{ font-size: 2rem; margin-bottom: .3rem; }}
   h2 {{ font-size: 1.25rem; margin: 2.8rem 0 .3rem; }}
   p {{ max-width: 44rem; margin: .3rem 0 1rem; }}
   figure {{ margin: 0; overflow-x: auto; border: 1px solid #ddd; border-radius: 8px;
            padding: 1rem; background: #fff; }}
   img {{ display: block; max-width: 100%; }}
-  .graph img {{ max-width: none; height: {height}px; }}
+  .wide img {{ max-width: none; height: 480px; }}
   code {{ background: #f2f2f2; padding: .1em .3em; border-radius: 4px; }}
 </style>
 <h1>What a small autograd engine can do</h1>
@@ -36,7 +36,7 @@ SECTION = """<h2>{title}</h2>
 
 def run(folder: Path) -> None:
     """Draw a neuron, train the VAE, and write pictures and `index.html` into `folder`."""
-    from . import models, viz
+    from . import viz
     from .models import neuron, vae
     from .training import Run
 
@@ -47,7 +47,7 @@ def run(folder: Path) -> None:
 
     print("2/3  a variational autoencoder on 9,000 handwritten digits")
     config = vae.Config()
-    with Run(folder / "vae", config) as training:
+    with Run(folder / "vae", config, resume=True) as training:
         vae.train(config, training)
 
     print("3/3  the graph of its training step")
@@ -63,14 +63,14 @@ def write_page(folder: Path) -> None:
         SECTION.format(
             title=html.escape(title),
             text=text,
-            kind=' class="graph"' if path.suffix == ".svg" else "",
+            kind=' class="wide"' if path.name == "vae-graph.svg" else "",
             mime="image/svg+xml" if path.suffix == ".svg" else "image/png",
             data=base64.b64encode(path.read_bytes()).decode(),
             alt=html.escape(title),
         )
         for title, text, path in ((title, text, folder / name) for title, text, name in CONTENTS)
     )
-    page = PAGE.format(lead=LEAD, sections=sections, height=420)
+    page = PAGE.format(lead=LEAD, sections=sections)
     (folder / "index.html").write_text(page, encoding="utf-8")
 
 
@@ -82,17 +82,17 @@ LEAD = (
 CONTENTS = (
     (
         "A neuron, and how it learns",
-        "Two inputs, two weights, a bias, a sigmoid, a squared error. Read it from left to right for "
-        "the values, from right to left for the gradients: what arrives at a disc from the right is "
-        "multiplied by the local derivative on the edge and handed on to the left, and where two "
-        "arrows meet, the contributions add.",
+        "Two inputs, two weights, a bias, a sigmoid, a squared error. Read it from left to right "
+        "for the values, from right to left for the gradients: what arrives at a disc from the "
+        "right is multiplied by the local derivative on the edge and handed on to the left. Where "
+        "two arrows leave one card, what they bring back adds up.",
         "neuron.svg",
     ),
     (
         "Learning",
         "The loss −ELBO in nats per image, after each pass over the training images, on those and "
-        "on 1,000 images that the model has never seen. Predicting each pixel on its own would cost "
-        "207.8 nats.",
+        "on 1,000 images that the model has never seen. Predicting each pixel on its own would "
+        "cost 207.8 nats.",
         "vae/curves.png",
     ),
     (

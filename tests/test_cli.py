@@ -1,0 +1,133 @@
+"""The command line as a user types it: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from tinygrad_gm import cli
+
+SMALL = ["--epochs", "1", "--hidden-dim", "8", "--latent-dim", "2"]
+
+
+def run(capsys, *argv: str) -> tuple[int, str, str]:
+    try:
+        code = cli.main(argv)
+    except SystemExit as stop:
+        code = stop.code
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in cli.COMMANDS)])
+def test_every_command_has_help_that_ends_with_an_example(capsys, command):
+    code, out, _ = run(capsys, *command, "--help")
+    assert code == 0
+    assert re.search(rf"example: tinygrad-gm {' '.join(command)}", out.splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["trian"], "invalid choice: 'trian'"),
+        (["train", "vea"], "no model 'vea'.*did you mean 'vae'"),
+        (["train", "vae", "--epoch", "3"], "unrecognized arguments: --epoch 3"),
+        (["train", "vae", "--epochs", "three"], "--epochs: invalid int value: 'three'"),
+        (["sample", "neuron"], "neuron is not a generative model"),
+        (["sample", "vae", "--count", "0"], "--count is 0"),
+        (["draw", "gan"], "no model 'gan', only neuron, vae"),
+        (["info", "all"], "unrecognized arguments: all"),
+    ],
+)
+def test_a_wrong_argument_gives_exit_code_2_and_one_plain_line(capsys, argv, words):
+    code, out, err = run(capsys, *argv)
+    assert code == 2
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert re.search(words, err)
+
+
+def test_the_models_are_listed_each_with_a_line(capsys):
+    code, out, _ = run(capsys, "models")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == ["neuron", "vae"]
+
+
+def test_the_neuron_prints_the_worked_example(capsys, tmp_path):
+    code, out, _ = run(capsys, "train", "neuron", "--out", str(tmp_path))
+    assert code == 0
+    assert "weights [0.1036, -0.1425], bias -0.0167, mse [0.3033, 0.2942]" in out
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(lines[1]) == {"epoch": 2, "mse": 0.2942}
+
+
+def test_a_vae_is_trained_sampled_and_not_overwritten(capsys, tmp_path):
+    folder = str(tmp_path / "vae")
+    assert run(capsys, "train", "vae", "--out", folder, *SMALL)[0] == 0
+    code, out, _ = run(capsys, "sample", "vae", "--out", folder, "--count", "3")
+    assert code == 0
+    assert f"{folder}/samples.png" in out
+    code, _, err = run(capsys, "train", "vae", "--out", folder, *SMALL)
+    assert code == 1
+    assert "there is a run in" in err
+    assert "--resume" in err
+    code, _, err = run(capsys, "train", "vae", "--out", folder, "--resume", *SMALL, "--seed", "1")
+    assert code == 1
+    assert "seed was 0 and is 1" in err
+    assert run(capsys, "train", "vae", "--out", folder, "--resume", *SMALL)[0] == 0
+
+
+def test_sampling_without_a_checkpoint_says_how_to_make_one_and_how_long_that_takes(
+    capsys, tmp_path
+):
+    code, _, err = run(capsys, "sample", "vae", "--out", str(tmp_path))
+    assert code == 1
+    assert f"`tinygrad-gm train vae --out {tmp_path}` takes about" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_an_output_folder_that_cannot_be_made_is_named(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, err = run(capsys, "train", "neuron", "--out", str(tmp_path / "file" / "run"))
+    assert code == 1
+    assert "cannot make the folder" in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("model", ["neuron", "vae"])
+def test_a_models_graph_is_drawn_and_its_text_is_written(capsys, tmp_path, model):
+    path = tmp_path / f"{model}.svg"
+    assert run(capsys, "draw", model, "--out", str(path))[0] == 0
+    assert ET.parse(path).getroot().tag.endswith("svg")
+    assert path.with_suffix(".gv").read_text().lstrip().startswith(("digraph", "//"))
+
+
+def test_info_names_versions_and_engines(capsys):
+    code, out, _ = run(capsys, "info")
+    assert code == 0
+    assert {"tinygrad_gm", "python", "numpy", "dot", "cupy"} <= {
+        line.split()[0] for line in out.splitlines()
+    }
+
+
+def test_the_module_can_be_run():
+    done = subprocess.run(
+        [sys.executable, "-m", "tinygrad_gm", "models"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("neuron")
+
+
+@pytest.mark.slow
+def test_the_tour_leaves_a_page_with_everything_inside(capsys, tmp_path):
+    assert run(capsys, "quickstart", "--out", str(tmp_path))[0] == 0
+    page = (tmp_path / "index.html").read_text()
+    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/svg+xml;base64,") == 2
+    assert "http" not in re.sub(r'base64,[^"]*', "", page)
+    for name in ("neuron.gv", "vae-graph.gv", "vae/checkpoint.safetensors", "vae/metrics.jsonl"):
+        assert (tmp_path / name).exists()
