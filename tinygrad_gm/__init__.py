@@ -53,6 +53,7 @@ from .creation import (
     zeros,
     zeros_like,
 )
+from .io import load, save
 from .modes import (
     enable_grad,
     is_grad_enabled,
@@ -85,6 +86,8 @@ from .ops import (
     cos,
     cosh,
     cross_entropy,
+    cumulative_prod,
+    cumulative_sum,
     divide,
     equal,
     exp,
@@ -212,6 +215,8 @@ __all__ = [
     "cos",
     "cosh",
     "cross_entropy",
+    "cumulative_prod",
+    "cumulative_sum",
     "data",
     "default_device",
     "default_dtype",

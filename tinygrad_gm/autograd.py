@@ -118,7 +118,7 @@ class Pass:
                     pending[parent] = contribution
                     if like is parent:
                         heappush(heap, (-parent.seq, parent))
-                    elif contribution is g or any(contribution is array for array in kept):
+                    elif _is_lent(contribution, (g, *kept)):
                         self.borrowed.add(parent)
                 elif parent in summed and not create_graph:
                     held += contribution
@@ -132,14 +132,19 @@ class Pass:
                 return
             node = heappop(heap)[1]
             g, plan, parents = pending.pop(node), node.plan, node.parents
-            kept = node.kept if self.replayed is None else self.replayed[node].kept
+            if wanted is not None and node in self.inputs:
+                self.captured[node] = g
+                if not self._leads_on(node):
+                    arrivals = []
+                    continue
+            kept = node.kept  # a node of an expansion has its own; the others perhaps a replay's
+            if self.replayed is not None and node in self.replayed:
+                kept = self.replayed[node].kept
             if kept is None:
                 raise RuntimeError(
                     f"backward: what `{plan.op.name}` kept was freed by an earlier backward pass; "
                     "give that one retain_graph=True, or compute the result again"
                 )
-            if wanted is not None and node in self.inputs:
-                self.captured[node] = g
             if node.seq < Traced.last_write:
                 _check_unwritten(node)
             if plan.ordinary and not create_graph:
@@ -217,9 +222,14 @@ class Pass:
         if self.wanted is None:
             return
         for node in nodes_of(*roots, newer_than=newer_than):
-            known = (p for p in node.parents if isinstance(p, (Node, Traced)))
-            if node.plan.op.always_expands or any(p in self.wanted for p in known):
+            if self._leads_on(node):
                 self.wanted.add(node)
+
+    def _leads_on(self, node: Node) -> bool:
+        """Whether a wanted gradient lies further back than this node."""
+        wanted = self.wanted or ()
+        known = (p for p in node.parents if isinstance(p, (Node, Traced)))
+        return node.plan.op.always_expands or any(p in wanted for p in known)
 
     def _words(self, contribution: Any) -> Any:
         return vocabulary(None if self.create_graph else module_of(contribution))
@@ -242,6 +252,15 @@ class Pass:
 
 def _module_of(g: Any) -> Any:
     return module_of(next(part for part in g if part is not None) if isinstance(g, list) else g)
+
+
+def _is_lent(contribution: Any, values: Any) -> bool:
+    """Whether a rule returned one of these: the upstream gradient, or what its node keeps."""
+    for value in values:
+        inside = type(value) in (tuple, list) and _is_lent(contribution, value)
+        if inside or contribution is value:
+            return True
+    return False
 
 
 def _sum_to(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:

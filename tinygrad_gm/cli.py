@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -88,7 +89,8 @@ def train(argv: list[str]) -> None:
     from .training import Run
 
     config = module.Config(**args)
-    with Run(folder, config, resume=resume) as run:
+    command = shlex.join([PROGRAM, "train", *argv, *([] if resume else ["--resume"])])
+    with Run(folder, config, resume=resume, command=command) as run:
         module.train(config, run)
     print(f"written to {folder}")
 

@@ -273,8 +273,8 @@ def as_shape(name: str, shape: Any, *rest: Any) -> tuple[int, ...]:
     """`shape` as a tuple; TypeError where sizes were written one by one, as in `zeros(2, 3)`."""
     rest = tuple(n for n in rest if isinstance(n, (int, np.integer)) and not isinstance(n, bool))
     if rest:
-        sizes = ", ".join(map(str, (shape, *rest)))
-        raise TypeError(f"{name}: the shape is one tuple: {name}(({sizes}))")
+        listed = ", ".join(map(str, (shape, *rest)))
+        raise TypeError(f"{name}: the shape is one tuple: {name}(({listed}))")
     try:
         sizes = tuple(map(operator.index, shape if hasattr(shape, "__iter__") else (shape,)))
     except TypeError:

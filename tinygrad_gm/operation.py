@@ -54,6 +54,7 @@ class Op:
         self.arity = 1 if self.starred else len(rules) or arity
         self.names = [parameter.name for parameter in parameters]
         self.arrays, self.own_dtype = self.names[: self.arity], "dtype" in self.names
+        self.compute = self._compute_starred if self.starred else forward
         self.defaults = tuple(parameter.default for parameter in parameters)
         self.required = sum(default is EMPTY for default in self.defaults)
         self.always_expands = not rules and not self.joint and self.twin is not None
@@ -89,9 +90,15 @@ class Op:
             raise TypeError(f"{self.name}: {error}") from None
         raise TypeError(f"{self.name}{self.signature}: the arguments given do not fit")
 
+    def _compute_starred(self, xp: Any, *values: Any) -> Any:
+        """The forward function; what stands behind a starred parameter is given by keyword."""
+        count = len(values) - len(self.names) + 1
+        static = zip(self.names[1:], values[count:], strict=True)
+        return self.forward(xp, *values[:count], **dict(static))
+
     def make_primitive(self) -> Callable[..., Any]:
         """The function that is called: compute, and record a node where a gradient is needed."""
-        forward, twin, saves, outputs = self.forward, self.twin, self.saves, self.outputs
+        forward, twin, saves, outputs = self.compute, self.twin, self.saves, self.outputs
         plans, differentiable, own_dtype = self.plans, self.differentiable, self.own_dtype
         starred = self.starred
         count = self.arity if self.required == self.arity and not self.starred else -1
@@ -128,7 +135,7 @@ class Op:
                 try:
                     out = forward(np, *data, *params)
                 except ERRORS as error:
-                    raise self._explain(error, data) from error
+                    raise self._explain(error, data, params) from error
                 if saves:
                     out, saved = out
                 if type(out) is not np.ndarray or out.dtype is not dtype:
@@ -169,7 +176,10 @@ class Op:
             dtype = array.dtype
             if type(array) is not np.ndarray or dtype.kind != "f":
                 return general(x)
-            out = forward(np, array)
+            try:
+                out = forward(np, array)
+            except ERRORS as error:
+                raise self._explain(error, [array], ()) from error
             if type(out) is not np.ndarray or out.dtype is not dtype:
                 out = self._settle(np, out, dtype)
             if not (x._requires_grad and differentiable and recording.get()):
@@ -204,7 +214,7 @@ class Op:
             try:
                 out = forward(np, a, b)
             except ERRORS as error:
-                raise self._explain(error, [a, b]) from error
+                raise self._explain(error, [a, b], ()) from error
             if type(out) is not np.ndarray or out.dtype is not dtype:
                 out = self._settle(np, out, dtype)
             needs &= differentiable
@@ -226,13 +236,17 @@ class Op:
         mixed = [slot for slot in range(len(data)) if self.differentiable >> slot & 1]
         xp, data, dtype = promote(self.name, data, mixed)
         try:
-            out = self.forward(xp, *data, *params)
+            warn: Any = None if dtype.kind == "f" else "ignore"  # of what is done again in floats
+            with np.errstate(over=warn, invalid=warn):
+                out = self.compute(xp, *data, *params)
             if dtype.kind != "f" and not self.own_dtype and _is_floating(out):
                 dtype = default_dtype()  # integers in, floats out: compute in floats from the start
-                data = [v if v is None else xp.asarray(v, dtype=dtype) for v in data]
-                out = self.forward(xp, *data, *params)
+                for slot in mixed:
+                    if data[slot] is not None:
+                        data[slot] = xp.asarray(data[slot], dtype=dtype)
+                out = self.compute(xp, *data, *params)
         except ERRORS as error:
-            raise self._explain(error, data) from error
+            raise self._explain(error, data, params) from error
         out, saved = out if self.saves else (out, None)
         return self._settle(xp, out, dtype), saved, data
 
@@ -245,16 +259,20 @@ class Op:
             out = out.astype(dtype)
         return out
 
-    def _explain(self, error: Exception, data: Sequence[Any]) -> Exception:
-        """The error of a forward function as one sentence that names the operation and shapes."""
-        kind = next(k for k in (ValueError, IndexError, TypeError) if isinstance(error, k))
+    def _explain(self, error: Exception, data: Sequence[Any], params: Sequence[Any]) -> Exception:
+        """The error of a forward function as one sentence that names operation and arguments."""
+        kind = next(k for k in (IndexError, ValueError, TypeError) if isinstance(error, k))
         text = str(error).partition("\n")[0]
-        shapes = ", ".join("None" if v is None else str(_shape_of(v)) for v in data)
         if text.startswith(f"{self.name}:"):
             return kind(text)
         if "broadcast" in text:
             text = "they do not broadcast (counted from the last axis, sizes must be equal or 1)"
-        return kind(f"{self.name}: arguments of shape {shapes}: {text}")
+        if "not supported for the input types" in text:
+            text = f"not defined for {' and '.join(str(np.asarray(v).dtype) for v in data)}"
+        given = ["None" if v is None else str(_shape_of(v)) for v in data]
+        static = zip(self.names[self.arity :], params, self.defaults[self.arity :], strict=True)
+        given += [f"{name}={_short(v)}" for name, v, default in static if v is not default]
+        return kind(f"{self.name}: arguments of shape {', '.join(given)}: {text}")
 
     def _plan(self, needs: int, bit: int) -> Plan:
         slots = tuple(slot for slot in range(bit.bit_length() - 1) if needs >> slot & 1)
@@ -296,7 +314,7 @@ class Plan:
         self.frees = bool(read) or "out" in reads or "saved" in reads
         self.keeps = bool(self.kept or self.shapes)
         self.keep = self._keep_with_shapes if self.shapes else self.pick
-        self.ordinary = not (op.joint or op.always_expands or op.part)
+        self.ordinary = not (op.joint or op.always_expands or op.part) and op.outputs == 1
 
     def _keep_with_shapes(self, sources: tuple[Any, ...]) -> tuple[Any, ...]:
         return (*self.pick(sources), *(_shape_of(sources[slot + 2]) for slot in self.shapes))
@@ -376,6 +394,11 @@ def _picker(indices: Sequence[int]) -> Any:
 
 def _shape_of(value: Any) -> Any:
     return tuple(map(np.shape, value)) if isinstance(value, tuple) else np.shape(value)
+
+
+def _short(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) < 60 else f"{text[:59]}…"
 
 
 def _is_floating(out: Any) -> bool:

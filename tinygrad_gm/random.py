@@ -37,7 +37,7 @@ class Generator:
         from numpy.random import PCG64, SeedSequence  # 10 ms that `import tinygrad_gm` saves
         from numpy.random import Generator as Stream
 
-        key = list(seed) if isinstance(seed, Sequence) else [seed]
+        key: list[Any] = list(seed) if isinstance(seed, Sequence) else [seed]
         try:
             # A spawn key, unlike a list as seed, tells (1,) from (1, 0).
             self._bits = PCG64(SeedSequence(key[0], spawn_key=key[1:]))
@@ -121,7 +121,7 @@ class Generator:
         True
         """
         try:
-            self._bits.state = state
+            self._bits.state = state  # type: ignore[assignment]
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"set_state: this is no state of a Generator: {error}") from error
 

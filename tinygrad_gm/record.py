@@ -128,6 +128,9 @@ def replay(root: Traced) -> dict[Node, Replayed]:
             else:
                 args.append(parent._data if isinstance(parent, Traced) else parent)
         op = node.plan.op
+        if op.part:
+            values[node] = Replayed(args[0][node.params[0]], ())
+            continue
         out, saved, data = op.run(args, node.params)
         arrays = [tuple(data)] if op.starred else data
         values[node] = Replayed(out, node.plan.keep((out, saved, *arrays, *node.params)))

@@ -7,7 +7,7 @@ the name by which Python or a NumPy user calls it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -85,6 +85,33 @@ def asarray(data: ArrayLike, dtype: Any = None, device: str | None = None) -> Te
 def stop_gradient(x: Tensor) -> Tensor:
     """x as a constant: the same values, in the same memory, through which no gradient flows."""
     return x.detach()
+
+
+def _reflected(operation: Callable[..., Any]) -> Callable[[Tensor, ArrayLike], Tensor]:
+    def method(self: Tensor, other: ArrayLike) -> Tensor:
+        result: Tensor = operation(other, self)
+        return result
+
+    return method
+
+
+def _augmented(symbol: str, operation: Callable[..., Any]) -> Callable[[Tensor, ArrayLike], Tensor]:
+    def method(self: Tensor, other: ArrayLike) -> Tensor:
+        """Write into a leaf under `no_grad`, or into a plain tensor; else make a new tensor."""
+        result: Tensor = operation(self, other)
+        if self.node is not None or (result._requires_grad and not self._requires_grad):
+            return result
+        self._refuse_while_recording(f"t {symbol} …")
+        if result.shape != self.shape:
+            raise ValueError(f"t {symbol} …: {result.shape} does not fit into {self.shape}")
+        try:
+            return self.copy_(result)
+        except TypeError:
+            raise TypeError(
+                f"t {symbol} …: {result.dtype} does not fit into {self.dtype}; write t = t … "
+            ) from None
+
+    return method
 
 
 class Tensor(Traced):
@@ -393,6 +420,30 @@ class Tensor(Traced):
     __xor__ = ops.bitwise_xor
     __invert__ = ops.bitwise_invert
 
+    __radd__ = _reflected(ops.add)
+    __rsub__ = _reflected(ops.subtract)
+    __rmul__ = _reflected(ops.multiply)
+    __rtruediv__ = _reflected(ops.divide)
+    __rfloordiv__ = _reflected(ops.floor_divide)
+    __rmod__ = _reflected(ops.remainder)
+    __rpow__ = _reflected(ops.pow)
+    __rmatmul__ = _reflected(ops.matmul)
+    __rand__ = _reflected(ops.bitwise_and)
+    __ror__ = _reflected(ops.bitwise_or)
+    __rxor__ = _reflected(ops.bitwise_xor)
+
+    __iadd__ = _augmented("+=", ops.add)
+    __isub__ = _augmented("-=", ops.subtract)
+    __imul__ = _augmented("*=", ops.multiply)
+    __itruediv__ = _augmented("/=", ops.divide)
+    __ifloordiv__ = _augmented("//=", ops.floor_divide)
+    __imod__ = _augmented("%=", ops.remainder)
+    __ipow__ = _augmented("**=", ops.pow)
+    __imatmul__ = _augmented("@=", ops.matmul)
+    __iand__ = _augmented("&=", ops.bitwise_and)
+    __ior__ = _augmented("|=", ops.bitwise_or)
+    __ixor__ = _augmented("^=", ops.bitwise_xor)
+
     def __pos__(self) -> Tensor:
         return self
 
@@ -477,33 +528,6 @@ def _read_only(array: Array) -> Array:
     return view
 
 
-def _reflected(operation: Any) -> Any:
-    def method(self: Tensor, other: ArrayLike) -> Tensor:
-        result: Tensor = operation(other, self)
-        return result
-
-    return method
-
-
-def _augmented(symbol: str, operation: Any) -> Any:
-    def method(self: Tensor, other: ArrayLike) -> Tensor:
-        """Write into a leaf under `no_grad`, or into a plain tensor; else make a new tensor."""
-        result: Tensor = operation(self, other)
-        if self.node is not None or (result._requires_grad and not self._requires_grad):
-            return result
-        self._refuse_while_recording(f"t {symbol} …")
-        if result.shape != self.shape:
-            raise ValueError(f"t {symbol} …: {result.shape} does not fit into {self.shape}")
-        try:
-            return self.copy_(result)
-        except TypeError:
-            raise TypeError(
-                f"t {symbol} …: {result.dtype} does not fit into {self.dtype}; write t = t … "
-            ) from None
-
-    return method
-
-
 _UFUNCS = {
     "add": "add",
     "subtract": "subtract",
@@ -531,21 +555,5 @@ _OUR_NAMES = {
     "arctan2": "atan2",
     "invert": "bitwise_invert",
 }  # where else the names differ
-
-for _symbol, _name, _operation in (
-    ("+=", "add", ops.add),
-    ("-=", "sub", ops.subtract),
-    ("*=", "mul", ops.multiply),
-    ("/=", "truediv", ops.divide),
-    ("//=", "floordiv", ops.floor_divide),
-    ("%=", "mod", ops.remainder),
-    ("**=", "pow", ops.pow),
-    ("@=", "matmul", ops.matmul),
-    ("&=", "and", ops.bitwise_and),
-    ("|=", "or", ops.bitwise_or),
-    ("^=", "xor", ops.bitwise_xor),
-):
-    setattr(Tensor, f"__r{_name}__", _reflected(_operation))
-    setattr(Tensor, f"__i{_name}__", _augmented(_symbol, _operation))
 
 Traced.result = Tensor

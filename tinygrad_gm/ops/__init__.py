@@ -1,4 +1,4 @@
-"""Every operation on arrays, one file per kind; the primitives, with their rules, are in `registry`."""
+"""Every operation on arrays, one file per kind; `registry` holds the primitives by name."""
 
 from ..vocabulary import registry
 from .elementwise import (
@@ -81,6 +81,8 @@ from .reduction import (
     any,
     argmax,
     argmin,
+    cumulative_prod,
+    cumulative_sum,
     logsumexp,
     max,
     mean,
@@ -135,6 +137,8 @@ __all__ = [
     "cos",
     "cosh",
     "cross_entropy",
+    "cumulative_prod",
+    "cumulative_sum",
     "divide",
     "equal",
     "exp",

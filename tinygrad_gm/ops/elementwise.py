@@ -7,6 +7,7 @@ a broadcast gradient back to its argument's shape is the engine's work.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .. import backend
@@ -59,9 +60,9 @@ def divide(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
     return x / y
 
 
-@op(None, None, symbol="//")
+@op(_nothing, _nothing, symbol="//", local=["0", "0"])
 def floor_divide(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
-    """⌊x / y⌋. No gradient flows through it."""
+    """⌊x / y⌋; its derivative is 0, as that of `floor`."""
     return x // y
 
 
@@ -78,12 +79,14 @@ def negative(xp: Any, x: ArrayLike) -> Any:
 
 
 def _power_in_base(xp: Any, g: Any, x: Any, y: Any) -> Any:
-    if isinstance(y, (bool, int, float)):
+    if isinstance(y, (int, float)):
         return g * (y * xp.pow(x, y - 1)) if y else g * 0.0
     return g * xp.where(y == 0, 0.0, y * xp.pow(x, xp.where(y == 0, 1.0, y - 1)))
 
 
 def _power_in_exponent(xp: Any, g: Any, x: Any, out: Any) -> Any:
+    if isinstance(x, (int, float)):
+        return g * (out * (math.log(x) if x > 0 else math.nan)) if x else g * 0.0
     zero = x == 0
     return g * xp.where(zero, 0.0, out * xp.log(xp.where(zero, 1.0, x)))
 
@@ -100,6 +103,8 @@ def pow(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
             return x * x
         if y == 3:
             return x * x * x
+        if y == 1:
+            return x * 1
         if y == -1:
             return 1 / x
         if y == 0.5:
@@ -329,19 +334,30 @@ def minimum(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
     return xp.minimum(x, y)
 
 
-def _between(xp: Any, g: Any, x: Any, min: Any, max: Any) -> Any:
+def _between(g: Any, x: Any, min: Any, max: Any) -> Any:
     above = g if min is None else g * (x >= min)
     return above if max is None else above * (x <= max)
 
 
+def _below(g: Any, x: Any, min: Any, max: Any) -> Any:
+    below = g * (x < min)
+    return below if max is None else below * (min <= max)
+
+
+def _above(xp: Any, g: Any, x: Any, min: Any, max: Any) -> Any:
+    return g * ((x if min is None else xp.maximum(x, min)) > max)
+
+
 @op(
     _between,
-    lambda g, x, min: g * (x < min),
-    lambda g, x, max: g * (x > max),
+    _below,
+    _above,
     local=["[min≤x≤max]", "[x<min]", "[x>max]"],
 )
 def clip(xp: Any, x: ArrayLike, min: ArrayLike = None, max: ArrayLike = None) -> Any:
-    """x limited to [min, max]; its derivative is 1 at the edges too.
+    """x limited to [min, max], with `max` winning where min > max; None: no limit on that side.
+
+    At an edge the gradient goes to x, outside to the bound.
 
     >>> tg.clip(tg.tensor([-2.0, 0.5, 2.0]), -1, 1).tolist()
     [-1.0, 0.5, 1.0]

@@ -9,18 +9,26 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..backend import ArrayLike
 from ..operation import op
 from .elementwise import add, exp, log, sigmoid, subtract
-from .indexing import take_along_axis
-from .matmul import matmul
-from .reduction import max, mean, sum
+from .indexing import grid, take_along_axis
+from .matmul import as_rows, matmul
+from .reduction import divided, max, sum
 from .shape import expand_dims, matrix_transpose, squeeze
 
 
 def stopped(x: ArrayLike) -> Any:
     """x as a constant: gradients do not flow through it."""
     return x.detach()
+
+
+def _shape(x: Any) -> tuple[int, ...]:
+    """The shape of an array, or of a number where an array should stand."""
+    shape: tuple[int, ...] = getattr(x, "shape", ())
+    return shape
 
 
 # ------------------------------------------------------------------------------------ linear
@@ -32,9 +40,7 @@ def _linear_twin(x: Any, weight: Any, bias: Any = None) -> Any:
 
 
 def _linear_weight_rule(xp: Any, g: Any, x: Any) -> Any:
-    rows = xp.reshape(x, (-1, x.shape[-1])) if len(x.shape) != 2 else x
-    g = xp.reshape(g, (-1, g.shape[-1])) if len(g.shape) != 2 else g
-    return xp.matmul(xp.permute_dims(g, (1, 0)), rows)
+    return xp.matmul(xp.permute_dims(as_rows(xp, g), (1, 0)), as_rows(xp, x))
 
 
 @op(
@@ -51,21 +57,18 @@ def linear(xp: Any, x: ArrayLike, weight: ArrayLike, bias: ArrayLike = None) -> 
     >>> tg.linear(tg.ones((4, 3)), tg.ones((2, 3))).shape
     (4, 2)
     """
-    if x.ndim == 0 or weight.ndim != 2 or x.shape[-1] != weight.shape[1]:
+    inputs, weights, biases = _shape(x), _shape(weight), _shape(bias)
+    if not inputs or len(weights) != 2 or inputs[-1] != weights[1]:
         raise ValueError(
-            f"linear: an input (…, in) and a weight (out, in) are wanted; got input {x.shape} and "
-            f"weight {weight.shape}"
+            "linear: an input (…, in) and a weight (out, in) are wanted; got input "
+            f"{inputs} and weight {weights}"
         )
-    if x.ndim > 2:
-        rows = x.reshape(-1, x.shape[-1]) if x.size else x.reshape(0, x.shape[-1])
-        out = (rows @ weight.T).reshape(*x.shape[:-1], weight.shape[0])
-    else:
-        out = x @ weight.T
+    if bias is not None and biases != weights[:1]:
+        raise ValueError(f"linear: a bias {weights[:1]} is wanted; got {biases}")
+    out = as_rows(xp, x) @ weight.T
     if bias is not None:
-        if bias.shape != (weight.shape[0],):
-            raise ValueError(f"linear: a bias ({weight.shape[0]},) is wanted; got {bias.shape}")
         out += bias
-    return out
+    return out if x.ndim == 2 else out.reshape(*x.shape[:-1], weight.shape[0])
 
 
 # ----------------------------------------------------------------------------------- softmax
@@ -113,15 +116,17 @@ def log_softmax(xp: Any, x: ArrayLike, axis: int = -1) -> Any:
     [0.0, -1000.0]
     """
     shifted = x - x.max(axis=axis, keepdims=True)
-    shifted -= xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
-    return shifted
+    return shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
 
 
 # ------------------------------------------------------------------------------------ losses
 
 
 def _reduced(losses: Any, reduction: str) -> Any:
-    return {"none": lambda x: x, "sum": sum, "mean": mean}[reduction](losses)
+    if reduction == "none":
+        return losses
+    total = losses.sum()
+    return total if reduction == "sum" else divided(total, losses.size)
 
 
 def _check_reduction(name: str, reduction: str) -> None:
@@ -130,7 +135,7 @@ def _check_reduction(name: str, reduction: str) -> None:
 
 
 def _cross_entropy_twin(logits: Any, target: Any, reduction: str = "mean") -> Any:
-    axis = 0 if logits.ndim == 1 else 1
+    axis = 0 if np.ndim(logits) == 1 else 1
     log_probabilities = _log_softmax_twin(logits, axis)
     picked = take_along_axis(log_probabilities, expand_dims(target, axis), axis)
     return _reduced(-squeeze(picked, axis), reduction)
@@ -143,7 +148,7 @@ def _cross_entropy_rule(xp: Any, g: Any, logits: Any, saved: Any, reduction: str
     gradient[places] -= 1.0
     if reduction == "none":
         return gradient * xp.reshape(g, log_total.shape)
-    gradient *= g / count if reduction == "mean" else g
+    gradient *= divided(g, count) if reduction == "mean" else g
     return gradient
 
 
@@ -160,39 +165,37 @@ def cross_entropy(xp: Any, logits: ArrayLike, target: ArrayLike, reduction: str 
     1.3863
     """
     _check_reduction("cross_entropy", reduction)
-    axis = 0 if logits.ndim == 1 else 1
-    if logits.ndim == 0 or logits.shape[:axis] + logits.shape[axis + 1 :] != target.shape:
+    target = xp.asarray(target)
+    scores, axis = _shape(logits), 0 if len(_shape(logits)) == 1 else 1
+    if not scores or scores[:axis] + scores[axis + 1 :] != target.shape:
         raise ValueError(
             "cross_entropy: logits (N, C, …) go with targets (N, …); got logits "
-            f"{logits.shape} and targets {target.shape}"
+            f"{scores} and targets {target.shape}"
         )
-    classes = logits.shape[axis]
     if target.dtype.kind not in "iu":
         raise TypeError(f"cross_entropy: targets are class numbers, not {target.dtype}")
-    if target.size and not 0 <= target.min() <= target.max() < classes:
+    if target.size and not 0 <= target.min() <= target.max() < scores[axis]:
         raise IndexError(
             f"cross_entropy: targets lie in [{target.min()}, {target.max()}], "
-            f"the {classes} classes are numbered from 0"
+            f"the {scores[axis]} classes are numbered from 0"
         )
-    places = list(xp.indices(target.shape, sparse=True))
+    places = grid(xp, target.shape)
     places.insert(axis, target)
     largest = logits.max(axis=axis, keepdims=True)
     log_total = largest + xp.log(xp.exp(logits - largest).sum(axis=axis, keepdims=True))
     losses = log_total.reshape(target.shape) - logits[tuple(places)]
-    saved = (log_total, tuple(places), target.size)
-    if reduction == "none":
-        return losses, saved
-    return (losses.sum() if reduction == "sum" else losses.mean()), saved
+    return _reduced(losses, reduction), (log_total, tuple(places), target.size)
 
 
 def _bce_twin(logits: Any, target: Any, reduction: str = "mean") -> Any:
     probability = sigmoid(logits)
-    losses = -(target * log(probability) + (1.0 - target) * log(1.0 - probability))
+    certain, impossible = log(probability), log(subtract(1.0, probability))
+    losses = -(target * certain + subtract(1.0, target) * impossible)
     return _reduced(losses, reduction)
 
 
 def _bce_scale(g: Any, count: int, reduction: str) -> Any:
-    return g / (count or 1) if reduction == "mean" else g
+    return divided(g, count) if reduction == "mean" else g
 
 
 @op(
@@ -222,11 +225,10 @@ def binary_cross_entropy_with_logits(
     """
     name = "binary_cross_entropy_with_logits"
     _check_reduction(name, reduction)
-    if logits.shape != target.shape:
+    if _shape(logits) != _shape(target):
         raise ValueError(
-            f"{name}: logits and target must have one shape; got {logits.shape} and {target.shape}"
+            f"{name}: logits and target must have one shape; got {_shape(logits)} and "
+            f"{_shape(target)}"
         )
     losses = xp.maximum(logits, 0) - logits * target + xp.log1p(xp.exp(-xp.abs(logits)))
-    if reduction == "none":
-        return losses
-    return losses.sum() if reduction == "sum" else losses.mean()
+    return _reduced(losses, reduction)

@@ -13,7 +13,7 @@ import numpy as np
 from ..backend import ArrayLike
 from ..operation import op
 from ..record import Traced
-from .shape import normalize_axis
+from .shape import along, flatten, normalize_axis
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -44,14 +44,15 @@ def getitem(xp: Any, x: ArrayLike, index: Any) -> Any:
 @op(lambda g, index: g[index], local=["1 where written"])
 def scatter(xp: Any, values: ArrayLike, index: Any, shape: tuple[int, ...]) -> Any:
     """Zeros of `shape` to which `values` are added at `index`, once per mention of an element."""
-    out = xp.zeros_like(values, shape=shape)  # in the memory order of the values, where they have it
+    out = xp.zeros_like(values, shape=shape)  # in the memory order of the values
     index = plain_index(index)
     entries = index if isinstance(index, tuple) else (index,)
     lists = [e for e in entries if getattr(e, "ndim", 0) and e.dtype.kind in "iu"]
     if not lists:  # slices, numbers and masks mention no element twice
         out[index] = values
     elif len(lists) == 1 and all(e is lists[0] or _is_all(e) for e in entries):
-        _add_slices(xp, out, len(entries) - 1, lists[0], values)
+        axis = [e is lists[0] for e in entries].index(True)
+        _add_slices(xp, out, axis, lists[0], values)
     else:
         xp.add.at(out, index, values)
     return out
@@ -72,11 +73,15 @@ def _add_slices(xp: Any, out: Any, axis: int, indices: Any, values: Any) -> None
     rows = rows + (rows < 0) * out.shape[axis]
     order = xp.argsort(rows, kind="stable")
     rows = rows[order]
+    if rows[0] < 0:
+        size = out.shape[axis]
+        raise IndexError(
+            f"index {rows[0] - size} is out of bounds for axis {axis} with size {size}"
+        )
     starts = xp.flatnonzero(xp.concatenate([xp.ones(1, bool), rows[1:] != rows[:-1]]))
     lines = values.reshape(*out.shape[:axis], rows.size, *out.shape[axis + 1 :])
-    before = (slice(None),) * axis
-    sums = xp.add.reduceat(lines[(*before, order)], starts, axis=axis)
-    out[(*before, rows[starts])] = sums
+    sums = xp.add.reduceat(lines[along(axis, order)], starts, axis=axis)
+    out[along(axis, rows[starts])] = sums
 
 
 @op(
@@ -105,7 +110,7 @@ def scatter_along_axis(
     axis = normalize_axis("scatter_along_axis", axis, len(shape))
     indices = _integers("scatter_along_axis", indices)
     out = xp.zeros_like(values, shape=shape)
-    places = list(xp.indices(shape, sparse=True))
+    places = grid(xp, shape)
     places[axis] = indices
     one_each = indices.shape == (*shape[:axis], 1, *shape[axis + 1 :])
     if one_each:  # as for the maximum along an axis: no element is mentioned twice
@@ -113,6 +118,12 @@ def scatter_along_axis(
     else:
         xp.add.at(out, tuple(places), values)
     return out
+
+
+def grid(xp: Any, shape: tuple[int, ...]) -> list[Any]:
+    """Per axis its indices 0 … n−1, shaped to broadcast with those of the other axes."""
+    later = [(1,) * (len(shape) - 1 - axis) for axis in range(len(shape))]
+    return [xp.arange(n).reshape(n, *ones) for n, ones in zip(shape, later, strict=True)]
 
 
 def _integers(name: str, indices: Any) -> Any:
@@ -129,9 +140,7 @@ def take(x: ArrayLike, indices: ArrayLike, axis: int | None = None) -> Tensor:
     >>> tg.take(tg.tensor([5.0, 6.0, 7.0]), [2, 0]).tolist()
     [7.0, 5.0]
     """
-    from .shape import flatten
-
     if axis is None:
         return take(flatten(x), indices, 0)
-    before = (slice(None),) * normalize_axis("take", axis, np.ndim(x))
-    return getitem(x, (*before, _integers("take", indices)))
+    axis = normalize_axis("take", axis, np.ndim(x))
+    return getitem(x, along(axis, _integers("take", indices)))

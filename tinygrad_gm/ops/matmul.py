@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..backend import ArrayLike
@@ -30,16 +31,13 @@ def _right_rule(xp: Any, g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
     if len(y_shape) == 1:
         return xp.matmul(_transposed(xp, x), g[..., None])[..., 0]
     if len(y_shape) == 2 and len(x.shape) > 2:
-        x = xp.reshape(x, (_rows(x.shape), x.shape[-1]))
-        g = xp.reshape(g, (_rows(g.shape), g.shape[-1]))
+        x, g = as_rows(xp, x), as_rows(xp, g)
     return xp.matmul(_transposed(xp, x), g)
 
 
-def _rows(shape: tuple[int, ...]) -> int:
-    rows = 1
-    for n in shape[:-1]:
-        rows *= n
-    return rows
+def as_rows(xp: Any, x: Any) -> Any:
+    """x (…, n) as a matrix (rows, n)."""
+    return x if len(x.shape) == 2 else xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 @op(_left_rule, _right_rule, symbol="@", local=["yᵀ", "xᵀ"])
@@ -52,7 +50,7 @@ def matmul(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
     >>> tg.matmul(tg.ones((2, 3)), tg.ones(3)).tolist()
     [3.0, 3.0]
     """
-    if x.ndim == 0 or y.ndim == 0:
+    if getattr(x, "ndim", 0) == 0 or getattr(y, "ndim", 0) == 0:
         raise ValueError("matmul: a number has no matrix product; use * to scale")
     inner = y.shape[-2] if y.ndim > 1 else y.shape[0]
     if x.shape[-1] != inner:
@@ -60,5 +58,5 @@ def matmul(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
             f"matmul: {x.shape} @ {y.shape}: inner sizes {x.shape[-1]} and {inner} differ"
         )
     if y.ndim == 2 and x.ndim > 2:  # one large product is faster than a batch of small ones
-        return xp.matmul(x.reshape(_rows(x.shape), inner), y).reshape(*x.shape[:-1], y.shape[1])
+        return xp.matmul(as_rows(xp, x), y).reshape(*x.shape[:-1], y.shape[1])
     return xp.matmul(x, y)

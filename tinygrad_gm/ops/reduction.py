@@ -1,7 +1,7 @@
 """Reductions: `axis` is None (all axes), an axis or a tuple of them; `keepdims` keeps size-1 axes.
 
 A gradient travels back by being repeated along the axes that were reduced, times the local
-derivative of each element.
+derivative of each element. The running sums and products of the standard stand here too.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any
 
 from ..backend import ArrayLike
 from ..operation import op
-from .shape import Axes, concat, moveaxis, reshape
+from .shape import Axes, along, concat, normalize_axis, pad
 
 
 def _axes(axis: Axes | None, ndim: int) -> tuple[int, ...]:
-    """The reduced axes, counted from the front."""
-    if axis is None:
+    """The reduced axes, counted from the front; a number has none, whatever `axis` says."""
+    if axis is None or not ndim:
         return tuple(range(ndim))
     return tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
 
@@ -24,6 +24,11 @@ def _axes(axis: Axes | None, ndim: int) -> tuple[int, ...]:
 def _count(shape: tuple[int, ...], axis: Axes | None) -> int:
     """How many elements go into one result."""
     return math.prod(shape[a] for a in _axes(axis, len(shape)))
+
+
+def divided(total: Any, count: float) -> Any:
+    """total / count, NaN where nothing was counted."""
+    return total / count if count > 0 else total * math.nan
 
 
 def _kept(xp: Any, reduced: Any, shape: tuple[int, ...], axis: Axes | None, keepdims: bool) -> Any:
@@ -49,7 +54,7 @@ def sum(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False)
 
 
 def _mean_rule(xp: Any, g: Any, x_shape: Any, axis: Any, keepdims: Any) -> Any:
-    return _sum_rule(xp, g * (1.0 / (_count(x_shape, axis) or 1)), x_shape, axis, keepdims)
+    return _sum_rule(xp, g * divided(1.0, _count(x_shape, axis)), x_shape, axis, keepdims)
 
 
 @op(_mean_rule, symbol="mean", local=["1/n"])
@@ -59,9 +64,7 @@ def mean(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False
     >>> tg.mean(tg.tensor([1.0, 2.0, 6.0])).item()
     3.0
     """
-    total = x.sum(axis=axis, keepdims=keepdims)
-    count = _count(x.shape, axis)
-    return total / count if count else total * float("nan")
+    return divided(x.sum(axis=axis, keepdims=keepdims), _count(x.shape, axis))
 
 
 def _deviation(xp: Any, x: Any, axis: Any) -> Any:
@@ -69,7 +72,7 @@ def _deviation(xp: Any, x: Any, axis: Any) -> Any:
 
 
 def _var_rule(xp: Any, g: Any, x: Any, axis: Any, correction: Any, keepdims: Any) -> Any:
-    scale = 2.0 / (_count(x.shape, axis) - correction)
+    scale = divided(2.0, _count(x.shape, axis) - correction)
     return _kept(xp, g, x.shape, axis, keepdims) * (_deviation(xp, x, axis) * scale)
 
 
@@ -83,17 +86,26 @@ def var(
 ) -> Any:
     """The variance, Σ(x − mean)² / (n − correction). (PyTorch's default correction is 1, here 0.)
 
+    NaN where n ≤ correction.
+
     >>> tg.var(tg.tensor([1.0, 3.0])).item(), tg.var(tg.tensor([1.0, 3.0]), correction=1).item()
     (1.0, 2.0)
     """
-    return x.var(axis=axis, ddof=correction, keepdims=keepdims)
+    return _variance(x, axis, correction, keepdims)
+
+
+def _variance(x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
+    count = _count(x.shape, axis)
+    deviation = x - divided(x.sum(axis=axis, keepdims=True), count)
+    squares = (deviation * deviation).sum(axis=axis, keepdims=keepdims)
+    return divided(squares, count - correction)
 
 
 def _std_rule(xp: Any, g: Any, x: Any, out: Any, axis: Any, correction: Any, keepdims: Any) -> Any:
     out = _kept(xp, out, x.shape, axis, keepdims)
     flat = out == 0
     slope = xp.where(flat, 0.0, 1.0 / xp.where(flat, 1.0, out))
-    scale = 1.0 / (_count(x.shape, axis) - correction)
+    scale = divided(1.0, _count(x.shape, axis) - correction)
     return _kept(xp, g, x.shape, axis, keepdims) * (slope * (_deviation(xp, x, axis) * scale))
 
 
@@ -106,17 +118,18 @@ def std(
     keepdims: bool = False,
 ) -> Any:
     """The standard deviation, √var. The gradient of equal numbers is 0, not NaN."""
-    return x.std(axis=axis, ddof=correction, keepdims=keepdims)
+    return xp.sqrt(_variance(x, axis, correction, keepdims))
 
 
 def _extreme_rule(best: str) -> Any:
     def rule(xp: Any, g: Any, x: Any, out: Any, axis: Any, keepdims: Any) -> Any:
         g = _kept(xp, g, x.shape, axis, keepdims)
-        if isinstance(axis, int):
-            first = getattr(xp, best)(x, axis, True)
-            return xp.scatter_along_axis(g, first, axis, x.shape)
-        chosen = xp.equal(x, _kept(xp, out, x.shape, axis, keepdims))
-        return g * chosen / xp.sum(xp.astype(chosen, x.dtype), axis, True)
+        if axis is None or isinstance(axis, tuple) or not x.shape:
+            chosen = xp.equal(x, _kept(xp, out, x.shape, axis, keepdims))
+            chosen = xp.astype(xp.logical_or(chosen, xp.isnan(x)), x.dtype)
+            return g * chosen / xp.sum(chosen, axis, True)
+        first = getattr(xp, best)(x, axis, True)
+        return xp.scatter_along_axis(g, first, axis, x.shape)
 
     return rule
 
@@ -138,37 +151,20 @@ def min(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False)
     return x.min(axis=axis, keepdims=keepdims)
 
 
-def _product_tree(x: Any, axis: Axes | None = None, keepdims: bool = False) -> Any:
-    """The product by multiplying halves: exact derivatives of every order, zeros or not."""
-    shape, gone = x.shape, _axes(axis, len(x.shape))
-    x = moveaxis(x, gone, tuple(range(len(gone))))
-    x = reshape(x, (_count(shape, axis), *x.shape[len(gone) :]))
-    if x.shape[0] == 0:
-        x = sum(x, 0) + 1.0
-    while x.shape and x.shape[0] > 1:
-        half, odd = divmod(x.shape[0], 2)
-        pairs = x[:half] * x[half : 2 * half]
-        x = concat([pairs, x[2 * half :]]) if odd else pairs
-    kept = tuple(1 if i in gone else n for i, n in enumerate(shape))
-    left = tuple(n for i, n in enumerate(shape) if i not in gone)
-    return reshape(x, kept if keepdims else left)
-
-
 def _prod_rule(xp: Any, g: Any, x: Any, axis: Any, keepdims: Any) -> Any:
     """Each element's derivative is the product of all others: those before it times those after."""
-    gone = _axes(axis, x.ndim)
-    rest = tuple(i for i in range(x.ndim) if i not in gone)
-    lines = x.transpose(gone + rest).reshape(_count(x.shape, axis), -1)
-    before, after = lines * 0.0 + 1.0, lines * 0.0 + 1.0
-    for i in range(1, len(lines)):
-        before[i] = before[i - 1] * lines[i - 1]
-        after[-1 - i] = after[-i] * lines[-i]
-    others = (before * after).reshape(tuple(x.shape[i] for i in gone + rest))
-    back = tuple(sorted(range(x.ndim), key=lambda i: (gone + rest)[i]))
-    return _kept(xp, g, x.shape, axis, keepdims) * others.transpose(back)
+    gone = _axes(axis, len(x.shape))
+    order = gone + tuple(a for a in range(len(x.shape)) if a not in gone)
+    moved = xp.permute_dims(x, order)
+    lines = xp.reshape(moved, (_count(x.shape, axis), *moved.shape[len(gone) :]))
+    before = xp.cumulative_prod(lines, 0, True)[:-1]
+    after = xp.flip(xp.cumulative_prod(xp.flip(lines, 0), 0, True)[:-1], 0)
+    back = tuple(order.index(a) for a in range(len(order)))
+    others = xp.permute_dims(xp.reshape(before * after, moved.shape), back)
+    return _kept(xp, g, x.shape, axis, keepdims) * others
 
 
-@op(_prod_rule, twin=_product_tree, symbol="Π", local=["product of the others"])
+@op(_prod_rule, symbol="Π", local=["product of the others"])
 def prod(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
     """The product of the elements (1 of none); its derivatives are exact with zeros among them.
 
@@ -194,14 +190,84 @@ def logsumexp(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = 
     1000.693115234375
     """
     if x.size == 0:
-        with_none = x.sum(axis=axis, keepdims=keepdims)
-        return with_none - math.inf
+        return x.sum(axis=axis, keepdims=keepdims) - math.inf
     largest = x.max(axis=axis, keepdims=True)
     largest = xp.where(xp.isfinite(largest), largest, 0)
     total = xp.exp(x - largest).sum(axis=axis, keepdims=True)
-    with_zero = xp.where(total == 0, 1, total)
-    out = xp.where(total == 0, -math.inf, xp.log(with_zero) + largest)
-    return out if keepdims else out.reshape(x.max(axis=axis).shape)
+    out = xp.where(total == 0, -math.inf, xp.log(xp.where(total == 0, 1, total)) + largest)
+    return out if keepdims else xp.squeeze(out, _axes(axis, x.ndim))
+
+
+# ---------------------------------------------------------------- running sums and products
+
+
+def _line(name: str, x: Any, axis: int | None) -> int:
+    """The axis to run along, counted from the front; only a vector needs none."""
+    ndim = len(x.shape)
+    if axis is None and ndim != 1:
+        raise ValueError(f"{name}: an array of {ndim} dimensions needs an axis")
+    return normalize_axis(name, axis or 0, ndim)
+
+
+def _accumulated(xp: Any, accumulate: Any, x: Any, axis: int, start: float | None) -> Any:
+    """`accumulate` of x along `axis`, after a first element `start` where there is one."""
+    out = accumulate(x, axis=axis)
+    if start is None:
+        return out
+    shape = tuple(1 if a == axis else n for a, n in enumerate(x.shape))
+    return xp.concatenate([xp.full_like(out, start, shape=shape), out], axis=axis)
+
+
+def _cumulative_sum_rule(xp: Any, g: Any, x_shape: Any, axis: Any, include_initial: bool) -> Any:
+    axis = axis or 0
+    if include_initial:
+        g = g[along(axis % len(x_shape), slice(1, None))]
+    return xp.flip(xp.cumulative_sum(xp.flip(g, axis), axis), axis)
+
+
+@op(_cumulative_sum_rule, symbol="Σ…", local=["1 up to here"])
+def cumulative_sum(
+    xp: Any, x: ArrayLike, axis: int | None = None, include_initial: bool = False
+) -> Any:
+    """The sums of the first 1, 2, … elements along an axis; `include_initial`: that of none before.
+
+    Args:
+        axis: to sum along; a vector needs none.
+        include_initial: begin with 0, so that the axis has one element more.
+
+    >>> tg.cumulative_sum(tg.tensor([1.0, 2.0, 3.0])).tolist()
+    [1.0, 3.0, 6.0]
+    """
+    axis = _line("cumulative_sum", x, axis)
+    return _accumulated(xp, xp.cumsum, x, axis, 0 if include_initial else None)
+
+
+def _product_scan(x: Any, axis: int | None = None, include_initial: bool = False) -> Any:
+    """Products of windows of length 1, 2, 4, …: every order of derivative is exact with zeros."""
+    axis = _line("cumulative_prod", x, axis)
+    width, size = 1, x.shape[axis]
+    while width < size:
+        head, tail = x[along(axis, slice(0, width))], x[along(axis, slice(width, size))]
+        x = concat([head, tail * x[along(axis, slice(0, size - width))]], axis)
+        width *= 2
+    if include_initial:
+        x = pad(x, [(int(a == axis), 0) for a in range(len(x.shape))], 1.0)
+    return x
+
+
+@op(twin=_product_scan, arity=1, symbol="Π…", local=["product of the others up to here"])
+def cumulative_prod(
+    xp: Any, x: ArrayLike, axis: int | None = None, include_initial: bool = False
+) -> Any:
+    """The products of the first 1, 2, … elements along an axis; arguments as `cumulative_sum`.
+
+    Its derivatives are exact with zeros among the elements.
+
+    >>> tg.cumulative_prod(tg.tensor([1.0, 2.0, 3.0]), include_initial=True).tolist()
+    [1.0, 1.0, 2.0, 6.0]
+    """
+    axis = _line("cumulative_prod", x, axis)
+    return _accumulated(xp, xp.cumprod, x, axis, 1 if include_initial else None)
 
 
 # ------------------------------------------------------------ results without a gradient

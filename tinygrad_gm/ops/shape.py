@@ -7,8 +7,10 @@ indexing. Results may be views that share memory with the argument.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,10 +26,18 @@ Axes = int | tuple[int, ...]
 
 def normalize_axis(name: str, axis: int, ndim: int) -> int:
     """`axis` counted from the front; IndexError, blaming `name`, where there is no such axis."""
-    axis = operator.index(axis)
+    try:
+        axis = operator.index(axis)
+    except TypeError:
+        raise TypeError(f"{name}: an axis is an integer, not {axis!r}") from None
     if not -ndim <= axis < ndim:
         raise IndexError(f"{name}: axis {axis} is out of range for {ndim} dimensions")
     return axis % ndim
+
+
+def along(axis: int, entry: Any) -> tuple[Any, ...]:
+    """The index that reads `entry` along `axis`, and everything along the axes before it."""
+    return (*(slice(None),) * axis, entry)
 
 
 # ------------------------------------------------------------------------------- primitives
@@ -56,7 +66,7 @@ def permute_dims(xp: Any, x: ArrayLike, axes: tuple[int, ...]) -> Any:
     >>> tg.permute_dims(tg.zeros((2, 3, 4)), (2, 0, 1)).shape
     (4, 2, 3)
     """
-    return x.transpose(axes)
+    return x.transpose(tuple(axes))
 
 
 @op(lambda g: g, view=True, local=["sum of copies"])
@@ -72,7 +82,7 @@ def flip(xp: Any, x: ArrayLike, axis: Axes | None = None) -> Any:
 
 
 def _negated(shift: Axes) -> Axes:
-    return -shift if isinstance(shift, int) else tuple(-s for s in shift)
+    return tuple(-s for s in shift) if isinstance(shift, (tuple, list)) else -shift
 
 
 @op(lambda xp, g, shift, axis: xp.roll(g, _negated(shift), axis), local=["rolled back"])
@@ -86,11 +96,11 @@ def roll(xp: Any, x: ArrayLike, shift: Axes, axis: Axes | None = None) -> Any:
 
 
 def pad_widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
-    """`pad_width` as NumPy reads it (n, (before, after), or one pair per axis), one pair an axis."""
-    widths = np.broadcast_to(np.asarray(pad_width), (ndim, 2))
-    if (widths < 0).any():
-        raise ValueError(f"pad: widths must not be negative, got {pad_width}")
-    return tuple((int(before), int(after)) for before, after in widths)
+    """A pair per axis of `pad_width`, read as NumPy does: n, (before, after), or pairs."""
+    widths = np.asarray(pad_width)
+    if widths.dtype.kind not in "iu" or (widths < 0).any():
+        raise ValueError(f"pad: widths are integers ≥ 0, got {pad_width}")
+    return tuple(map(tuple, np.broadcast_to(widths, (ndim, 2)).tolist()))
 
 
 def _unpad(g: Any, x_shape: tuple[int, ...], pad_width: Any) -> Any:
@@ -114,19 +124,23 @@ def pad(xp: Any, x: ArrayLike, pad_width: Any, constant_values: float = 0.0) -> 
     return out
 
 
-def _concat_back(g: Any, slots: tuple[int, ...], xs_shape: Any, axis: int) -> list[Any]:
+def _concat_back(
+    xp: Any, g: Any, slots: tuple[int, ...], xs_shape: Any, axis: int | None
+) -> list[Any]:
     parts: list[Any] = [None] * len(xs_shape)
-    axis, start = axis % len(g.shape), 0
+    start = 0
     for position, shape in enumerate(xs_shape):
+        stop = start + (math.prod(shape) if axis is None else shape[axis])
         if position in slots:
-            parts[position] = g[(slice(None),) * axis + (slice(start, start + shape[axis]),)]
-        start += shape[axis]
+            part = g[along((axis or 0) % len(g.shape), slice(start, stop))]
+            parts[position] = xp.reshape(part, shape) if axis is None else part
+        start = stop
     return parts
 
 
 @op(joint=_concat_back, local=["its part"])
-def concat(xp: Any, *xs: ArrayLike, axis: int = 0) -> Any:
-    """Arrays joined end to end along an existing axis: `concat([a, b], axis=1)`.
+def concat(xp: Any, *xs: ArrayLike, axis: int | None = 0) -> Any:
+    """Arrays joined end to end along an existing axis, `concat([a, b], axis=1)`; None: flattened.
 
     >>> tg.concat([tg.zeros(2), tg.ones(1)]).tolist()
     [0.0, 0.0, 1.0]
@@ -135,8 +149,8 @@ def concat(xp: Any, *xs: ArrayLike, axis: int = 0) -> Any:
 
 
 def _stack_back(g: Any, slots: tuple[int, ...], xs_shape: Any, axis: int) -> list[Any]:
-    before = (slice(None),) * (axis % len(g.shape))
-    return [g[(*before, i)] if i in slots else None for i in range(len(xs_shape))]
+    axis %= len(g.shape)
+    return [g[along(axis, i)] if i in slots else None for i in range(len(xs_shape))]
 
 
 @op(joint=_stack_back, local=["its part"])
@@ -176,6 +190,8 @@ def moveaxis(x: ArrayLike, source: Axes, destination: Axes) -> Tensor:
     targets = [normalize_axis("moveaxis", a, ndim) for a in np.atleast_1d(destination)]
     if len(sources) != len(targets):
         raise ValueError(f"moveaxis: {len(sources)} sources but {len(targets)} destinations")
+    if len(set(sources)) < len(sources) or len(set(targets)) < len(targets):
+        raise ValueError(f"moveaxis: an axis is named twice in {source} or {destination}")
     axes = [axis for axis in range(ndim) if axis not in sources]
     for target, axis in sorted(zip(targets, sources, strict=True)):
         axes.insert(target, axis)
@@ -191,6 +207,8 @@ def expand_dims(x: ArrayLike, axis: Axes) -> Tensor:
     new = axis if isinstance(axis, tuple) else (axis,)
     ndim = np.ndim(x) + len(new)
     places = {normalize_axis("expand_dims", a, ndim) for a in new}
+    if len(places) < len(new):
+        raise ValueError(f"expand_dims: an axis is named twice in {axis}")
     old = iter(np.shape(x))
     return reshape(x, tuple(1 if i in places else next(old) for i in range(ndim)))
 
@@ -215,15 +233,15 @@ def flatten(x: ArrayLike, start_axis: int = 0, end_axis: int = -1) -> Tensor:
     end = normalize_axis("flatten", end_axis, len(shape))
     if end < start:
         raise ValueError(f"flatten: end_axis {end_axis} lies before start_axis {start_axis}")
-    size = int(np.prod(shape[start : end + 1]))
+    size = math.prod(shape[start : end + 1])
     return reshape(x, (*shape[:start], size, *shape[end + 1 :]))
 
 
 def unstack(x: ArrayLike, axis: int = 0) -> tuple[Tensor, ...]:
     """The slices of x along an axis, without that axis."""
     shape = np.shape(x)
-    before = (slice(None),) * normalize_axis("unstack", axis, len(shape))
-    return tuple(_part(x, (*before, i)) for i in range(shape[len(before)]))
+    axis = normalize_axis("unstack", axis, len(shape))
+    return tuple(_part(x, along(axis, i)) for i in range(shape[axis]))
 
 
 def split(x: ArrayLike, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
@@ -234,17 +252,16 @@ def split(x: ArrayLike, indices_or_sections: int | Sequence[int], axis: int = 0)
     """
     axis = normalize_axis("split", axis, np.ndim(x))
     size = np.shape(x)[axis]
-    if isinstance(indices_or_sections, int):
-        if indices_or_sections < 1 or size % indices_or_sections:
+    if isinstance(indices_or_sections, (int, np.integer)):
+        parts = int(indices_or_sections)
+        if parts < 1 or size % parts:
             raise ValueError(
-                f"split: {size} elements along axis {axis} do not divide into "
-                f"{indices_or_sections} equal parts"
+                f"split: {size} elements along axis {axis} do not divide into {parts} equal parts"
             )
-        cuts = list(range(0, size + 1, size // indices_or_sections or 1))[: indices_or_sections + 1]
+        cuts = [size // parts * i for i in range(parts + 1)]
     else:
         cuts = [0, *indices_or_sections, size]
-    before = (slice(None),) * axis
-    return [_part(x, (*before, slice(a, b))) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [_part(x, along(axis, slice(a, b))) for a, b in pairwise(cuts)]
 
 
 def repeat(x: ArrayLike, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
@@ -256,8 +273,14 @@ def repeat(x: ArrayLike, repeats: int | Sequence[int], axis: int | None = None) 
     if axis is None:
         return repeat(flatten(x), repeats, 0)
     axis = normalize_axis("repeat", axis, np.ndim(x))
-    order = np.repeat(np.arange(np.shape(x)[axis]), repeats)
-    return _part(x, (*(slice(None),) * axis, order))
+    try:
+        order = np.repeat(np.arange(np.shape(x)[axis]), repeats)
+    except ValueError as error:
+        raise ValueError(
+            f"repeat: repeats are one number ≥ 0 for each of the {np.shape(x)[axis]} slices along "
+            f"axis {axis}, or one for all; got {repeats}"
+        ) from error
+    return _part(x, along(axis, order))
 
 
 def tile(x: ArrayLike, reps: Axes) -> Tensor:

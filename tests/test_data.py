@@ -1,0 +1,278 @@
+"""Data sets and the loader: contents, orders, and positions that can be resumed."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygrad_gm as tg
+from tinygrad_gm import data
+
+DEVELOPMENT = Path(os.environ.get("TINYGRAD_GM_DATA", "/nowhere"))
+
+
+class Squares(data.Dataset):
+    """Items (i, i²), made one by one; with noise they draw from the default generator."""
+
+    def __init__(self, count, noisy=False):
+        self.count, self.noisy = count, noisy
+
+    def __getitem__(self, index):
+        return index, index**2 + (tg.rand(()).item() if self.noisy else 0.0)
+
+    def __len__(self):
+        return self.count
+
+
+def rows(loader):
+    return [x.tolist() for x, *_ in loader]
+
+
+# ------------------------------------------------------------------- the sets in the package
+
+
+def test_digits_are_the_1797_of_uci_with_their_known_class_counts():
+    train, test = data.digits()
+    images, labels = (tg.concat([a, b]) for a, b in zip(train.tensors, test.tensors, strict=True))
+    assert (len(train), len(test)) == (1437, 360)
+    assert (images.shape, images.dtype, labels.dtype) == ((1797, 1, 8, 8), tg.float32, tg.int64)
+    counts = np.bincount(labels.numpy()).tolist()
+    assert counts == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]  # UCI's documentation
+    assert (images.min().item(), images.max().item()) == (0.0, 1.0)
+    assert ((images.numpy() * 16) % 1 == 0).all()
+
+
+def test_digits_are_scikit_learns_in_another_order():
+    datasets = pytest.importorskip("sklearn.datasets")
+    theirs = datasets.load_digits()
+    with files("tinygrad_gm.data").joinpath("digits.npz").open("rb") as file:
+        order = np.load(file)["order"]
+    train, test = data.digits()
+    images, labels = (tg.concat([a, b]) for a, b in zip(train.tensors, test.tensors, strict=True))
+    assert sorted(order) == list(range(1797))
+    assert (images.numpy()[:, 0] * 16 == theirs.images[order]).all()
+    assert (labels.numpy() == theirs.target[order]).all()
+
+
+def test_mnist_small_has_the_known_first_labels_and_counts():
+    train, test = data.mnist_small()
+    images, labels = (tg.concat([a, b]) for a, b in zip(train.tensors, test.tensors, strict=True))
+    assert (len(train), len(test)) == (9000, 1000)
+    assert (images.shape, images.dtype, labels.dtype) == ((10000, 1, 28, 28), tg.float32, tg.int64)
+    assert labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+    assert (images.min().item(), images.max().item()) == (0.0, 1.0)
+    np.testing.assert_allclose(images.numpy() * 255, np.rint(images.numpy() * 255), atol=1e-4)
+
+
+@pytest.mark.skipif(
+    not (DEVELOPMENT / "mnist_full.npz").exists(), reason="TINYGRAD_GM_DATA has no mnist_full.npz"
+)
+def test_mnist_small_equals_the_first_10000_rows_of_mnist():
+    with np.load(DEVELOPMENT / "mnist_full.npz") as full:
+        pixels, labels = full["x_train"][:10000], full["y_train"][:10000]
+    train, test = data.mnist_small()
+    images, ours = (tg.concat([a, b]) for a, b in zip(train.tensors, test.tensors, strict=True))
+    assert (np.rint(images.numpy() * 255).reshape(10000, 784) == pixels).all()
+    assert (ours.numpy() == labels).all()
+
+
+def test_two_calls_share_no_memory():
+    first, second = data.digits().train.tensors[0], data.digits().train.tensors[0]
+    first[0] = 5.0
+    assert second.max().item() == 1.0
+
+
+def test_the_licences_lie_beside_the_files():
+    text = files("tinygrad_gm.data").joinpath("README.md").read_text(encoding="utf-8")
+    for words in ("digits.npz", "CC BY 4.0", "mnist_small.npz", "CC BY-SA 3.0", "MIT License"):
+        assert words in text
+
+
+# ------------------------------------------------------------------- data sets
+
+
+def test_a_tensor_dataset_gives_tuples_and_takes_arrays():
+    pairs = data.TensorDataset(np.arange(6.0).reshape(3, 2), [1, 2, 3])
+    x, y = pairs[-1]
+    assert (x.tolist(), y.item(), len(pairs)) == ([4.0, 5.0], 3, 3)
+    assert len(list(pairs)) == 3
+
+
+def test_subset_and_random_split_keep_items_and_divide_them_once():
+    whole = data.TensorDataset(tg.arange(10) * 10)
+    parts = data.random_split(whole, [7, 3], tg.Generator(0))
+    assert [len(part) for part in parts] == [7, 3]
+    found = [item.item() for part in parts for (item,) in part]
+    assert sorted(found) == list(range(0, 100, 10))
+    assert found != sorted(found)
+    nested = data.Subset(parts[0], [2, 0])
+    assert [nested[i][0].item() for i in (0, 1)] == [found[2], found[0]]
+    assert nested.batch([1, 0])[0].tolist() == [found[0], found[2]]
+
+
+def test_random_split_by_fractions_gives_the_rest_to_the_first_parts():
+    whole = data.TensorDataset(tg.arange(11))
+    assert [len(part) for part in data.random_split(whole, [0.5, 0.25, 0.25])] == [6, 3, 2]
+    assert [len(part) for part in data.random_split(whole, [11, 0])] == [11, 0]
+
+
+def test_collate_stacks_every_kind_of_item():
+    items = [
+        {"n": i, "x": float(i), "a": np.full(2, i, np.uint8), "t": (tg.ones(3), [True, "s"])}
+        for i in range(4)
+    ]
+    batch = data.collate(items)
+    assert (batch["n"].dtype, batch["x"].dtype) == (tg.int64, tg.float32)
+    assert (batch["a"].shape, batch["a"].dtype) == ((4, 2), tg.uint8)
+    ones, (flags, names) = batch["t"]
+    assert (ones.shape, flags.dtype, names) == ((4, 3), tg.bool, ["s"] * 4)
+    assert data.collate([np.float64(1.0)]).dtype == tg.float64
+
+
+# ------------------------------------------------------------------- the loader
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("batch_size", [1, 3, 5, 10, 11])
+def test_batches_hold_every_item_once_and_their_count_is_the_length(batch_size, drop_last):
+    whole = data.TensorDataset(tg.arange(11), tg.arange(11) * 2)
+    for shuffle in (False, True):
+        loader = data.DataLoader(whole, batch_size, shuffle, drop_last)
+        batches = list(loader)
+        sizes = [len(x) for x, _ in batches]
+        items = [n for x, _ in batches for n in x.tolist()]
+        assert len(loader) == len(batches)
+        assert all(size == batch_size for size in sizes[: None if drop_last else -1])
+        assert len(items) == 11 - (11 % batch_size if drop_last else 0)
+        assert len(set(items)) == len(items)
+        assert (items == sorted(items)) != shuffle or batch_size == 11
+        assert all(y.tolist() == [2 * n for n in x.tolist()] for x, y in batches)
+
+
+def test_every_epoch_has_another_order_and_a_seed_repeats_them():
+    def orders(seed):
+        whole = data.TensorDataset(tg.arange(20))
+        loader = data.DataLoader(whole, 20, shuffle=True, seed=seed)
+        return [tuple(rows(loader)[0]) for _ in range(3)]
+
+    assert len(set(orders(0) + orders(1))) == 6
+    assert orders(0) == orders(0)
+
+
+def test_the_order_does_not_depend_on_the_default_generator_nor_change_it():
+    loader = data.DataLoader(data.TensorDataset(tg.arange(9)), 2, shuffle=True)
+    tg.manual_seed(1)
+    state = tg.default_generator().get_state()
+    first = rows(loader)
+    assert tg.default_generator().get_state() == state
+    tg.rand(5)
+    assert rows(data.DataLoader(data.TensorDataset(tg.arange(9)), 2, shuffle=True)) == first
+
+
+def test_a_generator_gives_the_loader_its_seed():
+    whole = data.TensorDataset(tg.arange(20))
+    made = [data.DataLoader(whole, 5, True, generator=tg.Generator(3)) for _ in range(2)]
+    assert rows(made[0]) == rows(made[1])
+    assert made[0].seed == made[1].seed != 0
+
+
+def test_a_dataset_of_single_items_gives_the_same_batches_as_one_of_tensors():
+    slow = data.DataLoader(Squares(10), 4, shuffle=True, seed=2)
+    fast = data.DataLoader(
+        data.TensorDataset(tg.arange(10), tg.arange(10.0) ** 2), 4, shuffle=True, seed=2
+    )
+    listed = data.DataLoader([(i, i * 1.0 * i) for i in range(10)], 4, shuffle=True, seed=2)
+    for (a, b), (c, d), (e, f) in zip(slow, fast, listed, strict=True):
+        assert a.tolist() == c.tolist() == e.tolist()
+        assert b.tolist() == d.tolist() == f.tolist()
+        assert b.dtype == d.dtype == f.dtype == tg.float32
+
+
+def test_a_batch_is_a_copy_of_the_data():
+    whole = data.TensorDataset(tg.zeros(4))
+    (batch,) = next(iter(data.DataLoader(whole, 4)))
+    batch[0] = 1.0
+    assert whole.tensors[0].tolist() == [0.0] * 4
+
+
+def test_a_collate_function_gets_the_list_of_items():
+    loader = data.DataLoader(Squares(5), 2, collate_fn=lambda items: [i for i, _ in items])
+    assert list(loader) == [[0, 1], [2, 3], [4]]
+
+
+@pytest.mark.parametrize("consumed", range(10))
+def test_a_loader_resumed_after_any_batch_goes_on_bit_for_bit(consumed):
+    def make():
+        return data.DataLoader(Squares(10, noisy=True), 3, shuffle=True, seed=7)
+
+    def endless(loader):
+        while True:
+            for x, y in loader:
+                yield x.tolist(), y.tolist(), loader.batch_generator.uniform(2).tolist()
+
+    loader = make()
+    stream = endless(loader)
+    for _ in range(consumed):
+        next(stream)
+    position = json.loads(json.dumps(loader.state_dict()))
+    wanted = [next(stream) for _ in range(9)]
+    tg.rand(3)  # what else the other process draws does not matter
+    other = make()
+    other.load_state_dict(position)
+    assert other.state_dict() == position
+    stream = endless(other)
+    assert [next(stream) for _ in range(9)] == wanted
+
+
+def test_a_pass_that_is_left_early_is_over():
+    loader = data.DataLoader(data.TensorDataset(tg.arange(4)), 1)
+    next(iter(loader))
+    assert rows(loader) == [[0], [1], [2], [3]]
+    assert loader.epoch == 2
+
+
+def test_the_randomness_of_a_batch_is_that_of_seed_epoch_and_number():
+    loader = data.DataLoader(data.TensorDataset(tg.arange(4)), 2, seed=5)
+    list(loader)
+    for number, _ in enumerate(loader):
+        wanted = tg.Generator((5, 1, number)).normal(3).tolist()
+        assert loader.batch_generator.normal(3).tolist() == wanted
+
+
+def test_a_position_in_another_order_of_batches_is_refused():
+    whole = data.TensorDataset(tg.arange(9))
+    position = data.DataLoader(whole, 2, shuffle=True).state_dict()
+    for options, words in (
+        ({"batch_size": 3, "shuffle": True}, "batch_size 2, and this one's is 3"),
+        ({"batch_size": 2}, "shuffle True"),
+        ({"batch_size": 2, "shuffle": True, "seed": 1}, "seed 0"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            data.DataLoader(whole, **options).load_state_dict(position)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: data.TensorDataset(tg.ones(2), tg.ones(3)), ValueError, r"\[\(2,\), \(3,\)\]"),
+        (lambda: data.TensorDataset(), ValueError, "first axes agree"),
+        (lambda: data.TensorDataset(tg.ones(())), ValueError, "first axes agree"),
+        (lambda: data.Subset(Squares(3), [0, 3]), IndexError, "outside 0 … 2"),
+        (lambda: data.random_split(Squares(3), [1, 1]), ValueError, "do not add up to 3"),
+        (lambda: data.random_split(Squares(3), [4, -1]), ValueError, "do not add up to 3"),
+        (lambda: data.DataLoader(Squares(3), 0), ValueError, "batch_size must be an int ≥ 1"),
+        (lambda: data.DataLoader(Squares(3), 2.0), ValueError, "batch_size must be an int ≥ 1"),
+        (lambda: data.DataLoader(Squares(0)), ValueError, "it is empty"),
+        (lambda: data.DataLoader(Squares(3), 4, drop_last=True), ValueError, "4 with drop_last"),
+        (lambda: data.Dataset()[0], NotImplementedError, "__getitem__"),
+        (lambda: len(data.Dataset()), NotImplementedError, "__len__"),
+    ],
+)
+def test_wrong_arguments_are_named(call, error, words):
+    with pytest.raises(error, match=words):
+        call()

@@ -1,0 +1,166 @@
+"""Random numbers: distributions against their moments, seeds, states, and wrong arguments."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import tinygrad_gm as tg
+from tinygrad_gm.random import using
+
+N = 200_000  # standard errors below are 1/√N = 0.0022 times the deviation
+
+
+def test_normal_draws_have_the_moments_of_a_normal_distribution():
+    x = tg.Generator(0).normal((N,)).numpy().astype(np.float64)
+    assert abs(x.mean()) < 0.01
+    assert abs(x.var() - 1) < 0.02
+    assert abs((x**4).mean() - 3) < 0.1
+
+
+def test_uniform_draws_fill_their_interval_evenly():
+    x = tg.Generator(0).uniform((N,), -1, 3).numpy()
+    counts, _ = np.histogram(x, bins=8, range=(-1, 3))
+    assert counts.sum() == N
+    assert abs(counts / N - 1 / 8).max() < 0.004
+
+
+def test_integers_take_every_value_but_the_upper_bound():
+    x = tg.Generator(0).integers(-2, 3, (1000,))
+    assert x.dtype == tg.int64
+    assert sorted(set(x.tolist())) == [-2, -1, 0, 1, 2]
+
+
+def test_a_permutation_holds_each_number_once_and_every_order_occurs():
+    generator = tg.Generator(0)
+    orders = {tuple(generator.permutation(3).tolist()) for _ in range(200)}
+    assert len(orders) == 6
+    assert all(sorted(order) == [0, 1, 2] for order in orders)
+
+
+def test_bernoulli_draws_ones_with_the_given_frequency():
+    p = tg.tensor([0.0, 0.2, 1.0])
+    drawn = tg.Generator(0).bernoulli(p, (N, 3))
+    assert set(np.unique(drawn.numpy())) == {0.0, 1.0}
+    assert abs(drawn.numpy().mean(0) - p.numpy()).max() < 0.005
+
+
+@pytest.mark.parametrize("dtype", [tg.float16, tg.float32, tg.float64])
+def test_floating_draws_have_the_dtype_asked_for(dtype):
+    generator = tg.Generator(0)
+    assert generator.normal(3, dtype).dtype == dtype
+    assert generator.uniform(3, dtype=dtype).dtype == dtype
+    assert generator.bernoulli(tg.full((3,), 0.5, dtype)).dtype == dtype
+    assert tg.rand_like(tg.zeros(3, dtype)).dtype == dtype
+    assert tg.randn_like(tg.zeros((2, 3), dtype)).shape == (2, 3)
+
+
+def test_draws_without_a_dtype_follow_the_default_dtype():
+    assert tg.randn(()).dtype == tg.float32
+    tg.set_default_dtype(tg.float64)
+    try:
+        assert tg.rand(2).dtype == tg.float64
+        assert tg.bernoulli(1).dtype == tg.float64
+    finally:
+        tg.set_default_dtype(tg.float32)
+
+
+def test_the_numbers_are_those_of_numpys_pcg64():
+    ours = tg.Generator(42).normal((5,), tg.float64).numpy()
+    assert (ours == np.random.default_rng(42).standard_normal(5)).all()
+
+
+def test_a_seed_of_several_numbers_is_a_stream_of_its_own():
+    seeds = [0, 1, (0, 0), (0, 1), (1, 0), (0, 0, 0), (0, 1, 0), (2**32, 0), (0, 2**32)]
+    draws = {tuple(tg.Generator(seed).uniform(2, dtype=tg.float64).tolist()) for seed in seeds}
+    assert len(draws) == len(seeds)
+
+
+def test_a_state_survives_json_and_goes_on_where_it_was():
+    generator = tg.Generator(3)
+    generator.uniform(7)  # an odd number of 32-bit draws leaves half a word behind
+    state = json.loads(json.dumps(generator.get_state()))
+    wanted = generator.uniform(9).tolist()
+    other = tg.Generator(4)
+    other.set_state(state)
+    assert other.uniform(9).tolist() == wanted
+
+
+def test_manual_seed_repeats_everything_that_is_given_no_generator():
+    def draws():
+        tg.manual_seed(5)
+        tensors = tg.randn(2), tg.rand(2), tg.randint(100, (2,)), tg.randperm(5)
+        return [t.tolist() for t in (*tensors, tg.bernoulli(tg.full((9,), 0.5)))]
+
+    assert draws() == draws()
+    held = tg.default_generator()
+    tg.manual_seed(5)
+    assert held is tg.default_generator()
+    assert tg.randn(2).tolist() == draws()[0]
+
+
+def test_two_processes_without_a_seed_draw_different_numbers():
+    code = "import tinygrad_gm as tg; print(tg.rand((4,)).tolist())"
+    first, second = (subprocess.check_output([sys.executable, "-c", code]) for _ in range(2))
+    assert first != second
+
+
+def test_using_puts_a_generator_in_the_place_of_the_default_one_and_takes_it_away_again():
+    tg.manual_seed(1)
+    wanted = tg.rand(4).tolist()
+    tg.manual_seed(1)
+    first = tg.rand(2).tolist()
+    with using(tg.Generator(9)):
+        inside = tg.rand(2).tolist()
+        with using(tg.Generator(9)):
+            assert tg.rand(2).tolist() == inside
+        inside += tg.rand(2).tolist()
+    assert inside == tg.Generator(9).uniform(4).tolist()
+    assert first + tg.rand(2).tolist() == wanted
+
+
+def test_a_generator_keyword_leaves_the_default_generator_alone():
+    state = tg.default_generator().get_state()
+    for draw in (tg.randn, tg.rand):
+        assert (
+            draw(3, generator=tg.Generator(1)).tolist()
+            == draw(3, generator=tg.Generator(1)).tolist()
+        )
+    tg.randint(0, 9, 3, generator=tg.Generator(1))
+    tg.randperm(3, generator=tg.Generator(1))
+    tg.bernoulli(0.5, generator=tg.Generator(1))
+    tg.randn_like(tg.zeros(2), generator=tg.Generator(1))
+    assert tg.default_generator().get_state() == state
+
+
+def test_a_drawn_leaf_can_require_a_gradient():
+    x = tg.randn((2, 2), requires_grad=True)
+    (x * x).sum().backward()
+    assert (x.grad.numpy() == 2 * x.numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: tg.randn(2, 3), TypeError, r"randn\(\(2, 3\)\)"),
+        (lambda: tg.rand(2, 3, 4), TypeError, r"rand\(\(2, 3, 4\)\)"),
+        (lambda: tg.randn("ab"), TypeError, "a shape is a tuple of ints"),
+        (lambda: tg.randn((2, -1)), ValueError, "negative size"),
+        (lambda: tg.rand(2, tg.int64), TypeError, "floating dtype was wanted, not int64"),
+        (lambda: tg.randint(5), TypeError, "the shape is missing"),
+        (lambda: tg.randint(5, 5, 2), ValueError, r"no whole number in \[5, 5\)"),
+        (lambda: tg.bernoulli(tg.tensor([0.5, 1.5])), ValueError, "outside"),
+        (lambda: tg.bernoulli(tg.nan), ValueError, "outside"),
+        (lambda: tg.Generator(0).bernoulli(tg.zeros(3), 2), ValueError, "broadcast"),
+        (lambda: tg.Generator(-1), ValueError, "seed is a whole number"),
+        (lambda: tg.Generator("seven"), ValueError, "seed is a whole number"),
+        (lambda: tg.Generator(0).set_state({}), ValueError, "no state of a Generator"),
+    ],
+)
+def test_wrong_arguments_are_named(call, error, words):
+    with pytest.raises(error, match=words):
+        call()

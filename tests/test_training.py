@@ -1,0 +1,403 @@
+"""Runs: the same bits after every kind of interruption, and clear words about what went wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import killed_run
+import numpy as np
+import pytest
+
+import tinygrad_gm as tg
+from tinygrad_gm import data, nn, optim
+from tinygrad_gm.io import CheckpointError
+from tinygrad_gm.training import DivergenceError, Run, read_checkpoint, read_metrics
+
+LASTING = ("checkpoint.safetensors", "metrics.jsonl", "config.json")
+KILLS = np.random.default_rng(0).permutation(400)[:10] + 1
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    killed_run.train(folder)
+    return folder
+
+
+def same_bytes(one: Path, other: Path) -> bool:
+    return all((one / name).read_bytes() == (other / name).read_bytes() for name in LASTING)
+
+
+def start(folder: Path, moment: int) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, killed_run.__file__, str(folder), str(moment)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+# ------------------------------------------------------------------- interruptions
+
+
+def test_two_runs_with_one_seed_end_with_the_same_bytes(uninterrupted, tmp_path):
+    killed_run.train(tmp_path)
+    assert same_bytes(tmp_path, uninterrupted)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX's")
+@pytest.mark.parametrize("moment", KILLS.tolist())
+def test_a_run_killed_and_resumed_ends_with_the_same_bytes(uninterrupted, tmp_path, moment):
+    assert start(tmp_path, moment).returncode == -signal.SIGKILL
+    if (tmp_path / "checkpoint.safetensors").exists():
+        read_checkpoint(tmp_path)  # at no moment is there one that cannot be read
+    killed_run.train(tmp_path)
+    assert same_bytes(tmp_path, uninterrupted)
+    assert set(os.listdir(tmp_path)) == {*LASTING, "log.jsonl"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX's")
+def test_a_run_killed_again_and_again_gets_to_the_same_end(uninterrupted, tmp_path):
+    for moment in (40, 75, 120, 61, 90):
+        assert start(tmp_path, moment).returncode == -signal.SIGKILL
+    killed_run.train(tmp_path)
+    assert same_bytes(tmp_path, uninterrupted)
+
+
+def test_a_half_written_line_of_the_metrics_is_cut_off(uninterrupted, tmp_path):
+    shutil.copytree(uninterrupted, tmp_path, dirs_exist_ok=True)
+    for name in ("metrics.jsonl", "log.jsonl"):
+        with open(tmp_path / name, "a") as file:
+            file.write('{"step": 99, "lo')
+    assert len(read_metrics(tmp_path)) == len(read_metrics(uninterrupted))
+    killed_run.train(tmp_path)
+    assert same_bytes(tmp_path, uninterrupted)
+    log = (tmp_path / "log.jsonl").read_text().splitlines()
+    events = [json.loads(line)["event"] for line in log]
+    assert events[-2:] == ["resume", "finish"]
+
+
+class Small:
+    """A straight line to learn, and a folder to learn it in."""
+
+    def __init__(self, folder, resume=True, config=None, **options):
+        tg.manual_seed(0)
+        x = tg.linspace(-1, 1, 32).reshape(-1, 1)
+        whole = data.TensorDataset(x, 2 * x + 1)
+        self.loader = data.DataLoader(whole, 8, shuffle=True)
+        self.model = nn.Linear(1, 1)
+        self.optimizer = optim.SGD(self.model.parameters(), lr=0.1, momentum=0.9)
+        self.run = Run(folder, config, resume=resume, **options)
+        self.before_step = lambda step: None
+
+    def loss(self, batch, generator):
+        self.before_step(self.run.step)
+        x, y = batch
+        return ((self.model(x) - y) ** 2).mean()
+
+    def fit(self, epochs=3, **options):
+        self.run.fit(self.model, self.optimizer, self.loss, self.loader, epochs, **options)
+        return self
+
+
+@pytest.mark.parametrize("interrupted_step", [0, 5, 7, 11])
+def test_ctrl_c_saves_says_how_to_go_on_and_changes_nothing(
+    tmp_path, capsys, monkeypatch, interrupted_step
+):
+    Small(tmp_path / "whole").fit()
+    small = Small(tmp_path / "broken", command="train --resume")
+    small.before_step = lambda step: (
+        signal.raise_signal(signal.SIGINT) if step == interrupted_step else None
+    )
+    with pytest.raises(KeyboardInterrupt):
+        small.fit()
+    said = capsys.readouterr().err
+    assert f"after step {interrupted_step + 1}, and saved; to go on: train --resume" in said
+    assert read_checkpoint(tmp_path / "broken")["run"]["step"] == interrupted_step + 1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    Small(tmp_path / "broken").fit()
+    assert same_bytes(tmp_path / "whole", tmp_path / "broken")
+
+
+def test_without_a_command_the_one_that_was_typed_is_repeated(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "orig_argv", ["python", "my script.py", "--resume"])
+    small = Small(tmp_path)
+    small.before_step = lambda step: signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        small.fit()
+    assert "to go on: python 'my script.py' --resume" in capsys.readouterr().err
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path):
+    small = Small(tmp_path)
+
+    def impatient(step):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    small.before_step = impatient
+    with pytest.raises(KeyboardInterrupt):
+        small.fit()
+    assert not small.run.checkpoint.exists()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+# ------------------------------------------------------------------- training
+
+
+def test_fit_is_the_loop_that_one_would_write(tmp_path):
+    small = Small(tmp_path).fit(epochs=2)
+    tg.manual_seed(0)
+    model = nn.Linear(1, 1)
+    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    loader = data.DataLoader(small.loader.dataset, 8, shuffle=True)
+    losses = []
+    for _ in range(2):
+        for x, y in loader:
+            optimizer.zero_grad()
+            loss = ((model(x) - y) ** 2).mean()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    assert [line["loss"] for line in read_metrics(tmp_path)] == losses
+    assert small.model.weight.tolist() == model.weight.tolist()
+
+
+def test_metrics_number_steps_and_epochs_from_one_and_hold_no_times(tmp_path):
+    Small(tmp_path).fit(epochs=2, on_epoch=lambda epoch: {"tenfold": 10 * epoch})
+    lines = read_metrics(tmp_path)
+    steps = [line for line in lines if "loss" in line]
+    assert [line["step"] for line in steps] == list(range(1, 9))
+    assert [line["epoch"] for line in steps] == [1] * 4 + [2] * 4
+    assert [line for line in lines if "tenfold" in line] == [
+        {"step": 4, "epoch": 1, "tenfold": 10},
+        {"step": 8, "epoch": 2, "tenfold": 20},
+    ]
+    assert all(set(line) <= {"step", "epoch", "loss", "tenfold"} for line in lines)
+
+
+def test_everything_random_in_a_step_comes_from_seed_epoch_and_batch(tmp_path):
+    small, drawn = Small(tmp_path), []
+
+    def loss(batch, generator):
+        drawn.append((generator.uniform(2).tolist(), tg.rand(2).tolist()))
+        return small.loss(batch, generator)
+
+    small.run.fit(small.model, small.optimizer, loss, small.loader, epochs=2)
+    for number, found in enumerate(drawn):
+        generator = tg.Generator((0, number // 4, number % 4))
+        assert found == (generator.uniform(2).tolist(), generator.uniform(2).tolist())
+
+
+def test_a_loader_that_was_looked_at_trains_as_one_that_was_not(tmp_path):
+    Small(tmp_path / "one").fit()
+    small = Small(tmp_path / "two")
+    next(iter(small.loader))
+    list(small.loader)
+    small.fit()
+    assert same_bytes(tmp_path / "one", tmp_path / "two")
+
+
+def test_a_finished_run_is_loaded_and_not_trained_again(tmp_path):
+    trained = Small(tmp_path).fit()
+    again = Small(tmp_path)
+    again.before_step = lambda step: pytest.fail("there was a step")
+    again.fit()
+    assert again.run.step == trained.run.step == 12
+    assert again.model.weight.item() == trained.model.weight.item()
+
+
+def test_more_epochs_go_on_where_fewer_ended(tmp_path):
+    Small(tmp_path / "at once").fit(epochs=4)
+    Small(tmp_path / "in two").fit(epochs=2)
+    small = Small(tmp_path / "in two").fit(epochs=3)
+    small.fit(epochs=4)
+    assert same_bytes(tmp_path / "at once", tmp_path / "in two")
+
+
+def test_no_epochs_leave_the_model_as_it_was_and_a_checkpoint(tmp_path):
+    small = Small(tmp_path)
+    before = small.model.weight.item()
+    small.fit(epochs=0)
+    assert small.run.step == 0
+    assert read_checkpoint(tmp_path)["model"]["weight"].item() == before
+
+
+def test_the_model_is_in_training_mode_in_every_step(tmp_path):
+    small, modes = Small(tmp_path), []
+    small.before_step = lambda step: modes.append(small.model.training)
+    small.fit(epochs=3, on_epoch=lambda epoch: small.model.eval() and None)
+    assert modes == [True] * 12
+
+
+def test_train_takes_steps_of_any_kind_and_saves_all_their_parts(tmp_path):
+    def adversaries(folder):
+        tg.manual_seed(0)
+        parts = {}
+        for name in ("generator", "critic"):
+            parts[name] = nn.Linear(1, 1)
+            parts[f"{name}_optimizer"] = optim.Adam(parts[name].parameters(), lr=0.1)
+        loader = data.DataLoader(data.TensorDataset(tg.linspace(0, 1, 12).reshape(-1, 1)), 4)
+
+        def step(batch, generator):
+            (real,) = batch
+            false = parts["generator"](generator.normal(real.shape))
+            metrics = {}
+            for name, loss in (
+                ("critic", lambda f: (parts["critic"](f) - parts["critic"](real)).mean()),
+                ("generator", lambda f: (parts["critic"](f) ** 2).mean()),
+            ):
+                parts[f"{name}_optimizer"].zero_grad()
+                metrics[name] = loss(false if name == "generator" else false.detach())
+                metrics[name].backward()
+                parts[f"{name}_optimizer"].step()
+            return metrics
+
+        return Run(folder, resume=True), step, parts, loader
+
+    run, step, parts, loader = adversaries(tmp_path / "whole")
+    run.train(step, parts, loader, epochs=4)
+    run, step, parts, loader = adversaries(tmp_path / "parts")
+    run.train(step, parts, loader, epochs=1)
+    run, step, parts, loader = adversaries(tmp_path / "parts")
+    run.train(step, parts, loader, epochs=4)
+    assert same_bytes(tmp_path / "whole", tmp_path / "parts")
+    assert set(read_checkpoint(tmp_path / "whole")) == {"run", *parts}
+
+
+def test_log_appends_lines_without_a_training(tmp_path):
+    with Run(tmp_path) as run:
+        run.log({"epoch": 1, "mse": tg.tensor(0.25)})
+        run.log({"epoch": 2, "mse": 0.125})
+    assert read_metrics(tmp_path) == [{"epoch": 1, "mse": 0.25}, {"epoch": 2, "mse": 0.125}]
+    with Run(tmp_path) as run:
+        run.log({"epoch": 1})
+    assert read_metrics(tmp_path) == [{"epoch": 1}]
+
+
+def test_the_config_is_written_and_read_back(tmp_path):
+    @dataclass
+    class Config:
+        width: int = 3
+        betas: tuple[float, float] = (0.9, 0.999)
+
+    Small(tmp_path, config=Config()).fit(epochs=1)
+    written = {"width": 3, "betas": [0.9, 0.999]}
+    assert json.loads((tmp_path / "config.json").read_text()) == written
+    assert read_checkpoint(tmp_path)["run"]["config"] == written
+    Small(tmp_path, config=Config())  # the same one, though JSON made a list of the tuple
+
+
+def test_a_log_file_gets_a_plain_line_and_a_terminal_a_bar(tmp_path, capsys, monkeypatch):
+    Small(tmp_path / "plain").fit(epochs=1, on_epoch=lambda epoch: {"accuracy": 0.5})
+    said = capsys.readouterr().err
+    assert "plain: step 4 of 4: loss " in said
+    assert "00:00:00 left" in said
+    assert "plain: epoch 1 of 1: accuracy 0.5" in said
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    Small(tmp_path / "bar").fit(epochs=1, on_epoch=lambda epoch: {"accuracy": 0.5})
+    said = capsys.readouterr().err
+    assert "bar: 100%" in said
+    assert "4/4" in said
+    assert "loss " in said
+    assert "epoch 1 of 1: accuracy 0.5" in said
+
+
+# ------------------------------------------------------------------- what goes wrong
+
+
+@pytest.mark.parametrize("value", [tg.nan, tg.inf])
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_weights_and_checkpoint(tmp_path, value):
+    small = Small(tmp_path).fit(epochs=1)
+    weights = small.model.weight.item()
+    checkpoint = small.run.checkpoint.read_bytes()
+    small.loader.dataset.tensors[1]._data[:] = value
+    with pytest.raises(DivergenceError, match=r"loss is (nan|inf) after 4 steps.*checkpoint.*good"):
+        small.fit(epochs=2)
+    assert small.model.weight.item() == weights
+    assert small.run.checkpoint.read_bytes() == checkpoint
+
+
+def test_a_metric_that_is_not_finite_is_named(tmp_path):
+    small = Small(tmp_path)
+    with pytest.raises(DivergenceError, match=r"accuracy is nan after 4 steps.*no checkpoint"):
+        small.fit(on_epoch=lambda epoch: {"accuracy": float("nan")})
+
+
+def test_changed_fields_of_the_config_are_named_with_both_values(tmp_path):
+    Small(tmp_path, config={"lr": 0.1, "seed": 0, "old": 1}).fit(epochs=1)
+    with pytest.raises(ValueError, match=r"lr was 0\.1 and is 0\.2, old was 1 and is 'absent'"):
+        Small(tmp_path, config={"lr": 0.2, "seed": 0})
+
+
+def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
+    small = Small(tmp_path).fit(epochs=1)
+    before = small.run.checkpoint.read_bytes()
+    with pytest.raises(FileExistsError, match="already; go on with it"):
+        Small(tmp_path, resume=False)
+    assert small.run.checkpoint.read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_made_or_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError, match=r"cannot make the folder .*file: file exists"):
+        Run(tmp_path / "file")
+    with pytest.raises(NotADirectoryError, match=r"cannot make the folder .*: not a directory"):
+        Run(tmp_path / "file" / "run")
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write anywhere"
+)
+def test_a_read_only_folder_is_named(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(PermissionError, match=r"cannot write .*config\.json: permission denied"):
+        Run(tmp_path)
+
+
+def test_another_model_than_the_checkpoints_is_refused(tmp_path):
+    small = Small(tmp_path).fit(epochs=1)
+    again = Small(tmp_path)
+    again.model = nn.Linear(1, 2)
+    again.optimizer = optim.SGD(again.model.parameters(), lr=0.1)
+    with pytest.raises(RuntimeError, match=r"weight: \(1, 1\) in the state, \(2, 1\) here"):
+        again.fit()
+    run = Run(tmp_path, resume=True)
+    with pytest.raises(ValueError, match="holds model, optimizer, and critic are to be trained"):
+        run.train(lambda batch, generator: {}, {"critic": nn.Linear(1, 1)}, small.loader, 1)
+    with pytest.raises(ValueError, match='cannot be called "run"'):
+        run.train(lambda batch, generator: {}, {"run": nn.Linear(1, 1)}, small.loader, 1)
+
+
+def test_metrics_that_someone_shortened_are_noticed(tmp_path):
+    Small(tmp_path).fit(epochs=1)
+    (tmp_path / "metrics.jsonl").write_text("")
+    with pytest.raises(ValueError, match=r"metrics\.jsonl has 0 bytes, and had \d+"):
+        Small(tmp_path)
+
+
+def test_checkpoints_that_are_missing_damaged_or_foreign_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint in .*train a model there first"):
+        read_checkpoint(tmp_path)
+    small = Small(tmp_path).fit(epochs=1)
+    good = small.run.checkpoint.read_bytes()
+    small.run.checkpoint.write_bytes(good[:-1])
+    with pytest.raises(CheckpointError, match="cut off"):
+        Small(tmp_path)
+    tg.save(small.run.checkpoint, nn.Linear(1, 1).state_dict())
+    with pytest.raises(CheckpointError, match="not the checkpoint of a run"):
+        Small(tmp_path)
+
+
+def test_names_that_every_line_has_are_refused_as_metrics(tmp_path):
+    small = Small(tmp_path)
+    with pytest.raises(ValueError, match="'epoch' stands in every line"):
+        small.fit(on_epoch=lambda epoch: {"epoch": 3})
+
+
+def test_a_config_that_json_cannot_hold_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="the config must hold plain values"):
+        Run(tmp_path, {"model": nn.Linear(1, 1)})

@@ -1,0 +1,147 @@
+"""Data sets: things with a length whose items are found by their number.
+
+A `Dataset` may answer for many items at once: `batch(indices)` is what the loader asks for. The
+ordinary answer fetches them one by one and stacks them; `TensorDataset` has a faster one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import ops
+from ..backend import ArrayLike
+from ..random import Generator, default_generator
+from ..record import Traced
+from ..tensor import Tensor, asarray, tensor
+
+
+class Dataset:
+    """Base of a user's own data sets, which define `__getitem__` and `__len__`.
+
+    >>> class Squares(tg.data.Dataset):
+    ...     def __getitem__(self, index):
+    ...         return float(index), float(index * index)
+    ...     def __len__(self):
+    ...         return 4
+    >>> xs, ys = next(iter(tg.data.DataLoader(Squares(), batch_size=3)))
+    >>> xs.tolist(), ys.tolist()
+    ([0.0, 1.0, 2.0], [0.0, 1.0, 4.0])
+    """
+
+    def __getitem__(self, index: int) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must define __getitem__(index)")
+
+    def __len__(self) -> int:
+        raise NotImplementedError(f"{type(self).__name__} must define __len__()")
+
+    def batch(self, indices: ArrayLike) -> Any:
+        """The items at `indices`, stacked by `collate`."""
+        return collate([self[int(index)] for index in indices])
+
+
+class TensorDataset(Dataset):
+    """Arrays of one length; item i is the tuple of their i-th entries, and slices work as well.
+
+    >>> pairs = tg.data.TensorDataset(tg.arange(3), tg.tensor([0.0, 0.5, 1.0]))
+    >>> x, y = pairs[2]
+    >>> x.item(), y.item(), len(pairs)
+    (2, 1.0, 3)
+    """
+
+    def __init__(self, *tensors: ArrayLike) -> None:
+        self.tensors = tuple(asarray(t) for t in tensors)
+        shapes = [t.shape for t in self.tensors]
+        if not shapes or not all(shape and shape[0] == shapes[0][0] for shape in shapes):
+            raise ValueError(
+                f"TensorDataset: tensors whose first axes agree were wanted, got shapes {shapes}"
+            )
+
+    def __getitem__(self, index: int | slice) -> tuple[Tensor, ...]:
+        return tuple(t[index] for t in self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors[0])
+
+    def batch(self, indices: ArrayLike) -> tuple[Tensor, ...]:
+        """Copies of the rows at `indices`, by one indexing operation per tensor."""
+        rows = np.asarray(indices, dtype=np.intp)
+        return tuple(t[rows] for t in self.tensors)
+
+
+class Subset(Dataset):
+    """The items of `dataset` at `indices`, in their order.
+
+    >>> [int(x) for (x,) in tg.data.Subset(tg.data.TensorDataset(tg.arange(9)), [7, 0])]
+    [7, 0]
+    """
+
+    def __init__(self, dataset: Dataset, indices: ArrayLike) -> None:
+        self.dataset, self.indices = dataset, np.asarray(indices, dtype=np.intp)
+        if self.indices.size and not 0 <= self.indices.min() <= self.indices.max() < len(dataset):
+            raise IndexError(f"Subset: an index lies outside 0 … {len(dataset) - 1}")
+
+    def __getitem__(self, index: int) -> Any:
+        return self.dataset[int(self.indices[index])]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def batch(self, indices: ArrayLike) -> Any:
+        """What the whole data set gives for these of its items."""
+        return self.dataset.batch(self.indices[np.asarray(indices, dtype=np.intp)])
+
+
+def random_split(
+    dataset: Dataset, lengths: Sequence[float], generator: Generator | None = None
+) -> list[Subset]:
+    """Divide a data set at random into parts.
+
+    Args:
+        dataset: what is divided.
+        lengths: of the parts: counts that add up to len(dataset), or fractions that add up to 1;
+            what their rounding down leaves over goes to the first parts, one each.
+        generator: of the random order; None: the default generator.
+
+    >>> parts = tg.data.random_split(tg.data.TensorDataset(tg.arange(10)), [0.75, 0.25])
+    >>> [len(part) for part in parts]
+    [8, 2]
+    """
+    count = len(dataset)
+    if all(isinstance(n, float) for n in lengths) and abs(sum(lengths) - 1) < 1e-6:
+        sizes = [int(count * fraction) for fraction in lengths]
+        for i in range(count - sum(sizes)):
+            sizes[i % len(sizes)] += 1
+    else:
+        sizes = [int(n) for n in lengths]
+    if sum(sizes) != count or min(sizes) < 0:
+        raise ValueError(f"random_split: the lengths {list(lengths)} do not add up to {count}")
+    order = (generator or default_generator()).permutation(count).numpy()
+    ends = np.cumsum(sizes)
+    return [Subset(dataset, order[end - n : end]) for n, end in zip(sizes, ends, strict=True)]
+
+
+def collate(items: Sequence[Any]) -> Any:
+    """One batch of many items of one kind: numbers and arrays are stacked along a new first axis.
+
+    Tuples, lists and dicts are collated entry by entry; of anything else comes a list.
+
+    >>> batch = tg.data.collate([{"x": [0.0, 1.0], "name": "a"}, {"x": [2.0, 3.0], "name": "b"}])
+    >>> [x.tolist() for x in batch["x"]], batch["name"]
+    ([[0.0, 2.0], [1.0, 3.0]], ['a', 'b'])
+    """
+    first = items[0]
+    if isinstance(first, Traced):
+        return ops.stack(*items)
+    if isinstance(first, np.ndarray):
+        return tensor(np.stack(items))
+    if isinstance(first, (bool, int, float, np.generic)):
+        return tensor(np.asarray(items) if isinstance(first, np.generic) else list(items))
+    if isinstance(first, Mapping):
+        return {key: collate([item[key] for item in items]) for key in first}
+    if isinstance(first, (tuple, list)):
+        entries = [collate(entry) for entry in zip(*items, strict=True)]
+        return entries if isinstance(first, list) else tuple(entries)
+    return list(items)

@@ -1,0 +1,135 @@
+"""The loader: batches in an order that is known from the seed, so that a run can be resumed.
+
+All that is random about a batch comes from (seed, epoch, number of the batch), and nothing from
+what happened before it. A loader that is put at a position therefore goes on bit for bit as the one
+that was there.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..random import Generator, using
+from .dataset import Dataset, collate
+
+
+class DataLoader:
+    """Hands out a data set in batches; every pass over the loader is an epoch.
+
+    Args:
+        dataset: a `Dataset`, or anything with a length and items that are found by number.
+        batch_size: items per batch.
+        shuffle: a new random order in every epoch.
+        drop_last: leave out a last batch that would be smaller.
+        collate_fn: makes a batch of a list of items; None: `collate`.
+        generator: the seed is drawn from it, in place of `seed`.
+        seed: of the orders and of all that is random in a batch.
+
+    Attributes:
+        epoch: the number of the epoch that is going on, from 0; after its last batch that of the
+            next.
+        batch: how many of its batches were handed out.
+        batch_generator: the source of randomness of the batch that was handed out last. It is
+            the default generator while the data set makes the batch.
+
+    Raises:
+        ValueError: there is no batch in the data set.
+
+    >>> loader = tg.data.DataLoader(tg.data.TensorDataset(tg.arange(5)), batch_size=2)
+    >>> [x.tolist() for (x,) in loader]
+    [[0, 1], [2, 3], [4]]
+    >>> len(loader), loader.epoch
+    (3, 1)
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset | Sequence[Any],
+        batch_size: int = 1,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
+        generator: Generator | None = None,
+        *,
+        seed: int = 0,
+    ) -> None:
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"DataLoader: batch_size must be an int ≥ 1, not {batch_size!r}")
+        self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
+        self.drop_last, self.collate_fn = drop_last, collate_fn
+        self.seed = (
+            operator.index(seed) if generator is None else int(generator.integers(0, 2**63 - 1, ()))
+        )
+        self.epoch, self.batch = 0, 0
+        self.batch_generator = Generator((self.seed, 0, 0))
+        self._resumed = False
+        if len(self) == 0:
+            why = f"batch_size {batch_size} with drop_last" if len(dataset) else "it is empty"
+            raise ValueError(f"DataLoader: the data set of {len(dataset)} has no batch: {why}")
+
+    def __len__(self) -> int:
+        count = len(self.dataset)
+        return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.batch and not self._resumed:  # the pass before this one was left early
+            self.epoch, self.batch = self.epoch + 1, 0
+        self._resumed = False
+        return self._pass(self.epoch, self.batch)
+
+    def _pass(self, epoch: int, start: int) -> Iterator[Any]:
+        count = len(self.dataset)
+        order = np.arange(count)
+        if self.shuffle:
+            order = Generator((self.seed, epoch)).permutation(count).numpy()
+        for number in range(start, len(self)):
+            generator = Generator((self.seed, epoch, number))
+            with using(generator):
+                batch = self._fetch(order[number * self.batch_size :][: self.batch_size])
+            self.epoch, self.batch, self.batch_generator = epoch, number + 1, generator
+            yield batch
+        self.epoch, self.batch = epoch + 1, 0
+
+    def _fetch(self, indices: Any) -> Any:
+        if self.collate_fn is None and isinstance(self.dataset, Dataset):
+            return self.dataset.batch(indices)
+        return (self.collate_fn or collate)([self.dataset[i] for i in indices.tolist()])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position after the batch that was handed out last, and what it depends on."""
+        return {"epoch": self.epoch, "batch": self.batch, **self._facts()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a position: the next pass begins with the batch after it.
+
+        Raises ValueError if that position is one in another order of batches.
+
+        >>> loader = tg.data.DataLoader(tg.data.TensorDataset(tg.arange(6)), 2, shuffle=True)
+        >>> batches = iter(loader)
+        >>> first, position = next(batches), loader.state_dict()
+        >>> rest = [x.tolist() for (x,) in batches]
+        >>> again = tg.data.DataLoader(tg.data.TensorDataset(tg.arange(6)), 2, shuffle=True)
+        >>> again.load_state_dict(position)
+        >>> [x.tolist() for (x,) in again] == rest
+        True
+        """
+        for name, now in self._facts().items():
+            if state[name] != now:
+                raise ValueError(
+                    f"DataLoader: the position is one of a loader with {name} {state[name]}, and "
+                    f"this one's is {now}"
+                )
+        self.epoch, self.batch, self._resumed = state["epoch"], state["batch"], True
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "items": len(self.dataset),
+            "batch_size": self.batch_size,
+            "shuffle": self.shuffle,
+            "drop_last": self.drop_last,
+            "seed": self.seed,
+        }

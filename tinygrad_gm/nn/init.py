@@ -1,0 +1,138 @@
+"""Initial values of parameters: each function writes into a tensor and returns it.
+
+The random ones draw from `generator`, by default from that of `tg.manual_seed`. A weight has the
+shape (out, in, …): its *fan in* is in · (the product of the other axes), its *fan out* out · (that
+product). Glorot & Bengio (2010) and He et al. (2015) choose the variance by them so that signals
+neither die out nor explode from layer to layer.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ..random import Generator, default_generator
+from ..tensor import Tensor
+
+_GAINS = {
+    "linear": 1.0,
+    "conv1d": 1.0,
+    "conv2d": 1.0,
+    "conv3d": 1.0,
+    "conv_transpose1d": 1.0,
+    "conv_transpose2d": 1.0,
+    "conv_transpose3d": 1.0,
+    "sigmoid": 1.0,
+    "tanh": 5 / 3,
+    "relu": math.sqrt(2),
+    "selu": 3 / 4,
+}
+
+
+def calculate_gain(nonlinearity: str, param: float = 0.01) -> float:
+    """By how much to scale weights that a nonlinearity follows; `param` is leaky ReLU's slope.
+
+    >>> nn.init.calculate_gain("tanh")
+    1.6666666666666667
+    """
+    if nonlinearity == "leaky_relu":
+        return math.sqrt(2 / (1 + param**2))
+    if nonlinearity not in _GAINS:
+        known = ", ".join([*_GAINS, "leaky_relu"])
+        raise ValueError(f"calculate_gain: {nonlinearity!r} is unknown; there are {known}")
+    return _GAINS[nonlinearity]
+
+
+def uniform_(
+    tensor: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None
+) -> Tensor:
+    """Draw from the uniform distribution on [a, b]."""
+    drawn = (generator or default_generator()).uniform(tensor.shape, a, b, tensor.dtype)
+    return tensor.copy_(drawn.to(tensor.device))
+
+
+def normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
+) -> Tensor:
+    """Draw from N(mean, std²)."""
+    drawn = (generator or default_generator()).normal(tensor.shape, tensor.dtype)
+    return tensor.copy_((drawn * std + mean).to(tensor.device))
+
+
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """Fill with one number."""
+    return tensor.copy_(val)
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """Fill with 0."""
+    return tensor.copy_(0)
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """Fill with 1."""
+    return tensor.copy_(1)
+
+
+def xavier_uniform_(
+    tensor: Tensor, gain: float = 1.0, *, generator: Generator | None = None
+) -> Tensor:
+    """Draw from U(−a, a) with a = gain · √(6 / (fan in + fan out)) (Glorot & Bengio 2010)."""
+    bound = gain * math.sqrt(6 / (sum(_fans("xavier_uniform_", tensor)) or 1))
+    return uniform_(tensor, -bound, bound, generator=generator)
+
+
+def xavier_normal_(
+    tensor: Tensor, gain: float = 1.0, *, generator: Generator | None = None
+) -> Tensor:
+    """Draw from N(0, s²) with s = gain · √(2 / (fan in + fan out)) (Glorot & Bengio 2010)."""
+    std = gain * math.sqrt(2 / (sum(_fans("xavier_normal_", tensor)) or 1))
+    return normal_(tensor, 0.0, std, generator=generator)
+
+
+def kaiming_uniform_(
+    tensor: Tensor,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    *,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draw from U(−b, b) with b = gain · √(3 / fan) (He et al. 2015).
+
+    Args:
+        tensor: a weight (out, in, …).
+        a: the slope of the leaky ReLU that follows.
+        mode: "fan_in" keeps the size of the outputs, "fan_out" that of the gradients.
+        nonlinearity: what follows, for `calculate_gain`.
+        generator: where the numbers come from; None: the default generator.
+    """
+    std = _kaiming_std("kaiming_uniform_", tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -math.sqrt(3) * std, math.sqrt(3) * std, generator=generator)
+
+
+def kaiming_normal_(
+    tensor: Tensor,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    *,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draw from N(0, s²) with s = gain / √fan (He et al. 2015); arguments: `kaiming_uniform_`."""
+    std = _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity)
+    return normal_(tensor, 0.0, std, generator=generator)
+
+
+def _kaiming_std(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f'{name}: mode is {mode!r}; "fan_in" or "fan_out" is wanted')
+    fan = _fans(name, tensor)[mode == "fan_out"]
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan or 1)  # of an empty tensor nothing is 0
+
+
+def _fans(name: str, tensor: Tensor) -> tuple[int, int]:
+    """The fan in and the fan out."""
+    if tensor.ndim < 2:
+        raise ValueError(f"{name}: a weight (out, in, …) is wanted, not the shape {tensor.shape}")
+    field = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * field, tensor.shape[0] * field

@@ -1,0 +1,65 @@
+"""Affine maps."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..creation import empty
+from . import functional as F
+from . import init
+from .module import Module
+from .parameter import Parameter
+
+
+class Linear(Module):
+    """y = x Wᵀ + b.
+
+    Weight and bias are drawn from U(−1/√in, 1/√in).
+
+    Args:
+        in_features: the length of the last axis of x.
+        out_features: the length of the last axis of y.
+        bias: whether there is a b.
+        device: where the parameters lie; None: the default device.
+        dtype: theirs; None: the default dtype.
+
+    Shapes: x (…, in_features), y (…, out_features), `weight` (out_features, in_features), `bias`
+    (out_features,) or None.
+
+    >>> layer = nn.Linear(3, 2)
+    >>> layer(tg.zeros((5, 4, 3))).shape
+    (5, 4, 2)
+    """
+
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = Parameter(empty((out_features, in_features), dtype, device=device))
+        self.bias = Parameter(empty((out_features,), dtype, device=device)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw weight and bias afresh."""
+        init.kaiming_uniform_(self.weight, a=math.sqrt(5))  # its bound is 1/√in
+        if self.bias is not None:
+            bound = 1 / math.sqrt(self.in_features) if self.in_features else 0.0
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, x: Any) -> Any:
+        """x Wᵀ + b."""
+        return F.linear(x, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """The sizes."""
+        bias = self.bias is not None
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={bias}"

@@ -1,0 +1,371 @@
+"""Module: a tree of named parameters, buffers and child modules, with a `forward` to call.
+
+The tree is the attributes themselves: a module's parameters are those of its attributes that are
+Parameters, its children those that are Modules. There is no second register to keep in step, and no
+child refers to its parent, so a module is freed by reference counting alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from textwrap import indent
+from typing import Any, NamedTuple, TypeVar
+
+from .. import backend
+from ..backend import ArrayLike
+from ..modes import Frame, frame
+from ..tensor import Tensor, asarray
+from .parameter import Parameter, clear_gradients
+
+Self = TypeVar("Self", bound="Module")
+Hook = Callable[[Any, tuple[Any, ...], Any], Any]
+
+
+class Loaded(NamedTuple):
+    """Which names `load_state_dict(strict=False)` passed over."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+class Module:
+    """The base of every layer and model.
+
+    A subclass calls `super().__init__()`, then assigns its parameters and child modules to
+    attributes, and defines `forward`. Calling the module runs `forward`, then the forward hooks.
+
+    >>> class Neuron(nn.Module):
+    ...     def __init__(self, inputs):
+    ...         super().__init__()
+    ...         self.weight = nn.Parameter(tg.zeros(inputs))
+    ...         self.bias = nn.Parameter(tg.zeros(()))
+    ...     def forward(self, x):
+    ...         return tg.sigmoid(x @ self.weight + self.bias)
+    >>> neuron = Neuron(2)
+    >>> neuron(tg.ones((3, 2))).tolist()
+    [0.5, 0.5, 0.5]
+    >>> [name for name, _ in neuron.named_parameters()]
+    ['weight', 'bias']
+    """
+
+    training: bool
+    _buffers: dict[str, bool]  # the names of the buffers, and whether they are part of the state
+    _forward_hooks: dict[object, Hook]
+    _frame: Frame | None = None  # of the last call; its name is the attribute that holds the module
+
+    def __init__(self) -> None:
+        vars(self)["_frame"] = Frame("", type(self).__name__, None)
+        self.training = True
+        self._buffers = {}
+        self._forward_hooks = {}
+
+    def forward(self, *args: Any, **keywords: Any) -> Any:
+        """The output for an input; every subclass defines it."""
+        raise NotImplementedError(
+            f"{type(self).__name__}: there is no forward; define `def forward(self, x)`, which "
+            "computes the output"
+        )
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        place, outer = self._frame, frame.get()
+        if place is None or place.parent is not outer:
+            place = self._enter(outer)
+        token = frame.set(place)
+        try:
+            output = self.forward(*args, **keywords)
+            if self._forward_hooks:
+                for hook in tuple(self._forward_hooks.values()):
+                    replaced = hook(self, args, output)
+                    output = output if replaced is None else replaced
+        finally:
+            frame.reset(token)
+        return output
+
+    def _enter(self, outer: Frame | None) -> Frame:
+        """The frame of a call from another frame than the last one; the same call makes no new."""
+        self._require_init("be called")
+        place = Frame(vars(self)["_frame"].name, type(self).__name__, outer)
+        vars(self)["_frame"] = place  # past __setattr__, which is slow
+        return place
+
+    # ------------------------------------------------------------------------ the attributes
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        own = vars(self)
+        if isinstance(value, (Parameter, Module)):
+            self._require_init(f"assign {name!r}")
+            self._buffers.pop(name, None)
+            if isinstance(value, Module):
+                vars(value)["_frame"] = Frame(name, type(value).__name__, None)
+            elif value.name is None:
+                value.name = name
+        elif value is not None:
+            held = own.get(name)
+            if isinstance(held, (Parameter, Module)):
+                wanted = "a Parameter" if isinstance(held, Parameter) else "a Module"
+                raise TypeError(
+                    f"{type(self).__name__}.{name} is {wanted}, and {wanted} or None can take its "
+                    f"place, not a {type(value).__name__}; to change values write "
+                    f"module.{name}.data = …"
+                )
+            if name in own.get("_buffers", ()) and not isinstance(value, Tensor):
+                raise TypeError(
+                    f"{type(self).__name__}.{name} is a buffer: a Tensor or None can take its "
+                    f"place, not a {type(value).__name__}"
+                )
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        self._buffers.pop(name, None)
+
+    def _require_init(self, purpose: str) -> None:
+        if "_buffers" not in vars(self):
+            raise AttributeError(
+                f"{type(self).__name__} cannot {purpose} yet: its __init__ must call "
+                "super().__init__() first"
+            )
+
+    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
+        """Add a parameter under a name; None says that the module does without it."""
+        self._check_new(name)
+        if not isinstance(parameter, (Parameter, type(None))):
+            raise TypeError(
+                f"register_parameter: {name!r} is a {type(parameter).__name__}; a Parameter or "
+                "None was wanted"
+            )
+        setattr(self, name, parameter)
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Add a tensor that belongs to the module but is not learned, such as running statistics.
+
+        It moves with `to`, and is saved in the `state_dict` if `persistent`.
+        """
+        self._check_new(name)
+        if not isinstance(tensor, (Tensor, type(None))):
+            raise TypeError(
+                f"register_buffer: {name!r} is a {type(tensor).__name__}; a Tensor or None was "
+                "wanted"
+            )
+        setattr(self, name, tensor)
+        self._buffers[name] = persistent
+
+    def _check_new(self, name: str) -> None:
+        self._require_init(f"register {name!r}")
+        if not name or "." in name:
+            raise KeyError(f"{name!r} cannot name a part of a module: it is empty or has a dot")
+        if hasattr(self, name):
+            raise KeyError(f"{type(self).__name__} has an attribute {name!r} already")
+
+    # ------------------------------------------------------------------------ walks
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module (under the name `prefix`) and all below it, each once, parents first."""
+        return self._walk(prefix, set())
+
+    def _walk(self, path: str, seen: set[int]) -> Iterator[tuple[str, Module]]:
+        if id(self) not in seen:
+            seen.add(id(self))
+            yield path, self
+            for name, child in self._parts(Module):
+                yield from child._walk(f"{path}.{name}" if path else name, seen)
+
+    def _parts(self, kind: type[Any]) -> list[tuple[str, Any]]:
+        return [(name, part) for name, part in vars(self).items() if isinstance(part, kind)]
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it, each once."""
+        return (module for _, module in self.named_modules())
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules directly below, each once, with their names."""
+        seen = set()
+        for name, child in self._parts(Module):
+            if id(child) not in seen:
+                seen.add(id(child))
+                yield name, child
+
+    def children(self) -> Iterator[Module]:
+        """The modules directly below, each once."""
+        return (child for _, child in self.named_children())
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """Every parameter once (a shared one under its first name), with its dotted name.
+
+        >>> net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> [(name, p.shape) for name, p in net.named_parameters()]
+        [('0.weight', (8, 4)), ('0.bias', (8,)), ('2.weight', (2, 8)), ('2.bias', (2,))]
+        """
+        return self._named(lambda module: module._parts(Parameter), prefix, recurse)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """Every parameter once: of this module and, with `recurse`, of all below it."""
+        return (parameter for _, parameter in self.named_parameters("", recurse))
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
+        """Every buffer once, with its dotted name."""
+        return self._named(Module._own_buffers, prefix, recurse)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """Every buffer once."""
+        return (buffer for _, buffer in self.named_buffers("", recurse))
+
+    def _own_buffers(self, persistent_only: bool = False) -> list[tuple[str, Tensor]]:
+        own, names = vars(self), self._buffers
+        wanted = (name for name in names if names[name] or not persistent_only)
+        return [(name, own[name]) for name in wanted if own[name] is not None]
+
+    def _named(self, parts: Any, prefix: str, recurse: bool) -> Iterator[tuple[str, Any]]:
+        seen = set()
+        for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
+            for name, part in parts(module):
+                if id(part) not in seen:
+                    seen.add(id(part))
+                    yield f"{path}.{name}" if path else name, part
+
+    # ------------------------------------------------------------------------ the state
+
+    def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
+        """The parameters and persistent buffers by dotted name: constants in the same memory.
+
+        What is learned later shows in them; `copy.deepcopy(module.state_dict())` is a snapshot.
+
+        >>> list(nn.Linear(3, 2).state_dict())
+        ['weight', 'bias']
+        """
+        return {name: tensor.detach() for name, tensor in self._state(prefix)}
+
+    def _state(self, prefix: str) -> Iterator[tuple[str, Tensor]]:
+        for name, part in (*self._parts(Parameter), *self._own_buffers(persistent_only=True)):
+            yield prefix + name, part
+        for name, child in self._parts(Module):
+            yield from child._state(f"{prefix}{name}.")
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike], strict: bool = True) -> Loaded:
+        """Write the values of a `state_dict` into this module's arrays, in place.
+
+        Args:
+            state: for each name a Tensor or array of the parameter's shape; floats are converted
+                to its dtype.
+            strict: whether every name of the module must be in `state`, and no other.
+
+        Returns:
+            (missing_keys, unexpected_keys), both empty with `strict`.
+
+        Raises:
+            RuntimeError: the names do not agree, or shapes or kinds of numbers differ. Then nothing
+                was written.
+        """
+        own = dict(self._state(""))
+        values = {name: asarray(state[name]) for name in own if name in state}
+        missing = [name for name in own if name not in state]
+        unexpected = [name for name in state if name not in own]
+        problems = []
+        if strict and missing:
+            problems.append(f"missing: {', '.join(missing)}")
+        if strict and unexpected:
+            problems.append(f"unexpected: {', '.join(unexpected)}")
+        for name, value in values.items():
+            if value.shape != own[name].shape:
+                problems.append(f"{name}: {value.shape} in the state, {own[name].shape} here")
+            elif value.dtype.kind == "f" != own[name].dtype.kind:
+                problems.append(f"{name}: {value.dtype} in the state, {own[name].dtype} here")
+        if problems:
+            title = f"load_state_dict: the state does not fit {type(self).__name__}:"
+            raise RuntimeError("\n    ".join([title, *problems]))
+        for name, value in values.items():
+            array = backend.to_device(value._data, own[name].device)
+            own[name].copy_(array.astype(own[name].dtype, copy=False))
+        return Loaded(missing, unexpected)
+
+    # ------------------------------------------------------------------------ changes to the tree
+
+    def train(self: Self, mode: bool = True) -> Self:
+        """Set the training mode, here and below: dropout drops, batch norm measures."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self: Self) -> Self:
+        """Set the evaluation mode, here and below; gradients are recorded as before."""
+        return self.train(False)
+
+    def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
+        """Say of every parameter whether it is to have a gradient: False freezes the module."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget every parameter's gradient, or put zeros in its place."""
+        clear_gradients(self.parameters(), set_to_none)
+
+    def to(self: Self, device_or_dtype: Any) -> Self:
+        """Move parameters, gradients and buffers to a device, or change the floating ones' dtype.
+
+        The parameters stay the same objects. Make the optimizer afterwards.
+        """
+        for tensor in (*self.parameters(), *self.buffers()):
+            _convert(tensor, device_or_dtype)
+            if tensor.grad is not None:
+                tensor.grad = tensor.grad.detach()
+                _convert(tensor.grad, device_or_dtype)
+        return self
+
+    def apply(self: Self, function: Callable[[Module], object]) -> Self:
+        """Call a function with every module below, then with this one: to initialise, for one."""
+        for module in self.children():
+            module.apply(function)
+        function(self)
+        return self
+
+    def register_forward_hook(self, hook: Hook) -> Handle:
+        """Call `hook(module, args, output)` after each forward; what it returns, if not None, is
+        the output instead. `.remove()` of the handle takes it away again.
+
+        >>> layer, shapes = nn.ReLU(), []
+        >>> handle = layer.register_forward_hook(lambda module, args, out: shapes.append(out.shape))
+        >>> _ = layer(tg.zeros((2, 3)))
+        >>> handle.remove()
+        >>> shapes
+        [(2, 3)]
+        """
+        return Handle(self._forward_hooks, hook)
+
+    # ------------------------------------------------------------------------ its picture in text
+
+    def extra_repr(self) -> str:
+        """What stands in the parentheses of this module's `repr` before its children."""
+        return ""
+
+    def __repr__(self) -> str:
+        facts, children = self.extra_repr(), self._parts(Module)
+        if not children:
+            return f"{type(self).__name__}({facts})"
+        lines = [facts] if facts else []
+        lines += [f"({name}): {child!r}" for name, child in children]
+        return f"{type(self).__name__}(\n{indent(chr(10).join(lines), '  ')}\n)"
+
+
+class Handle:
+    """The way to take a hook away again."""
+
+    def __init__(self, hooks: dict[object, Hook], hook: Hook) -> None:
+        self._hooks, self._key = hooks, object()
+        hooks[self._key] = hook
+
+    def remove(self) -> None:
+        """Take the hook away; a second call does nothing."""
+        self._hooks.pop(self._key, None)
+
+
+def _convert(tensor: Tensor, device_or_dtype: Any) -> None:
+    """Change a leaf's array to that of another device, or of another dtype if it is floating."""
+    to_device = isinstance(device_or_dtype, str) and device_or_dtype.startswith(backend.KINDS)
+    moved = tensor.data
+    if to_device or moved.dtype.kind == "f":
+        moved = moved.to(device_or_dtype)
+    if moved._data is not tensor._data:
+        tensor.data = moved

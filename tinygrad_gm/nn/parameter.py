@@ -1,0 +1,50 @@
+"""Parameter: a leaf tensor that a `Module` finds, and that an optimizer moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..backend import ArrayLike
+from ..tensor import Tensor, asarray
+
+
+class Parameter(Tensor):
+    """A tensor to be learned: assigned to a `Module`, it is among the module's parameters.
+
+    What is computed from a parameter is a Tensor, never a Parameter.
+
+    Args:
+        data: a Tensor or an array, whose memory the parameter shares, or numbers. The result of a
+            recorded operation is copied: the record may still read it.
+        requires_grad: whether `backward` gives it a gradient.
+
+    Raises:
+        TypeError: a gradient is wanted for numbers that are not floating.
+
+    >>> weight = nn.Parameter(tg.zeros((2, 3)))
+    >>> weight.requires_grad, type(weight * 2) is tg.Tensor
+    (True, True)
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: ArrayLike, requires_grad: bool = True) -> None:
+        tensor = asarray(data)
+        self._data = tensor._data if tensor.node is None else tensor._data.copy()
+        self.grad, self.node, self.written = None, None, 0
+        self._requires_grad = False
+        self.name, self.requires_grad = tensor.name, requires_grad
+
+    def __repr__(self) -> str:
+        return f"Parameter containing:\n{super().__repr__()}"
+
+
+def clear_gradients(tensors: Iterable[Tensor], set_to_none: bool = True) -> None:
+    """Forget the gradients, or put zeros in their place."""
+    for tensor in tensors:
+        if set_to_none or tensor.grad is None:
+            tensor.grad = None
+        elif tensor.grad.node is None:
+            tensor.grad._data[...] = 0
+        else:  # a recorded gradient: the record may still read its array
+            tensor.grad = tensor.grad.detach() * 0

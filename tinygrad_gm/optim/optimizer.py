@@ -1,0 +1,205 @@
+"""The base of the optimizers: parameter groups, state, and steps over flat memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from ..backend import device_of
+from ..modes import enable_grad
+from ..nn.parameter import clear_gradients
+from ..tensor import Tensor, asarray
+from .flat import Block, Flat
+
+Params = Iterable[Tensor] | Iterable[dict[str, Any]]
+
+
+class Optimizer:
+    """Moves parameters against their gradients.
+
+    A subclass hands its options with their defaults to `__init__` and defines `update`, its
+    formula. Two options are seen to here: "weight_decay" adds weight_decay · parameter to the
+    gradient (the derivative of an L2 penalty ½ · weight_decay · ‖parameter‖²), and "maximize"
+    follows the gradient upwards.
+
+    Args:
+        params: the tensors to move, or dicts, each a *group*: "params", and options of its own.
+        defaults: the options of groups that do not name them.
+
+    The parameters' arrays become views of the optimizer's memory; their values stay. So move a
+    model to its device and dtype first.
+
+    Raises:
+        TypeError: something else than a tensor among the parameters.
+        ValueError: no parameters, one of them twice, or an option out of range.
+    """
+
+    param_groups: list[dict[str, Any]]
+
+    def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
+        name = type(self).__name__
+        if isinstance(params, Tensor):
+            raise TypeError(f"{name}: params is one tensor; a list of them was wanted")
+        groups: list[Any] = list(params)
+        if not groups:
+            raise ValueError(f"{name}: there are no parameters")
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        self.defaults = defaults
+        self._build(groups)
+
+    def _build(self, groups: list[dict[str, Any]]) -> None:
+        self.param_groups = []
+        self._flats: list[list[Flat]] = []  # for each group, one per dtype and device
+        self._places: dict[Tensor, tuple[Flat, int]] = {}
+        for group in groups:
+            self.add_param_group(group)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters with options of their own: `{"params": […], "lr": 1e-4}`."""
+        given = param_group["params"]
+        params = [given] if isinstance(given, Tensor) else list(given)
+        group = {**self.defaults, **param_group, "params": params}
+        self.check(group)
+        kinds: dict[Any, list[Tensor]] = {}
+        for parameter in params:
+            self._check_parameter(parameter)
+            kinds.setdefault((parameter.dtype, device_of(parameter._data)), []).append(parameter)
+        if len(set(params)) < len(params) or not self._places.keys().isdisjoint(params):
+            raise ValueError(f"{type(self).__name__}: a parameter is given twice")
+        flats = [Flat(alike) for alike in kinds.values()]
+        for flat in flats:
+            self._places.update((p, (flat, i)) for i, p in enumerate(flat.parameters))
+        self._flats.append(flats)
+        self.param_groups.append(group)
+
+    def check(self, group: dict[str, Any]) -> None:
+        """Raise ValueError if an option of a group is out of range; a subclass checks its own."""
+        self._at_least_zero(group, "lr", "weight_decay")
+
+    def _at_least_zero(self, group: dict[str, Any], *options: str) -> None:
+        for option in options:
+            if not group.get(option, 0) >= 0:
+                raise ValueError(
+                    f"{type(self).__name__}: {option} is {group[option]}; it must be ≥ 0"
+                )
+
+    def _check_parameter(self, parameter: Any) -> None:
+        name = type(self).__name__
+        if not isinstance(parameter, Tensor):
+            raise TypeError(f"{name}: tensors were wanted, not a {type(parameter).__name__}")
+        if not parameter.is_leaf:
+            raise ValueError(
+                f"{name}: a tensor of shape {parameter.shape} is the result of `{parameter.op}`; "
+                "only leaves can be moved"
+            )
+        if parameter.dtype.kind != "f":
+            raise TypeError(f"{name}: a parameter of {parameter.dtype} has no gradient to follow")
+
+    # ------------------------------------------------------------------------ a step
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget every parameter's gradient, or put zeros in its place.
+
+        A parameter without a gradient is not moved by `step`, one with a zero gradient may be (by
+        momentum or weight decay).
+        """
+        clear_gradients(self._places, set_to_none)
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Move every parameter that has a gradient; returns what `closure` returned, or None.
+
+        Args:
+            closure: called first: computes the loss anew, with its gradients, and returns it.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        for group, flats in zip(self.param_groups, self._flats, strict=True):
+            decay, negate = group.get("weight_decay", 0), group.get("maximize", False)
+            for flat in flats:
+                for step, blocks in flat.advance(decay, negate):
+                    self.update(group, step, blocks)
+        return loss
+
+    def update(self, group: dict[str, Any], step: int, blocks: Iterator[Block]) -> None:
+        """The formula: move the parameters in `blocks`, of which this is step number `step`."""
+        raise NotImplementedError(
+            f"{type(self).__name__}: define update(self, group, step, blocks)"
+        )
+
+    # ------------------------------------------------------------------------ the state
+
+    @property
+    def state(self) -> dict[Tensor, dict[str, Tensor]]:
+        """For every parameter that was moved its count of steps and its moments, by name."""
+        states = {p: flat.state_of(i) for p, (flat, i) in self._places.items()}
+        return {parameter: state for parameter, state in states.items() if state}
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that `load_state_dict` needs, parameters being numbered in the order of the groups.
+
+        `{"state": {number: {"step": …, name: Tensor, …}}, "param_groups": [{"lr": …, …, "params":
+        [number, …]}, …]}`; the Tensors share the optimizer's memory.
+        """
+        numbers = {p: number for number, p in enumerate(self._parameters())}
+        groups = [
+            {**group, "params": [numbers[p] for p in group["params"]]}
+            for group in self.param_groups
+        ]
+        states = {numbers[p]: state for p, state in self.state.items()}
+        return {"state": dict(sorted(states.items())), "param_groups": groups}
+
+    def _parameters(self) -> list[Tensor]:
+        return [parameter for group in self.param_groups for parameter in group["params"]]
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take on the options and, in place, the moments of a `state_dict`.
+
+        Raises:
+            ValueError: it belongs to other groups of parameters. Then nothing was changed.
+        """
+        groups, states = state_dict["param_groups"], state_dict["state"]
+        theirs, ours = ([len(g["params"]) for g in gs] for gs in (groups, self.param_groups))
+        if theirs != ours:
+            raise ValueError(
+                f"load_state_dict: the state is of groups of {theirs} parameters, here they are of "
+                f"{ours}"
+            )
+        numbers = [number for group in groups for number in group["params"]]
+        loaded = {
+            p: states.get(number, {}) for p, number in zip(self._parameters(), numbers, strict=True)
+        }
+        for parameter, state in loaded.items():
+            for name, value in state.items():
+                shape = parameter.shape if value is None else asarray(value).shape
+                if name != "step" and shape != parameter.shape:
+                    raise ValueError(
+                        f"load_state_dict: {name} of shape {shape} does not belong to a parameter "
+                        f"of shape {parameter.shape}"
+                    )
+        for group, saved in zip(self.param_groups, groups, strict=True):
+            group.update({**saved, "params": group["params"]})
+        self._load(loaded)
+
+    def _load(self, states: Mapping[Tensor, Mapping[str, Any]]) -> None:
+        for parameter, (flat, i) in self._places.items():
+            flat.load_state_of(i, states.get(parameter, {}))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For `copy.deepcopy` and pickle: without the memory, whose views would come apart."""
+        rest = {name: value for name, value in vars(self).items() if name[0] != "_"}
+        return {"attributes": rest, "state": self.state}
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        vars(self).update(saved["attributes"])
+        self._build(self.param_groups)
+        self._load(saved["state"])
+
+    def __repr__(self) -> str:
+        lines = []
+        for group in self.param_groups:
+            options = ", ".join(f"{k}={v!r}" for k, v in group.items() if k != "params")
+            lines.append(f"{len(group['params'])} parameters: {options}")
+        return "\n    ".join([f"{type(self).__name__}(", *lines]) + "\n)"

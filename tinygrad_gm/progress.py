@@ -1,0 +1,77 @@
+"""How far a long piece of work has come: a bar on a terminal, a line now and then in a log file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+INTERVAL = 10.0  # seconds between the lines in a log file
+
+
+class Progress(Protocol):
+    """Shows the steps of a piece of work, on stderr."""
+
+    def advance(self, numbers: Mapping[str, float]) -> None:
+        """One step is done, with these numbers."""
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+
+    def close(self) -> None:
+        """The work is over."""
+
+
+def progress(title: str, total: int, done: int = 0) -> Progress:
+    """A display for `total` steps, of which `done` were done before."""
+    return (_Bar if sys.stderr.isatty() else _Lines)(title, total, done)
+
+
+def in_words(numbers: Mapping[str, float]) -> str:
+    """The numbers in one line: `loss 0.693, accuracy 0.5`."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+
+
+class _Bar:
+    def __init__(self, title: str, total: int, done: int) -> None:
+        from tqdm import tqdm
+
+        self._bar: Any = tqdm(
+            desc=title, total=total, initial=done, unit="step", dynamic_ncols=True, file=sys.stderr
+        )
+
+    def advance(self, numbers: Mapping[str, float]) -> None:
+        self._bar.set_postfix_str(in_words(numbers), refresh=False)
+        self._bar.update()
+
+    def say(self, line: str) -> None:
+        self._bar.write(line, file=sys.stderr)
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+class _Lines:
+    def __init__(self, title: str, total: int, done: int) -> None:
+        self._title, self._total, self._done, self._before = title, total, done, done
+        self._began = self._spoke = time.monotonic()
+
+    def advance(self, numbers: Mapping[str, float]) -> None:
+        self._done += 1
+        now = time.monotonic()
+        if self._done < self._total and now - self._spoke < INTERVAL:
+            return
+        self._spoke = now
+        speed = (self._done - self._before) / max(now - self._began, 1e-9)
+        left = time.strftime("%H:%M:%S", time.gmtime((self._total - self._done) / speed))
+        self.say(
+            f"step {self._done} of {self._total}: {in_words(numbers)} ({speed:.3g} steps per "
+            f"second, {left} left)"
+        )
+
+    def say(self, line: str) -> None:
+        print(f"{self._title}: {line}", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,434 @@
+"""A run: a folder in which a model is trained, and trained on after an interruption, bit for bit.
+
+The folder holds `config.json`; `metrics.jsonl`, one line of numbers per step and per epoch, without
+times; `log.jsonl`, what happened when; and `checkpoint.safetensors`, which holds everything that
+the next step depends on: the weights, the optimizer's state, the position in the data, the random
+generator. What is random in a step comes from (seed, epoch, number of the batch) alone. When a run
+is resumed, the metrics are cut back to what they were at the checkpoint. So a run that was killed
+at any moment and resumed ends with the same bytes, in weights and metrics, as one that was not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import shlex
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any, BinaryIO, Protocol, TypeAlias
+
+from .data import DataLoader
+from .io import CheckpointError, PathLike, load, replacing, save
+from .nn import Module
+from .optim import Optimizer
+from .progress import in_words, progress
+from .random import Generator, default_generator, using
+from .tensor import Tensor
+
+Metrics: TypeAlias = Mapping[str, Any]  # names and numbers, or Tensors of one element
+LossFunction: TypeAlias = Callable[[Any, Generator], Tensor | tuple[Tensor, Metrics]]
+Step: TypeAlias = Callable[[Any, Generator], Metrics]
+EpochCallback: TypeAlias = Callable[[int], Metrics | None]
+
+
+class DivergenceError(RuntimeError):
+    """The loss, or another number in the metrics, became NaN or infinite."""
+
+
+class Stateful(Protocol):
+    """What a checkpoint can hold: a model, an optimizer, a schedule, an average of weights."""
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """All that is needed to go on."""
+
+    def load_state_dict(self, state: Any, /) -> Any:
+        """Go on from there."""
+
+
+class Run:
+    """A folder for one training, with its metrics and its checkpoint.
+
+    Args:
+        folder: is made if need be.
+        config: what the training depends on: a dataclass or a dict of plain values.
+        resume: go on from the checkpoint in the folder, if there is one.
+        command: what a user types to resume, for the message after Ctrl-C.
+
+    Attributes:
+        folder: its path.
+        step: how many steps were done.
+
+    Raises:
+        FileExistsError: there is a checkpoint in the folder, and `resume` is not set.
+        ValueError: the checkpoint was made with another config.
+        OSError: the folder cannot be written.
+
+    >>> import tempfile
+    >>> from tinygrad_gm import data, nn, optim
+    >>> from tinygrad_gm.training import Run, read_metrics
+    >>> x = tg.linspace(-1, 1, 64).reshape(-1, 1)
+    >>> loader = data.DataLoader(data.TensorDataset(x, 3 * x), batch_size=16, shuffle=True)
+    >>> model = nn.Linear(1, 1)
+    >>> def loss(batch, generator):
+    ...     x, y = batch
+    ...     return ((model(x) - y) ** 2).mean()
+    >>> with Run(tempfile.mkdtemp(), {"lr": 0.5}) as run:
+    ...     run.fit(model, optim.SGD(model.parameters(), lr=0.5), loss, loader, epochs=20)
+    >>> run.step, round(model.weight.item(), 3)
+    (80, 3.0)
+    >>> len(read_metrics(run.folder))
+    80
+    """
+
+    def __init__(
+        self,
+        folder: PathLike,
+        config: Any = None,
+        *,
+        resume: bool = False,
+        command: str | None = None,
+    ) -> None:
+        self.folder, self.step = Path(folder), 0
+        self.config = _plain(config)
+        self._resume, self._command = resume, command
+        self._metrics: BinaryIO | None = None
+        self._began = time.monotonic()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise type(error)(f"Run: cannot make the folder {self.folder}: {reason}") from error
+        self._state: dict[str, Any] | None = self._read_state()
+        if self._state is None:
+            with replacing(self.folder / "config.json") as path:
+                path.write_text(json.dumps(self.config, indent=2) + "\n", encoding="utf-8")
+        for leftover in self.folder.glob(".*.tmp"):  # of a process that was killed while writing
+            leftover.unlink()
+        self._cut_metrics()
+        log = self.folder / "log.jsonl"
+        if log.exists():  # a killed process may have left half a line
+            os.truncate(log, log.read_bytes().rfind(b"\n") + 1)
+
+    @property
+    def checkpoint(self) -> Path:
+        """The path of the checkpoint; `tg.load` reads it."""
+        return self.folder / "checkpoint.safetensors"
+
+    def fit(
+        self,
+        model: Module,
+        optimizer: Optimizer,
+        loss_fn: LossFunction,
+        loader: DataLoader,
+        epochs: int,
+        *,
+        checkpoint_every: int | None = None,
+        on_epoch: EpochCallback | None = None,
+    ) -> None:
+        """Minimise a loss by gradient descent; goes on from the checkpoint of a resumed run.
+
+        Args:
+            model: is put into training mode at the start of each epoch.
+            optimizer: of the model's parameters.
+            loss_fn: called with a batch and the generator for everything random in this step (it
+                is also the default generator then); returns the loss, or the loss and a dict of
+                further numbers for the metrics.
+            loader: of the training data.
+            epochs: how many there are to be in all.
+            checkpoint_every: write a checkpoint after so many steps, not only after each epoch.
+            on_epoch: called after each epoch with its number, from 1; what it returns goes into the
+                metrics.
+
+        Raises:
+            DivergenceError: the loss or another number is NaN or infinite. The weights are those
+                before this step, and the last checkpoint stays.
+            KeyboardInterrupt: after Ctrl-C, when the step is done and the checkpoint is written.
+        """
+
+        def step(batch: Any, generator: Generator) -> Metrics:
+            optimizer.zero_grad()
+            result = loss_fn(batch, generator)
+            loss, more = result if isinstance(result, tuple) else (result, {})
+            metrics = self._finite({"loss": loss, **more})
+            loss.backward()
+            optimizer.step()
+            return metrics
+
+        self.train(
+            step,
+            {"model": model, "optimizer": optimizer},
+            loader,
+            epochs,
+            checkpoint_every=checkpoint_every,
+            on_epoch=on_epoch,
+        )
+
+    def train(
+        self,
+        step: Step,
+        parts: Mapping[str, Stateful],
+        loader: DataLoader,
+        epochs: int,
+        *,
+        checkpoint_every: int | None = None,
+        on_epoch: EpochCallback | None = None,
+    ) -> None:
+        """As `fit`, for steps of any kind: with two optimizers, a schedule, clipped gradients …
+
+        Args:
+            step: called with a batch and its generator; changes the parts and returns numbers for
+                the metrics.
+            parts: everything that a step changes, by the name it has in the checkpoint.
+            loader, epochs, checkpoint_every, on_epoch: as in `fit`.
+        """
+        self._restore(parts, loader)
+        self._note("resume" if self.step else "start")
+        bar = progress(self.folder.name, epochs * len(loader), self.step)
+        interrupt = _Interrupt()
+        try:
+            with interrupt:
+                while loader.epoch < epochs and not interrupt.asked:
+                    epoch = loader.epoch + 1
+                    for part in parts.values():
+                        if isinstance(part, Module):
+                            part.train()
+                    for metrics in self._steps(step, loader):
+                        bar.advance(metrics)
+                        if interrupt.asked:
+                            break
+                        if checkpoint_every and self.step % checkpoint_every == 0:
+                            self._save(parts, loader)
+                    else:
+                        if on_epoch is not None and (found := on_epoch(epoch)):
+                            metrics = self._record(epoch, found)
+                            bar.say(f"epoch {epoch} of {epochs}: {in_words(metrics)}")
+                    self._save(parts, loader)
+            if not self.checkpoint.exists():  # there were no epochs to be done
+                self._save(parts, loader)
+        finally:
+            bar.close()
+            self.close()
+        self._note("interrupt" if interrupt.asked else "finish")
+        if interrupt.asked:
+            print(
+                f"stopped after step {self.step}, and saved; {self._how_to_resume()}",
+                file=sys.stderr,
+            )
+            raise KeyboardInterrupt
+
+    def _steps(self, step: Step, loader: DataLoader) -> Iterator[dict[str, float]]:
+        """Do the steps that are left of the loader's epoch; give the metrics of each."""
+        epoch = loader.epoch + 1
+        for batch in loader:
+            with using(loader.batch_generator):
+                found = step(batch, loader.batch_generator)
+            self.step += 1
+            yield self._record(epoch, found)
+
+    def _record(self, epoch: int, found: Metrics) -> dict[str, float]:
+        metrics = self._finite(found)
+        self.log({"step": self.step, "epoch": epoch, **metrics})
+        return metrics
+
+    def log(self, values: Metrics) -> None:
+        """Append one line to `metrics.jsonl`.
+
+        `fit` and `train` do so by themselves. What was appended after the checkpoint is cut off
+        again when the run is resumed from it.
+        """
+        line = json.dumps({name: _number(value) for name, value in values.items()})
+        self._open_metrics().write(line.encode() + b"\n")
+
+    def close(self) -> None:
+        """Close the file of the metrics; the next `log` opens it again."""
+        if self._metrics is not None:
+            self._metrics.close()
+            self._metrics = None
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    # ------------------------------------------------------------------------ the checkpoint
+
+    def _save(self, parts: Mapping[str, Stateful], loader: DataLoader) -> None:
+        metrics = self._open_metrics().fileno()
+        os.fsync(metrics)  # the lines that the checkpoint counts on are on the disk before it is
+        own = {
+            "step": self.step,
+            "config": self.config,
+            "metrics_bytes": os.fstat(metrics).st_size,
+            "loader": loader.state_dict(),
+            "generator": default_generator().get_state(),
+        }
+        states = {name: part.state_dict() for name, part in parts.items()}
+        save(self.checkpoint, {"run": own, **states})
+        self._note("checkpoint")
+
+    def _restore(self, parts: Mapping[str, Stateful], loader: DataLoader) -> None:
+        if "run" in parts:
+            raise ValueError('train: a part cannot be called "run"; the checkpoint has its own')
+        if self._state is None:
+            if self.step == 0:  # whoever looked at a batch before does not change the training
+                loader.epoch = loader.batch = 0
+            return
+        state, self._state = self._state, None
+        own = state.pop("run")
+        if set(state) != set(parts):
+            raise ValueError(
+                f"train: the checkpoint in {self.folder} holds {', '.join(state)}, and "
+                f"{', '.join(parts)} are to be trained"
+            )
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        loader.load_state_dict(own["loader"])
+        default_generator().set_state(own["generator"])
+        self.step = own["step"]
+
+    def _read_state(self) -> dict[str, Any] | None:
+        if not self.checkpoint.exists():
+            return None
+        if not self._resume:
+            raise FileExistsError(
+                f"Run: there is a run in {self.folder} already; go on with it (resume=True, "
+                "--resume), or choose another folder"
+            )
+        state = read_checkpoint(self.folder)
+        old, new = state["run"]["config"], self.config
+        changes = [
+            f"{name} was {old.get(name, 'absent')!r} and is {new.get(name, 'absent')!r}"
+            for name in {**old, **new}
+            if old.get(name, dataclasses.MISSING) != new.get(name, dataclasses.MISSING)
+        ]
+        if changes:
+            raise ValueError(
+                f"Run: the config is not the one that the run in {self.folder} was begun with: "
+                f"{', '.join(changes)}; give the old values, or choose another folder"
+            )
+        return state
+
+    def _cut_metrics(self) -> None:
+        path = self.folder / "metrics.jsonl"
+        size = 0 if self._state is None else self._state["run"]["metrics_bytes"]
+        there = path.stat().st_size if path.exists() else 0
+        if there < size:
+            raise ValueError(
+                f"Run: {path} has {there} bytes, and had {size} when the checkpoint was written; "
+                "put it back, or choose another folder"
+            )
+        if there > size:
+            os.truncate(path, size)
+
+    # ------------------------------------------------------------------------ what is written
+
+    def _open_metrics(self) -> BinaryIO:
+        if self._metrics is None:
+            self._metrics = open(self.folder / "metrics.jsonl", "ab", buffering=0)  # noqa: SIM115
+        return self._metrics
+
+    def _note(self, event: str) -> None:
+        """Append a line about an event, with its time, to `log.jsonl`."""
+        seconds = round(time.monotonic() - self._began, 3)
+        now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        line = json.dumps({"event": event, "step": self.step, "time": now, "seconds": seconds})
+        with open(self.folder / "log.jsonl", "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def _finite(self, metrics: Metrics) -> dict[str, float]:
+        """The metrics as finite numbers."""
+        numbers = {name: _number(value) for name, value in metrics.items()}
+        for name, value in numbers.items():
+            if name in ("step", "epoch"):
+                raise ValueError(f"train: {name!r} stands in every line of the metrics; rename it")
+            if not math.isfinite(value):
+                kept = f"the last checkpoint, {self.checkpoint}, is good"
+                raise DivergenceError(
+                    f"train: {name} is {value} after {self.step} steps, and the run stops; "
+                    f"{kept if self.checkpoint.exists() else 'there is no checkpoint yet'}. Look "
+                    "for NaN in the data, and try a smaller learning rate"
+                )
+        return numbers
+
+    def _how_to_resume(self) -> str:
+        command = self._command or (shlex.join(sys.orig_argv) if self._resume else None)
+        return f"to go on: {command or f'Run({str(self.folder)!r}, …, resume=True)'}"
+
+
+def read_checkpoint(folder: PathLike) -> dict[str, Any]:
+    """The checkpoint of a run: for each part its state, and under "run" the rest.
+
+    `read_checkpoint(folder)["run"]["config"]` is the config as a dict.
+
+    Raises:
+        FileNotFoundError: there is none in the folder.
+        CheckpointError: it is damaged, or not that of a run.
+    """
+    path = Path(folder) / "checkpoint.safetensors"
+    if not path.exists():
+        raise FileNotFoundError(f"there is no checkpoint in {folder}; train a model there first")
+    state = load(path)
+    if "config" not in state.get("run", ()):
+        raise CheckpointError(f"{path} is not the checkpoint of a run")
+    return state
+
+
+def read_metrics(folder: PathLike) -> list[dict[str, Any]]:
+    """The lines of a run's `metrics.jsonl`, oldest first, but for a last one that is cut off."""
+    lines = (Path(folder) / "metrics.jsonl").read_bytes().split(b"\n")
+    return [json.loads(line) for line in lines[:-1]]
+
+
+def epoch_means(folder: PathLike, name: str) -> tuple[list[int], list[float]]:
+    """The epochs of a run, and the mean of a metric in each: a line for `pictures.curves`."""
+    epochs: dict[int, list[float]] = {}
+    for line in read_metrics(folder):
+        if name in line:
+            epochs.setdefault(line["epoch"], []).append(line[name])
+    return list(epochs), [sum(values) / len(values) for values in epochs.values()]
+
+
+class _Interrupt:
+    """While it is open, the first Ctrl-C only sets `asked`; the second one interrupts as ever."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> _Interrupt:
+        main = threading.current_thread() is threading.main_thread()
+        # Who ignores the signal, or handles it, has reasons to.
+        self._replaces = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if self._replaces:
+            signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._replaces:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    """A config as JSON would give it back."""
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        config = dataclasses.asdict(config)
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(config or {})))
+    except TypeError as error:
+        raise TypeError(f"Run: the config must hold plain values: {error}") from error
+    return plain
+
+
+def _number(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
