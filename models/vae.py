@@ -192,6 +192,10 @@ def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:
     tg.manual_seed(config.seed)
     images, _ = data.mnist_small().train[:16]
     model = VAE(latent_dim=config.latent_dim, hidden_dim=config.hidden_dim)
-    total, _ = loss(model, images, Generator(config.seed))
-    total.name = "−ELBO"
-    return total, dict(model.named_parameters())
+    x = tg.bernoulli(images.reshape(16, -1))
+    noise = tg.randn((16, config.latent_dim))
+    logits, mu, log_var = model(x, noise)
+    total, parts = negative_elbo(logits, x, mu, log_var)
+    named = {"logits": logits, "μ": mu, "ln σ²": log_var, "KL": parts["kl"], "−ELBO": total}
+    leaves = {"x": x, "ε": noise, "reconstruction": parts["reconstruction"]}
+    return total, {**named, **leaves, **dict(model.named_parameters())}

@@ -54,6 +54,7 @@ import numpy as np
 
 from .backend import Array, module_of
 from .modes import Frame, Switch, frame, recording
+from .operation import parts_of
 from .record import Dropped, Node, Replayed, Traced, next_moment, nodes_of, replay, wrap
 from .vocabulary import vocabulary
 
@@ -178,15 +179,18 @@ class Pass:
         """What arrives from a node whose rules do not simply run on arrays, one by one."""
         op = node.plan.op
         if op.part:  # one output of several: its gradient takes its place in the list of all
-            (whole,) = node.parents
+            (whole,), (index,) = node.parents, node.params
             if self.wanted is None or whole in self.wanted:
                 if whole not in self.pending:
                     self.pending[whole] = [None] * whole.plan.op.outputs
                     heappush(self.heap, (-whole.seq, whole))
-                self.pending[whole][node.params[0]] = g
+                held = self.pending[whole][index]
+                self.pending[whole][index] = g if held is None else held + g
             return []
         if op.always_expands or (self.create_graph and op.expands):
             return self._expand(node, kept, g)
+        if op.outputs > 1:
+            g = _with_zeros(node, g)
         slots, xp = node.plan.slots, vocabulary(None)
         if self.wanted is not None:
             slots = tuple(slot for slot in slots if node.parents[slot] in self.wanted)
@@ -254,6 +258,16 @@ def _module_of(g: Any) -> Any:
     return module_of(next(part for part in g if part is not None) if isinstance(g, list) else g)
 
 
+def _with_zeros(node: Node, parts: list[Any]) -> list[Any]:
+    """The gradients of several outputs, zeros for an output that nobody read."""
+    known = next(part for part in parts if part is not None)
+    traced = isinstance(known, Traced)
+    xp = module_of(known._data if traced else known)
+    zeros = (xp.zeros(*facts) for facts in zip(node.shape, node.dtype, strict=True))
+    pairs = zip(parts, map(wrap, zeros) if traced else zeros, strict=True)
+    return [zero if part is None else part for part, zero in pairs]
+
+
 def _is_lent(contribution: Any, values: Any) -> bool:
     """Whether a rule returned one of these: the upstream gradient, or what its node keeps."""
     for value in values:
@@ -278,12 +292,12 @@ def _as_tensors(node: Node, kept: tuple[Any, ...], every_argument: bool = False)
             return parent
         if type(parent) is Node:
             return wrap(array, parent)
-        return parent if array is None or isinstance(array, (int, float)) else wrap(array)
+        return array if array is None or isinstance(array, (int, float)) else wrap(array)
 
     op, tensors = node.plan.op, {}
     for name, value in zip(node.plan.kept, kept, strict=False):
         if name == "out":
-            value = wrap(value, node)
+            value = wrap(value, node) if op.outputs == 1 else parts_of(node, value)
         elif name in op.arrays and op.starred:
             value = tuple(map(revive, node.parents, value))
         elif name in op.arrays:

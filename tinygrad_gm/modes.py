@@ -1,4 +1,4 @@
-"""The switches of the engine: is recording on, are textbook twins wanted, where in the model are we.
+"""The switches of the engine: is recording on, are twins wanted, where in the model are we.
 
 They are context variables, so threads and asynchronous tasks each have their own.
 """
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 
 class Frame(NamedTuple):
-    """Where in a model an operation ran: a module's name and class, and the frame that called it."""
+    """Where in a model an operation ran: a module's name and class, and the frame around it."""
 
     name: str
     kind: str

@@ -153,11 +153,8 @@ class Op:
             if outputs == 1:
                 node = Node(plan, tuple(parents), kept, params, place, out.shape, out.dtype)
                 return wrap(out, node)
-            node = Node(plan, tuple(parents), kept, params, place, (), None)
-            return tuple(
-                wrap(part, Node(PART, (node,), (), (index,), place, part.shape, part.dtype))
-                for index, part in enumerate(out)
-            )
+            shapes, dtypes = tuple(a.shape for a in out), tuple(a.dtype for a in out)
+            return parts_of(Node(plan, tuple(parents), kept, params, place, shapes, dtypes), out)
 
         plain_call = not (saves or starred or twin or outputs > 1 or defaults)
         if plain_call and count == 1:
@@ -377,6 +374,14 @@ def op(
         return primitive
 
     return define
+
+
+def parts_of(node: Node, arrays: Sequence[Any]) -> tuple[Any, ...]:
+    """The outputs of an operation with several, each behind a node of its own."""
+    return tuple(
+        wrap(part, Node(PART, (node,), (), (index,), node.frame, part.shape, part.dtype))
+        for index, part in enumerate(arrays)
+    )
 
 
 def _reads(rule: Any) -> Sequence[str]:

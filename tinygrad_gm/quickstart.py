@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import shlex
 from pathlib import Path
 
 PAGE = """<!doctype html>
@@ -20,7 +21,6 @@ PAGE = """<!doctype html>
   figure {{ margin: 0; overflow-x: auto; border: 1px solid #ddd; border-radius: 8px;
            padding: 1rem; background: #fff; }}
   img {{ display: block; max-width: 100%; }}
-  .wide img {{ max-width: none; height: 480px; }}
   code {{ background: #f2f2f2; padding: .1em .3em; border-radius: 4px; }}
 </style>
 <h1>What a small autograd engine can do</h1>
@@ -30,7 +30,7 @@ PAGE = """<!doctype html>
 """
 SECTION = """<h2>{title}</h2>
 <p>{text}</p>
-<figure{kind}><img src="data:{mime};base64,{data}" alt="{alt}"></figure>
+<figure><img src="data:{mime};base64,{data}" alt="{alt}"></figure>
 """
 
 
@@ -46,13 +46,13 @@ def run(folder: Path) -> None:
     viz.draw(loss, names=leaves).save(folder / "neuron.svg")
 
     print("2/3  a variational autoencoder on 9,000 handwritten digits")
-    config = vae.Config()
-    with Run(folder / "vae", config, resume=True) as training:
+    config, command = vae.Config(), shlex.join(["tinygrad-gm", "quickstart", "--out", str(folder)])
+    with Run(folder / "vae", config, resume=True, command=command) as training:
         vae.train(config, training)
 
     print("3/3  the graph of its training step")
     loss, leaves = vae.example(config)
-    viz.draw(loss, names=leaves).save(folder / "vae-graph.svg")
+    viz.draw(loss, names=leaves, direction="TB").save(folder / "vae-graph.svg")
     write_page(folder)
     print(f"done: open {(folder / 'index.html').resolve()}")
 
@@ -63,7 +63,6 @@ def write_page(folder: Path) -> None:
         SECTION.format(
             title=html.escape(title),
             text=text,
-            kind=' class="wide"' if path.name == "vae-graph.svg" else "",
             mime="image/svg+xml" if path.suffix == ".svg" else "image/png",
             data=base64.b64encode(path.read_bytes()).decode(),
             alt=html.escape(title),

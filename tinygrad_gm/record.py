@@ -1,7 +1,7 @@
 """The record: what a program leaves behind while it computes, and what `backward` and `viz` read.
 
-A `Traced` is an array with its place in the record, a `Node` one operation. A node knows its parents
-and not its own output, so there are no cycles, and a record is freed by reference counting alone.
+A `Traced` is an array with its place in the record, a `Node` one operation. A node knows its
+parents and not its own output, so there are no cycles, and a record is freed by reference counting.
 """
 
 from __future__ import annotations

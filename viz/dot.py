@@ -9,7 +9,7 @@ from __future__ import annotations
 from html import escape
 
 from . import style
-from .figure import PADDING, Box, Figure, Line, Row
+from .figure import Box, Figure, Line, Row
 
 
 def source(figure: Figure, direction: str) -> str:
@@ -17,6 +17,7 @@ def source(figure: Figure, direction: str) -> str:
     import graphviz
 
     graph = graphviz.Digraph(
+        "computation",
         graph_attr={
             "rankdir": direction,
             "bgcolor": style.PAPER,
@@ -38,7 +39,7 @@ def source(figure: Figure, direction: str) -> str:
         },
     )
     for box in figure.boxes:
-        attributes = _disc(box) if box.round or not box.subtitle else _card(box)
+        attributes = _card(box) if box.shape == "card" else _disc(box)
         tooltip = graphviz.escape(box.tooltip)
         graph.node(box.id, id=box.id, tooltip=tooltip, **{"class": box.classes}, **attributes)
     for line in figure.lines:
@@ -49,12 +50,11 @@ def source(figure: Figure, direction: str) -> str:
 
 def _disc(box: Box) -> dict[str, str]:
     look = box.look
+    styles = ["filled", *["rounded"] * (box.shape == "pill"), *["dashed"] * look.dashed]
     return {
         "label": _html(_breaks(box.title)),
-        "shape": "box" if not box.round else "circle" if box.width == box.height else "box",
-        "style": ",".join(
-            ["filled", *["rounded"] * box.round, *["dashed"] * look.dashed]
-        ),
+        "shape": "circle" if box.shape == "circle" else "box",
+        "style": ",".join(styles),
         "fixedsize": "true",
         "width": f"{box.width / 72:.3f}",
         "height": f"{box.height / 72:.3f}",
@@ -67,17 +67,14 @@ def _disc(box: Box) -> dict[str, str]:
 
 def _card(box: Box) -> dict[str, str]:
     look = box.look
-    title = f'<FONT POINT-SIZE="{style.NAME_SIZE}"><B>{escape(box.title[0])}</B></FONT>'
-    subtitle = f'<FONT POINT-SIZE="{style.SMALL_SIZE}">{escape(box.subtitle)}</FONT>'
-    header = (
-        f'<TR><TD COLSPAN="2" BGCOLOR="{look.ground}" WIDTH="{box.width:.0f}">'
-        f"{title}<BR/>{subtitle}</TD></TR>"
-    )
+    cell = f'<TR><TD COLSPAN="2" BGCOLOR="{look.ground}" WIDTH="{box.width:.0f}">'
+    title = f'<FONT POINT-SIZE="{style.NAME_SIZE}"><B>{_plain(box.title[0])}</B></FONT>'
+    subtitle = f'<FONT POINT-SIZE="{style.SMALL_SIZE}">{_plain(box.subtitle)}</FONT>'
     dashes = ' STYLE="dashed"' if look.dashed else ""
     table = (
         f'<TABLE BORDER="{look.width}" COLOR="{look.border}" CELLBORDER="0" CELLSPACING="0" '
-        f'CELLPADDING="{PADDING / 2:.0f}" BGCOLOR="{style.PAPER}"{dashes}>'
-        f"{header}{''.join(map(_row, box.rows))}</TABLE>"
+        f'CELLPADDING="2" BGCOLOR="{style.PAPER}"{dashes}>'
+        f"{cell}{title}</TD></TR>{cell}{subtitle}</TD></TR>{''.join(map(_row, box.rows))}</TABLE>"
     )
     return {"shape": "plain", "label": _html(table), "fontcolor": look.text}
 
@@ -85,21 +82,26 @@ def _card(box: Box) -> dict[str, str]:
 def _row(row: Row) -> str:
     texts = _breaks(row.lines, ' ALIGN="RIGHT"')
     return (
-        f'<TR><TD ALIGN="LEFT" BGCOLOR="{row.ground}">{escape(row.label)}</TD>'
+        f'<TR><TD ALIGN="LEFT" VALIGN="TOP" BGCOLOR="{row.ground}">{_plain(row.label)}</TD>'
         f'<TD ALIGN="RIGHT" BALIGN="RIGHT" BGCOLOR="{row.ground}">{texts}</TD></TR>'
     )
 
 
 def _edge(line: Line) -> dict[str, str]:
-    texts = [escape(line.local)] * bool(line.local)
+    texts = [_plain(line.local)] * bool(line.local)
     if line.flow:
-        texts.append(f'<FONT COLOR="{style.FLOW}"><B>{escape(line.flow)}</B></FONT>')
+        texts.append(f'<FONT COLOR="{style.FLOW}"><B>{_plain(line.flow)}</B></FONT>')
     attributes = {"label": _html("<BR/>".join(texts))} if texts else {}
     return attributes | ({"style": "dashed"} if line.dashed else {})
 
 
 def _breaks(lines: tuple[str, ...], align: str = "") -> str:
-    return f"<BR{align}/>".join(map(escape, lines))
+    return f"<BR{align}/>".join(map(_plain, lines))
+
+
+def _plain(text: str) -> str:
+    """Text in an HTML-like label; a backslash would begin one of Graphviz's escapes (\\N)."""
+    return escape(text).replace("\\", "\\\\")
 
 
 def _html(text: str) -> str:

@@ -2,13 +2,14 @@
 
 A variable becomes a card, an operation a disc with its symbol, an edge a line with up to two texts:
 the local derivative, and for single numbers what flows back through it. Every engine draws the same
-ids, classes and texts, so a picture can be found one's way in whoever laid it out.
+ids, classes and texts; only the places differ.
 """
 
 from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from . import style
@@ -26,18 +27,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Box:
-    """A card (with rows) or a disc (without), in points."""
+    """A node of the picture with its texts; lengths in points."""
 
     id: str
     classes: str
-    title: tuple[str, ...]
-    subtitle: str
-    rows: tuple[Row, ...]
-    tooltip: str
+    shape: str  # one of SHAPES
     look: style.Look
-    round: bool
     width: float
     height: float
+    tooltip: str
+    title: tuple[str, ...]
+    subtitle: str = ""
+    rows: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,19 @@ class Figure:
     caption: tuple[str, ...]
 
 
+SHAPES = ("card", "box", "circle", "pill")  # only a card has a subtitle and rows
 LEADING = 1.25  # from one line of text to the next, as part of the font size
 PADDING = 5.0  # around the texts of a card
-NAME_LENGTH = 26
+NAME_LENGTH, CAPTION_LENGTH = 26, 90  # letters
+HEADER = (
+    LEADING * (style.NAME_SIZE + style.SMALL_SIZE) + PADDING
+)  # the height of a card's title and subtitle
 
 
 def compose(view: View) -> Figure:
     """The texts and looks of a view."""
     roots = [variable for variable in view.variables if variable.is_root]
-    top = roots[0].name if len(roots) == 1 and roots[0].shape == () else "Σ"
+    top = roots[0].name if len(roots) == 1 and prod(roots[0].shape) == 1 else "Σ"
     boxes = tuple(
         _card(node, top) if isinstance(node, Variable) else _disc(node) for node in view.nodes
     )
@@ -94,22 +99,26 @@ def compose(view: View) -> Figure:
 
 def _card(variable: Variable, top: str) -> Box:
     kind = "root" if variable.is_root else variable.role
-    look = style.LOOKS["constant" if kind == "number" else kind]
     classes = f"variable {variable.role}{' root' * variable.is_root} {_gradient_class(variable)}"
-    title = (style.elided(variable.name, NAME_LENGTH),)
+    title = style.elided(variable.name, NAME_LENGTH)
     if kind == "number":
-        width = style.text_width(title[0], style.TEXT_SIZE) + 4 * PADDING
+        width = style.text_width(title, style.TEXT_SIZE) + 4 * PADDING
         height = LEADING * style.TEXT_SIZE + 2 * PADDING
-        tooltip = f"the constant {variable.name}"
-        return Box(variable.id, classes, title, "", (), tooltip, look, False, width, height)
+        look, tooltip = style.LOOKS["constant"], f"the constant {variable.name}"
+        return Box(variable.id, classes, "box", look, width, height, tooltip, (title,))
     shape = "scalar" if variable.shape == () else str(variable.shape)
     subtitle = f"{shape} · {variable.dtype}"
     if variable.part is not None:
         subtitle += f" · output {variable.part}"
     rows = tuple(_rows(variable, top))
-    width, height = _card_size(title[0], subtitle, rows)
-    tooltip = f"{variable.name}: {kind}, {subtitle}"
-    return Box(variable.id, classes, title, subtitle, rows, tooltip, look, False, width, height)
+    header = max(
+        style.text_width(title, style.NAME_SIZE, bold=True),
+        style.text_width(subtitle, style.SMALL_SIZE),
+    )
+    width = max(header + 2 * PADDING, sum(_columns(rows)) if rows else 0)
+    height = HEADER + sum(map(row_height, rows))
+    look, tooltip = style.LOOKS[kind], f"{variable.name}: {kind}, {subtitle}"
+    return Box(variable.id, classes, "card", look, width, height, tooltip, (title,), subtitle, rows)
 
 
 def _gradient_class(variable: Variable) -> str:
@@ -129,11 +138,12 @@ def _rows(variable: Variable, top: str) -> list[Row]:
     if variable.role == "constant":
         return rows
     name = variable.name
-    label = f"∂{top}/∂{name}" if len(top) <= 6 and len(name) <= 8 else "gradient"
+    short = len(top) <= 6 and len(name) <= 8
+    label = f"∂{style.operand(top)}/∂{style.operand(name)}" if short else "gradient"
     if variable.role == "result" or variable.gradient is not None:
-        rows.append(_gradient_row(label, variable.gradient))
+        rows.append(_gradient_row(label, variable.gradient, style.UNKNOWN))
     if variable.role == "parameter" and not _same(variable.stored, variable.gradient):
-        rows.append(_gradient_row(".grad", variable.stored))
+        rows.append(_gradient_row(".grad", variable.stored, style.NOT_YET))
     return rows
 
 
@@ -143,15 +153,15 @@ def _same(stored: Any, gradient: Any) -> bool:
     return style.describe(stored) == style.describe(gradient)
 
 
-def _gradient_row(label: str, gradient: Any) -> Row:
+def _gradient_row(label: str, gradient: Any, missing: str) -> Row:
     if gradient is None:
-        return Row(label, (style.NOT_YET,))
+        return Row(label, (missing,))
     if not gradient.any():
         return Row(label, ("0",), style.ZERO)
     return Row(label, style.describe(gradient))
 
 
-def columns(rows: tuple[Row, ...]) -> tuple[float, float]:
+def _columns(rows: tuple[Row, ...]) -> tuple[float, float]:
     """The widths of a card's two columns, in points."""
     size, room = style.TEXT_SIZE, 2 * PADDING
     labels = (style.text_width(row.label, size) for row in rows)
@@ -164,35 +174,23 @@ def row_height(row: Row) -> float:
     return LEADING * style.TEXT_SIZE * len(row.lines) + PADDING
 
 
-HEADER = LEADING * (style.NAME_SIZE + style.SMALL_SIZE) + PADDING
-
-
-def _card_size(title: str, subtitle: str, rows: tuple[Row, ...]) -> tuple[float, float]:
-    header = max(
-        style.text_width(title, style.NAME_SIZE, bold=True),
-        style.text_width(subtitle, style.SMALL_SIZE),
-    )
-    width = max(header + 2 * PADDING, sum(columns(rows)) if rows else 0)
-    return width, HEADER + sum(map(row_height, rows))
-
-
 def _disc(operation: Operation) -> Box:
-    op = operation.op
-    symbol = tuple(textwrap.wrap(op.symbol.replace("_", " "), 12, break_long_words=False))
-    round_ = len(op.symbol) <= 4
-    width = max(style.text_width(line, style.TEXT_SIZE) for line in symbol) + 2 * PADDING
-    height = LEADING * style.TEXT_SIZE * len(symbol) + 2 * PADDING
-    if round_:
+    symbol = style.printable(operation.op.symbol)
+    title = textwrap.wrap(symbol.replace("_", " "), 12, break_long_words=False)
+    width = max(style.text_width(line, style.TEXT_SIZE) for line in title) + 2 * PADDING
+    height = LEADING * style.TEXT_SIZE * len(title) + 2 * PADDING
+    shape = "circle" if len(symbol) <= 4 else "pill"
+    if shape == "circle":
         width = height = max(width, 28.0)
-    look = style.LOOKS["operation"]
-    return Box(operation.id, "operation", symbol, "", (), _call(operation), look, True, width, height)
+    look, tooltip = style.LOOKS["operation"], _call(operation)
+    return Box(operation.id, "operation", shape, look, width, height, tooltip, tuple(title))
 
 
 def _call(operation: Operation) -> str:
     """The call as a person would write it, and what the operation does."""
     params = operation.params.items()
     plain = (bool, int, float, str, tuple, slice, type(None))  # others may print an address
-    given = (f"{k}={v!r}" for k, v in params if isinstance(v, plain))
+    given = (f"{k}={style.elided(repr(v), 40)}" for k, v in params if isinstance(v, plain))
     arguments = ", ".join([*operation.op.arrays, *given])
     summary = (operation.op.forward.__doc__ or "").strip().partition("\n")[0]
     return style.printable(f"{operation.op.name}({arguments}): {summary}".rstrip(": "))
@@ -205,13 +203,17 @@ def _line(edge: Edge) -> Line:
     if edge.slot is None:
         return Line(edge.id, "output", edge.tail, edge.head, "", "", False)
     local, flow = edge.local, ""
-    if edge.contribution is not None and edge.contribution.size == 1 == edge.upstream.size:
-        upstream, contribution = float(edge.upstream.item()), float(edge.contribution.item())
+    if _is_single(edge.contribution) and _is_single(edge.upstream):
+        upstream, contribution = edge.upstream.item(), edge.contribution.item()
         flow = style.number(contribution)
-        if upstream and not local.lstrip("−").isdigit():
+        if upstream and not local.lstrip("−").replace(".", "", 1).isdigit():
             local = f"{local} = {style.number(contribution / upstream)}".removeprefix(" = ")
     classes = "argument" if edge.differentiable else "argument grad-unneeded"
     return Line(edge.id, classes, edge.tail, edge.head, local, flow, not edge.differentiable)
+
+
+def _is_single(array: Any) -> bool:
+    return getattr(array, "size", 0) == 1
 
 
 def _caption(view: View, boxes: tuple[Box, ...], lines: tuple[Line, ...]) -> list[str]:
@@ -226,8 +228,7 @@ def _caption(view: View, boxes: tuple[Box, ...], lines: tuple[Line, ...]) -> lis
         caption.append("Σ: the sum of all elements that are drawn as roots")
     if any(" ± " in line for row in rows for line in row.lines):
         caption.append("m ± s: mean and standard deviation of the elements")
-    if any("grad-not-yet" in box.classes for box in boxes):
-        caption.append("·: no gradient yet, backward() has not stored one")
-    if any(v.stored is not None and not _same(v.stored, v.gradient) for v in view.variables):
+    pairs = [(v.stored, v.gradient) for v in view.variables if v.gradient is not None]
+    if any(stored is not None and not _same(stored, gradient) for stored, gradient in pairs):
         caption.append(".grad: not from this graph alone, other backward passes added to it")
-    return caption + view.remarks
+    return [line for text in caption + view.remarks for line in textwrap.wrap(text, CAPTION_LENGTH)]

@@ -7,6 +7,7 @@ vision can tell apart; texts in them are darkened until they stand out 4.5:1 fro
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,7 +43,8 @@ LOOKS = {
 
 # --------------------------------------------------------------------------------- numbers
 
-NOT_YET = "·"
+NOT_YET, UNKNOWN = "· not yet", "·"
+FIGURE_SPACE = "\u2007"  # as wide as a digit
 DECIMALS = 4
 SHOWN = 16  # elements of a tensor whose values are written out
 SHOWN_COLUMNS = 4
@@ -52,7 +54,7 @@ def number(value: Any, decimals: int = DECIMALS) -> str:
     """A number with its sign (a real minus) and fixed decimals, so that equal things align.
 
     >>> number(-0.4), number(3), number(0.0), number(1.5e-7), number(float("nan"))
-    ('−0.4000', '3', '0', '+1.5000e−07', 'NaN')
+    ('−0.4000', '3', '0', '+1.50e−07', 'NaN')
     """
     if isinstance(value, (bool, np.bool_)):
         return str(bool(value))
@@ -63,8 +65,9 @@ def number(value: Any, decimals: int = DECIMALS) -> str:
         return "0"
     if not np.isfinite(value):
         return "NaN" if np.isnan(value) else "+∞" if value > 0 else "−∞"
-    fixed = 10.0 ** (1 - decimals) <= abs(value) < 1e5
-    return f"{value:+.{decimals}{'f' if fixed else 'e'}}".replace("-", "−")
+    plain = 1e-3 <= abs(value) < 1e5
+    text = f"{value:+.{decimals}f}" if plain else f"{value:+.{decimals - 2}e}"
+    return text.replace("-", "−")
 
 
 def literal(value: Any) -> str:
@@ -75,20 +78,22 @@ def literal(value: Any) -> str:
 def describe(array: Any) -> tuple[str, ...]:
     """An array in a few lines: its values where they are few, else mean ± standard deviation.
 
-    >>> describe(np.array([[1.0, -2.0], [0.0, 0.5]]))
-    ('+1.000  −2.000', '0  +0.500')
+    >>> describe(np.array([1.0, -2.0]))
+    ('+1.000\u2007−2.000',)
     >>> describe(np.arange(100.0))
     ('+49.5000 ± 28.8661',)
     """
-    array = to_device(np.asarray(array) if np.isscalar(array) else array, "cpu")
+    array = to_device(array, "cpu")
     if array.size == 0:
         return ("empty",)
     if array.size == 1:
         return (number(array.reshape(-1)[0]),)
     columns = array.shape[-1] if array.ndim else 1
     if array.ndim <= 2 and array.size <= SHOWN and columns <= SHOWN_COLUMNS:
-        rows = array.reshape(-1, columns).tolist()
-        return tuple("  ".join(number(value, 3) for value in row) for row in rows)
+        texts = [[number(value, 3) for value in row] for row in array.reshape(-1, columns).tolist()]
+        widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+        aligned = (map(_to_the_right, row, widths) for row in texts)
+        return tuple(FIGURE_SPACE.join(row).lstrip(FIGURE_SPACE) for row in aligned)
     if array.dtype.kind == "b":
         return (f"{array.sum()} of {array.size} True",)
     if array.dtype.kind in "iu":
@@ -97,6 +102,10 @@ def describe(array: Any) -> tuple[str, ...]:
         return (f"{wrong} of {array.size} not finite",)
     mean, std = float(array.mean(dtype=float)), float(array.std(dtype=float))
     return (f"{number(mean)} ± {number(std).lstrip('+')}",)
+
+
+def _to_the_right(text: str, width: int) -> str:
+    return text.rjust(width, FIGURE_SPACE)
 
 
 # ---------------------------------------------------------------------------------- texts
@@ -122,6 +131,11 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
 def printable(text: str) -> str:
     """A user's text on one line, without what XML forbids."""
     return "".join(c if c.isprintable() else " " for c in text)
+
+
+def operand(name: str) -> str:
+    """A name as part of a formula: in parentheses unless it is one word or a plain number."""
+    return name if re.fullmatch(r"[\w.…]+", name) else f"({name})"
 
 
 def elided(text: str, length: int) -> str:

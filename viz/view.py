@@ -20,7 +20,7 @@ from tinygrad_gm.backend import Array, module_of
 from tinygrad_gm.operation import Op
 from tinygrad_gm.record import Dropped, Node, Replayed, Traced, nodes_of, replay, wrap
 
-from .style import elided, literal, printable
+from .style import elided, literal, operand, printable
 
 
 @dataclass(eq=False)
@@ -58,7 +58,7 @@ class Edge:
     slot: int | None = None
     differentiable: bool = True  # does a gradient flow back along it
     local: str = ""  # the local derivative ∂result/∂argument as text
-    upstream: Array = None  # what arrives at the operation from above
+    upstream: Any = None  # what arrives at the operation from above: an array, or one per output
     contribution: Array = None  # what it sends back along this edge
 
 
@@ -85,6 +85,10 @@ def look(roots: Sequence[Traced], names: Mapping[str, Traced]) -> View:
     """What the record holds under `roots`; `names` win over the names that tensors carry."""
     order = nodes_of(*roots)
     builder = _Builder(order, {tensor.node or tensor: name for name, tensor in names.items()})
+    if not any(root._requires_grad for root in roots):
+        builder.view.remarks.append(
+            "no operation is recorded: nothing that requires a gradient went in, or under no_grad()"
+        )
     builder.derive(roots)
     for node in order:
         builder.add(node)
@@ -98,14 +102,13 @@ class _Builder:
 
     def __init__(self, order: list[Node], names: dict[Any, str]) -> None:
         self.view, self.names = View(), names
-        self.found: dict[Any, Variable] = {}
+        self.variables: dict[Any, Variable] = {}
         self.operations: dict[Node, Operation] = {}
         self.values: dict[Node, Replayed] = {}
         self.gradients: dict[Any, Array] = {}
         self.sent: dict[tuple[Node, int], tuple[Array, Array]] = {}
         leaves = (parent for node in order for parent in node.parents if isinstance(parent, Traced))
-        keys = (*order, *leaves)
-        self.taken = {name for key in keys if (name := self._given_name(key)) is not None}
+        self.taken = {self.given_name(source) for source in (*order, *leaves)}
         self.counts = dict.fromkeys("xct", 0)
 
     def derive(self, roots: Sequence[Traced]) -> None:
@@ -116,122 +119,106 @@ class _Builder:
             self.gradients[node.parents[slot]] = total
 
         live = [root for root in roots if root._requires_grad]
-        seeds = [module_of(root._data).ones(root.shape, root.dtype) for root in live]
+        seeds = [wrap(module_of(root._data).ones(root.shape, root.dtype)) for root in live]
         try:
-            with np.errstate(all="ignore"):
-                for root in roots:
-                    self.values |= replay(root)
-                self.gradients = {
-                    root.node or root: seed for root, seed in zip(live, seeds, strict=True)
-                }
-                walk = Pass(None, retain_graph=True, observer=observe, replayed=self.values)
-                walk.start(live, [wrap(seed) for seed in seeds])
+            for root in roots:
+                self.values |= replay(root)
+            for root, seed in zip(live, seeds, strict=True):
+                self.gradients[root.node or root] = seed._data
+            walk = Pass(None, retain_graph=True, observer=observe, replayed=self.values)
+            walk.start(live, seeds)
         except RuntimeError as refusal:
             self.gradients, self.sent = {}, {}
-            reason = str(refusal).partition(": ")[2] or str(refusal)
+            reason = re.sub("^(replay|backward): ", "", str(refusal))
             self.view.remarks.append(f"not all numbers can be shown: {reason}")
 
     def add(self, node: Node) -> None:
         """A node's operation with its arguments, and its result."""
-        if node.plan.op.part:
-            (whole,) = node.parents
-            self._link(self.operations[whole], self.variable(node))
-            return
         op = node.plan.op
-        keys = [_key(node, slot) for slot in range(len(node.parents))]
-        arguments = [
-            None if parent is None else self.variable(key, parent, node.seq)
-            for key, parent in zip(keys, node.parents, strict=True)
-        ]
-        params = dict(zip(op.names[op.arity :], node.params, strict=False))
-        operation = Operation(self._new_id(), op, params)
-        self.operations[node] = operation
-        self.view.nodes.append(operation)
-        result = None if op.outputs > 1 else self.variable(node)
-        words = {
-            name: argument.name
-            for name, argument in zip(op.arrays, arguments, strict=False)
-            if argument is not None and not op.starred
+        if op.part:
+            self.link(self.operations[node.parents[0]], self.variable(node))
+            return
+        arguments = {
+            slot: self.variable(_key(node, slot), parent, node.seq)
+            for slot, parent in enumerate(node.parents)
+            if parent is not None
         }
-        words |= {} if result is None else {"out": result.name}
-        for slot, argument in enumerate(arguments):
-            if argument is not None:
-                self._argue(node, operation, slot, argument, words)
-        if result is not None:
-            self._link(operation, result)
+        params = dict(zip(op.names[op.arity :], node.params, strict=False))
+        operation = self.operations[node] = Operation(self.new_id(), op, params)
+        self.view.nodes.append(operation)
+        words = {} if op.starred else {op.arrays[slot]: arguments[slot].name for slot in arguments}
+        if op.outputs == 1:
+            words["out"] = self.variable(node).name
+        for slot, argument in arguments.items():
+            edge = Edge(f"e_{operation.id}_{slot}", argument.id, operation.id, slot)
+            edge.differentiable = slot in node.plan.slots
+            edge.local = _local(op, slot, words) if edge.differentiable else ""
+            edge.upstream, edge.contribution = self.sent.get((node, slot), (None, None))
+            self.view.edges.append(edge)
+        if op.outputs == 1:
+            self.link(operation, self.variable(node))
 
-    def variable(self, key: Any, source: Any = None, moment: float = inf) -> Variable:
-        """The variable of a Node, a leaf or a constant, made when first asked for."""
-        if key not in self.found:
-            self.found[key] = self._make(key if source is None else source, moment)
-            self.view.nodes.append(self.found[key])
-        return self.found[key]
-
-    def _make(self, source: Any, moment: float) -> Variable:
-        identity, name = self._new_id(), self._given_name(source)
-        if type(source) is Node:
-            name, value = name or self._fallback("t"), self.values.get(source)
-            result = Variable(identity, name, "result", source.shape, source.dtype)
-            result.value = None if value is None else value.value
-            result.gradient = self.gradients.get(source)
-            result.part = source.params[0] if source.plan.op.part else None
-            return result
-        if isinstance(source, (bool, int, float, np.generic)):
-            value = source.item() if isinstance(source, np.generic) else source
-            return Variable(identity, literal(value), "number", (), None, value)
-        role, letter = ("parameter", "x") if _is_parameter(source) else ("constant", "c")
-        array = source if hasattr(source, "shape") else np.asarray(source)
-        name = name or self._fallback(letter)
-        leaf = Variable(identity, name, role, array.shape, array.dtype)
-        if isinstance(source, Traced):
-            leaf.value = source._data if source.written < moment else None
-            leaf.gradient = self.gradients.get(source)
-            leaf.stored = None if source.grad is None else source.grad._data
-        elif not isinstance(source, Dropped):
-            leaf.value = array
-        return leaf
-
-    def _argue(
-        self, node: Node, operation: Operation, slot: int, tail: Variable, words: dict[str, str]
-    ) -> None:
-        flows = slot in node.plan.slots
-        upstream, contribution = self.sent.get((node, slot), (None, None))
-        self.view.edges.append(
-            Edge(
-                f"e_{operation.id}_{slot}",
-                tail.id,
-                operation.id,
-                slot,
-                flows,
-                _local(node.plan.op, slot, words) if flows else "",
-                upstream,
-                contribution,
-            )
-        )
-
-    def _link(self, operation: Operation, result: Variable) -> None:
+    def link(self, operation: Operation, result: Variable) -> None:
+        """The edge from an operation to a result."""
         identity = f"e_{operation.id}_{result.id}"
         self.view.edges.append(Edge(identity, operation.id, result.id))
 
-    def _new_id(self) -> str:
+    def variable(self, key: Any, source: Any = None, moment: float = inf) -> Variable:
+        """The variable of a Node, a leaf or a constant, made when first asked for.
+
+        `moment` is when it was read: a leaf that was written since has lost its value.
+        """
+        if key not in self.variables:
+            source = key if source is None else source
+            make = self.result if type(source) is Node else self.leaf
+            self.variables[key] = variable = make(source)
+            if isinstance(source, Traced) and source.written > moment:
+                variable.value = None
+            self.view.nodes.append(variable)
+        return self.variables[key]
+
+    def result(self, node: Node) -> Variable:
+        """The variable that an operation, or an output of one, made."""
+        name = self.given_name(node) or self.new_name("t")
+        variable = Variable(self.new_id(), name, "result", node.shape, node.dtype)
+        variable.value = self.values[node].value if node in self.values else None
+        variable.gradient = self.gradients.get(node)
+        variable.part = node.params[0] if node.plan.op.part else None
+        return variable
+
+    def leaf(self, source: Any) -> Variable:
+        """The variable of a tensor or a constant that no recorded operation made."""
+        if isinstance(source, (bool, int, float, np.generic)):
+            value = source.item() if isinstance(source, np.generic) else source
+            return Variable(self.new_id(), literal(value), "number", (), None, value)
+        if not isinstance(source, Traced):
+            array = source if hasattr(source, "shape") else np.asarray(source)
+            value = None if isinstance(source, Dropped) else array
+            name = self.new_name("c")
+            return Variable(self.new_id(), name, "constant", array.shape, array.dtype, value)
+        role, letter = ("parameter", "x") if source._requires_grad else ("constant", "c")
+        name = self.given_name(source) or self.new_name(letter)
+        variable = Variable(self.new_id(), name, role, source.shape, source.dtype, source._data)
+        variable.gradient = self.gradients.get(source)
+        variable.stored = None if source.grad is None else source.grad._data
+        return variable
+
+    def new_id(self) -> str:
+        """The id of the next node."""
         return f"n{len(self.view.nodes)}"
 
-    def _given_name(self, source: Any) -> str | None:
-        if not isinstance(source, (Traced, Node)):
-            return None
+    def given_name(self, source: Any) -> str | None:
+        """The name that the caller or the tensor itself gives."""
         name = self.names.get(source) or getattr(source, "name", None)
         return printable(str(name)) if name else None
 
-    def _fallback(self, letter: str) -> str:
+    def new_name(self, letter: str) -> str:
+        """A letter and the next number that makes a name nobody has."""
         while True:
             self.counts[letter] += 1
             name = f"{letter}{self.counts[letter]}"
             if name not in self.taken:
                 return name
-
-
-def _is_parameter(source: Any) -> bool:
-    return isinstance(source, Traced) and source._requires_grad
 
 
 def _key(node: Node, slot: int) -> Any:
@@ -252,10 +239,9 @@ def _local(op: Op, slot: int, words: Mapping[str, str]) -> str:
     def rename(match: re.Match[str]) -> str:
         factor, parameter = match.groups()
         name = elided(words[parameter], 12)
-        name = name if re.fullmatch(r"[\w.…]+", name) else f"({name})"
+        if match.group() != texts[slot]:
+            name = operand(name)
         return f"{factor}·{name}" if factor and len(name) > 1 else factor + name
 
     pattern = rf"(?<![A-Za-z_])([0-9]?)({parameters})(?![A-Za-z_0-9])"
     return re.sub(pattern, rename, texts[slot]) if words else texts[slot]
-
-

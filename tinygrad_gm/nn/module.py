@@ -82,7 +82,7 @@ class Module:
         return output
 
     def _enter(self, outer: Frame | None) -> Frame:
-        """The frame of a call from another frame than the last one; the same call makes no new."""
+        """A new frame for a call from another frame than the last time; else that one serves."""
         self._require_init("be called")
         place = Frame(vars(self)["_frame"].name, type(self).__name__, outer)
         vars(self)["_frame"] = place  # past __setattr__, which is slow
@@ -102,11 +102,12 @@ class Module:
         elif value is not None:
             held = own.get(name)
             if isinstance(held, (Parameter, Module)):
-                wanted = "a Parameter" if isinstance(held, Parameter) else "a Module"
+                learned = isinstance(held, Parameter)
+                wanted = "a Parameter" if learned else "a Module"
+                hint = f"; to change its values write module.{name}.data = …" if learned else ""
                 raise TypeError(
                     f"{type(self).__name__}.{name} is {wanted}, and {wanted} or None can take its "
-                    f"place, not a {type(value).__name__}; to change values write "
-                    f"module.{name}.data = …"
+                    f"place, not a {type(value).__name__}{hint}"
                 )
             if name in own.get("_buffers", ()) and not isinstance(value, Tensor):
                 raise TypeError(

@@ -30,23 +30,13 @@ class Block:
     be somebody's own memory and is only read; `scratch` holds nothing at the start.
     """
 
-    __slots__ = (
-        "_gathered",
-        "_pieces",
-        "_states",
-        "_stretch",
-        "_vectors",
-        "grad",
-        "param",
-        "scratch",
-    )
+    __slots__ = ("_gathered", "_pieces", "_states", "_stretch", "grad", "param", "scratch")
     grad: Array
 
     def __init__(self, flat: Flat, lo: int, hi: int) -> None:
         self.param, self.grad = flat.vector[lo:hi], None
         self.scratch, self._gathered = (vector[: hi - lo] for vector in flat.scratch)
-        self._vectors, self._stretch = flat.states, slice(lo, hi)
-        self._states: dict[str, Array] = {}
+        self._states, self._stretch = flat.states, slice(lo, hi)
         self._pieces: list[tuple[int, slice | None, Array]] = []  # parameter, its part, place here
         i = bisect_right(flat.starts, lo) - 1
         while i < len(flat.starts) and flat.starts[i] < hi:
@@ -66,7 +56,7 @@ class Block:
         for i, part, place in self._pieces:
             source = gradients[i] if part is None else gradients[i].reshape(-1)[part]
             if len(self._pieces) == 1 and source.dtype == grad.dtype:
-                grad = source.reshape(-1)  # its own memory: a pass less
+                grad = source.reshape(-1)  # the gradient's own memory where it is contiguous
             else:
                 place[...] = source
         if negate:
@@ -78,10 +68,7 @@ class Block:
 
     def state(self, name: str) -> Array:
         """The stretch of a state vector such as "exp_avg"; a new one is all zeros."""
-        state = self._states.get(name)
-        if state is None:
-            state = self._states[name] = self._vectors[name][self._stretch]
-        return state
+        return self._states[name][self._stretch]
 
 
 class States(dict[str, Array]):

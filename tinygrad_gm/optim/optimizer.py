@@ -32,6 +32,17 @@ class Optimizer:
     Raises:
         TypeError: something else than a tensor among the parameters.
         ValueError: no parameters, one of them twice, or an option out of range.
+
+    >>> class SignDescent(optim.Optimizer):
+    ...     def update(self, group, step, blocks):
+    ...         for block in blocks:
+    ...             block.param -= group["lr"] * np.sign(block.grad)
+    >>> w = tg.tensor([1.0, -2.0], requires_grad=True)
+    >>> optimizer = SignDescent([w], {"lr": 0.5})
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w.tolist()
+    [0.5, -1.5]
     """
 
     param_groups: list[dict[str, Any]]
@@ -189,7 +200,8 @@ class Optimizer:
 
     def __getstate__(self) -> dict[str, Any]:
         """For `copy.deepcopy` and pickle: without the memory, whose views would come apart."""
-        rest = {name: value for name, value in vars(self).items() if name[0] != "_"}
+        memory = ("_flats", "_places")
+        rest = {name: value for name, value in vars(self).items() if name not in memory}
         return {"attributes": rest, "state": self.state}
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
