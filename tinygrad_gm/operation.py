@@ -347,7 +347,8 @@ def op(
         twin: the same function composed of primitives. With neither rules nor a joint rule every
             backward pass goes through the twin.
         closed: the rules are differentiable as they stand, so higher orders do not need the twin.
-        outputs: how many arrays the function returns; with more than one, `g` is a list.
+        outputs: how many arrays the function returns; with more than one, `g` is a list, with zeros
+            for an output that nobody read, and `out` a tuple.
         view: the result may share memory with the first array.
 
     A function whose rules read `saved` returns the pair (out, saved).
