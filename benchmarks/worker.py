@@ -18,7 +18,7 @@ from .workloads import WORKLOADS
 def main(workload: str, library: str) -> None:
     lib = LIBRARIES[library]()
     step = WORKLOADS[workload](lib)
-    losses = [float(step()) for _ in range(3)]
+    losses = [step().item() for _ in range(3)]
     print(json.dumps({"version": lib.version, "losses": losses}), flush=True)
     for line in sys.stdin:
         end = time.perf_counter() + float(line)

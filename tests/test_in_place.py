@@ -1,4 +1,4 @@
-"""Writing into tensors: what is allowed, and that no gradient is computed from what was replaced."""
+"""Writing into tensors: what is allowed, and that no gradient comes of what was replaced."""
 
 from __future__ import annotations
 

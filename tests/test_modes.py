@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import tinygrad_gm as tg
+
+
+@pytest.fixture(autouse=True)
+def _modes_are_restored() -> Iterator[None]:
+    yield
+    tg.set_grad_enabled(True)
 
 
 def recorded() -> bool:
@@ -88,51 +95,57 @@ def test_backward_works_under_no_grad() -> None:
     assert x.grad.item() == 2.0
 
 
+def run_in_thread(work: Any) -> threading.Thread:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
 def test_a_thread_starts_with_recording_on_and_cannot_switch_it_for_others() -> None:
     seen: list[bool] = []
-    started, checked = threading.Event(), threading.Event()
+    inside, leave = threading.Event(), threading.Event()
 
     def work() -> None:
         seen.append(recorded())
         with tg.no_grad():
-            started.set()
-            checked.wait()
+            inside.set()
+            leave.wait()
             seen.append(recorded())
 
     with tg.no_grad():
-        thread = threading.Thread(target=work)
-        thread.start()
-        started.wait()
-        assert not recorded()
-    assert recorded()  # though the thread is inside its no_grad
-    checked.set()
+        thread = run_in_thread(work)
+        assert inside.wait(10)
+    mine = recorded()  # while the thread is inside its no_grad
+    leave.set()
     thread.join()
-    assert seen == [True, False]
+    assert (mine, seen) == (True, [True, False])
 
 
 def test_one_decorated_function_in_two_threads_at_once() -> None:
-    inside, leave = threading.Barrier(2), threading.Barrier(2)
-    after: dict[bool, bool] = {}
+    """The first to enter is the first to leave: each must find its own mode again."""
+    entered = {name: threading.Event() for name in ("first", "second")}
+    leave = {name: threading.Event() for name in ("first", "second")}
+    after: dict[str, bool] = {}
 
     @tg.no_grad()
-    def evaluate(late: bool) -> None:
-        inside.wait()
-        if late:
-            leave.wait()
+    def evaluate(name: str) -> None:
+        entered[name].set()
+        leave[name].wait(10)
 
-    def work(enabled: bool) -> None:
+    def work(name: str, enabled: bool) -> None:
         with tg.set_grad_enabled(enabled):
-            evaluate(late=enabled)
-            if not enabled:
-                leave.wait()  # the other one leaves the function only now
-            after[enabled] = tg.is_grad_enabled()
+            evaluate(name)
+            after[name] = tg.is_grad_enabled()
 
-    threads = [threading.Thread(target=work, args=(enabled,)) for enabled in (True, False)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert after == {True: True, False: False}
+    first = run_in_thread(lambda: work("first", False))
+    assert entered["first"].wait(10)
+    second = run_in_thread(lambda: work("second", True))
+    assert entered["second"].wait(10)
+    leave["first"].set()
+    first.join()
+    leave["second"].set()
+    second.join()
+    assert after == {"first": False, "second": True}
 
 
 def test_tasks_have_modes_of_their_own() -> None:

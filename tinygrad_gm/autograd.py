@@ -55,7 +55,7 @@ import numpy as np
 from .backend import Array, module_of
 from .modes import Frame, Switch, frame, recording
 from .operation import parts_of
-from .record import Dropped, Node, Replayed, Traced, next_moment, nodes_of, replay, wrap
+from .record import Dropped, Node, Replayed, Traced, last_write, next_moment, nodes_of, replay, wrap
 from .vocabulary import vocabulary
 
 __all__ = ["Node", "Observer", "Pass", "Traced", "backward", "grad", "nodes_of", "replay"]
@@ -146,7 +146,7 @@ class Pass:
                     f"backward: what `{plan.op.name}` kept was freed by an earlier backward pass; "
                     "give that one retain_graph=True, or compute the result again"
                 )
-            if node.seq < Traced.last_write:
+            if node.seq < last_write[0]:
                 _check_unwritten(node)
             if plan.ordinary and not create_graph:
                 arrivals = []
@@ -280,8 +280,9 @@ def _is_lent(contribution: Any, values: Any) -> bool:
 def _sum_to(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
     """Undo broadcasting: add up g along the axes on which an argument of `shape` was repeated."""
     new = len(g.shape) - len(shape)
-    repeated = (i for i in range(len(shape)) if shape[i] == 1 != g.shape[new + i])
-    return xp.reshape(xp.sum(g, (*range(new), *(new + i for i in repeated))), shape)
+    repeated = [i for i in range(len(shape)) if shape[i] == 1 != g.shape[new + i]]
+    total = xp.sum(g, (*range(new), *(new + i for i in repeated)))
+    return xp.reshape(total, shape) if repeated else total
 
 
 def _as_tensors(node: Node, kept: tuple[Any, ...], every_argument: bool = False) -> tuple[Any, ...]:

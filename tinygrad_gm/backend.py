@@ -16,6 +16,10 @@ Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray; their stubs share no ba
 ArrayLike: TypeAlias = Any  # a Tensor, an array, a number, or nested lists of numbers
 
 KINDS = ("cpu", "cuda")
+
+# The C library gives large freed arrays back to the system, and the next step pays for each page
+# anew: up to half of a small step. Having freed one of 32 MB, glibc keeps what is smaller.
+np.empty((32 << 20) - (64 << 10), np.uint8)
 _default_device = "cpu"
 
 

@@ -5,9 +5,13 @@ They are context variables, so threads and asynchronous tasks each have their ow
 
 from __future__ import annotations
 
-from contextlib import ContextDecorator
+import functools
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Frame(NamedTuple):
@@ -23,8 +27,8 @@ textbook_mode: ContextVar[bool] = ContextVar("textbook", default=False)
 frame: ContextVar[Frame | None] = ContextVar("frame", default=None)
 
 
-class Switch(ContextDecorator):
-    """Give a mode a value for the length of a `with` block or of a decorated function."""
+class Switch:
+    """Give a mode a value for the length of a `with` block or of a decorated function's calls."""
 
     def __init__(self, mode: ContextVar[Any], value: Any) -> None:
         self.mode, self.value, self.outer = mode, value, list[Any]()
@@ -36,9 +40,17 @@ class Switch(ContextDecorator):
     def __exit__(self, *exception: object) -> None:
         self.mode.set(self.outer.pop())
 
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def switched(*args: P.args, **keywords: P.kwargs) -> R:
+            with Switch(self.mode, self.value):  # its own in every call: there may be threads
+                return function(*args, **keywords)
+
+        return switched
+
 
 class set_grad_enabled(Switch):  # noqa: N801 (a function to its callers)
-    """Turn recording on or off at once; used with `with`, only until the end of the block."""
+    """Turn recording on or off at once; with `with` or as a decorator, only inside."""
 
     def __init__(self, enabled: bool) -> None:
         super().__init__(recording, enabled)
@@ -46,6 +58,10 @@ class set_grad_enabled(Switch):  # noqa: N801 (a function to its callers)
 
     def __enter__(self) -> None:
         pass
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        self.__exit__()
+        return super().__call__(function)
 
 
 def no_grad() -> Switch:

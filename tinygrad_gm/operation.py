@@ -230,6 +230,8 @@ class Op:
         Floats of one dtype in, floats of that dtype out; a floating result of integers has the
         default dtype.
         """
+        if any(isinstance(v, (list, tuple)) and _records(v) for v in data):
+            raise TypeError(f"{self.name}: a list has no history; join tensors with tg.stack first")
         mixed = [slot for slot in range(len(data)) if self.differentiable >> slot & 1]
         xp, data, dtype = promote(self.name, data, mixed)
         try:
@@ -400,6 +402,12 @@ def _picker(indices: Sequence[int]) -> Any:
 
 def _shape_of(value: Any) -> Any:
     return tuple(map(np.shape, value)) if isinstance(value, tuple) else np.shape(value)
+
+
+def _records(value: Any) -> bool:
+    """Whether a Tensor that requires a gradient is hidden in a list."""
+    inside = isinstance(value, (list, tuple)) and any(map(_records, value))
+    return inside or (isinstance(value, Traced) and value._requires_grad)
 
 
 def _short(value: Any) -> str:

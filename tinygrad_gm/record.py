@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .operation import Plan
 
 next_moment = itertools.count(1).__next__
+last_write = [0]  # the moment of the last write into any leaf
 
 
 class Traced:
@@ -26,7 +27,6 @@ class Traced:
 
     __slots__ = ("_data", "_requires_grad", "grad", "node", "written")
     result: ClassVar[type[Traced]]  # the class of results: Tensor
-    last_write: ClassVar[int] = 0  # of any leaf
 
     _data: Array
     grad: Any  # a Tensor or None
@@ -49,7 +49,7 @@ class Traced:
 
     def mark_written(self) -> None:
         """Note that the array changed, so that backward through its old values can refuse."""
-        self.written = Traced.last_write = next_moment()
+        self.written = last_write[0] = next_moment()
 
 
 class Node:

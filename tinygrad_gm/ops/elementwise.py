@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from .. import backend
 from ..backend import ArrayLike
 from ..operation import op
@@ -284,14 +286,15 @@ def sigmoid(xp: Any, x: ArrayLike) -> Any:
     >>> tg.sigmoid(tg.tensor([-1000.0, 0.0, 1000.0])).round(4).tolist()
     [0.0, 0.5, 1.0]
     """
-    largest = 11.0 if x.dtype.itemsize == 2 else 88.0 if x.dtype.itemsize == 4 else 709.0
-    return 1 / (1 + xp.exp(xp.minimum(-x, largest)))
+    with np.errstate(over="ignore"):  # e^−x = inf gives the right 0
+        return 1 / (1 + xp.exp(-x))
 
 
 @op(lambda g, out: g * (out > 0), local=["[x>0]"])
 def relu(xp: Any, x: ArrayLike) -> Any:
     """max(x, 0); its derivative at 0 is taken as 0."""
-    return xp.maximum(x, 0)
+    zeros = xp.zeros(x.shape[-1:], x.dtype)  # NumPy's loop for a single 0 is four times slower
+    return xp.maximum(x, zeros)
 
 
 @op(

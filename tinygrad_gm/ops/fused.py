@@ -174,7 +174,8 @@ def cross_entropy(xp: Any, logits: ArrayLike, target: ArrayLike, reduction: str 
         )
     if target.dtype.kind not in "iu":
         raise TypeError(f"cross_entropy: targets are class numbers, not {target.dtype}")
-    if target.size and not 0 <= target.min() <= target.max() < scores[axis]:
+    unsigned = target.astype(xp.uint64, copy=False)  # a negative number becomes a huge one
+    if target.size and unsigned.max() >= scores[axis]:
         raise IndexError(
             f"cross_entropy: targets lie in [{target.min()}, {target.max()}], "
             f"the {scores[axis]} classes are numbered from 0"
@@ -230,5 +231,6 @@ def binary_cross_entropy_with_logits(
             f"{name}: logits and target must have one shape; got {_shape(logits)} and "
             f"{_shape(target)}"
         )
-    losses = xp.maximum(logits, 0) - logits * target + xp.log1p(xp.exp(-xp.abs(logits)))
+    # several times faster than with max(z, 0): NumPy has no vector loop for a scalar there
+    losses = xp.log1p(xp.exp(-xp.abs(logits))) + logits * ((logits > 0) - target)
     return _reduced(losses, reduction)

@@ -70,11 +70,11 @@ class Adam(Optimizer):
             xp, g, scratch = module_of(block.param), block.grad, block.scratch
             add, multiply = xp.add, xp.multiply
             m, v = block.state("exp_avg"), block.state("exp_avg_sq")
-            multiply(m, beta1, m)
             multiply(g, 1 - beta1, scratch)
+            multiply(m, beta1, m)
             add(m, scratch, m)
-            multiply(g, g, scratch)
-            multiply(scratch, 1 - beta2, scratch)
+            multiply(scratch, scratch, scratch)  # from the cache, where reading g again is not
+            multiply(scratch, (1 - beta2) / (1 - beta1) ** 2, scratch)
             multiply(v, beta2, v)
             add(v, scratch, v)
             if group["amsgrad"]:
