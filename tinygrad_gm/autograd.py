@@ -46,6 +46,7 @@ back to its parent's shape), dtypes (it is cast back to its parent's), accumulat
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any
@@ -246,7 +247,7 @@ class Pass:
             if not self.create_graph:
                 gradient = wrap(module_of(gradient).asarray(gradient))
             array = gradient._data
-            lent = key in self.borrowed or type(key) is Node or array.base is not None
+            lent = key in self.borrowed or type(key) is Node or _shares_memory(array)
             if gradient.node is None and key not in self.summed and (lent or id(array) in given):
                 gradient = wrap(array.copy(order="K"))
             given.add(id(gradient._data))
@@ -266,6 +267,15 @@ def _with_zeros(node: Node, parts: list[Any]) -> list[Any]:
     zeros = (xp.zeros(*facts) for facts in zip(node.shape, node.dtype, strict=True))
     pairs = zip(parts, map(wrap, zeros) if traced else zeros, strict=True)
     return [zero if part is None else part for part, zero in pairs]
+
+
+def _shares_memory(array: Any) -> bool:
+    """Whether it is a view of memory that somebody else holds too, or of a part of it."""
+    base = array.base
+    if base is None:
+        return False
+    alone = sys.getrefcount(base) == 3  # the view, the name `base`, and the call itself
+    return not (alone and array.flags.writeable and getattr(base, "size", 0) == array.size)
 
 
 def _is_lent(contribution: Any, values: Any) -> bool:

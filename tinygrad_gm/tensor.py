@@ -396,7 +396,11 @@ class Tensor(Traced):
 
     def __setitem__(self, index: Any, value: ArrayLike) -> None:
         self._refuse_while_recording("t[…] = …")
-        self._data[ops.plain_index(index)] = value._data if isinstance(value, Traced) else value
+        try:
+            self._data[ops.plain_index(index)] = value._data if isinstance(value, Traced) else value
+        except (IndexError, TypeError, ValueError) as error:
+            why = error if self._data.flags.writeable else "the values of a result are read-only"
+            raise type(error)(f"t[…] = …: {why}") from error
         self.mark_written()
 
     # ------------------------------------------------------------------------ operators

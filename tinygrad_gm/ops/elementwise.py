@@ -37,13 +37,21 @@ def add(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 @op(lambda g: g, lambda g: -g, symbol="−", local=["1", "−1"])
 def subtract(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
-    """x − y."""
+    """x − y.
+
+    >>> tg.subtract(tg.tensor([3.0, 5.0]), 1.0).tolist()
+    [2.0, 4.0]
+    """
     return xp.subtract(x, y)
 
 
 @op(lambda g, y: g * y, lambda g, x: g * x, symbol="×", local=["y", "x"])
 def multiply(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
-    """x · y."""
+    """x · y.
+
+    >>> tg.multiply(tg.tensor([3.0, 5.0]), 2.0).tolist()
+    [6.0, 10.0]
+    """
     return x * y
 
 
@@ -64,19 +72,31 @@ def divide(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 @op(_nothing, _nothing, symbol="//", local=["0", "0"])
 def floor_divide(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
-    """⌊x / y⌋; its derivative is 0, as that of `floor`."""
+    """⌊x / y⌋; its derivative is 0, as that of `floor`.
+
+    >>> tg.floor_divide(tg.tensor([7.0, -7.0]), 2.0).tolist()
+    [3.0, -4.0]
+    """
     return x // y
 
 
 @op(lambda g: g, lambda xp, g, x, y: -g * xp.floor(x / y), symbol="mod", local=["1", "−⌊x/y⌋"])
 def remainder(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
-    """x − y·⌊x/y⌋, with the sign of y."""
+    """x − y·⌊x/y⌋, with the sign of y.
+
+    >>> tg.remainder(tg.tensor([7.0, -7.0]), 3.0).tolist()
+    [1.0, 2.0]
+    """
     return xp.remainder(x, y)
 
 
 @op(lambda g: -g, symbol="−", local=["−1"])
 def negative(xp: Any, x: ArrayLike) -> Any:
-    """−x."""
+    """−x.
+
+    >>> tg.negative(tg.tensor([1.0, -2.0])).tolist()
+    [-1.0, 2.0]
+    """
     return -x
 
 
@@ -118,49 +138,81 @@ def pow(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 @op(lambda g, x: g * (2.0 * x), symbol="x²", local=["2x"])
 def square(xp: Any, x: ArrayLike) -> Any:
-    """x²."""
+    """x².
+
+    >>> tg.square(tg.tensor([3.0, -4.0])).tolist()
+    [9.0, 16.0]
+    """
     return x * x
 
 
 @op(lambda g, out: -g * out * out, symbol="1/x", local=["−1/x²"])
 def reciprocal(xp: Any, x: ArrayLike) -> Any:
-    """1 / x."""
+    """1 / x.
+
+    >>> tg.reciprocal(tg.tensor([2.0, 4.0])).tolist()
+    [0.5, 0.25]
+    """
     return 1 / x
 
 
 @op(lambda g, out: 0.5 * g / out, symbol="√", local=["1/(2√x)"])
 def sqrt(xp: Any, x: ArrayLike) -> Any:
-    """√x; its derivative at 0 is infinite."""
+    """√x; its derivative at 0 is infinite.
+
+    >>> tg.sqrt(tg.tensor([4.0, 9.0])).tolist()
+    [2.0, 3.0]
+    """
     return xp.sqrt(x)
 
 
 @op(lambda xp, g, x: g * xp.sign(x), symbol="|x|", local=["sign x"])
 def abs(xp: Any, x: ArrayLike) -> Any:
-    """|x|; its derivative at 0 is taken as 0."""
+    """|x|; its derivative at 0 is taken as 0.
+
+    >>> tg.abs(tg.tensor([-2.0, 3.0])).tolist()
+    [2.0, 3.0]
+    """
     return xp.abs(x)
 
 
 @op(_nothing, local=["0"])
 def sign(xp: Any, x: ArrayLike) -> Any:
-    """−1, 0 or 1."""
+    """−1, 0 or 1.
+
+    >>> tg.sign(tg.tensor([-2.0, 0.0, 3.0])).tolist()
+    [-1.0, 0.0, 1.0]
+    """
     return xp.sign(x)
 
 
 @op(_nothing, symbol="⌊x⌋", local=["0"])
 def floor(xp: Any, x: ArrayLike) -> Any:
-    """The largest integer ≤ x."""
+    """The largest integer ≤ x.
+
+    >>> tg.floor(tg.tensor([1.7, -1.7])).tolist()
+    [1.0, -2.0]
+    """
     return xp.floor(x)
 
 
 @op(_nothing, symbol="⌈x⌉", local=["0"])
 def ceil(xp: Any, x: ArrayLike) -> Any:
-    """The smallest integer ≥ x."""
+    """The smallest integer ≥ x.
+
+    >>> tg.ceil(tg.tensor([1.2, -1.2])).tolist()
+    [2.0, -1.0]
+    """
     return xp.ceil(x)
 
 
 @op(_nothing, local=["0"])
 def round(xp: Any, x: ArrayLike, decimals: int = 0) -> Any:
-    """x rounded to a number of decimals, halves to the even neighbour."""
+    """x rounded to a number of decimals, halves to the even neighbour.
+
+    >>> tg.round(tg.tensor([0.5, 1.5, 2.4])).tolist()
+    [0.0, 2.0, 2.0]
+    """
     return xp.round(x, decimals)
 
 
@@ -179,25 +231,41 @@ def exp(xp: Any, x: ArrayLike) -> Any:
 
 @op(lambda g, out: g * (out + 1.0), local=["exp x"])
 def expm1(xp: Any, x: ArrayLike) -> Any:
-    """e^x − 1, exact for small x too."""
+    """e^x − 1, exact for small x too.
+
+    >>> f"{tg.expm1(tg.tensor(1.0)):.4f}"
+    '1.7183'
+    """
     return xp.expm1(x)
 
 
 @op(lambda g, x: g / x, symbol="ln", local=["1/x"])
 def log(xp: Any, x: ArrayLike) -> Any:
-    """The natural logarithm: −inf at 0, NaN below."""
+    """The natural logarithm: −inf at 0, NaN below.
+
+    >>> tg.log(tg.exp(tg.tensor(2.0))).item()
+    2.0
+    """
     return xp.log(x)
 
 
 @op(lambda g, x: g / (x + 1.0), local=["1/(1+x)"])
 def log1p(xp: Any, x: ArrayLike) -> Any:
-    """ln(1 + x), exact for small x too."""
+    """ln(1 + x), exact for small x too.
+
+    >>> f"{tg.log1p(tg.tensor(1.0)):.4f}"
+    '0.6931'
+    """
     return xp.log1p(x)
 
 
 @op(lambda g, x: g / (x * 0.6931471805599453), symbol="log₂", local=["1/(x·ln 2)"])
 def log2(xp: Any, x: ArrayLike) -> Any:
-    """The logarithm to base 2."""
+    """The logarithm to base 2.
+
+    >>> tg.log2(tg.tensor([1.0, 8.0])).tolist()
+    [0.0, 3.0]
+    """
     return xp.log2(x)
 
 
@@ -207,7 +275,11 @@ def log2(xp: Any, x: ArrayLike) -> Any:
     local=["exp(x−out)", "exp(y−out)"],
 )
 def logaddexp(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
-    """ln(e^x + e^y) without overflow; with two arguments of −inf the gradients are 0."""
+    """ln(e^x + e^y) without overflow; with two arguments of −inf the gradients are 0.
+
+    >>> f"{tg.logaddexp(tg.tensor(0.0), 0.0):.4f}"
+    '0.6931'
+    """
     return xp.logaddexp(x, y)
 
 
@@ -217,37 +289,61 @@ def _finite(xp: Any, out: Any) -> Any:
 
 @op(lambda xp, g, x: g * xp.cos(x), local=["cos x"])
 def sin(xp: Any, x: ArrayLike) -> Any:
-    """The sine of an angle in radians."""
+    """The sine of an angle in radians.
+
+    >>> f"{tg.sin(tg.tensor(tg.pi / 2)):.4f}"
+    '1.0000'
+    """
     return xp.sin(x)
 
 
 @op(lambda xp, g, x: -g * xp.sin(x), local=["−sin x"])
 def cos(xp: Any, x: ArrayLike) -> Any:
-    """The cosine of an angle in radians."""
+    """The cosine of an angle in radians.
+
+    >>> tg.cos(tg.tensor(0.0)).item()
+    1.0
+    """
     return xp.cos(x)
 
 
 @op(lambda g, out: g * (1.0 + out * out), local=["1+tan²x"])
 def tan(xp: Any, x: ArrayLike) -> Any:
-    """The tangent of an angle in radians."""
+    """The tangent of an angle in radians.
+
+    >>> f"{tg.tan(tg.tensor(tg.pi / 4)):.4f}"
+    '1.0000'
+    """
     return xp.tan(x)
 
 
 @op(lambda xp, g, x: g / xp.sqrt(1.0 - x * x), local=["1/√(1−x²)"])
 def asin(xp: Any, x: ArrayLike) -> Any:
-    """The angle in [−π/2, π/2] with sine x."""
+    """The angle in [−π/2, π/2] with sine x.
+
+    >>> f"{tg.asin(tg.tensor(1.0)):.4f}"
+    '1.5708'
+    """
     return xp.arcsin(x)
 
 
 @op(lambda xp, g, x: -g / xp.sqrt(1.0 - x * x), local=["−1/√(1−x²)"])
 def acos(xp: Any, x: ArrayLike) -> Any:
-    """The angle in [0, π] with cosine x."""
+    """The angle in [0, π] with cosine x.
+
+    >>> f"{tg.acos(tg.tensor(0.0)):.4f}"
+    '1.5708'
+    """
     return xp.arccos(x)
 
 
 @op(lambda g, x: g / (1.0 + x * x), local=["1/(1+x²)"])
 def atan(xp: Any, x: ArrayLike) -> Any:
-    """The angle in (−π/2, π/2) with tangent x."""
+    """The angle in (−π/2, π/2) with tangent x.
+
+    >>> f"{tg.atan(tg.tensor(1.0)):.4f}"
+    '0.7854'
+    """
     return xp.arctan(x)
 
 
@@ -257,25 +353,41 @@ def atan(xp: Any, x: ArrayLike) -> Any:
     local=["y/(x²+y²)", "−x/(x²+y²)"],
 )
 def atan2(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
-    """The angle of the point with ordinate x and abscissa y, in (−π, π]."""
+    """The angle of the point with ordinate x and abscissa y, in (−π, π].
+
+    >>> f"{tg.atan2(tg.tensor(1.0), -1.0):.4f}"
+    '2.3562'
+    """
     return xp.arctan2(x, y)
 
 
 @op(lambda xp, g, x: g * xp.cosh(x), local=["cosh x"])
 def sinh(xp: Any, x: ArrayLike) -> Any:
-    """The hyperbolic sine."""
+    """The hyperbolic sine.
+
+    >>> f"{tg.sinh(tg.tensor(1.0)):.4f}"
+    '1.1752'
+    """
     return xp.sinh(x)
 
 
 @op(lambda xp, g, x: g * xp.sinh(x), local=["sinh x"])
 def cosh(xp: Any, x: ArrayLike) -> Any:
-    """The hyperbolic cosine."""
+    """The hyperbolic cosine.
+
+    >>> f"{tg.cosh(tg.tensor(1.0)):.4f}"
+    '1.5431'
+    """
     return xp.cosh(x)
 
 
 @op(lambda g, out: g - g * (out * out), local=["1−tanh²x"])
 def tanh(xp: Any, x: ArrayLike) -> Any:
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent.
+
+    >>> f"{tg.tanh(tg.tensor(1.0)):.4f}"
+    '0.7616'
+    """
     return xp.tanh(x)
 
 
@@ -292,7 +404,11 @@ def sigmoid(xp: Any, x: ArrayLike) -> Any:
 
 @op(lambda g, out: g * (out > 0), local=["[x>0]"])
 def relu(xp: Any, x: ArrayLike) -> Any:
-    """max(x, 0); its derivative at 0 is taken as 0."""
+    """max(x, 0); its derivative at 0 is taken as 0.
+
+    >>> tg.relu(tg.tensor([-2.0, 3.0])).tolist()
+    [0.0, 3.0]
+    """
     zeros = xp.zeros(x.shape[-1:], x.dtype)  # NumPy's loop for a single 0 is four times slower
     return xp.maximum(x, zeros)
 
@@ -303,7 +419,11 @@ def relu(xp: Any, x: ArrayLike) -> Any:
     local=["1 or slope"],
 )
 def leaky_relu(xp: Any, x: ArrayLike, slope: float = 0.01) -> Any:
-    """x where x > 0, else slope · x (Maas et al. 2013); its derivative at 0 is `slope`."""
+    """x where x > 0, else slope · x (Maas et al. 2013); its derivative at 0 is `slope`.
+
+    >>> tg.leaky_relu(tg.tensor([-2.0, 3.0]), 0.5).tolist()
+    [-1.0, 3.0]
+    """
     return xp.where(x > 0, x, slope * x)
 
 
@@ -322,7 +442,11 @@ def _larger(g: Any, x: Any, y: Any) -> Any:
     local=["[x>y]", "[y>x]"],
 )
 def maximum(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
-    """The larger of x and y; where they are equal each gets half of the gradient."""
+    """The larger of x and y; where they are equal each gets half of the gradient.
+
+    >>> tg.maximum(tg.tensor([1.0, 5.0]), 3.0).tolist()
+    [3.0, 5.0]
+    """
     return xp.maximum(x, y)
 
 
@@ -333,7 +457,11 @@ def maximum(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
     local=["[x<y]", "[y<x]"],
 )
 def minimum(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
-    """The smaller of x and y; where they are equal each gets half of the gradient."""
+    """The smaller of x and y; where they are equal each gets half of the gradient.
+
+    >>> tg.minimum(tg.tensor([1.0, 5.0]), 3.0).tolist()
+    [1.0, 3.0]
+    """
     return xp.minimum(x, y)
 
 
@@ -389,110 +517,19 @@ def where(xp: Any, condition: ArrayLike, x: ArrayLike, y: ArrayLike) -> Any:
 
 @op(lambda g: g, view=True, local=["1"])
 def astype(xp: Any, x: ArrayLike, dtype: Any) -> Any:
-    """x with another dtype; gradients flow between floating dtypes only."""
+    """x with another dtype; gradients flow between floating dtypes only.
+
+    >>> tg.astype(tg.tensor([1.7, 2.2]), tg.int64).tolist()
+    [1, 2]
+    """
     return x.astype(dtype, copy=False)
 
 
 @op(lambda xp, g, saved: xp.to_device(g, saved), view=True, local=["1"])
 def to_device(xp: Any, x: ArrayLike, device: str) -> Any:
-    """x on another device: `"cpu"`, `"cuda"`, `"cuda:1"` …"""
+    """x on another device: `"cpu"`, `"cuda"`, `"cuda:1"` …
+
+    >>> tg.ops.to_device(tg.ones(2), "cpu").device
+    'cpu'
+    """
     return backend.to_device(x, device), backend.device_of(x)
-
-
-# --------------------------------------------- comparisons and logic: no gradient flows
-
-
-@op(None, None, symbol="=")
-def equal(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
-    """x = y."""
-    return xp.equal(x, y)
-
-
-@op(None, None, symbol="≠")
-def not_equal(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
-    """x ≠ y."""
-    return xp.not_equal(x, y)
-
-
-@op(None, None, symbol="<")
-def less(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
-    """x < y."""
-    return xp.less(x, y)
-
-
-@op(None, None, symbol="≤")
-def less_equal(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
-    """x ≤ y."""
-    return xp.less_equal(x, y)
-
-
-@op(None, None, symbol=">")
-def greater(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
-    """x > y."""
-    return xp.greater(x, y)
-
-
-@op(None, None, symbol="≥")
-def greater_equal(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
-    """x ≥ y."""
-    return xp.greater_equal(x, y)
-
-
-@op(None, None, symbol="and")
-def logical_and(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
-    """x and y, as truth values."""
-    return xp.logical_and(x, y)
-
-
-@op(None, None, symbol="or")
-def logical_or(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
-    """x or y, as truth values."""
-    return xp.logical_or(x, y)
-
-
-@op(None, symbol="not")
-def logical_not(xp: Any, x: ArrayLike) -> Any:
-    """not x, as truth values."""
-    return xp.logical_not(x)
-
-
-@op(None, None, symbol="&")
-def bitwise_and(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
-    """x & y of booleans or integers."""
-    return xp.bitwise_and(x, y)
-
-
-@op(None, None, symbol="|")
-def bitwise_or(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
-    """x | y of booleans or integers."""
-    return xp.bitwise_or(x, y)
-
-
-@op(None, None, symbol="^")
-def bitwise_xor(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
-    """x ^ y of booleans or integers."""
-    return xp.bitwise_xor(x, y)
-
-
-@op(None, symbol="~")
-def bitwise_invert(xp: Any, x: ArrayLike) -> Any:
-    """~x of booleans or integers."""
-    return xp.invert(x)
-
-
-@op(None)
-def isnan(xp: Any, x: ArrayLike) -> Any:
-    """Whether x is NaN."""
-    return xp.isnan(x)
-
-
-@op(None)
-def isinf(xp: Any, x: ArrayLike) -> Any:
-    """Whether x is infinite."""
-    return xp.isinf(x)
-
-
-@op(None)
-def isfinite(xp: Any, x: ArrayLike) -> Any:
-    """Whether x is neither infinite nor NaN."""
-    return xp.isfinite(x)

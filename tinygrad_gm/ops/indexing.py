@@ -37,13 +37,21 @@ def plain_index(index: Any) -> Any:
     local=["1 where read"],
 )
 def getitem(xp: Any, x: ArrayLike, index: Any) -> Any:
-    """x[index] with NumPy's indexing: integers, slices, `None`, `...`, integer arrays, masks."""
+    """x[index] with NumPy's indexing: integers, slices, `None`, `...`, integer arrays, masks.
+
+    >>> tg.ops.getitem(tg.tensor([[1, 2], [3, 4]]), (slice(None), 1)).tolist()
+    [2, 4]
+    """
     return x[index]
 
 
 @op(lambda g, index: g[index], local=["1 where written"])
 def scatter(xp: Any, values: ArrayLike, index: Any, shape: tuple[int, ...]) -> Any:
-    """Zeros of `shape` to which `values` are added at `index`, once per mention of an element."""
+    """Zeros of `shape` to which `values` are added at `index`, once per mention of an element.
+
+    >>> tg.ops.scatter(tg.tensor([1.0, 2.0, 3.0]), [0, 2, 0], (3,)).tolist()
+    [4.0, 0.0, 2.0]
+    """
     out = xp.zeros_like(values, shape=shape)  # in the memory order of the values
     index = plain_index(index)
     entries = index if isinstance(index, tuple) else (index,)
@@ -106,7 +114,11 @@ def take_along_axis(xp: Any, x: ArrayLike, indices: Any, axis: int = -1) -> Any:
 def scatter_along_axis(
     xp: Any, values: ArrayLike, indices: Any, axis: int, shape: tuple[int, ...]
 ) -> Any:
-    """Zeros of `shape` to which `values` are added at `indices` along `axis`."""
+    """Zeros of `shape` to which `values` are added at `indices` along `axis`.
+
+    >>> tg.ops.scatter_along_axis(tg.ones((1, 2)), [[2, 2]], 1, (1, 3)).tolist()
+    [[0.0, 0.0, 2.0]]
+    """
     axis = normalize_axis("scatter_along_axis", axis, len(shape))
     indices = _integers("scatter_along_axis", indices)
     out = xp.zeros_like(values, shape=shape)

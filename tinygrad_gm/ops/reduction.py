@@ -117,7 +117,11 @@ def std(
     correction: float = 0,
     keepdims: bool = False,
 ) -> Any:
-    """The standard deviation, √var. The gradient of equal numbers is 0, not NaN."""
+    """The standard deviation, √var. The gradient of equal numbers is 0, not NaN.
+
+    >>> tg.std(tg.tensor([1.0, 3.0])).item()
+    1.0
+    """
     return xp.sqrt(_variance(x, axis, correction, keepdims))
 
 
@@ -147,7 +151,11 @@ def max(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False)
 
 @op(_extreme_rule("argmin"), local=["1 at the minimum"])
 def min(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
-    """The smallest element; ties as in `max`."""
+    """The smallest element; ties as in `max`.
+
+    >>> tg.min(tg.tensor([[1.0, 5.0], [7.0, 2.0]]), axis=1).tolist()
+    [1.0, 2.0]
+    """
     return x.min(axis=axis, keepdims=keepdims)
 
 
@@ -186,8 +194,8 @@ def _logsumexp_rule(xp: Any, g: Any, x: Any, out: Any, axis: Any, keepdims: Any)
 def logsumexp(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
     """ln Σ e^x without overflow; −inf, with gradient 0, where every element is −inf.
 
-    >>> tg.logsumexp(tg.tensor([1000.0, 1000.0])).round(4).item()
-    1000.693115234375
+    >>> round(tg.logsumexp(tg.tensor([1000.0, 1000.0])).item(), 3)
+    1000.693
     """
     if x.size == 0:
         return x.sum(axis=axis, keepdims=keepdims) - math.inf
@@ -275,23 +283,39 @@ def cumulative_prod(
 
 @op(None)
 def argmax(xp: Any, x: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Any:
-    """The index of the largest element, the first among equals."""
+    """The index of the largest element, the first among equals.
+
+    >>> tg.argmax(tg.tensor([1.0, 5.0, 5.0])).item()
+    1
+    """
     return x.argmax(axis=axis, keepdims=keepdims)
 
 
 @op(None)
 def argmin(xp: Any, x: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Any:
-    """The index of the smallest element, the first among equals."""
+    """The index of the smallest element, the first among equals.
+
+    >>> tg.argmin(tg.tensor([[3.0, 1.0], [2.0, 4.0]]), axis=1).tolist()
+    [1, 0]
+    """
     return x.argmin(axis=axis, keepdims=keepdims)
 
 
 @op(None)
 def any(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
-    """Whether at least one element is true (not zero)."""
+    """Whether at least one element is true (not zero).
+
+    >>> tg.any(tg.tensor([[0, 1], [0, 0]]), axis=1).tolist()
+    [True, False]
+    """
     return xp.any(x, axis=axis, keepdims=keepdims)
 
 
 @op(None)
 def all(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
-    """Whether every element is true (not zero)."""
+    """Whether every element is true (not zero).
+
+    >>> tg.all(tg.tensor([[1, 1], [0, 1]]), axis=1).tolist()
+    [True, False]
+    """
     return xp.all(x, axis=axis, keepdims=keepdims)

@@ -71,13 +71,21 @@ def permute_dims(xp: Any, x: ArrayLike, axes: tuple[int, ...]) -> Any:
 
 @op(lambda g: g, view=True, local=["sum of copies"])
 def broadcast_to(xp: Any, x: ArrayLike, shape: tuple[int, ...]) -> Any:
-    """x repeated, without copying, to `shape`; the gradient of the copies is summed."""
+    """x repeated, without copying, to `shape`; the gradient of the copies is summed.
+
+    >>> tg.broadcast_to(tg.tensor([1, 2]), (2, 2)).tolist()
+    [[1, 2], [1, 2]]
+    """
     return xp.broadcast_to(x, shape)
 
 
 @op(lambda xp, g, axis: xp.flip(g, axis), view=True, local=["flipped"])
 def flip(xp: Any, x: ArrayLike, axis: Axes | None = None) -> Any:
-    """x with the order of its elements reversed along an axis, several, or all (None)."""
+    """x with the order of its elements reversed along an axis, several, or all (None).
+
+    >>> tg.flip(tg.tensor([1, 2, 3])).tolist()
+    [3, 2, 1]
+    """
     return xp.flip(x, axis)
 
 
@@ -113,7 +121,7 @@ def pad(xp: Any, x: ArrayLike, pad_width: Any, constant_values: float = 0.0) -> 
     """x with `constant_values` around it; `pad_width` as in `numpy.pad`.
 
     >>> tg.pad(tg.ones(2), (1, 2)).tolist()
-    [0.0, 1.0, 1.0, 0.0, 0.0, 0.0]
+    [0.0, 1.0, 1.0, 0.0, 0.0]
     """
     widths = pad_widths(pad_width, x.ndim)
     shape = tuple(b + n + a for (b, a), n in zip(widths, x.shape, strict=True))
@@ -167,14 +175,22 @@ def stack(xp: Any, *xs: ArrayLike, axis: int = 0) -> Any:
 
 
 def matrix_transpose(x: ArrayLike) -> Tensor:
-    """x with its last two axes exchanged."""
+    """x with its last two axes exchanged.
+
+    >>> tg.matrix_transpose(tg.zeros((5, 2, 3))).shape
+    (5, 3, 2)
+    """
     if np.ndim(x) < 2:
         raise ValueError(f"matrix_transpose: at least 2 dimensions are needed, got {np.ndim(x)}")
     return swapaxes(x, -1, -2)
 
 
 def swapaxes(x: ArrayLike, axis1: int, axis2: int) -> Tensor:
-    """x with two axes exchanged."""
+    """x with two axes exchanged.
+
+    >>> tg.swapaxes(tg.zeros((2, 3, 4)), 0, 2).shape
+    (4, 3, 2)
+    """
     ndim = np.ndim(x)
     first = normalize_axis("swapaxes", axis1, ndim)
     second = normalize_axis("swapaxes", axis2, ndim)
@@ -184,7 +200,11 @@ def swapaxes(x: ArrayLike, axis1: int, axis2: int) -> Tensor:
 
 
 def moveaxis(x: ArrayLike, source: Axes, destination: Axes) -> Tensor:
-    """x with the axes `source` at the places `destination`, the others in their old order."""
+    """x with the axes `source` at the places `destination`, the others in their old order.
+
+    >>> tg.moveaxis(tg.zeros((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
+    """
     ndim = np.ndim(x)
     sources = [normalize_axis("moveaxis", a, ndim) for a in np.atleast_1d(source)]
     targets = [normalize_axis("moveaxis", a, ndim) for a in np.atleast_1d(destination)]
@@ -214,7 +234,11 @@ def expand_dims(x: ArrayLike, axis: Axes) -> Tensor:
 
 
 def squeeze(x: ArrayLike, axis: Axes | None = None) -> Tensor:
-    """x without an axis of size 1, without several, or without all of them (None)."""
+    """x without an axis of size 1, without several, or without all of them (None).
+
+    >>> tg.squeeze(tg.zeros((1, 3, 1)), 0).shape
+    (3, 1)
+    """
     shape = np.shape(x)
     if axis is None:
         return reshape(x, tuple(n for n in shape if n != 1))
@@ -227,7 +251,11 @@ def squeeze(x: ArrayLike, axis: Axes | None = None) -> Tensor:
 
 
 def flatten(x: ArrayLike, start_axis: int = 0, end_axis: int = -1) -> Tensor:
-    """x with the axes from `start_axis` to `end_axis` (inclusive) made into one."""
+    """x with the axes from `start_axis` to `end_axis` (inclusive) made into one.
+
+    >>> tg.flatten(tg.zeros((2, 3, 4)), 1).shape
+    (2, 12)
+    """
     shape = np.shape(x) or (1,)
     start = normalize_axis("flatten", start_axis, len(shape))
     end = normalize_axis("flatten", end_axis, len(shape))
@@ -238,7 +266,11 @@ def flatten(x: ArrayLike, start_axis: int = 0, end_axis: int = -1) -> Tensor:
 
 
 def unstack(x: ArrayLike, axis: int = 0) -> tuple[Tensor, ...]:
-    """The slices of x along an axis, without that axis."""
+    """The slices of x along an axis, without that axis.
+
+    >>> [row.tolist() for row in tg.unstack(tg.tensor([[1, 2], [3, 4]]))]
+    [[1, 2], [3, 4]]
+    """
     shape = np.shape(x)
     axis = normalize_axis("unstack", axis, len(shape))
     return tuple(_part(x, along(axis, i)) for i in range(shape[axis]))

@@ -45,7 +45,9 @@ class Block:
             part = slice(first - whole.start, last - whole.start)
             place = self._gathered[first - lo : last - lo]
             if first == whole.start and last == whole.stop:
-                self._pieces.append((i, None, place.reshape(flat.views[i].shape)))
+                self._pieces.append(
+                    (i, None, place.reshape(flat.in_memory(i, flat.views[i]).shape))
+                )
             else:
                 self._pieces.append((i, part, place))
             i += 1
@@ -100,7 +102,11 @@ class Flat:
         longest = min(stops[-1], self.block + LINE)
         self.scratch = [_zeros(longest, like=first) for _ in range(2)]
         places = zip(parameters, self.starts, stops, strict=True)
-        self.views = [self.vector[lo:hi].reshape(p.shape) for p, lo, hi in places]
+        self.orders = [_memory_order(p._data) for p in parameters]
+        self.views = [
+            _view(self.vector[lo:hi], p.shape, order)
+            for (p, lo, hi), order in zip(places, self.orders, strict=True)
+        ]
         for parameter, view in zip(parameters, self.views, strict=True):
             _bind(parameter, view)
         self.steps = [0] * len(parameters)
@@ -116,13 +122,13 @@ class Flat:
         step is 1. A block's gradient is that of f, or of −f with `negate`, plus decay · param.
         """
         gradients = []
-        for parameter, view in zip(self.parameters, self.views, strict=True):
+        for i, (parameter, view) in enumerate(zip(self.parameters, self.views, strict=True)):
             if parameter._data is not view:
                 _bind(parameter, view)
             gradient = parameter.grad
             if gradient is not None:
                 _check_gradient(gradient, view)
-                gradient = gradient._data
+                gradient = self.in_memory(i, gradient._data)
                 if gradient.size > BLOCK:  # it will be cut: make it contiguous once
                     gradient = module_of(gradient).ascontiguousarray(gradient)
             gradients.append(gradient)
@@ -158,14 +164,18 @@ class Flat:
         """Where in the vector parameter i lies."""
         return slice(self.starts[i], self.starts[i] + self.views[i].size)
 
+    def in_memory(self, i: int, array: Array) -> Array:
+        """An array shaped like parameter i, its axes in the order of that parameter's memory."""
+        return array.transpose(self.orders[i])
+
     # ------------------------------------------------------------------------ the state
 
     def state_of(self, i: int) -> dict[str, Tensor]:
         """The state of parameter i in the same memory, and its count of steps; {} before any."""
         if not self.steps[i]:
             return {}
-        shape, stretch = self.views[i].shape, self.stretch(i)
-        vectors = {name: vector[stretch].reshape(shape) for name, vector in self.states.items()}
+        facts, stretch = (self.views[i].shape, self.orders[i]), self.stretch(i)
+        vectors = {name: _view(vector[stretch], *facts) for name, vector in self.states.items()}
         arrays = {"step": np.array(self.steps[i]), **vectors}
         return {name: Tensor._of(array) for name, array in arrays.items()}
 
@@ -177,7 +187,7 @@ class Flat:
         for name, value in state.items():
             if name != "step" and value is not None:
                 array = to_device(asarray(value)._data, device_of(self.vector))
-                self.states[name][stretch] = array.reshape(-1)
+                self.states[name][stretch] = self.in_memory(i, array).reshape(-1)
         self.steps[i] = int(state.get("step", 1)) if state else 0
         self._live = []  # counts may be equal now that were not, so the runs must be made again
 
@@ -199,6 +209,17 @@ def _zeros(count: int, like: Array) -> Array:
     vector = np.zeros(count + 64 // dtype.itemsize, dtype)
     address: int = vector.__array_interface__["data"][0]
     return vector[-address % 64 // dtype.itemsize :][:count]
+
+
+def _memory_order(array: Array) -> tuple[int, ...]:
+    """The axes from the one with the largest steps in memory to the one with the smallest."""
+    return tuple(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
+
+
+def _view(stretch: Array, shape: tuple[int, ...], order: tuple[int, ...]) -> Array:
+    """A stretch of a vector as an array of `shape` whose memory has the axes in `order`."""
+    back = sorted(range(len(order)), key=order.__getitem__)
+    return stretch.reshape([shape[axis] for axis in order]).transpose(back)
 
 
 def _bind(parameter: Tensor, view: Array) -> None:

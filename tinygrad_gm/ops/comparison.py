@@ -1,0 +1,168 @@
+"""Comparisons and logic: truth values and bits, through which no gradient flows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..backend import ArrayLike
+from ..operation import op
+
+
+@op(None, None, symbol="=")
+def equal(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x = y.
+
+    >>> tg.equal(tg.tensor([1, 2, 3]), 2).tolist()
+    [False, True, False]
+    """
+    return xp.equal(x, y)
+
+
+@op(None, None, symbol="≠")
+def not_equal(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x ≠ y.
+
+    >>> tg.not_equal(tg.tensor([1, 2, 3]), 2).tolist()
+    [True, False, True]
+    """
+    return xp.not_equal(x, y)
+
+
+@op(None, None, symbol="<")
+def less(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x < y.
+
+    >>> tg.less(tg.tensor([1, 2, 3]), 2).tolist()
+    [True, False, False]
+    """
+    return xp.less(x, y)
+
+
+@op(None, None, symbol="≤")
+def less_equal(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x ≤ y.
+
+    >>> tg.less_equal(tg.tensor([1, 2, 3]), 2).tolist()
+    [True, True, False]
+    """
+    return xp.less_equal(x, y)
+
+
+@op(None, None, symbol=">")
+def greater(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x > y.
+
+    >>> tg.greater(tg.tensor([1, 2, 3]), 2).tolist()
+    [False, False, True]
+    """
+    return xp.greater(x, y)
+
+
+@op(None, None, symbol="≥")
+def greater_equal(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x ≥ y.
+
+    >>> tg.greater_equal(tg.tensor([1, 2, 3]), 2).tolist()
+    [False, True, True]
+    """
+    return xp.greater_equal(x, y)
+
+
+@op(None, None, symbol="and")
+def logical_and(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x and y, as truth values.
+
+    >>> tg.logical_and(tg.tensor([0, 1, 2]), True).tolist()
+    [False, True, True]
+    """
+    return xp.logical_and(x, y)
+
+
+@op(None, None, symbol="or")
+def logical_or(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x or y, as truth values.
+
+    >>> tg.logical_or(tg.tensor([0, 1, 2]), False).tolist()
+    [False, True, True]
+    """
+    return xp.logical_or(x, y)
+
+
+@op(None, symbol="not")
+def logical_not(xp: Any, x: ArrayLike) -> Any:
+    """not x, as truth values.
+
+    >>> tg.logical_not(tg.tensor([0, 1, 2])).tolist()
+    [True, False, False]
+    """
+    return xp.logical_not(x)
+
+
+@op(None, None, symbol="&")
+def bitwise_and(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x & y of booleans or integers.
+
+    >>> tg.bitwise_and(tg.tensor([1, 2, 3]), 2).tolist()
+    [0, 2, 2]
+    """
+    return xp.bitwise_and(x, y)
+
+
+@op(None, None, symbol="|")
+def bitwise_or(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x | y of booleans or integers.
+
+    >>> tg.bitwise_or(tg.tensor([1, 2, 3]), 2).tolist()
+    [3, 2, 3]
+    """
+    return xp.bitwise_or(x, y)
+
+
+@op(None, None, symbol="^")
+def bitwise_xor(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """x ^ y of booleans or integers.
+
+    >>> tg.bitwise_xor(tg.tensor([1, 2, 3]), 2).tolist()
+    [3, 0, 1]
+    """
+    return xp.bitwise_xor(x, y)
+
+
+@op(None, symbol="~")
+def bitwise_invert(xp: Any, x: ArrayLike) -> Any:
+    """~x of booleans or integers.
+
+    >>> tg.bitwise_invert(tg.tensor([True, False])).tolist()
+    [False, True]
+    """
+    return xp.invert(x)
+
+
+@op(None)
+def isnan(xp: Any, x: ArrayLike) -> Any:
+    """Whether x is NaN.
+
+    >>> tg.isnan(tg.tensor([1.0, tg.nan])).tolist()
+    [False, True]
+    """
+    return xp.isnan(x)
+
+
+@op(None)
+def isinf(xp: Any, x: ArrayLike) -> Any:
+    """Whether x is infinite.
+
+    >>> tg.isinf(tg.tensor([1.0, -tg.inf])).tolist()
+    [False, True]
+    """
+    return xp.isinf(x)
+
+
+@op(None)
+def isfinite(xp: Any, x: ArrayLike) -> Any:
+    """Whether x is neither infinite nor NaN.
+
+    >>> tg.isfinite(tg.tensor([1.0, tg.inf, tg.nan])).tolist()
+    [True, False, False]
+    """
+    return xp.isfinite(x)
