@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -290,6 +291,14 @@ def test_several_outputs_with_their_gradients() -> None:
         tg.grad(outputs, x, [None])
 
 
+def test_an_output_may_depend_on_another_and_stand_twice() -> None:
+    x = leaf([1.0, 2.0])
+    h = x * x
+    k = (h * h).sum()
+    (gradient,) = tg.grad([k, h, h], x, [None, np.ones(2), np.ones(2)])
+    np.testing.assert_allclose(gradient.numpy(), 4 * x.numpy() ** 3 + 4 * x.numpy())
+
+
 def test_grad_computes_only_edges_on_a_path_to_an_input() -> None:
     calls: list[str] = []
 
@@ -411,6 +420,24 @@ def test_a_gradient_penalty_trains_through_the_gradient() -> None:
 
     assert gradcheck(penalty, weight)
     assert gradcheck(penalty, weight, order=2)
+
+
+def test_threads_may_differentiate_with_shared_parameters() -> None:
+    rng = np.random.default_rng(0)
+    weight = leaf(rng.normal(size=(6, 6)))
+    batches = [tg.tensor(rng.normal(size=(4, 6))) for _ in range(8)]
+
+    def work(batch: Any) -> Any:
+        out = batch
+        for _ in range(30):
+            out = tg.tanh(tg.linear(out, weight))
+        (first,) = tg.grad((out * out).sum(), weight, create_graph=True)
+        return tg.grad((first * first).sum(), weight)[0].numpy()
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(work, batches))
+    for batch, found in zip(batches, together, strict=True):
+        np.testing.assert_array_equal(found, work(batch))
 
 
 # ------------------------------------------------------------------------------ observers

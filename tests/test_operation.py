@@ -228,6 +228,27 @@ def test_the_rule_serves_the_first_order_and_the_twin_the_others() -> None:
     assert calls[4:] == ["twin"]
 
 
+def test_saved_numbers_without_a_twin_are_refused_at_higher_orders() -> None:
+    """The rule is right, but what was saved is a constant to whoever differentiates it."""
+
+    def squared(xp: Any, x: Any) -> Any:
+        return x * x, 2 * x
+
+    x = leaf([1.0, 2.0])
+    half_open = tg.op(lambda g, saved: g * saved)(squared)
+    assert tg.grad(half_open(x).sum(), x)[0].tolist() == [2.0, 4.0]
+    with pytest.raises(RuntimeError, match=r"`squared` saved numbers.*a twin, or closed=True"):
+        tg.grad(half_open(x).sum(), x, create_graph=True)
+    declared = tg.op(lambda g, saved: g * saved, closed=True)(squared)
+    assert not tg.grad(declared(x).sum(), x, create_graph=True)[0].requires_grad
+
+    @tg.op(lambda g, x, saved: 2 * g * x * saved)
+    def with_a_mask(xp: Any, x: Any) -> Any:
+        return x * x, x > 0
+
+    assert gradcheck(with_a_mask, leaf([1.0, 2.0]), order=3)
+
+
 def test_a_closed_operation_uses_its_rule_for_every_order() -> None:
     def twin(x: Any) -> Any:
         raise AssertionError("not needed")

@@ -248,11 +248,7 @@ def test_no_rule_reaches_past_the_vocabulary() -> None:
 # -------------------------------------------------------------------------------------- twins
 
 
-TWINS = [
-    call
-    for call in SMOOTH
-    if (op := REGISTRY[call.values[0]]).twin is not None and not op.always_expands
-]
+TWINS = [call for call in SMOOTH if REGISTRY[call.values[0]].twin is not None]
 
 
 def value_and_derivatives(name: str, sample: Sample) -> list[Any]:
@@ -275,9 +271,7 @@ def test_a_twin_has_the_same_value_and_derivatives(name: str, sample: Sample) ->
         assert_close(ours.numpy(), twin.numpy(), 1e-10)
 
 
-@pytest.mark.parametrize(
-    ("name", "sample"), [call for call in SMOOTH if REGISTRY[call.values[0]].twin is not None]
-)
+@pytest.mark.parametrize(("name", "sample"), TWINS)
 def test_textbook_records_the_twin(name: str, sample: Sample) -> None:
     with tg.textbook():
         out = call(name, prepared(name, sample), sample.params)

@@ -48,7 +48,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heappushpop
 from typing import Any
 
 import numpy as np
@@ -108,9 +108,11 @@ class Pass:
         """Deliver what arrives, (slot, parent, contribution) each; take the newest node; repeat."""
         heap, pending, wanted, observer = self.heap, self.pending, self.wanted, self.observer
         summed, create_graph, on_arrays = self.summed, self.create_graph, vocabulary(np)
+        replayed, frees = self.replayed, not self.retain_graph and self.replayed is None
         node: Any = None
         g: Any = None
         while True:
+            entry = None  # of the last node that something arrived at first
             for slot, parent, contribution in arrivals:
                 like = parent if type(parent) is Node else parent._data
                 if contribution.shape != like.shape or contribution.dtype is not like.dtype:
@@ -119,7 +121,9 @@ class Pass:
                 if held is None:
                     pending[parent] = contribution
                     if like is parent:
-                        heappush(heap, (-parent.seq, parent))
+                        if entry:
+                            heappush(heap, entry)
+                        entry = (-parent.seq, parent)
                     elif _is_lent(contribution, (g, *kept)):
                         self.borrowed.add(parent)
                 elif parent in summed and not create_graph:
@@ -130,9 +134,9 @@ class Pass:
                     summed.add(parent)
                 if observer is not None and slot is not None:
                     observer(node, slot, g, contribution, pending[parent])
-            if not heap:
+            if not (entry or heap):
                 return
-            node = heappop(heap)[1]
+            _, node = heappushpop(heap, entry) if entry else heappop(heap)
             g, plan, parents = pending.pop(node), node.plan, node.parents
             if wanted is not None and node in self.inputs:
                 self.captured[node] = g
@@ -140,8 +144,8 @@ class Pass:
                     arrivals = []
                     continue
             kept = node.kept  # a node of an expansion has its own; the others perhaps a replay's
-            if self.replayed is not None and node in self.replayed:
-                kept = self.replayed[node].kept
+            if replayed is not None and node in replayed:
+                kept = replayed[node].kept
             if kept is None:
                 raise RuntimeError(
                     f"backward: what `{plan.op.name}` kept was freed by an earlier backward pass; "
@@ -160,7 +164,7 @@ class Pass:
                         arrivals.append((slot, parents[slot], contribution))
             else:
                 arrivals = self._special(node, kept, g)
-            if not self.retain_graph and self.replayed is None:
+            if frees:
                 if plan.frees:
                     node.kept = None
                 for slot in plan.constants:
@@ -236,9 +240,6 @@ class Pass:
         known = (p for p in node.parents if isinstance(p, (Node, Traced)))
         return node.plan.op.always_expands or any(p in wanted for p in known)
 
-    def _words(self, contribution: Any) -> Any:
-        return vocabulary(None if self.create_graph else module_of(contribution))
-
     def results(self) -> dict[Any, Any]:
         """The gradients of leaves and captured nodes as Tensors that own their arrays."""
         given: set[int] = set()
@@ -309,6 +310,11 @@ def _as_tensors(node: Node, kept: tuple[Any, ...], every_argument: bool = False)
     for name, value in zip(node.plan.kept, kept, strict=False):
         if name == "out":
             value = wrap(value, node) if op.outputs == 1 else parts_of(node, value)
+        elif name == "saved" and not (op.closed or op.expands) and _floats_in(value):
+            raise RuntimeError(
+                f"create_graph: `{op.name}` saved numbers, whose own derivatives its rule does not "
+                "know; give the operation a twin, or closed=True if they are constants"
+            )
         elif name in op.arrays and op.starred:
             value = tuple(map(revive, node.parents, value))
         elif name in op.arrays:
@@ -317,6 +323,11 @@ def _as_tensors(node: Node, kept: tuple[Any, ...], every_argument: bool = False)
     if every_argument:
         return tensors[op.arrays[0]] if op.starred else tuple(tensors[name] for name in op.arrays)
     return (*tensors.values(), *kept[len(tensors) :])
+
+
+def _floats_in(saved: Any) -> bool:
+    values = saved if isinstance(saved, (tuple, list)) else (saved,)
+    return any(hasattr(v, "dtype") and v.dtype.kind == "f" for v in values)
 
 
 def _check_unwritten(node: Node) -> None:

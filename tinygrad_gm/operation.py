@@ -164,6 +164,7 @@ class Op:
     def _spelled_out_for_one(self, general: Callable[..., Any]) -> Callable[..., Any]:
         """`general` for one floating array, in two thirds of its time."""
         forward, plans, differentiable = self.forward, self.plans, self.differentiable
+        new = object.__new__
 
         def primitive(*args: Any, **keywords: Any) -> Any:
             if keywords or len(args) != 1 or not isinstance(args[0], Traced):
@@ -182,15 +183,21 @@ class Op:
             if not (x._requires_grad and differentiable and recording.get()):
                 return wrap(out)
             plan = plans.get(3) or self._plan(1, 2)
-            kept = plan.keep((out, None, array))
-            node = Node(plan, (x.node or x,), kept, (), frame.get(), out.shape, dtype)
-            return wrap(out, node)
+            kept = plan.keep((out, None, array)) if plan.keeps else ()
+            result = new(Traced.result)  # as `wrap` does, without the call
+            result._data = out
+            result.grad = None
+            result.written = 0
+            result._requires_grad = True
+            result.node = Node(plan, (x.node or x,), kept, (), frame.get(), out.shape, out.dtype)
+            return result
 
         return primitive
 
     def _spelled_out_for_two(self, general: Callable[..., Any]) -> Callable[..., Any]:
         """`general` for two floating arrays of one dtype, or one and a number on its right."""
         forward, plans, differentiable = self.forward, self.plans, self.differentiable
+        new = object.__new__
 
         def primitive(*args: Any, **keywords: Any) -> Any:
             if keywords or len(args) != 2 or not isinstance(args[0], Traced):
@@ -220,7 +227,13 @@ class Op:
             plan = plans.get(needs | 4) or self._plan(needs, 4)
             kept = plan.keep((out, None, a, b)) if plan.keeps else ()
             parents = (x.node or x, parent)
-            return wrap(out, Node(plan, parents, kept, (), frame.get(), out.shape, out.dtype))
+            result = new(Traced.result)
+            result._data = out
+            result.grad = None
+            result.written = 0
+            result._requires_grad = True
+            result.node = Node(plan, parents, kept, (), frame.get(), out.shape, out.dtype)
+            return result
 
         return primitive
 

@@ -67,8 +67,14 @@ class Node:
         shape: tuple[int, ...],
         dtype: Any,
     ) -> None:
-        self.plan, self.parents, self.kept, self.params = plan, parents, kept, params
-        self.seq, self.frame, self.shape, self.dtype = next_moment(), frame, shape, dtype
+        self.plan = plan  # one by one: a tuple of four on each side takes twice the time
+        self.parents = parents
+        self.kept = kept
+        self.params = params
+        self.seq = next_moment()
+        self.frame = frame
+        self.shape = shape
+        self.dtype = dtype
         self.name: str | None = None
 
 
@@ -82,7 +88,10 @@ class Dropped(NamedTuple):
 def wrap(data: Array, node: Node | None = None) -> Any:
     """A Tensor around an array: the result of `node`, or a constant."""
     tensor = _new(Traced.result)
-    tensor._data, tensor.grad, tensor.node, tensor.written = data, None, node, 0
+    tensor._data = data
+    tensor.grad = None
+    tensor.node = node
+    tensor.written = 0
     tensor._requires_grad = node is not None
     return tensor
 

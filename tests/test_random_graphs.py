@@ -1,0 +1,102 @@
+"""Random expression graphs: what the engine computes of them is what differences measure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinygrad_gm as tg
+from tinygrad_gm.testing import gradcheck
+
+UNARY: list[Any] = [
+    tg.tanh,
+    tg.sin,
+    tg.sigmoid,
+    lambda x: tg.exp(-x * x),
+    lambda x: tg.log(x * x + 1.0),
+    lambda x: tg.sqrt(x * x + 0.5),
+    lambda x: 2.0 ** (x / 2),
+    lambda x: x**3 / 8,
+    lambda x: 1 / (2.5 + x),
+    lambda x: tg.softmax(x, axis=-1),
+    lambda x: tg.log_softmax(x, axis=0) / 3,
+    lambda x: x - x.mean(axis=0),
+    lambda x: tg.prod(x, axis=1, keepdims=True) / 4,
+    lambda x: tg.cumulative_sum(x, axis=1) / 3,
+    lambda x: x.sum(axis=0) / 3,
+    lambda x: x.std(axis=1, keepdims=True) + x,
+    lambda x: x.T.reshape(2, 3),
+    lambda x: x[:, [2, 0, 2]],
+    lambda x: x[[1, 1]],
+    lambda x: tg.flip(x, 1),
+    lambda x: tg.roll(x, 1, 1),
+    lambda x: x.swapaxes(0, 1).mT,
+    lambda x: x * 2 - x,
+]
+BINARY: list[Any] = [
+    lambda x, y: x + y,
+    lambda x, y: x - 0.5 * y,
+    lambda x, y: x * y / 2,
+    lambda x, y: x / (2.5 + y),
+    lambda x, y: (x @ y.mT) @ y / 6,
+    lambda x, y: tg.logaddexp(x, y) / 2,
+    lambda x, y: tg.atan2(x, 2.5 + y),
+    lambda x, y: tg.linear(x, y)[:, [0, 1, 0]] / 4,
+    lambda x, y: tg.concat([x, y])[1:3],
+    lambda x, y: tg.stack([x, y]).sum(axis=0) / 2,
+    lambda x, y: tg.binary_cross_entropy_with_logits(x, tg.sigmoid(y), "none") / 3,
+]
+
+
+@st.composite
+def expressions(draw: Any) -> Any:
+    """A function of two (2, 3) matrices: each step reads results chosen among all earlier ones."""
+    steps = draw(
+        st.lists(
+            st.one_of(
+                st.tuples(st.sampled_from(UNARY), st.integers(0, 20)),
+                st.tuples(st.sampled_from(BINARY), st.integers(0, 20), st.integers(0, 20)),
+            ),
+            min_size=1,
+            max_size=7,
+        )
+    )
+
+    def function(x: Any, y: Any) -> Any:
+        values = [x, y]
+        for fn, *places in steps:
+            result = fn(*(values[place % len(values)] for place in places))
+            result = tg.broadcast_to(result, (2, 3))
+            values.append(2 * tg.tanh(result / 2))  # all values stay within [−2, 2]
+        return values[-1] + 0.1 * values[-2]
+
+    return function
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(expressions(), st.integers(0, 10_000))
+def test_first_and_second_derivatives_of_random_graphs(function: Any, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, y = (tg.tensor(rng.uniform(-1.5, 1.5, (2, 3)), requires_grad=True) for _ in range(2))
+    assert gradcheck(function, (x, y), rtol=1e-4, atol=1e-6)
+    assert gradcheck(function, (x, y), order=2, rtol=1e-4, atol=1e-6)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(expressions(), st.integers(0, 10_000))
+def test_random_graphs_in_float32_stay_float32_and_agree(function: Any, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    arrays = [rng.uniform(-1.5, 1.5, (2, 3)).astype(np.float32) for _ in range(2)]
+    results = []
+    for dtype in (np.float32, np.float64):
+        inputs = [tg.tensor(array.astype(dtype), requires_grad=True) for array in arrays]
+        out = function(*inputs)
+        out.sum().backward()
+        gradients = [t.grad for t in inputs if t.grad is not None]
+        assert {value.dtype for value in [out, *gradients]} == {np.dtype(dtype)}
+        results.append([out.numpy(), *(g.numpy() for g in gradients)])
+    for single, double in zip(*results, strict=True):
+        np.testing.assert_allclose(single, double, atol=2e-4)
