@@ -8,14 +8,17 @@ from __future__ import annotations
 import builtins
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 import tinygrad_gm as tg
-from tinygrad_gm import backend
+from tinygrad_gm import backend, data, io, models, nn, optim, pictures, viz
+from tinygrad_gm.training import DivergenceError, Run
 
 
 class Mistake(NamedTuple):
@@ -323,7 +326,151 @@ ENGINE = [
 ]
 
 
-LIBRARY: list[Mistake] = []  # for nn, data, checkpoints and the command line
+class Forgetful(nn.Module):
+    """Its __init__ does not begin with super().__init__()."""
+
+    def __init__(self) -> None:
+        self.layer = nn.Linear(2, 2)
+
+
+def scratch(name: str = "") -> Path:
+    """A path in a new empty folder."""
+    return Path(tempfile.mkdtemp()) / name
+
+
+def load_other_weights() -> None:
+    nn.Linear(2, 3).load_state_dict({"weight": tg.ones((2, 2)), "scale": tg.ones(2)})
+
+
+def load_truncated() -> None:
+    path = scratch("weights.safetensors")
+    tg.save(path, {"weight": tg.ones(100)})
+    path.write_bytes(path.read_bytes()[:-10])
+    tg.load(path)
+
+
+def load_flipped() -> None:
+    path = scratch("weights.safetensors")
+    tg.save(path, {"weight": tg.ones(100)})
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    tg.load(path)
+
+
+def load_foreign() -> None:
+    path = scratch("weights.pt")
+    path.write_bytes(b"PK\x03\x04 a zip archive, as another library saves its weights")
+    tg.load(path)
+
+
+def make_run(folder: Path, **config: Any) -> Run:
+    return Run(folder, config)
+
+
+def train_on(values: Any, folder: Path) -> None:
+    model = nn.Linear(1, 1)
+    x = tg.tensor(values).reshape(-1, 1)
+    loader = data.DataLoader(data.TensorDataset(x, x), batch_size=2)
+    with make_run(folder) as run:
+        run.fit(
+            model,
+            optim.SGD(model.parameters(), lr=0.1),
+            lambda batch, generator: tg.mean((model(batch[0]) - batch[1]) ** 2),
+            loader,
+            epochs=1,
+        )
+
+
+def run_in_a_used_folder() -> None:
+    folder = scratch()
+    train_on([1.0, 2.0], folder)
+    make_run(folder)
+
+
+def run_below_a_file() -> None:
+    path = scratch("notes.txt")
+    path.write_text("")
+    make_run(path / "run")
+
+
+LIBRARY = [
+    Mistake(
+        "an input that does not fit a layer",
+        lambda: nn.Linear(3, 2)(tg.ones((4, 5))),
+        ValueError,
+        ["linear", "(4, 5)", "(2, 3)"],
+    ),
+    Mistake(
+        "no super().__init__()", Forgetful, AttributeError, ["Forgetful", "super().__init__()"]
+    ),
+    Mistake(
+        "a module without forward",
+        lambda: nn.Module()(tg.ones(2)),
+        NotImplementedError,
+        ["Module", "def forward"],
+    ),
+    Mistake("an optimizer of nothing", lambda: optim.SGD([], lr=0.1), ValueError, ["parameter"]),
+    Mistake(
+        "a negative learning rate",
+        lambda: optim.Adam(nn.Linear(1, 1).parameters(), lr=-1.0),
+        ValueError,
+        ["Adam", "lr", "-1.0"],
+    ),
+    Mistake(
+        "data of unequal length",
+        lambda: data.TensorDataset(tg.ones((3, 2)), tg.ones(4)),
+        ValueError,
+        ["TensorDataset", "3", "4"],
+    ),
+    Mistake(
+        "a batch of no items",
+        lambda: data.DataLoader(data.TensorDataset(tg.ones(3)), batch_size=0),
+        ValueError,
+        ["batch_size", "0"],
+    ),
+    Mistake("a shape that is no tuple", lambda: tg.randn(2, 3), TypeError, ["randn((2, 3))"]),
+    Mistake(
+        "a checkpoint that is not there",
+        lambda: tg.load(scratch("missing.safetensors")),
+        FileNotFoundError,
+        ["missing.safetensors"],
+    ),
+    Mistake("a truncated checkpoint", load_truncated, io.CheckpointError, ["weights.safetensors"]),
+    Mistake("a damaged checkpoint", load_flipped, io.CheckpointError, ["weights.safetensors"]),
+    Mistake("another library's file", load_foreign, io.CheckpointError, ["weights.pt"]),
+    Mistake(
+        "a run where one is already",
+        run_in_a_used_folder,
+        FileExistsError,
+        ["there is a run in", "--resume"],
+    ),
+    Mistake(
+        "a folder that cannot be made",
+        run_below_a_file,
+        NotADirectoryError,
+        ["cannot make the folder", "notes.txt/run"],
+    ),
+    Mistake(
+        "NaN in the data",
+        lambda: train_on([1.0, float("nan")], scratch()),
+        DivergenceError,
+        ["loss is nan", "Look for NaN in the data"],
+    ),
+    Mistake(
+        "an unknown model",
+        lambda: models.load("vea"),
+        ValueError,
+        ["no model 'vea'", "did you mean 'vae'"],
+    ),
+    Mistake("a drawing of no tensor", lambda: viz.draw(3.0), TypeError, ["draw", "3.0"]),
+    Mistake(
+        "images of another shape",
+        lambda: pictures.grid(tg.ones((3, 2, 8, 8))),
+        ValueError,
+        ["grid", "(3, 2, 8, 8)"],
+    ),
+]
 
 
 def assert_plain(error: BaseException, words: list[str]) -> None:
