@@ -100,6 +100,7 @@ class Op:
         """The function that is called: compute, and record a node where a gradient is needed."""
         forward, twin, saves, outputs = self.compute, self.twin, self.saves, self.outputs
         plans, differentiable, own_dtype = self.plans, self.differentiable, self.own_dtype
+        mixes = differentiable or -1  # the arguments whose dtypes are brought together
         starred = self.starred
         count = self.arity if self.required == self.arity and not self.starred else -1
         defaults = self.defaults[self.arity :]
@@ -122,7 +123,9 @@ class Op:
                     parents.append(argument)
                 kind = type(argument)
                 if kind is np.ndarray:
-                    if dtype is None:
+                    if not mixes & bit:  # class numbers, a mask: of a dtype of its own
+                        pass
+                    elif dtype is None:
                         dtype = argument.dtype
                     elif argument.dtype is not dtype:
                         plain = False

@@ -20,7 +20,7 @@ from ..backend import Array, device_of, module_of, to_device
 from ..tensor import Tensor, asarray
 
 LINE = 16  # float32 elements of a cache line, where blocks begin
-BLOCK = 1 << 16  # elements: the three or four float32 vectors of a formula then fit 1 MiB of L2
+BLOCK = 3 << 15  # elements: few calls of NumPy, and what one wrote is in the cache for the next
 
 
 class Block:
@@ -30,13 +30,16 @@ class Block:
     be somebody's own memory and is only read; `scratch` holds nothing at the start.
     """
 
-    __slots__ = ("_gathered", "_pieces", "_states", "_stretch", "grad", "param", "scratch")
+    __slots__ = (
+        "_gathered", "_pieces", "_states", "_stretch", "_stretches", "grad", "param", "scratch"
+    )  # fmt: skip
     grad: Array
 
     def __init__(self, flat: Flat, lo: int, hi: int) -> None:
         self.param, self.grad = flat.vector[lo:hi], None
         self.scratch, self._gathered = (vector[: hi - lo] for vector in flat.scratch)
         self._states, self._stretch = flat.states, slice(lo, hi)
+        self._stretches: dict[str, Array] = {}
         self._pieces: list[tuple[int, slice | None, Array]] = []  # parameter, its part, place here
         i = bisect_right(flat.starts, lo) - 1
         while i < len(flat.starts) and flat.starts[i] < hi:
@@ -70,7 +73,10 @@ class Block:
 
     def state(self, name: str) -> Array:
         """The stretch of a state vector such as "exp_avg"; a new one is all zeros."""
-        return self._states[name][self._stretch]
+        stretch = self._stretches.get(name)
+        if stretch is None:
+            stretch = self._stretches[name] = self._states[name][self._stretch]
+        return stretch
 
 
 class States(dict[str, Array]):
@@ -122,13 +128,13 @@ class Flat:
         step is 1. A block's gradient is that of f, or of −f with `negate`, plus decay · param.
         """
         gradients = []
-        for i, (parameter, view) in enumerate(zip(self.parameters, self.views, strict=True)):
+        for parameter, view, order in zip(self.parameters, self.views, self.orders, strict=True):
             if parameter._data is not view:
                 _bind(parameter, view)
             gradient = parameter.grad
             if gradient is not None:
                 _check_gradient(gradient, view)
-                gradient = self.in_memory(i, gradient._data)
+                gradient = gradient._data.transpose(order)
                 if gradient.size > BLOCK:  # it will be cut: make it contiguous once
                     gradient = module_of(gradient).ascontiguousarray(gradient)
             gradients.append(gradient)
@@ -240,7 +246,7 @@ def _facts(shape: tuple[int, ...], dtype: Any, device: str) -> str:
 
 
 def _check_gradient(gradient: Any, view: Array) -> None:
-    shape = gradient.shape if isinstance(gradient, Tensor) else None
+    shape = gradient._data.shape if isinstance(gradient, Tensor) else None
     if shape != view.shape:
         came = type(gradient).__name__ if shape is None else f"Tensor of shape {shape}"
         raise ValueError(f"step: the gradient of a parameter of shape {view.shape} is a {came}")
