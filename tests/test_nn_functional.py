@@ -85,3 +85,11 @@ def test_a_float32_loss_stays_float32():
     x = tg.ones((2, 3))
     assert F.mse_loss(x, x).dtype == np.float32
     assert F.kl_normal(x, x, 0.5, 0.25).dtype == np.float32
+
+
+def test_embedding_takes_pytorchs_order_and_counts_padding_from_the_end():
+    weight = tg.tensor([[1.0], [2.0], [3.0]], requires_grad=True)
+    out = F.embedding([0, 2, 2], weight, padding_idx=-1)
+    assert out.tolist() == [[1.0], [3.0], [3.0]]
+    out.sum().backward()
+    assert weight.grad.tolist() == [[1.0], [0.0], [0.0]]

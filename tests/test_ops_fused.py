@@ -146,7 +146,71 @@ def test_linear_computes_no_gradient_for_its_data() -> None:
     assert seen == [("sum", 0), ("linear", 1), ("linear", 2)]
 
 
+# ----------------------------------------------------------------- negative log-likelihood
+
+
+def test_nll_of_log_softmax_is_cross_entropy() -> None:
+    logits = leaf(np.random.default_rng(0).normal(size=(4, 3, 2)), tg.float64)
+    target = np.array([[0, 2], [1, 1], [2, 0], [0, 0]])
+    for reduction in ("mean", "sum", "none"):
+        (fused,) = tg.grad(tg.cross_entropy(logits, target, reduction).sum(), logits)
+        two = tg.nll_loss(logits.log_softmax(1), target, reduction=reduction)
+        (steps,) = tg.grad(two.sum(), logits)
+        np.testing.assert_allclose(steps.numpy(), fused.numpy(), rtol=1e-10, atol=1e-14)
+
+
+def test_nll_averages_over_the_weights_of_the_targets_that_count() -> None:
+    scores = leaf([[-1.0, -2.0], [-3.0, -4.0], [-5.0, -6.0]])
+    weight = tg.tensor([1.0, 3.0], requires_grad=True)
+    loss = tg.nll_loss(scores, [0, 1, -7], weight, ignore_index=-7)
+    assert loss.item() == pytest.approx((1.0 + 3 * 4.0) / 4)
+    loss.backward()
+    assert scores.grad.tolist() == [[-0.25, 0.0], [0.0, -0.75], [0.0, 0.0]]
+    assert weight.grad is None
+
+
+def test_nll_where_no_target_counts_is_nan_with_zero_gradient() -> None:
+    scores = leaf([[-1.0, -2.0]])
+    loss = tg.nll_loss(scores, [-100])
+    assert math.isnan(loss.item())
+    loss.backward()
+    assert scores.grad.tolist() == [[0.0, 0.0]]
+    assert tg.nll_loss(scores, [-100], reduction="sum").item() == 0.0
+
+
+# ---------------------------------------------------------------------------- embedding
+
+
+def test_rows_that_are_read_twice_get_both_gradients() -> None:
+    weight = leaf(np.zeros((4, 2)))
+    out = tg.embedding(weight, [[3, 1], [3, 3]])
+    out.backward(tg.tensor([[[1.0, 2.0], [3.0, 4.0]], [[10.0, 20.0], [100.0, 200.0]]]))
+    assert weight.grad.tolist() == [[0.0, 0.0], [3.0, 4.0], [0.0, 0.0], [111.0, 222.0]]
+
+
+def test_the_padding_row_is_read_but_gets_no_gradient() -> None:
+    for mode in (tg.enable_grad, tg.textbook):
+        weight = leaf([[1.0], [2.0], [3.0]])
+        with mode():
+            out = tg.embedding(weight, [[1, 2], [1, 0]], padding_idx=1)
+        assert out.tolist() == [[[2.0], [3.0]], [[2.0], [1.0]]]
+        (slope,) = tg.grad((out * out).sum(), weight, create_graph=True)
+        assert slope.tolist() == [[2.0], [0.0], [6.0]]
+        (curvature,) = tg.grad(slope.sum(), weight)
+        assert curvature.tolist() == [[2.0], [0.0], [2.0]]
+
+
 ERRORS: list[tuple[Any, type[Exception], str]] = [
+    (lambda: tg.embedding(tg.ones((3, 2)), [3]), IndexError, r"\[3, 3\], the 3 rows"),
+    (lambda: tg.embedding(tg.ones((3, 2)), [-1]), IndexError, r"embedding: .*\[-1, -1\]"),
+    (lambda: tg.embedding(tg.ones((3, 2)), [0.0]), TypeError, "embedding: indices are integers"),
+    (lambda: tg.embedding(tg.ones(3), [0]), ValueError, r"\(count, width\) is wanted; got \(3,\)"),
+    (lambda: tg.embedding(tg.ones((3, 2)), [0], 3), IndexError, "padding_idx is 3"),
+    (lambda: tg.nll_loss(tg.ones((1, 3)), [3]), IndexError, "nll_loss: .* the 3 classes"),
+    (lambda: tg.nll_loss(tg.ones((2, 3)), [0]), ValueError, r"\(2, 3\) and targets \(1,\)"),
+    (lambda: tg.nll_loss(tg.ones((1, 3)), [0], tg.ones(2)), ValueError, r"a weight \(3,\)"),
+    (lambda: tg.nll_loss(tg.ones((1, 3)), [0], reduction="max"), ValueError, "nll_loss: reduction"),
+    (lambda: tg.mse_loss(tg.ones(3), tg.ones(1)), ValueError, r"one shape; got \(3,\) and \(1,\)"),
     (
         lambda: tg.linear(tg.ones((2, 3)), tg.ones((4, 2))),
         ValueError,

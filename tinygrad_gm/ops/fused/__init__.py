@@ -1,0 +1,37 @@
+"""Operations fused for speed or stability, each beside its textbook twin.
+
+A twin is the definition a course would write, composed of primitives. Tests hold value, gradient
+and second derivative of the pair together; `with tg.textbook():` records the twin, so that a
+drawing shows what is inside.
+"""
+
+from .activations import gelu, mish, silu, softplus
+from .attention import attention, scaled_dot_product_attention
+from .linear import embedding, linear
+from .losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss, nll_loss
+from .norms import batch_norm, group_norm, layer_norm, rms_norm
+from .recurrent import gru_cell, lstm_cell
+from .softmax import log_softmax, softmax
+
+__all__ = [
+    "attention",
+    "batch_norm",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "embedding",
+    "gelu",
+    "group_norm",
+    "gru_cell",
+    "layer_norm",
+    "linear",
+    "log_softmax",
+    "lstm_cell",
+    "mish",
+    "mse_loss",
+    "nll_loss",
+    "rms_norm",
+    "scaled_dot_product_attention",
+    "silu",
+    "softmax",
+    "softplus",
+]

@@ -1,0 +1,193 @@
+"""Scaled dot-product attention.
+
+The record keeps the queries, keys and values, the result, and one number per row of scores; the
+scores themselves, a matrix per head, are computed again on the way back, as Dao et al. 2022 do.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ...backend import ArrayLike
+from ...operation import op
+from ..elementwise import add, divide, exp, multiply, subtract, where
+from ..matmul import matmul, transposed
+from ..reduction import max, sum
+from ..shape import matrix_transpose
+from .softmax import stopped
+
+INF = math.inf
+
+
+def _default_scale(query: Any, scale: float | None) -> float:
+    return 1 / math.sqrt(query.shape[-1] or 1) if scale is None else scale
+
+
+def _future(xp: Any, rows: int, columns: int, dtype: Any) -> Any:
+    """−inf where the column lies behind the row, else 0."""
+    ahead = xp.arange(columns) > xp.arange(rows)[:, None]
+    return xp.where(ahead, xp.asarray(-INF, dtype), xp.asarray(0, dtype))
+
+
+def _attention_twin(
+    query: Any,
+    key: Any,
+    value: Any,
+    bias: Any = None,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Any:
+    scores = multiply(matmul(query, matrix_transpose(key)), _default_scale(query, scale))
+    if bias is not None:
+        scores = add(scores, bias)
+    if is_causal:
+        rows, columns = scores.shape[-2:]
+        scores = where(np.arange(columns) > np.arange(rows)[:, None], -INF, scores)
+    largest = stopped(max(scores, -1, True))
+    powers = exp(subtract(scores, where(largest == -INF, 0.0, largest)))
+    total = sum(powers, -1, True)
+    return matmul(divide(powers, where(total == 0.0, 1.0, total)), value)
+
+
+def _attention_rule(
+    xp: Any,
+    g: Any,
+    query: Any,
+    key: Any,
+    value: Any,
+    bias: Any,
+    out: Any,
+    saved: Any,
+    slots: Any,
+    scale: float | None,
+) -> tuple[Any, Any, Any, Any]:
+    """With P = softmax(S): S̄ = P·(P̄ − ⟨P̄, P⟩), where P̄ = g vᵀ and ⟨P̄, P⟩ = ⟨g, out⟩, row by row."""
+    log_total, future = saved
+    scale = _default_scale(query, scale)
+    weights = xp.matmul(query * scale, transposed(xp, key))
+    if bias is not None:
+        weights = weights + bias
+    if future is not None:
+        weights += future
+    weights -= log_total
+    weights = xp.exp(weights)
+    value_gradient = xp.matmul(transposed(xp, weights), g) if 2 in slots else None
+    scores = xp.matmul(g, transposed(xp, value))
+    scores -= xp.sum(g * out, -1, True)
+    scores *= weights
+    return (
+        xp.matmul(scores, key) * scale if 0 in slots else None,
+        xp.matmul(transposed(xp, scores), query) * scale if 1 in slots else None,
+        value_gradient,
+        scores,
+    )
+
+
+@op(
+    joint=_attention_rule,
+    arity=4,
+    twin=_attention_twin,
+    local=["S̄ k·scale", "S̄ᵀ q·scale", "Pᵀ", "P(I − P)vᵀ"],
+)
+def attention(
+    xp: Any,
+    query: ArrayLike,
+    key: ArrayLike,
+    value: ArrayLike,
+    bias: ArrayLike = None,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Any:
+    """softmax(q kᵀ · scale + bias) v (Vaswani et al. 2017); for masks of truth values, and what
+    the arguments are, see `scaled_dot_product_attention`, which calls this.
+
+    Args:
+        query: (…, L, E).
+        key: (…, S, E).
+        value: (…, S, V).
+        bias: broadcasts to (…, L, S); −inf where a row must not attend. Numbers, not truth values.
+        is_causal: row i attends to columns up to i only.
+        scale: None: 1/√E.
+
+    >>> tg.attention(tg.ones((2, 1)), tg.ones((2, 1)), tg.tensor([[1.0], [3.0]])).tolist()
+    [[2.0], [2.0]]
+    """
+    q, k, v = map(np.shape, (query, key, value))
+    if min(len(q), len(k), len(v)) < 2 or q[-1] != k[-1] or k[-2] != v[-2]:
+        raise ValueError(
+            "attention: a query (…, L, E), a key (…, S, E) and a value (…, S, V) are wanted; "
+            f"got {q}, {k} and {v}"
+        )
+    rows, columns = q[-2], k[-2]
+    if bias is not None and not _fits(np.shape(bias), rows, columns):
+        raise ValueError(
+            f"attention: a mask that broadcasts to (…, {rows}, {columns}) is wanted; "
+            f"got {np.shape(bias)}"
+        )
+    scores = xp.matmul(query * _default_scale(query, scale), xp.swapaxes(key, -1, -2))
+    future = _future(xp, rows, columns, scores.dtype) if is_causal else None
+    if bias is not None:
+        scores = scores + bias
+    if future is not None:
+        scores += future
+    largest = scores.max(axis=-1, keepdims=True, initial=-INF)
+    largest[largest == -INF] = 0  # nothing to attend to: exp gives the row 0, not NaN
+    scores -= largest
+    weights = xp.exp(scores, out=scores)
+    total = weights.sum(axis=-1, keepdims=True)
+    total[total == 0] = 1
+    out = xp.matmul(weights, value)
+    out /= total
+    return out, (largest + xp.log(total), future)
+
+
+def _fits(shape: tuple[int, ...], rows: int, columns: int) -> bool:
+    padded = (1, 1, *shape)
+    return padded[-2] in (1, rows) and padded[-1] in (1, columns)
+
+
+def scaled_dot_product_attention(
+    query: ArrayLike,
+    key: ArrayLike,
+    value: ArrayLike,
+    attn_mask: ArrayLike = None,
+    *,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Any:
+    """Attention with True = may attend: softmax(q kᵀ · scale + mask) v (Vaswani et al. 2017).
+
+    A row that may attend to nothing gives 0, and zero gradient.
+
+    Args:
+        query: (…, L, E), one row per position that asks; leading axes (batch, heads) broadcast.
+        key: (…, S, E), one row per position that is asked.
+        value: (…, S, V), what those positions answer.
+        attn_mask: broadcasts to (…, L, S). Truth values: True where a row may attend (the opposite
+            of the `attn_mask` of `nn.MultiheadAttention`). Numbers: added to the scores, −inf to
+            block; they may require a gradient.
+        is_causal: row i attends to columns up to i only, besides what the mask says.
+        scale: of the scores; None: 1/√E.
+
+    Returns:
+        (…, L, V).
+
+    >>> q, k, v = tg.ones((1, 1)), tg.ones((3, 1)), tg.tensor([[1.0], [2.0], [9.0]])
+    >>> tg.scaled_dot_product_attention(q, k, v, tg.tensor([True, True, False])).tolist()
+    [[1.5]]
+    """
+    if attn_mask is not None:
+        mask = attn_mask if hasattr(attn_mask, "dtype") else np.asarray(attn_mask)
+        if mask.dtype == bool:
+            like = query.dtype if hasattr(query, "dtype") else None
+            attn_mask = where(mask, 0.0, -INF)
+            attn_mask = attn_mask if like is None else attn_mask.astype(like)
+        elif mask.dtype.kind != "f":
+            raise TypeError(
+                "scaled_dot_product_attention: attn_mask holds truth values (True = may attend) "
+                f"or floating numbers to add, not {mask.dtype}"
+            )
+    return attention(query, key, value, attn_mask, is_causal, scale)

@@ -1,0 +1,101 @@
+"""The linear layer, and what it does to one-hot vectors: looking up a row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...backend import ArrayLike
+from ...operation import op
+from ..elementwise import add, where
+from ..indexing import getitem
+from ..matmul import as_rows, matmul
+from ..shape import matrix_transpose
+from .softmax import stopped
+
+
+def _linear_twin(x: Any, weight: Any, bias: Any = None) -> Any:
+    product = matmul(x, matrix_transpose(weight))
+    return product if bias is None else add(product, bias)
+
+
+def _linear_weight_rule(xp: Any, g: Any, x: Any) -> Any:
+    """gᵀ x, laid out in memory as `nn.Linear` lays out its weight."""
+    product = xp.matmul(xp.permute_dims(as_rows(xp, x), (1, 0)), as_rows(xp, g))
+    return xp.permute_dims(product, (1, 0))
+
+
+@op(
+    lambda xp, g, weight: xp.matmul(g, weight),
+    _linear_weight_rule,
+    lambda xp, g: xp.sum(as_rows(xp, g), 0),
+    twin=_linear_twin,
+    closed=True,
+    local=["W", "x", "1"],
+)
+def linear(xp: Any, x: ArrayLike, weight: ArrayLike, bias: ArrayLike = None) -> Any:
+    """x Wᵀ + b: (…, in) with a weight (out, in) and a bias (out,) gives (…, out).
+
+    >>> tg.linear(tg.ones((4, 3)), tg.ones((2, 3))).shape
+    (4, 2)
+    """
+    inputs, weights, biases = np.shape(x), np.shape(weight), np.shape(bias)
+    if not inputs or len(weights) != 2 or inputs[-1] != weights[1]:
+        raise ValueError(
+            "linear: an input (…, in) and a weight (out, in) are wanted; got input "
+            f"{inputs} and weight {weights}"
+        )
+    if bias is not None and biases != weights[:1]:
+        raise ValueError(f"linear: a bias {weights[:1]} is wanted; got {biases}")
+    out = as_rows(xp, x) @ weight.T
+    if bias is not None:
+        out += bias
+    return out if x.ndim == 2 else out.reshape(*x.shape[:-1], weight.shape[0])
+
+
+def _embedding_twin(weight: Any, indices: Any, padding_idx: int | None = None) -> Any:
+    rows = getitem(weight, indices)
+    if padding_idx is None:
+        return rows
+    fixed = (np.asarray(indices) == padding_idx)[..., None]
+    return where(fixed, stopped(rows), rows)
+
+
+def _embedding_rule(xp: Any, g: Any, saved: Any, weight_shape: tuple[int, ...]) -> Any:
+    indices, trained = saved
+    return xp.scatter(g if trained is None else g * trained, indices, weight_shape)
+
+
+@op(_embedding_rule, None, twin=_embedding_twin, closed=True, local=["1 where read", ""])
+def embedding(
+    xp: Any, weight: ArrayLike, indices: ArrayLike, padding_idx: int | None = None
+) -> Any:
+    """The rows of a weight (count, width) at integer indices (…): (…, width).
+
+    Args:
+        weight: one row per word.
+        indices: integers in [0, count).
+        padding_idx: the row at this index gets no gradient, so that training leaves it alone.
+
+    Raises:
+        IndexError: an index is not in [0, count).
+
+    >>> tg.embedding(tg.tensor([[0.0, 1.0], [2.0, 3.0]]), [1, 1, 0]).tolist()
+    [[2.0, 3.0], [2.0, 3.0], [0.0, 1.0]]
+    """
+    if len(np.shape(weight)) != 2:
+        raise ValueError(f"embedding: a weight (count, width) is wanted; got {np.shape(weight)}")
+    indices = xp.asarray(indices)
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"embedding: indices are integers, not {indices.dtype}")
+    count = len(weight)
+    if indices.size and indices.astype(xp.uint64, copy=False).max() >= count:  # −1 becomes huge
+        raise IndexError(
+            f"embedding: indices lie in [{indices.min()}, {indices.max()}], "
+            f"the {count} rows are numbered from 0"
+        )
+    if padding_idx is not None and not 0 <= padding_idx < count:
+        raise IndexError(f"embedding: padding_idx is {padding_idx}, the rows are 0 to {count - 1}")
+    trained = None if padding_idx is None else (indices != padding_idx)[..., None]
+    return xp.take(weight, indices, axis=0), (indices, trained)

@@ -1,0 +1,243 @@
+"""Losses: one number, or one per example, that says how far from the target a prediction is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...backend import ArrayLike
+from ...operation import op
+from ..elementwise import log, multiply, sigmoid, square, subtract
+from ..indexing import grid, take_along_axis
+from ..reduction import divided
+from ..shape import expand_dims, squeeze
+from .softmax import log_softmax_twin
+
+
+def _reduced(losses: Any, reduction: str) -> Any:
+    if reduction == "none":
+        return losses
+    total = losses.sum()
+    return total if reduction == "sum" else divided(total, losses.size)
+
+
+def _scaled(g: Any, count: int, reduction: str) -> Any:
+    return divided(g, count) if reduction == "mean" else g
+
+
+def _check_reduction(name: str, reduction: str) -> None:
+    if reduction not in ("none", "sum", "mean"):
+        raise ValueError(f'{name}: reduction is {reduction!r}; "none", "sum" or "mean" is wanted')
+
+
+def _cross_entropy_twin(logits: Any, target: Any, reduction: str = "mean") -> Any:
+    axis = 0 if np.ndim(logits) == 1 else 1
+    log_probabilities = log_softmax_twin(logits, axis)
+    picked = take_along_axis(log_probabilities, expand_dims(target, axis), axis)
+    return _reduced(-squeeze(picked, axis), reduction)
+
+
+def _cross_entropy_rule(xp: Any, g: Any, logits: Any, saved: Any, reduction: str) -> Any:
+    """(softmax(logits) − one-hot(target)) · g."""
+    log_total, places, count = saved
+    gradient = xp.exp(logits - log_total)
+    gradient[places] -= 1.0
+    if reduction == "none":
+        return gradient * xp.reshape(g, log_total.shape)
+    gradient *= divided(g, count) if reduction == "mean" else g
+    return gradient
+
+
+@op(_cross_entropy_rule, None, twin=_cross_entropy_twin, local=["softmax − one-hot", ""])
+def cross_entropy(xp: Any, logits: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Any:
+    """−ln softmax(logits)[target]: logits (N, C, …) and class numbers (N, …), or (C,) and ().
+
+    Args:
+        logits: unnormalised scores; the class axis is 1 (0 where there is only one axis).
+        target: integers in [0, C).
+        reduction: "mean" over all targets, "sum", or "none" for the shape of `target`.
+
+    >>> round(tg.cross_entropy(tg.zeros((2, 4)), tg.tensor([0, 3])).item(), 4)
+    1.3863
+    """
+    _check_reduction("cross_entropy", reduction)
+    target, scores = xp.asarray(target), np.shape(logits)
+    axis = _class_axis("cross_entropy", scores, target)
+    _check_classes("cross_entropy", target, scores[axis])
+    places = grid(xp, target.shape)
+    places.insert(axis, target)
+    largest = logits.max(axis=axis, keepdims=True)
+    log_total = largest + xp.log(xp.exp(logits - largest).sum(axis=axis, keepdims=True))
+    losses = log_total.reshape(target.shape) - logits[tuple(places)]
+    return _reduced(losses, reduction), (log_total, tuple(places), target.size)
+
+
+def _nll_twin(
+    log_probabilities: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Any:
+    axis = 0 if np.ndim(log_probabilities) == 1 else 1
+    target = np.asarray(target)
+    counts = target != ignore_index
+    safe = np.where(counts, target, 0)
+    weights = counts * (1.0 if weight is None else np.asarray(weight)[safe])
+    picked = squeeze(take_along_axis(log_probabilities, np.expand_dims(safe, axis), axis), axis)
+    losses = multiply(picked, -weights.astype(picked.dtype))
+    if reduction == "mean":
+        return divided(losses.sum(), weights.sum())
+    return _reduced(losses, reduction)
+
+
+def _nll_rule(xp: Any, g: Any, saved: Any, log_probabilities_shape: Any, reduction: str) -> Any:
+    """−weight at the target, 0 elsewhere."""
+    places, slopes, axis = saved
+    if reduction == "none":
+        g = xp.reshape(g, slopes.shape)
+    return xp.scatter_along_axis(g * slopes, places, axis, log_probabilities_shape)
+
+
+@op(_nll_rule, None, None, twin=_nll_twin, closed=True, local=["−weight at target", "", ""])
+def nll_loss(
+    xp: Any,
+    log_probabilities: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Any:
+    """−weight[target] · log_probabilities[target]: the negative log-likelihood of the targets.
+
+    Args:
+        log_probabilities: (N, C, …), or (C,): what `log_softmax` gives.
+        target: integers in [0, C), (N, …), or ().
+        weight: (C,), a factor per class; None: 1. It gets no gradient.
+        ignore_index: a target of this number does not count.
+        reduction: "mean", Σ losses / Σ weights of the targets; "sum"; or "none".
+
+    >>> tg.nll_loss(tg.tensor([[-1.0, -2.0], [-3.0, -5.0]]), tg.tensor([0, 1])).item()
+    3.0
+    """
+    _check_reduction("nll_loss", reduction)
+    target, shape = xp.asarray(target), np.shape(log_probabilities)
+    axis = _class_axis("nll_loss", shape, target)
+    counts = target != ignore_index
+    safe = xp.where(counts, target, 0)
+    _check_classes("nll_loss", safe, shape[axis])
+    if weight is not None and np.shape(weight) != (shape[axis],):
+        raise ValueError(f"nll_loss: a weight ({shape[axis]},) is wanted; got {np.shape(weight)}")
+    slopes = -counts.astype(log_probabilities.dtype)
+    if weight is not None:
+        slopes *= weight[safe]
+    places, slopes = xp.expand_dims(safe, axis), xp.expand_dims(slopes, axis)
+    losses = xp.take_along_axis(log_probabilities, places, axis) * slopes
+    out = losses.reshape(target.shape) if reduction == "none" else losses.sum()
+    if reduction == "mean":
+        total = -slopes.sum()
+        out, slopes = divided(out, total), slopes / (total or 1)  # where none counts: NaN, and 0
+    return out, (places, slopes, axis)
+
+
+def _class_axis(name: str, scores: tuple[int, ...], target: Any) -> int:
+    """Where the classes are: axis 1, or 0 where there is only one; the target has the others."""
+    axis = 0 if len(scores) == 1 else 1
+    if not scores or scores[:axis] + scores[axis + 1 :] != target.shape:
+        raise ValueError(
+            f"{name}: logits (N, C, …) go with targets (N, …); got logits "
+            f"{scores} and targets {target.shape}"
+        )
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"{name}: targets are class numbers, not {target.dtype}")
+    return axis
+
+
+def _check_classes(name: str, target: Any, count: int) -> None:
+    unsigned = target.astype(np.uint64, copy=False)  # a negative number becomes a huge one
+    if target.size and unsigned.max() >= count:
+        raise IndexError(
+            f"{name}: targets lie in [{target.min()}, {target.max()}], "
+            f"the {count} classes are numbered from 0"
+        )
+
+
+def _bce_twin(logits: Any, target: Any, reduction: str = "mean") -> Any:
+    probability = sigmoid(logits)
+    certain, impossible = log(probability), log(subtract(1.0, probability))
+    losses = -(target * certain + subtract(1.0, target) * impossible)
+    return _reduced(losses, reduction)
+
+
+@op(
+    lambda xp, g, logits, target, reduction: (
+        (xp.sigmoid(logits) - target) * _scaled(g, logits.size, reduction)
+    ),
+    lambda g, logits, reduction: -logits * _scaled(g, logits.size, reduction),
+    twin=_bce_twin,
+    closed=True,
+    local=["σ(logits) − target", "−logits"],
+)
+def binary_cross_entropy_with_logits(
+    xp: Any, logits: ArrayLike, target: ArrayLike, reduction: str = "mean"
+) -> Any:
+    """−[t·ln σ(z) + (1 − t)·ln(1 − σ(z))] = max(z, 0) − z·t + ln(1 + e^−|z|), of equal shapes.
+
+    The right-hand side neither overflows nor takes the logarithm of 0, as σ followed by a logarithm
+    does from |z| ≈ 17 on in float32.
+
+    Args:
+        logits: z, any shape.
+        target: t in [0, 1], of the same shape.
+        reduction: "mean" over all elements, "sum", or "none".
+
+    >>> round(tg.binary_cross_entropy_with_logits(tg.zeros(3), tg.ones(3)).item(), 4)
+    0.6931
+    """
+    name = "binary_cross_entropy_with_logits"
+    _check_reduction(name, reduction)
+    if np.shape(logits) != np.shape(target):
+        raise ValueError(
+            f"{name}: logits and target must have one shape; got {np.shape(logits)} and "
+            f"{np.shape(target)}"
+        )
+    # several times faster than with max(z, 0): NumPy has no vector loop for a scalar there
+    losses = xp.log1p(xp.exp(-xp.abs(logits))) + logits * ((logits > 0) - target)
+    return _reduced(losses, reduction)
+
+
+def _mse_twin(input: Any, target: Any, reduction: str = "mean") -> Any:
+    return _reduced(square(subtract(input, target)), reduction)
+
+
+def _mse_slope(g: Any, this: Any, other: Any, reduction: str) -> Any:
+    difference = this - other
+    return difference * (2.0 * _scaled(g, difference.size, reduction))
+
+
+@op(
+    lambda g, input, target, reduction: _mse_slope(g, input, target, reduction),
+    lambda g, input, target, reduction: _mse_slope(g, target, input, reduction),
+    twin=_mse_twin,
+    closed=True,
+    local=["2(input − target)", "2(target − input)"],
+)
+def mse_loss(xp: Any, input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Any:
+    """(input − target)², of equal shapes.
+
+    Args:
+        input, target: of one shape: broadcasting would hide a mistake.
+        reduction: "mean" over all elements, "sum", or "none".
+
+    >>> tg.mse_loss(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0])).item()
+    2.0
+    """
+    _check_reduction("mse_loss", reduction)
+    if np.shape(input) != np.shape(target):
+        raise ValueError(
+            f"mse_loss: input and target must have one shape; got {np.shape(input)} and "
+            f"{np.shape(target)}"
+        )
+    difference = xp.subtract(input, target)
+    return _reduced(difference * difference, reduction)

@@ -1,0 +1,60 @@
+"""softmax and its logarithm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...backend import ArrayLike
+from ...operation import op
+from ..elementwise import exp, log, subtract
+from ..reduction import max, sum
+
+
+def stopped(x: ArrayLike) -> Any:
+    """x as a constant: gradients do not flow through it."""
+    return x.detach()
+
+
+def _softmax_twin(x: Any, axis: int = -1) -> Any:
+    powers = exp(subtract(x, stopped(max(x, axis, True))))
+    return powers / sum(powers, axis, True)
+
+
+@op(
+    lambda xp, g, out, axis: out * (g - xp.sum(g * out, axis, True)),
+    twin=_softmax_twin,
+    closed=True,
+    local=["diag(s) − s sᵀ"],
+)
+def softmax(xp: Any, x: ArrayLike, axis: int = -1) -> Any:
+    """e^x / Σ e^x along an axis, with the maximum subtracted first so that nothing overflows.
+
+    A row of −inf only has no softmax: it gives NaN.
+
+    >>> tg.softmax(tg.tensor([1000.0, 1000.0])).tolist()
+    [0.5, 0.5]
+    """
+    out = xp.exp(x - x.max(axis=axis, keepdims=True))
+    out /= out.sum(axis=axis, keepdims=True)
+    return out
+
+
+def log_softmax_twin(x: Any, axis: int = -1) -> Any:
+    shifted = subtract(x, stopped(max(x, axis, True)))
+    return shifted - log(sum(exp(shifted), axis, True))
+
+
+@op(
+    lambda xp, g, out, axis: g - xp.exp(out) * xp.sum(g, axis, True),
+    twin=log_softmax_twin,
+    closed=True,
+    local=["I − 1 sᵀ"],
+)
+def log_softmax(xp: Any, x: ArrayLike, axis: int = -1) -> Any:
+    """ln softmax(x) along an axis, without ever forming a softmax that underflows.
+
+    >>> tg.log_softmax(tg.tensor([0.0, -1000.0])).tolist()
+    [0.0, -1000.0]
+    """
+    shifted = x - x.max(axis=axis, keepdims=True)
+    return shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
