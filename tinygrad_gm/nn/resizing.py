@@ -1,0 +1,300 @@
+"""Resizing pictures: adaptive pooling, interpolation, pixel shuffle; PyTorch's names and rules.
+
+Means and linear interpolation come down to one thing: along each axis, every output position reads
+a few input positions with given weights, which is a product with a small matrix, one axis after the
+other. `nn.functional` has these functions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..backend import ArrayLike
+from ..ops import (
+    avg_pool,
+    avg_pool_transpose,
+    matmul,
+    max_pool,
+    moveaxis,
+    permute_dims,
+    reshape,
+    take,
+    take_along_axis,
+)
+from ..ops.windows import PerAxis
+from ..tensor import Tensor, asarray
+from .spatial import batched
+
+Sizes = int | Sequence[int | None]
+Scales = float | Sequence[float]
+
+
+# -------------------------------------------------------------------------------- adaptive pooling
+
+
+def adaptive_avg_pool1d(input: ArrayLike, output_size: Sizes) -> Tensor:
+    """`adaptive_avg_pool2d` with one spatial axis: (N, C, L).
+
+    >>> F.adaptive_avg_pool1d(tg.tensor([[[1.0, 2.0, 3.0]]]), 2).tolist()
+    [[[1.5, 2.5]]]
+    """
+    return _adaptive_avg_pool("adaptive_avg_pool1d", 1, input, output_size)
+
+
+def adaptive_avg_pool2d(input: ArrayLike, output_size: Sizes) -> Tensor:
+    """Means over as many bins as asked for: bin i of L holds the positions ⌊i·S/L⌋ … ⌈(i+1)·S/L⌉−1.
+
+    Args:
+        input: (N, C, H, W), or (C, H, W) without a batch.
+        output_size: a number, or one per axis; None keeps that axis.
+
+    >>> F.adaptive_avg_pool2d(tg.ones((2, 3, 7, 5)), (3, None)).shape
+    (2, 3, 3, 5)
+    """
+    return _adaptive_avg_pool("adaptive_avg_pool2d", 2, input, output_size)
+
+
+def adaptive_max_pool2d(input: ArrayLike, output_size: Sizes, return_indices: bool = False) -> Any:
+    """The largest element of every bin of `adaptive_avg_pool2d`; among equal ones the first.
+
+    Args:
+        input: (N, C, H, W), or (C, H, W) without a batch.
+        output_size: a number, or one per axis; None keeps that axis.
+        return_indices: also return where each maximum is, in the flattened H × W.
+
+    >>> F.adaptive_max_pool2d(tg.arange(9.0).reshape(1, 3, 3), 2).tolist()
+    [[[4.0, 5.0], [7.0, 8.0]]]
+    """
+    name = "adaptive_max_pool2d"
+    x, alone = batched(name, input, 2)
+    sizes, lengths = x.shape[2:], _output_sizes(name, x.shape[2:], output_size)
+    if not return_indices and not any(n % m for n, m in zip(sizes, lengths, strict=True)):
+        y = max_pool(x, tuple(n // m for n, m in zip(sizes, lengths, strict=True)))
+        return y[0] if alone else y
+    rows, columns = map(_elements, sizes, lengths)
+    flat = rows[:, None, :, None] * sizes[1] + columns[None, :, None, :]
+    flat = flat.reshape(*lengths, rows.shape[1] * columns.shape[1])
+    elements = take(reshape(x, (*x.shape[:2], sizes[0] * sizes[1])), flat, 2)
+    y = elements.max(axis=-1)
+    if not return_indices:
+        return y[0] if alone else y
+    found = elements.argmax(axis=-1, keepdims=True)
+    indices = take_along_axis(asarray(flat)[None, None], found, -1)[..., 0]
+    return (y[0], indices[0]) if alone else (y, indices)
+
+
+def _adaptive_avg_pool(name: str, ndim: int, input: ArrayLike, output_size: Sizes) -> Tensor:
+    x, alone = batched(name, input, ndim)
+    sizes, lengths = x.shape[2:], _output_sizes(name, x.shape[2:], output_size)
+    if any(n % m for n, m in zip(sizes, lengths, strict=True)):
+        y = _resampled(x, [*map(_means, sizes, lengths)])
+    else:
+        y = avg_pool(x, tuple(n // m for n, m in zip(sizes, lengths, strict=True)))
+    return y[0] if alone else y
+
+
+def _output_sizes(name: str, sizes: Sequence[int], given: Sizes) -> tuple[int, ...]:
+    wanted: Any = tuple(given) if isinstance(given, (tuple, list)) else (given,) * len(sizes)
+    integers = all(m is None or (hasattr(m, "__index__") and m > 0) for m in wanted)
+    if len(wanted) != len(sizes) or not integers:
+        raise ValueError(
+            f"{name}: output_size is an integer ≥ 1, or {len(sizes)} of them; got {given!r}"
+        )
+    if 0 in sizes:
+        raise ValueError(f"{name}: an input of spatial size {tuple(sizes)} has nothing to pool")
+    return tuple(n if m is None else int(m) for n, m in zip(sizes, wanted, strict=True))
+
+
+def _bins(size: int, length: int) -> tuple[Any, Any]:
+    """(length, 1) each: where every bin starts and ends."""
+    i = np.arange(length)[:, None]
+    return i * size // length, -(-(i + 1) * size // length)
+
+
+def _means(size: int, length: int) -> Any:
+    """(length, size): the weights that take the mean of every bin."""
+    starts, ends = _bins(size, length)
+    at = np.arange(size)
+    return ((starts <= at) & (at < ends)) / (ends - starts)
+
+
+def _elements(size: int, length: int) -> Any:
+    """(length, width): what every bin holds; a shorter one holds its last element again."""
+    starts, ends = _bins(size, length)
+    return np.minimum(starts + np.arange((ends - starts).max()), ends - 1)
+
+
+# ------------------------------------------------------------------------------------ interpolation
+
+
+MODES = {"nearest": (1, 2, 3), "linear": (1,), "bilinear": (2,), "trilinear": (3,), "area": (1, 2)}
+
+
+def interpolate(
+    input: ArrayLike,
+    size: PerAxis | None = None,
+    scale_factor: Scales | None = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+) -> Tensor:
+    """The input at another resolution.
+
+    Args:
+        input: (N, C, *spatial) with one, two or three spatial axes.
+        size: the spatial shape wanted, a number or one per axis.
+        scale_factor: instead of `size`: by how much, a number or one per axis; the result has
+            ⌊S · factor⌋ elements along an axis of S.
+        mode: "nearest"; "linear", "bilinear" or "trilinear" (for one, two and three axes);
+            "area" (means, as `adaptive_avg_pool2d`).
+        align_corners: in the linear modes, True puts the centres of the corner elements on each
+            other, False (None) the outer edges of the picture.
+
+    Raises:
+        ValueError: not exactly one of size and scale_factor, a mode that does not fit the axes, or
+            align_corners in a mode that has none.
+
+    >>> F.interpolate(tg.tensor([[[1.0, 3.0]]]), scale_factor=2, mode="linear").tolist()
+    [[[1.0, 1.5, 2.5, 3.0]]]
+    """
+    x = asarray(input)
+    sizes = x.shape[2:]
+    if mode not in MODES or len(sizes) not in MODES[mode]:
+        fitting = [known for known, axes in MODES.items() if len(sizes) in axes]
+        raise ValueError(
+            f"interpolate: mode {mode!r} does not fit an input {x.shape}; {fitting} would "
+            "(an input is (N, C, *spatial))"
+        )
+    if align_corners is not None and mode in ("nearest", "area"):
+        raise ValueError(f"interpolate: mode {mode!r} has no align_corners")
+    if (size is None) == (scale_factor is None):
+        raise ValueError("interpolate: exactly one of size and scale_factor is wanted")
+    lengths, steps = _resized(sizes, size, scale_factor)
+    if mode == "area":
+        return _adaptive_avg_pool("interpolate", len(sizes), x, lengths)
+    if mode == "nearest":
+        return _nearest(x, lengths, steps)
+    corners = (bool(align_corners),) * len(sizes)
+    return _resampled(x, [*map(_linear, sizes, lengths, steps, corners)])
+
+
+def _resized(
+    sizes: Sequence[int], size: PerAxis | None, scale_factor: Scales | None
+) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """The shape of the result, and per axis the input's elements per element of the result."""
+    given: Any = scale_factor if size is None else size
+    values = tuple(given) if isinstance(given, (tuple, list)) else (given,) * len(sizes)
+    if len(values) != len(sizes):
+        raise ValueError(
+            f"interpolate: one size or factor, or one per axis ({len(sizes)}), is wanted; "
+            f"got {given}"
+        )
+    if size is None:
+        lengths = tuple(int(n * v) for n, v in zip(sizes, values, strict=True))
+        steps = tuple(1.0 / v if v > 0 else 0.0 for v in values)
+    else:
+        lengths = tuple(int(v) for v in values)
+        steps = tuple(n / m if m > 0 else 0.0 for n, m in zip(sizes, lengths, strict=True))
+    if 0 in sizes or min(lengths) < 1:
+        raise ValueError(
+            f"interpolate: sizes ≥ 1 are wanted; the input is {tuple(sizes)}, the result "
+            f"would be {lengths}"
+        )
+    return lengths, steps
+
+
+def _nearest(x: Tensor, lengths: Sequence[int], steps: Sequence[float]) -> Tensor:
+    """Of each output position i the element at ⌊i · step⌋.
+
+    In float32, as elsewhere, so that the same elements are chosen.
+    """
+    sizes = x.shape[2:]
+    places = [
+        np.minimum(np.floor(np.arange(m, dtype=np.float32) * np.float32(step)).astype(int), n - 1)
+        for n, m, step in zip(sizes, lengths, steps, strict=True)
+    ]
+    times = tuple(max(1, m // n) for n, m in zip(sizes, lengths, strict=True))
+    repeated = [np.arange(n).repeat(k) for n, k in zip(sizes, times, strict=True)]
+    if all(map(np.array_equal, places, repeated)):  # this is faster than reading by position
+        return avg_pool_transpose(x, tuple(lengths), times, divisor_override=1)
+    for axis, positions in enumerate(places, 2):
+        x = take(x, positions, axis)
+    return x
+
+
+def _linear(size: int, length: int, step: float, align_corners: bool) -> Any:
+    """(length, size): the two elements on both sides, each with the weight of its nearness."""
+    if align_corners:
+        places = np.arange(length) * ((size - 1) / max(length - 1, 1))
+    else:
+        places = np.maximum((np.arange(length) + 0.5) * step - 0.5, 0.0)
+    low = np.minimum(places.astype(int), size - 1)
+    part = np.where(low < size - 1, places - low, 0.0)
+    rows = np.arange(length)
+    matrix = np.zeros((length, size))
+    matrix[rows, low] = 1 - part
+    matrix[rows, np.minimum(low + 1, size - 1)] += part
+    return matrix
+
+
+def _resampled(x: Tensor, matrices: Sequence[Any]) -> Tensor:
+    """x multiplied along each spatial axis with a matrix (length, size), channels last in memory.
+
+    Few of a matrix's elements are not 0, and still the product is several times faster than reading
+    just those, up to sizes of some hundreds. An element that is not finite makes NaN of all that
+    its line gives, for 0 · ∞ is NaN.
+    """
+    y = moveaxis(x, 1, -1)
+    for axis, matrix in enumerate(matrices, 1):
+        shape = y.shape
+        lines = (math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
+        product = matmul(matrix.astype(x.dtype), reshape(y, lines))
+        y = reshape(product, (*shape[:axis], len(matrix), *shape[axis + 1 :]))
+    return moveaxis(y, -1, 1)
+
+
+# ------------------------------------------------------------------------------------ pixel shuffle
+
+
+def pixel_shuffle(input: ArrayLike, upscale_factor: int) -> Tensor:
+    """Channels become pixels: (…, C·r², H, W) → (…, C, H·r, W·r) (Shi et al. 2016).
+
+    Channel c·r² + i·r + j of the input holds the pixels (h·r + i, w·r + j) of channel c.
+
+    >>> F.pixel_shuffle(tg.arange(4.0).reshape(1, 4, 1, 1), 2).tolist()
+    [[[[0.0, 1.0], [2.0, 3.0]]]]
+    """
+    x, r = asarray(input), upscale_factor
+    if not hasattr(r, "__index__") or r < 1 or x.ndim < 3 or x.shape[-3] % (r * r):
+        raise ValueError(
+            "pixel_shuffle: an input (…, C·r², H, W) with an integer factor r ≥ 1 is wanted; got "
+            f"{x.shape} with r={r}"
+        )
+    *lead, channels, height, width = x.shape
+    n = len(lead)
+    apart = reshape(x, (*lead, channels // (r * r), r, r, height, width))
+    moved = permute_dims(apart, (*range(n), n, n + 3, n + 1, n + 4, n + 2))
+    return reshape(moved, (*lead, channels // (r * r), height * r, width * r))
+
+
+def pixel_unshuffle(input: ArrayLike, downscale_factor: int) -> Tensor:
+    """The reverse of `pixel_shuffle`: (…, C, H·r, W·r) → (…, C·r², H, W).
+
+    >>> F.pixel_unshuffle(tg.zeros((2, 3, 8, 8)), 2).shape
+    (2, 12, 4, 4)
+    """
+    x, r = asarray(input), downscale_factor
+    fits = hasattr(r, "__index__") and r >= 1 and x.ndim >= 3
+    if not fits or x.shape[-2] % r or x.shape[-1] % r:
+        raise ValueError(
+            "pixel_unshuffle: an input (…, C, H·r, W·r) with an integer factor r ≥ 1 is wanted; "
+            f"got {x.shape} with r={r}"
+        )
+    *lead, channels, height, width = x.shape
+    n = len(lead)
+    apart = reshape(x, (*lead, channels, height // r, r, width // r, r))
+    moved = permute_dims(apart, (*range(n), n, n + 2, n + 4, n + 1, n + 3))
+    return reshape(moved, (*lead, channels * r * r, height // r, width // r))

@@ -1,0 +1,384 @@
+"""Convolution and pooling as functions under PyTorch's names, with its arguments and shapes.
+
+The operations take any number of spatial axes; the functions here fix it, check what they are
+given, and accept an input without the batch axis. `nn.functional` has all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..backend import ArrayLike
+from ..ops import argmax_pool, avg_pool, conv, conv_transpose, max_pool
+from ..ops.conv import check_shapes, geometry, transposed_shape, window_counts
+from ..ops.pooling import pool_geometry
+from ..ops.windows import PerAxis, per_axis
+from ..tensor import Tensor, asarray
+
+Padding = str | int | Sequence[int]
+
+
+def conv1d(
+    input: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike = None,
+    stride: PerAxis = 1,
+    padding: Padding = 0,
+    dilation: PerAxis = 1,
+    groups: int = 1,
+) -> Tensor:
+    """`conv2d` with one spatial axis: (N, C, L) and (O, C / groups, K) give (N, O, L′).
+
+    >>> F.conv1d(tg.tensor([[[1.0, 2.0, 4.0]]]), tg.tensor([[[-1.0, 1.0]]])).tolist()
+    [[[1.0, 2.0]]]
+    """
+    return _conv("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv2d(
+    input: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike = None,
+    stride: PerAxis = 1,
+    padding: Padding = 0,
+    dilation: PerAxis = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Convolution (cross-correlation) of images with a bank of filters.
+
+        y[n, o, i] = b[o] + Σ_c Σ_k x[n, c, stride·i + dilation·k − padding] · w[o, c, k]
+
+    Args:
+        input: (N, C, H, W), or (C, H, W) without a batch.
+        weight: (O, C / groups, KH, KW).
+        bias: (O,) or None.
+        stride, dilation: a number, or one per axis.
+        padding: zeros on both sides: a number, or one per axis; "valid": none; "same": as many as
+            keep the size (for stride 1).
+        groups: into as many separate blocks fall the channels in and out; C: depthwise.
+
+    Returns:
+        (N, O, H′, W′) with H′ = ⌊(H + 2·padding − dilation·(KH − 1) − 1) / stride⌋ + 1.
+
+    Raises:
+        ValueError: shapes that do not fit together, or a kernel larger than the padded input.
+
+    >>> F.conv2d(tg.ones((8, 3, 28, 28)), tg.ones((16, 3, 5, 5)), stride=2, padding=2).shape
+    (8, 16, 14, 14)
+    """
+    return _conv("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv3d(
+    input: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike = None,
+    stride: PerAxis = 1,
+    padding: Padding = 0,
+    dilation: PerAxis = 1,
+    groups: int = 1,
+) -> Tensor:
+    """`conv2d` with three spatial axes: (N, C, D, H, W) and (O, C / groups, KD, KH, KW).
+
+    >>> F.conv3d(tg.ones((1, 2, 4, 4, 4)), tg.ones((5, 2, 3, 3, 3)), padding="same").shape
+    (1, 5, 4, 4, 4)
+    """
+    return _conv("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv_transpose1d(
+    input: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike = None,
+    stride: PerAxis = 1,
+    padding: PerAxis = 0,
+    output_padding: PerAxis = 0,
+    groups: int = 1,
+    dilation: PerAxis = 1,
+) -> Tensor:
+    """`conv_transpose2d` with one spatial axis: (N, C, L) and (C, O / groups, K) give (N, O, L′).
+
+    >>> F.conv_transpose1d(tg.ones((1, 1, 2)), tg.ones((1, 1, 3)), stride=2).tolist()
+    [[[1.0, 1.0, 2.0, 1.0, 1.0]]]
+    """
+    how = (stride, padding, output_padding, groups, dilation)
+    return _conv_transpose("conv_transpose1d", 1, input, weight, bias, *how)
+
+
+def conv_transpose2d(
+    input: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike = None,
+    stride: PerAxis = 1,
+    padding: PerAxis = 0,
+    output_padding: PerAxis = 0,
+    groups: int = 1,
+    dilation: PerAxis = 1,
+) -> Tensor:
+    """The transpose of `conv2d`: every input pixel stamps the filters on a larger output.
+
+        y[n, o, stride·i + dilation·k − padding] += x[n, c, i] · w[c, o, k], over all c, i and k
+
+    Args:
+        input: (N, C, H, W), or (C, H, W) without a batch.
+        weight: (C, O / groups, KH, KW).
+        bias: (O,) or None.
+        stride, padding, dilation, groups: of the convolution that is transposed; padding cuts off.
+        output_padding: less than the stride or the dilation; makes the result longer at its end.
+
+    Returns:
+        (N, O, H′, W′), H′ = (H − 1)·stride − 2·padding + dilation·(KH − 1) + output_padding + 1.
+
+    Raises:
+        ValueError: shapes that do not fit together, or a padding that leaves nothing.
+
+    >>> F.conv_transpose2d(tg.ones((8, 16, 7, 7)), tg.ones((16, 3, 4, 4)), None, 2, 1).shape
+    (8, 3, 14, 14)
+    """
+    how = (stride, padding, output_padding, groups, dilation)
+    return _conv_transpose("conv_transpose2d", 2, input, weight, bias, *how)
+
+
+def conv_transpose3d(
+    input: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike = None,
+    stride: PerAxis = 1,
+    padding: PerAxis = 0,
+    output_padding: PerAxis = 0,
+    groups: int = 1,
+    dilation: PerAxis = 1,
+) -> Tensor:
+    """`conv_transpose2d` with three spatial axes: (N, C, D, H, W) and (C, O / groups, KD, KH, KW).
+
+    >>> F.conv_transpose3d(tg.ones((1, 2, 2, 2, 2)), tg.ones((2, 5, 2, 2, 2)), None, 2).shape
+    (1, 5, 4, 4, 4)
+    """
+    how = (stride, padding, output_padding, groups, dilation)
+    return _conv_transpose("conv_transpose3d", 3, input, weight, bias, *how)
+
+
+# -------------------------------------------------------------------------------------- pooling
+
+
+def max_pool1d(
+    input: ArrayLike,
+    kernel_size: PerAxis,
+    stride: PerAxis | None = None,
+    padding: PerAxis = 0,
+    dilation: PerAxis = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """`max_pool2d` with one spatial axis: (N, C, L).
+
+    >>> F.max_pool1d(tg.tensor([[[1.0, 3.0, 2.0, 0.0]]]), 2).tolist()
+    [[[3.0, 2.0]]]
+    """
+    how = (kernel_size, stride, padding, dilation, ceil_mode)
+    return _max_pool("max_pool1d", 1, input, how, return_indices)
+
+
+def max_pool2d(
+    input: ArrayLike,
+    kernel_size: PerAxis,
+    stride: PerAxis | None = None,
+    padding: PerAxis = 0,
+    dilation: PerAxis = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The largest element of every window; among equal ones the gradient goes to the first.
+
+    Args:
+        input: (N, C, H, W), or (C, H, W) without a batch.
+        kernel_size: the window's size, a number or one per axis, as below.
+        stride: from window to window; None: kernel_size.
+        padding: so many −∞ on both sides, at most half of the window.
+        dilation: from element to element of a window.
+        ceil_mode: round the number of windows up: the last may reach past the end.
+        return_indices: also return where each maximum is, in the flattened H × W.
+
+    Raises:
+        ValueError: no window fits, or too much padding.
+
+    >>> F.max_pool2d(tg.zeros((8, 16, 28, 28)), 3, stride=2, padding=1).shape
+    (8, 16, 14, 14)
+    """
+    how = (kernel_size, stride, padding, dilation, ceil_mode)
+    return _max_pool("max_pool2d", 2, input, how, return_indices)
+
+
+def max_pool3d(
+    input: ArrayLike,
+    kernel_size: PerAxis,
+    stride: PerAxis | None = None,
+    padding: PerAxis = 0,
+    dilation: PerAxis = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """`max_pool2d` with three spatial axes: (N, C, D, H, W).
+
+    >>> F.max_pool3d(tg.zeros((1, 2, 4, 4, 4)), 2).shape
+    (1, 2, 2, 2, 2)
+    """
+    how = (kernel_size, stride, padding, dilation, ceil_mode)
+    return _max_pool("max_pool3d", 3, input, how, return_indices)
+
+
+def avg_pool1d(
+    input: ArrayLike,
+    kernel_size: PerAxis,
+    stride: PerAxis | None = None,
+    padding: PerAxis = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """`avg_pool2d` with one spatial axis: (N, C, L).
+
+    >>> F.avg_pool1d(tg.tensor([[[1.0, 3.0, 2.0, 0.0]]]), 2).tolist()
+    [[[2.0, 1.0]]]
+    """
+    how = (kernel_size, stride, padding, ceil_mode, count_include_pad, None)
+    return _avg_pool("avg_pool1d", 1, input, how)
+
+
+def avg_pool2d(
+    input: ArrayLike,
+    kernel_size: PerAxis,
+    stride: PerAxis | None = None,
+    padding: PerAxis = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The mean of every window.
+
+    Args:
+        input: (N, C, H, W), or (C, H, W) without a batch.
+        kernel_size: the window's size, a number or one per axis, as below.
+        stride: from window to window; None: kernel_size.
+        padding: so many zeros on both sides, at most half of the window.
+        ceil_mode: round the number of windows up: the last may reach past the end.
+        count_include_pad: whether the padding's zeros count as elements.
+        divisor_override: divide by this instead.
+
+    Raises:
+        ValueError: no window fits, too much padding, or a divisor of 0.
+
+    >>> F.avg_pool2d(tg.ones((1, 1, 3, 3)), 3, 1, 1, count_include_pad=False)[0, 0, 0].tolist()
+    [1.0, 1.0, 1.0]
+    """
+    how = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return _avg_pool("avg_pool2d", 2, input, how)
+
+
+def avg_pool3d(
+    input: ArrayLike,
+    kernel_size: PerAxis,
+    stride: PerAxis | None = None,
+    padding: PerAxis = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """`avg_pool2d` with three spatial axes: (N, C, D, H, W).
+
+    >>> F.avg_pool3d(tg.zeros((1, 2, 4, 4, 4)), 2).shape
+    (1, 2, 2, 2, 2)
+    """
+    how = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return _avg_pool("avg_pool3d", 3, input, how)
+
+
+# --------------------------------------------------------------------------------------- checks
+
+
+def batched(name: str, input: ArrayLike, ndim: int) -> tuple[Tensor, bool]:
+    """The input as (N, C, *spatial), and whether it came without N."""
+    x = asarray(input)
+    if x.ndim not in (ndim + 1, ndim + 2):
+        axes = ("L", "H, W", "D, H, W")[ndim - 1]
+        raise ValueError(f"{name}: an input (N, C, {axes}) or (C, {axes}) is wanted; got {x.shape}")
+    alone = x.ndim == ndim + 1
+    return (x[None] if alone else x), alone
+
+
+def _conv(
+    name: str,
+    ndim: int,
+    input: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike,
+    stride: PerAxis,
+    padding: Padding,
+    dilation: PerAxis,
+    groups: int,
+) -> Tensor:
+    x, alone = batched(name, input, ndim)
+    weight = asarray(weight)
+    check_shapes(name, x, weight, bias, groups)
+    kernel, gaps = weight.shape[2:], per_axis(name, "dilation", dilation, ndim)
+    pads: Any = padding
+    if padding == "valid":
+        pads = 0
+    elif padding == "same":
+        if per_axis(name, "stride", stride, ndim) != (1,) * ndim:
+            raise ValueError(f'{name}: padding="same" goes with stride 1; got stride={stride}')
+        totals = [d * (k - 1) for k, d in zip(kernel, gaps, strict=True)]
+        pads = tuple((total // 2, total - total // 2) for total in totals)
+    elif isinstance(padding, str):
+        raise ValueError(f'{name}: padding is a number, "same" or "valid"; got {padding!r}')
+    steps, pads, gaps = geometry(name, ndim, stride, pads, gaps)
+    window_counts(name, x.shape[2:], kernel, steps, pads, gaps)
+    y = conv(x, weight, bias, steps, pads, gaps, groups)
+    return y[0] if alone else y
+
+
+def _conv_transpose(
+    name: str,
+    ndim: int,
+    input: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike,
+    stride: PerAxis,
+    padding: PerAxis,
+    output_padding: PerAxis,
+    groups: int,
+    dilation: PerAxis,
+) -> Tensor:
+    x, alone = batched(name, input, ndim)
+    weight = asarray(weight)
+    check_shapes(name, x, weight, bias, groups, transposed=True)
+    steps, pads, gaps = geometry(name, ndim, stride, padding, dilation)
+    extra = per_axis(name, "output_padding", output_padding, ndim, least=0)
+    if any(e >= max(s, d) for e, s, d in zip(extra, steps, gaps, strict=True)):
+        raise ValueError(
+            f"{name}: output_padding is less than the stride {steps} or the dilation {gaps}; "
+            f"got {output_padding}"
+        )
+    transposed_shape(name, x.shape[2:], weight.shape[2:], steps, pads, gaps, extra)
+    y = conv_transpose(x, weight, bias, steps, pads, extra, gaps, groups)
+    return y[0] if alone else y
+
+
+def _max_pool(name: str, ndim: int, input: ArrayLike, how: Any, return_indices: bool) -> Any:
+    x, alone = batched(name, input, ndim)
+    pool_geometry(name, x.shape, *how)
+    y = max_pool(x, *how)
+    if not return_indices:
+        return y[0] if alone else y
+    indices = argmax_pool(x, *how)
+    return (y[0], indices[0]) if alone else (y, indices)
+
+
+def _avg_pool(name: str, ndim: int, input: ArrayLike, how: Any) -> Tensor:
+    x, alone = batched(name, input, ndim)
+    kernel, stride, padding, ceil_mode, _, divisor = how
+    pool_geometry(name, x.shape, kernel, stride, padding, 1, ceil_mode)
+    if divisor == 0:
+        raise ValueError(f"{name}: divisor_override must not be 0")
+    y = avg_pool(x, *how)
+    return y[0] if alone else y

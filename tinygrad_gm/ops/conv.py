@@ -1,0 +1,450 @@
+"""Convolution in any number of dimensions: three operations that are each other's derivatives.
+
+Convolution is linear in the input x and in the weight w. With an upstream gradient g the three
+
+    y = conv(x, w)      x̄ = conv_transpose(g, w)      w̄ = conv_weight_gradient(x, g)
+
+satisfy ⟨y, g⟩ = ⟨x, x̄⟩ = ⟨w, w̄⟩. So the derivative of each in either argument is one of the other
+two, and derivatives of any order need nothing else (Dumoulin & Visin 2016, chapter 4).
+
+Arrays are logically (N, C, *spatial), and a result lies in memory with the channels last: a window
+is then a few long runs. Windows are copied side by side into a matrix ("im2col"), a part at a time
+that stays in the processor's cache, and each part is one matrix product. A transposed convolution
+is put together from ordinary ones, one for every residue of the output's position modulo the
+stride.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..backend import ArrayLike
+from ..operation import op
+from .elementwise import add
+from .indexing import getitem
+from .matmul import matmul
+from .shape import pad, permute_dims, reshape
+from .windows import Padding, PerAxis, framed, last_axes, pad_pairs, per_axis, window_count
+
+CACHE = 1 << 19  # bytes of windows at a time, well within a second-level cache
+MEMORY = 1 << 28  # the same on a GPU, where one large product is the fast one
+NARROW = 16  # shorter runs than this are copied along the rows of the picture instead
+
+
+# ------------------------------------------------------------------------------- the operations
+
+
+def geometry(name: str, ndim: int, stride: Any, padding: Any, dilation: Any) -> Any:
+    return (
+        per_axis(name, "stride", stride, ndim),
+        pad_pairs(name, padding, ndim),
+        per_axis(name, "dilation", dilation, ndim),
+    )
+
+
+def _leading(x: Any, shape: Sequence[int]) -> Any:
+    """x cut to `shape` along its spatial axes (output_padding may have made it longer)."""
+    if tuple(x.shape[2:]) == tuple(shape):
+        return x
+    return x[last_axes(*(slice(0, n) for n in shape))]
+
+
+def _transposed(xp: Any, g: Any, weight: Any, shape: Sequence[int], how: Any) -> Any:
+    """The convolution's gradient in an input of spatial `shape`."""
+    *places, groups = how
+    ndim = len(shape)
+    stride, padding, dilation = geometry("conv", ndim, *places)
+    sizes = zip(shape, g.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True)
+    extra = tuple(n + sum(p) - d * (k - 1) - 1 - (m - 1) * s for n, m, k, s, p, d in sizes)
+    return xp.conv_transpose(g, weight, None, stride, padding, extra, dilation, groups)
+
+
+def _bias_rule(xp: Any, g: Any) -> Any:
+    return xp.sum(g, (0, *range(2, len(g.shape))))
+
+
+def _conv_twin(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Any:
+    """Pad, gather the windows, multiply each with the weight."""
+    (count, channels, *_), (outputs, _, *kernel) = x.shape, weight.shape
+    ndim, inner = len(kernel), channels // groups
+    stride, padding, dilation = geometry("conv", ndim, stride, padding, dilation)
+    x = pad(x, ((0, 0), (0, 0), *padding))
+    shape = [*map(window_count, x.shape[2:], kernel, stride, dilation)]
+    reads = []
+    for axis, (n, k, s, d) in enumerate(zip(shape, kernel, stride, dilation, strict=True)):
+        grid = [1] * (2 * ndim)
+        grid[axis], grid[ndim + axis] = n, k
+        reads.append((np.arange(n)[:, None] * s + np.arange(k) * d).reshape(grid))
+    windows = getitem(x, (slice(None), slice(None), *reads))  # (N, C, *shape, *kernel)
+    rows, size = math.prod(shape), math.prod(kernel)
+    windows = permute_dims(reshape(windows, (count, groups, inner, rows, size)), (1, 0, 3, 2, 4))
+    matrix = reshape(weight, (groups, outputs // groups, inner * size))
+    columns = reshape(windows, (groups, count * rows, inner * size))
+    y = matmul(columns, permute_dims(matrix, (0, 2, 1)))
+    y = permute_dims(reshape(y, (groups, count, rows, outputs // groups)), (1, 0, 3, 2))
+    y = reshape(y, (count, outputs, *shape))
+    return y if bias is None else add(y, reshape(bias, (outputs, *(1,) * ndim)))
+
+
+@op(
+    lambda xp, g, x_shape, weight, stride, padding, dilation, groups: _transposed(
+        xp, g, weight, x_shape[2:], (stride, padding, dilation, groups)
+    ),
+    lambda xp, g, x, weight_shape, stride, padding, dilation, groups: xp.conv_weight_gradient(
+        x, g, weight_shape[2:], stride, padding, dilation, groups
+    ),
+    _bias_rule,
+    twin=_conv_twin,
+    closed=True,
+    symbol="∗",
+    local=["conv_transpose(·, w)", "conv_weight_gradient(x, ·)", "1"],
+)
+def conv(
+    xp: Any,
+    x: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike = None,
+    stride: PerAxis = 1,
+    padding: Padding = 0,
+    dilation: PerAxis = 1,
+    groups: int = 1,
+) -> Any:
+    """Convolution (cross-correlation) over any number of spatial axes, with an optional bias.
+
+        y[n, o, i] = b[o] + Σ_c Σ_k x[n, c, stride·i + dilation·k − padding] · w[o, c, k]
+
+    Args:
+        x: (N, C, *spatial).
+        weight: (O, C / groups, *kernel).
+        bias: (O,) or None.
+        stride, dilation: a number, or one per axis.
+        padding: zeros around x: a number, one per axis, or a pair (before, after) per axis.
+        groups: the channels in and out fall into as many blocks that do not see each other.
+
+    >>> tg.conv(tg.ones((1, 1, 4, 4)), tg.ones((1, 1, 3, 3)), padding=1)[0, 0, 0].tolist()
+    [4.0, 6.0, 6.0, 4.0]
+    """
+    check_shapes("conv", x, weight, bias, groups)
+    stride, padding, dilation = geometry("conv", weight.ndim - 2, stride, padding, dilation)
+    shape = window_counts("conv", x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    out = _convolved(xp, _channels_last(xp, x, padding), weight, shape, stride, dilation, groups)
+    if bias is not None:
+        out += bias
+    return xp.moveaxis(out, -1, 1)
+
+
+def _from_input(xp: Any, g: Any, weight: Any, shape: Any, how: Any) -> Any:
+    return _leading(xp.conv(g, weight, None, *how), shape)
+
+
+@op(
+    lambda xp, g, x_shape, weight, stride, padding, dilation, groups: _from_input(
+        xp, g, weight, x_shape[2:], (stride, padding, dilation, groups)
+    ),
+    lambda xp, g, x, weight_shape, stride, padding, dilation, groups: xp.conv_weight_gradient(
+        g, x, weight_shape[2:], stride, padding, dilation, groups
+    ),
+    _bias_rule,
+    symbol="∗ᵀ",
+    local=["conv(·, w)", "conv_weight_gradient(·, x)", "1"],
+)
+def conv_transpose(
+    xp: Any,
+    x: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike = None,
+    stride: PerAxis = 1,
+    padding: Padding = 0,
+    output_padding: PerAxis = 0,
+    dilation: PerAxis = 1,
+    groups: int = 1,
+) -> Any:
+    """The transpose of the linear map `conv`: every input element stamps the weight on the output.
+
+        y[n, o, stride·i + dilation·k − padding] += x[n, c, i] · w[c, o, k], over all c, i and k
+
+    Args:
+        x: (N, C, *spatial).
+        weight: (C, O / groups, *kernel).
+        bias: (O,) or None.
+        stride, padding, dilation, groups: those of the convolution that this one transposes;
+            padding cuts off.
+        output_padding: a number, or one per axis: so much longer is the result at its end. A
+            convolution with a stride gives one size for several sizes of its input; this says
+            which of them is meant.
+
+    >>> tg.conv_transpose(tg.ones((1, 1, 2)), tg.tensor([[[1.0, 2.0, 3.0]]]), stride=2).tolist()
+    [[[1.0, 2.0, 4.0, 2.0, 3.0]]]
+    """
+    check_shapes("conv_transpose", x, weight, bias, groups, transposed=True)
+    kernel, sizes = weight.shape[2:], x.shape[2:]
+    steps, pads, gaps = geometry("conv_transpose", len(kernel), stride, padding, dilation)
+    extra = per_axis("conv_transpose", "output_padding", output_padding, len(kernel), least=0)
+    shape = transposed_shape("conv_transpose", sizes, kernel, steps, pads, gaps, extra)
+    inner, ones = weight.shape[0] // groups, (1,) * len(kernel)
+    blocks = weight.reshape(groups, inner, *weight.shape[1:])
+    weight = xp.swapaxes(blocks, 1, 2).reshape(-1, inner, *kernel)  # as `conv` has it
+    x = xp.moveaxis(x, 1, -1)
+    out = xp.zeros((x.shape[0], *shape, weight.shape[0]), xp.result_type(x, weight))
+    for phase in itertools.product(*map(_phases, sizes, kernel, shape, steps, pads, gaps)):
+        places, counts, taps, margins, spread = zip(*phase, strict=True)
+        taken = weight[last_axes(*taps)]
+        part = _convolved(xp, _framed(xp, x, margins), taken, counts, ones, spread, groups)
+        if counts == shape:  # of stride 1
+            out = part
+        else:
+            out[last_axes(*places, slice(None))] = part
+    if bias is not None:
+        out += bias
+    return xp.moveaxis(out, -1, 1)
+
+
+def _phases(
+    size: int, kernel: int, length: int, stride: int, padding: tuple[int, int], dilation: int
+) -> Iterator[tuple[slice, int, slice, tuple[int, int], int]]:
+    """Split a transposed convolution along one axis into ordinary ones of stride 1.
+
+    The output at o adds up x[i]·w[k] over all i and k with stride·i + dilation·k = o + padding. A
+    residue of o + padding modulo the stride admits every e-th k only, and when o moves on by the
+    stride, i moves on by one. Yields per residue: where its outputs stand, how many they are, its
+    elements of the kernel in reversed order, the (possibly negative) padding of x, their dilation.
+    """
+    common = math.gcd(stride, dilation)
+    every, step = stride // common, dilation // common
+    for residue in range(stride):
+        start = (residue - padding[0]) % stride
+        count = len(range(start, length, stride))
+        fitting = [k for k in range(kernel) if (k * dilation - residue) % stride == 0]
+        if not fitting or not count:
+            continue
+        first, reach = fitting[0], len(fitting) - 1
+        before = step * reach - (start + padding[0] - first * dilation) // stride
+        after = count + step * reach - size - before
+        taps = slice(fitting[-1], first - 1 if first else None, -every)
+        yield slice(start, None, stride), count, taps, (before, after), step
+
+
+@op(
+    lambda xp, g, x_shape, y, stride, padding, dilation, groups: _transposed(
+        xp, y, g, x_shape[2:], (stride, padding, dilation, groups)
+    ),
+    lambda xp, g, x, y_shape, stride, padding, dilation, groups: _from_input(
+        xp, x, g, y_shape[2:], (stride, padding, dilation, groups)
+    ),
+    symbol="∗ʷ",
+    local=["conv_transpose(y, ·)", "conv(x, ·)"],
+)
+def conv_weight_gradient(
+    xp: Any,
+    x: ArrayLike,
+    y: ArrayLike,
+    kernel: tuple[int, ...],
+    stride: PerAxis = 1,
+    padding: Padding = 0,
+    dilation: PerAxis = 1,
+    groups: int = 1,
+) -> Any:
+    """How every weight of a convolution pairs the input with the output:
+
+        out[o, c, k] = Σ_n Σ_i x[n, c, stride·i + dilation·k − padding] · y[n, o, i]
+
+    With y the upstream gradient this is the gradient of the weight. x is (N, C, *spatial),
+    y (N, O, *windows), the result (O, C / groups, *kernel).
+
+    >>> x, y = tg.tensor([[[1.0, 2.0, 3.0]]]), tg.tensor([[[1.0, 10.0]]])
+    >>> tg.ops.conv_weight_gradient(x, y, (2,)).tolist()
+    [[[21.0, 32.0]]]
+    """
+    kernel = tuple(kernel)
+    name, counts = "conv_weight_gradient", y.shape[2:]
+    if x.shape[1] % groups or y.shape[1] % groups:
+        raise ValueError(
+            f"{name}: groups must divide the channels {x.shape[1]} and {y.shape[1]}; got {groups}"
+        )
+    stride, padding, dilation = geometry(name, len(kernel), stride, padding, dilation)
+    fit = window_counts(name, x.shape[2:], kernel, stride, padding, dilation)
+    if x.ndim != y.ndim or x.shape[0] != y.shape[0] or any(map(int.__lt__, fit, counts)):
+        raise ValueError(f"{name}: y (N, O, *windows) belongs to the {fit} windows; got {y.shape}")
+    x = _channels_last(xp, x, padding)
+    y = _channels_last(xp, y, ((0, 0),) * len(kernel))
+    outputs, inner = y.shape[-1], x.shape[-1] // groups
+    windows = _windows(xp, x, counts, kernel, stride, dilation)
+    out = xp.zeros((groups, outputs // groups, math.prod(kernel) * inner), xp.result_type(x, y))
+    for images, rows in _parts(xp, windows):
+        part, block = windows[images, rows], y[images, rows]
+        count = math.prod(block.shape[:-1])
+        upstream = block.reshape(count, groups, outputs // groups)
+        if inner == 1 < groups:
+            for i, shifted in enumerate(_shifted(part, len(kernel))):
+                out[:, :, i] += (shifted.reshape(count, groups, 1) * upstream).sum(axis=0)
+        else:
+            columns = _columns(xp, part, len(kernel), groups)
+            out += xp.matmul(upstream.transpose(1, 2, 0), columns)
+    return xp.moveaxis(out.reshape(outputs, *kernel, inner), -1, 1)
+
+
+# --------------------------------------------------------------------------------------- checks
+
+
+def check_shapes(
+    name: str, x: Any, weight: Any, bias: Any, groups: int, transposed: bool = False
+) -> None:
+    """ValueError, blaming `name`, where input, weight, bias and groups do not fit together."""
+    xs, ws = tuple(np.shape(x)), tuple(np.shape(weight))
+    layout = "(C, O / groups, *kernel)" if transposed else "(O, C / groups, *kernel)"
+    if len(ws) < 3 or len(xs) != len(ws) or 0 in ws or 0 in xs[1:]:
+        raise ValueError(
+            f"{name}: an input (N, C, *spatial) and a weight {layout} are wanted; got input {xs} "
+            f"and weight {ws}"
+        )
+    channels, outputs = (ws[0], ws[1] * groups) if transposed else (ws[1] * groups, ws[0])
+    if not isinstance(groups, int) or groups < 1 or ws[0] % groups:
+        raise ValueError(
+            f"{name}: groups must divide the {ws[0]} channels of the weight {ws}; got {groups}"
+        )
+    if xs[1] != channels:
+        raise ValueError(
+            f"{name}: a weight {ws} with groups={groups} goes with {channels} input channels; "
+            f"got input {xs} with {xs[1]}"
+        )
+    if bias is not None and tuple(np.shape(bias)) != (outputs,):
+        raise ValueError(f"{name}: a bias ({outputs},) is wanted; got {np.shape(bias)}")
+
+
+def window_counts(
+    name: str, sizes: Any, kernel: Any, stride: Any, padding: Any, dilation: Any
+) -> tuple[int, ...]:
+    """The spatial shape of a convolution's result; ValueError where no window fits."""
+    padded = tuple(n + sum(p) for n, p in zip(sizes, padding, strict=True))
+    counts = tuple(map(window_count, padded, kernel, stride, dilation))
+    if min(counts) < 1:
+        raise ValueError(
+            f"{name}: a kernel {tuple(kernel)} with dilation {dilation} is larger than the padded "
+            f"input {padded}"
+        )
+    return counts
+
+
+def transposed_shape(
+    name: str, sizes: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, extra: Any
+) -> tuple[int, ...]:
+    """The spatial shape of a transposed convolution's result; ValueError where nothing is left."""
+    axes = zip(sizes, kernel, stride, padding, dilation, extra, strict=True)
+    shape = tuple((n - 1) * s - sum(p) + d * (k - 1) + 1 + e for n, k, s, p, d, e in axes)
+    if min(shape) < 1:
+        raise ValueError(f"{name}: padding {padding} leaves a result of size {shape}")
+    return shape
+
+
+# ----------------------------------------------------------------------- on channels-last arrays
+
+
+def _channels_last(xp: Any, x: Any, padding: Any) -> Any:
+    """x (N, C, *spatial) as a contiguous (N, *spatial, C), padded with zeros."""
+    return _framed(xp, xp.moveaxis(x, 1, -1), padding)
+
+
+def _framed(xp: Any, x: Any, padding: Any) -> Any:
+    return xp.ascontiguousarray(framed(xp, x, (*padding, (0, 0))))
+
+
+def _windows(xp: Any, x: Any, counts: Any, kernel: Any, stride: Any, dilation: Any) -> Any:
+    """A view (N, *counts, *kernel, C) of every window in x (N, *spatial, C)."""
+    first, *steps, last = x.strides
+    strides = (
+        first,
+        *(step * s for step, s in zip(steps, stride, strict=True)),
+        *(step * d for step, d in zip(steps, dilation, strict=True)),
+        last,
+    )
+    shape = (x.shape[0], *counts, *kernel, x.shape[-1])
+    return xp.lib.stride_tricks.as_strided(x, shape, strides)
+
+
+def _parts(xp: Any, windows: Any) -> Iterator[tuple[slice, slice]]:
+    """Slices of images, and of lines in them, whose windows fill the cache."""
+    count, lines = windows.shape[:2]
+    line = math.prod(windows.shape[2:]) * windows.itemsize
+    fit = max(1, (CACHE if xp is np else MEMORY) // line)
+    if fit >= lines:
+        for start in range(0, count, fit // lines):
+            yield slice(start, start + fit // lines), slice(None)
+    else:
+        for image, start in itertools.product(range(count), range(0, lines, fit)):
+            yield slice(image, image + 1), slice(start, start + fit)
+
+
+def _columns(xp: Any, windows: Any, ndim: int, groups: int) -> Any:
+    """Windows (n, *counts, *kernel, C) copied into matrices (groups, n·counts, kernel·C/groups)."""
+    lead, kernel, channels = (
+        windows.shape[: ndim + 1],
+        windows.shape[ndim + 1 : -1],
+        windows.shape[-1],
+    )
+    inner = channels // groups
+    blocks = xp.moveaxis(windows.reshape(*lead, *kernel, groups, inner), -2, 0)
+    rows, size = math.prod(lead), math.prod(kernel) * inner
+    if kernel[-1] * inner < NARROW:
+        order = (0, *range(ndim + 2, 2 * ndim + 3), *range(1, ndim + 2))
+        columns = xp.empty((groups, *kernel, inner, *lead), windows.dtype)
+        columns[...] = blocks.transpose(order)
+        return columns.reshape(groups, size, rows).transpose(0, 2, 1)
+    columns = xp.empty((groups, *lead, *kernel, inner), windows.dtype)
+    columns[...] = blocks
+    return columns.reshape(groups, rows, size)
+
+
+def _convolved(
+    xp: Any, x: Any, weight: Any, counts: Any, stride: Any, dilation: Any, groups: int
+) -> Any:
+    """The convolution of a padded x (N, *spatial, C) with a weight (O, C / groups, *kernel)."""
+    kernel, outputs, inner = weight.shape[2:], weight.shape[0], weight.shape[1]
+    ndim, channels = len(kernel), x.shape[-1]
+    each = outputs // groups
+    matrix = xp.moveaxis(weight, 1, -1).reshape(groups, each, math.prod(kernel) * inner)
+    windows = _windows(xp, x, counts, kernel, stride, dilation)
+    out = xp.empty((x.shape[0], *counts, outputs), xp.result_type(x, weight))
+    if math.prod(kernel) == 1 and groups == 1:  # a 1 × 1 kernel: the windows are x itself
+        rows = windows.reshape(math.prod(out.shape[:-1]), channels)
+        return xp.matmul(rows, matrix[0].T).reshape(out.shape)
+    for images, rows in _parts(xp, windows):
+        part, target = windows[images, rows], out[images, rows]
+        if inner == 1 < groups:
+            _depthwise(xp, part, matrix, target)
+        else:
+            columns = _columns(xp, part, ndim, groups)
+            blocks = target.reshape(columns.shape[1], groups, each).transpose(1, 0, 2)
+            xp.matmul(columns, matrix.transpose(0, 2, 1), out=blocks)
+    return out
+
+
+def _depthwise(xp: Any, windows: Any, matrix: Any, out: Any) -> None:
+    """One input channel a group: instead of matrices, a weighted sum of shifted pictures."""
+    groups, each, _ = matrix.shape
+    target = out if each == 1 else out.reshape(*out.shape[:-1], groups, each)
+    for i, shifted in enumerate(_shifted(windows, (windows.ndim - 2) // 2)):
+        weight = xp.ascontiguousarray(matrix[:, :, i])
+        product = shifted * weight[:, 0] if each == 1 else shifted[..., None] * weight
+        if i:
+            target += product
+        else:
+            target[...] = product
+
+
+def _shifted(windows: Any, ndim: int) -> Iterator[Any]:
+    """For each place in the kernel, what lies there in all windows: (n, *counts, C)."""
+    for place in itertools.product(*map(range, windows.shape[ndim + 1 : -1])):
+        yield windows[last_axes(*place, slice(None))]

@@ -1,0 +1,78 @@
+"""Windows that slide over the spatial axes: the arithmetic that convolution and pooling share.
+
+A window holds `kernel` elements per axis, `dilation` apart, and moves by `stride`. Arrays are
+(N, C, *spatial) with any number of spatial axes.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+PerAxis = int | Sequence[int]
+Padding = int | Sequence[Any]  # a number, one per axis, or a pair (before, after) per axis
+Pairs = tuple[tuple[int, int], ...]
+
+
+def per_axis(name: str, argument: str, value: PerAxis, ndim: int, least: int = 1) -> Any:
+    """One integer ≥ `least` per spatial axis; a single number stands for all."""
+    values: Any = tuple(value) if isinstance(value, (tuple, list)) else (value,) * ndim
+    integers = all(hasattr(v, "__index__") for v in values)
+    if len(values) != ndim or not integers or any(v < least for v in values):
+        raise ValueError(
+            f"{name}: {argument} is an integer ≥ {least}, or {ndim} of them; got {value!r}"
+        )
+    return tuple(map(int, values))
+
+
+def pad_pairs(name: str, padding: Padding, ndim: int) -> Pairs:
+    """A pair (before, after) per spatial axis."""
+    values = tuple(padding) if isinstance(padding, (tuple, list)) else (padding,) * ndim
+    if len(values) != ndim:
+        raise ValueError(f"{name}: padding is one number, or one per axis ({ndim}); got {padding}")
+    return tuple(per_axis(name, "padding", value, 2, least=0) for value in values)
+
+
+def window_count(size: int, kernel: int, stride: int, dilation: int) -> int:
+    """How many windows fit into `size` (padded) elements; 0 or less where none does."""
+    return (size - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def framed(xp: Any, x: Any, pads: Pairs, value: Any = 0) -> Any:
+    """x with `value` around its last axes, in x's memory order; a negative width cuts off."""
+    keep = tuple(
+        slice(max(0, -before), max(0, n - max(0, -after)))
+        for n, (before, after) in zip(x.shape[-len(pads) :], pads, strict=True)
+    )
+    x = x[last_axes(*keep)]
+    wider = [(max(0, before), max(0, after)) for before, after in pads]
+    if not any(map(any, wider)):
+        return x
+    inner = x.shape[-len(pads) :]
+    shape = tuple(b + n + a for n, (b, a) in zip(inner, wider, strict=True))
+    out = xp.empty_like(x, shape=(*x.shape[: -len(pads)], *shape))
+    for axis, (n, (before, _)) in enumerate(zip(inner, wider, strict=True)):
+        rest = (slice(None),) * (len(pads) - 1 - axis)
+        out[last_axes(slice(0, before), *rest)] = value
+        out[last_axes(slice(before + n, None), *rest)] = value
+    out[last_axes(*(slice(b, b + n) for n, (b, _) in zip(inner, wider, strict=True)))] = x
+    return out
+
+
+def last_axes(*entries: Any) -> tuple[Any, ...]:
+    """The index that reads `entries` along the last axes, and everything along those before."""
+    return (..., *entries)
+
+
+def window_elements(
+    kernel: Sequence[int], shape: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> Iterator[tuple[tuple[int, ...], tuple[Any, ...]]]:
+    """For each place in the window, in order: (place, the index that reads it in every window).
+
+    `shape` counts the windows per axis; the index is for the last axes of a framed array.
+    """
+    for place in itertools.product(*map(range, kernel)):
+        steps = zip(place, shape, stride, dilation, strict=True)
+        reads = (slice(k * d, k * d + (n - 1) * s + 1, s) for k, n, s, d in steps)
+        yield place, last_axes(*reads)
