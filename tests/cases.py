@@ -9,6 +9,9 @@ import math
 from typing import Any
 
 import numpy as np
+from cases_algebra import CASES as ALGEBRA
+from cases_fused import CASES as FUSED
+from cases_spatial import CASES as SPATIAL
 from samples import (
     INTEGERS,
     SHAPES,
@@ -63,8 +66,9 @@ def _running(ufunc: Any) -> Any:
     return reference
 
 
-def _pad(x: Any, pad_width: Any, constant_values: float = 0.0) -> Any:
-    return np.pad(x, pad_width, constant_values=constant_values)
+def _pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float = 0.0) -> Any:
+    values = {"constant_values": constant_values} if mode == "constant" else {}
+    return np.pad(x, pad_width, mode, **values)
 
 
 def _scatter(values: Any, index: Any, shape: Any) -> Any:
@@ -368,11 +372,18 @@ CASES: dict[str, Case] = {
         _pad,
         [
             Sample((draw((2, 3)),), (1,)),
-            Sample((draw((2, 3), layout="transposed"),), ((1, 2), 5.0)),
+            Sample((draw((2, 3), layout="transposed"),), ((1, 2), "constant", 5.0)),
+            Sample((draw((2, 3), layout="sliced"),), (((1, 0), (3, 2)), "edge")),
+            Sample((draw((2, 3)),), (((1, 3), (2, 2)), "reflect")),  # longer than the axis too
+            Sample((draw((3,), layout="sliced"),), ((2, 1), "symmetric")),
+            Sample((draw((2, 3), layout="transposed"),), (((0, 0), (2, 4)), "wrap")),
             Sample((draw((2, 3), layout="sliced"),), (((0, 1), (2, 0)),)),
             Sample((draw(()),), (0,)),
             Sample((draw((0, 3)),), (1,)),
             Sample((draw((2, 3, 2, 2), layout="NHWC"),), (((0, 0), (0, 0), (1, 1), (1, 1)),)),
+            Sample(
+                (draw((2, 3, 2, 2), layout="NHWC"),), (((0, 0), (0, 0), (1, 1), (0, 1)), "reflect")
+            ),
         ],
         keeps_order=True,
     ),
@@ -512,3 +523,7 @@ _normalised = [
 ]
 for _name in ("softmax", "log_softmax"):
     CASES[_name] = Case(CASES[_name].reference, _normalised, keeps_order=True)
+
+CASES |= ALGEBRA
+CASES |= FUSED
+CASES |= SPATIAL

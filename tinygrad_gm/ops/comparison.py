@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..backend import ArrayLike
+from ..hints import named
 from ..operation import op
 
 
@@ -166,3 +167,32 @@ def isfinite(xp: Any, x: ArrayLike) -> Any:
     [True, False, False]
     """
     return xp.isfinite(x)
+
+
+@op(None, None, symbol="≈")
+def isclose(
+    xp: Any,
+    x: ArrayLike,
+    y: ArrayLike,
+    rtol: float = 1e-5,
+    atol: float = 1e-8,
+    equal_nan: bool = False,
+) -> Any:
+    """Whether |x − y| ≤ atol + rtol · |y|; equal infinities are close, NaN only by `equal_nan`.
+
+    >>> tg.isclose(tg.tensor([1.0, 2.0]), tg.tensor([1.000001, 2.1])).tolist()
+    [True, False]
+    """
+    return xp.isclose(x, y, rtol, atol, equal_nan)
+
+
+@named
+def allclose(
+    x: ArrayLike, y: ArrayLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> bool:
+    """Whether all elements are close, as `isclose` says: True or False.
+
+    >>> tg.allclose(tg.tensor([1.0, 2.0]), tg.tensor([1.000001, 2.1]))
+    False
+    """
+    return bool(isclose(x, y, rtol, atol, equal_nan).all())

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backend import ArrayLike
+from ..hints import named
 from ..operation import op
 from ..record import Traced
+from .elementwise import add
 from .shape import along, flatten, normalize_axis
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def _add_slices(xp: Any, out: Any, axis: int, indices: Any, values: Any) -> None
     """
     if values.size == 0:
         return
-    rows = indices.reshape(-1)
+    rows = xp.asarray(indices).reshape(-1)
     rows = rows + (rows < 0) * out.shape[axis]
     order = xp.argsort(rows, kind="stable")
     rows = rows[order]
@@ -146,6 +148,7 @@ def _integers(name: str, indices: Any) -> Any:
     return array
 
 
+@named
 def take(x: ArrayLike, indices: ArrayLike, axis: int | None = None) -> Tensor:
     """The slices of x at `indices` along `axis`; None takes from the flattened array.
 
@@ -156,3 +159,51 @@ def take(x: ArrayLike, indices: ArrayLike, axis: int | None = None) -> Tensor:
         return take(flatten(x), indices, 0)
     axis = normalize_axis("take", axis, np.ndim(x))
     return getitem(x, along(axis, _integers("take", indices)))
+
+
+@named
+def scatter_add(x: ArrayLike, indices: ArrayLike, values: ArrayLike, axis: int = -1) -> Tensor:
+    """x with `values` added at `indices` along `axis`, once per mention of an element.
+
+    It is `take_along_axis` the other way round: `indices` has as many dimensions as x, and along
+    the other axes its size, or 1; `values` has the shape of what `take_along_axis` would read.
+
+    >>> tg.scatter_add(tg.zeros(3), [0, 2, 0], tg.tensor([1.0, 2.0, 3.0])).tolist()
+    [4.0, 0.0, 2.0]
+    """
+    shape, given, added = np.shape(x), np.shape(indices), np.shape(values)
+    axis = normalize_axis("scatter_add", axis, len(shape))
+    wanted = (*shape[:axis], given[axis] if len(given) == len(shape) else 0, *shape[axis + 1 :])
+    fits = len(given) == len(shape) and all(n in (1, m) for n, m in zip(given, wanted, strict=True))
+    if not fits or added != wanted:
+        raise ValueError(
+            f"scatter_add: along axis {axis} of x {shape}, indices {given} and values {added} do "
+            "not fit"
+        )
+    return add(x, scatter_along_axis(values, _integers("scatter_add", indices), axis, shape))
+
+
+@op(None)
+def one_hot(
+    xp: Any, indices: ArrayLike, num_classes: int | None = None, dtype: Any = np.int64
+) -> Any:
+    """For each index a row of `num_classes` numbers: 1 at the index, 0 elsewhere.
+
+    Args:
+        indices: integers 0 … num_classes − 1, of any shape; the classes are a new last axis.
+        num_classes: None: the largest index + 1.
+        dtype: of the result.
+
+    >>> tg.one_hot(tg.tensor([0, 2]), 3).tolist()
+    [[1, 0, 0], [0, 0, 1]]
+    """
+    indices = _integers("one_hot", indices)
+    classes = (
+        (int(indices.max()) + 1 if indices.size else 0) if num_classes is None else num_classes
+    )
+    if indices.size and not 0 <= int(indices.min()) <= int(indices.max()) < classes:
+        raise IndexError(
+            f"one_hot: the indices lie in [{indices.min()}, {indices.max()}], not all in "
+            f"[0, {classes - 1}]"
+        )
+    return (indices[..., None] == xp.arange(classes)).astype(dtype)

@@ -9,7 +9,7 @@ from ..backend import ArrayLike
 from ..operation import op
 
 
-def _transposed(xp: Any, matrix: Any) -> Any:
+def transposed(xp: Any, matrix: Any) -> Any:
     ndim = len(matrix.shape)
     return xp.permute_dims(matrix, (*range(ndim - 2), ndim - 1, ndim - 2))
 
@@ -20,7 +20,7 @@ def _left_rule(xp: Any, g: Any, y: Any, x_shape: tuple[int, ...]) -> Any:
         return g[..., None] * y
     if len(x_shape) == 1:
         return xp.matmul(y, g[..., None])[..., 0]
-    return xp.matmul(g, _transposed(xp, y))
+    return xp.matmul(g, transposed(xp, y))
 
 
 def _right_rule(xp: Any, g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
@@ -29,10 +29,10 @@ def _right_rule(xp: Any, g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
         column = x if len(y_shape) == 1 else x[:, None]
         return column * (g if len(y_shape) == 1 else g[..., None, :])
     if len(y_shape) == 1:
-        return xp.matmul(_transposed(xp, x), g[..., None])[..., 0]
+        return xp.matmul(transposed(xp, x), g[..., None])[..., 0]
     if len(y_shape) == 2 and len(x.shape) > 2:
         x, g = as_rows(xp, x), as_rows(xp, g)
-    return xp.matmul(_transposed(xp, x), g)
+    return xp.matmul(transposed(xp, x), g)
 
 
 def as_rows(xp: Any, x: Any) -> Any:

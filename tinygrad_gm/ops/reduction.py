@@ -7,11 +7,20 @@ derivative of each element. The running sums and products of the standard stand 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..backend import ArrayLike
+from ..hints import named
 from ..operation import op
-from .shape import Axes, along, concat, normalize_axis, pad
+from .comparison import not_equal
+from .elementwise import subtract
+from .indexing import getitem
+from .shape import Axes, along, broadcast_to, concat, normalize_axis, pad
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
 
 
 def _axes(axis: Axes | None, ndim: int) -> tuple[int, ...]:
@@ -54,7 +63,8 @@ def sum(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False)
 
 
 def _mean_rule(xp: Any, g: Any, x_shape: Any, axis: Any, keepdims: Any) -> Any:
-    return _sum_rule(xp, g * divided(1.0, _count(x_shape, axis)), x_shape, axis, keepdims)
+    share = 1.0 / (_count(x_shape, axis) or 1)  # of no elements there is no gradient either
+    return _sum_rule(xp, g * share, x_shape, axis, keepdims)
 
 
 @op(_mean_rule, symbol="mean", local=["1/n"])
@@ -95,7 +105,9 @@ def var(
 
 
 def _variance(x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
-    count = _count(x.shape, axis)
+    gone, count = _axes(axis, x.ndim), _count(x.shape, axis)
+    # seen from the first element, equal numbers are all 0, which their rounded mean may miss
+    x = x - x[tuple(slice(1 if i in gone else None) for i in range(x.ndim))]
     deviation = x - divided(x.sum(axis=axis, keepdims=True), count)
     squares = (deviation * deviation).sum(axis=axis, keepdims=keepdims)
     return divided(squares, count - correction)
@@ -206,6 +218,52 @@ def logsumexp(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = 
     return out if keepdims else xp.squeeze(out, _axes(axis, x.ndim))
 
 
+def _norm_rule(xp: Any, g: Any, x: Any, out: Any, axis: Any, ord: Any, keepdims: Any) -> Any:
+    g = _kept(xp, g, x.shape, axis, keepdims)
+    out = _kept(xp, out, x.shape, axis, keepdims)
+    if ord == math.inf:
+        chosen = xp.astype(xp.equal(xp.abs(x), out), x.dtype)
+        return g * (xp.sign(x) * (chosen / xp.sum(chosen, axis, True)))
+    if ord == 1:
+        return g * xp.sign(x)
+    zero = out == 0
+    unit = x * xp.where(zero, 0.0, 1.0 / xp.where(zero, 1.0, out))
+    return g * (unit if ord == 2 else xp.sign(x) * xp.pow(xp.abs(unit), ord - 1))
+
+
+@op(_norm_rule, symbol="‖x‖", local=["x/‖x‖"])
+def norm(
+    xp: Any,
+    x: ArrayLike,
+    axis: Axes | None = None,
+    ord: float = 2,
+    keepdims: bool = False,
+) -> Any:
+    """The vector norm (Σ |x|^ord)^(1/ord) over all elements, or over those along `axis`.
+
+    The gradient at 0, where the norm has a kink, is 0, not NaN. The largest |x| gets the whole
+    gradient of the norm for inf; several equal ones get even parts.
+
+    Args:
+        ord: a number ≥ 1, or inf for max |x|.
+
+    >>> tg.norm(tg.tensor([3.0, -4.0])).item(), tg.norm(tg.tensor([3.0, -4.0]), ord=1).item()
+    (5.0, 7.0)
+    """
+    if not isinstance(ord, (int, float)) or not ord >= 1:
+        raise ValueError(f"norm: ord is a number ≥ 1, or inf; got {ord!r}")
+    if x.dtype.kind != "f":
+        x = x.astype(float)
+    if ord == 2:
+        return xp.sqrt((x * x).sum(axis=axis, keepdims=keepdims))
+    size = xp.abs(x)
+    if ord == math.inf:
+        return size.max(axis=axis, keepdims=keepdims)
+    if ord == 1:
+        return size.sum(axis=axis, keepdims=keepdims)
+    return (size**ord).sum(axis=axis, keepdims=keepdims) ** (1 / ord)
+
+
 # ---------------------------------------------------------------- running sums and products
 
 
@@ -259,7 +317,7 @@ def _product_scan(x: Any, axis: int | None = None, include_initial: bool = False
         x = concat([head, tail * x[along(axis, slice(0, size - width))]], axis)
         width *= 2
     if include_initial:
-        x = pad(x, [(int(a == axis), 0) for a in range(len(x.shape))], 1.0)
+        x = pad(x, [(int(a == axis), 0) for a in range(len(x.shape))], constant_values=1.0)
     return x
 
 
@@ -276,6 +334,40 @@ def cumulative_prod(
     """
     axis = _line("cumulative_prod", x, axis)
     return _accumulated(xp, xp.cumprod, x, axis, 1 if include_initial else None)
+
+
+@named
+def diff(
+    x: ArrayLike,
+    n: int = 1,
+    axis: int = -1,
+    prepend: ArrayLike = None,
+    append: ArrayLike = None,
+) -> Tensor:
+    """The differences x[i+1] − x[i] of neighbours along an axis, taken n times.
+
+    Args:
+        prepend, append: values that go before and behind x first; a number fills one place.
+
+    >>> tg.diff(tg.tensor([1.0, 4.0, 9.0])).tolist()
+    [3.0, 5.0]
+    """
+    shape = np.shape(x)
+    axis = normalize_axis("diff", axis, len(shape))
+    if n < 0:
+        raise ValueError(f"diff: n is a number of times ≥ 0, not {n}")
+    one = (*shape[:axis], 1, *shape[axis + 1 :])
+    ends = [
+        broadcast_to(end, one) if end is not None and np.ndim(end) == 0 else end
+        for end in (prepend, append)
+    ]
+    parts = [part for part in (ends[0], x, ends[1]) if part is not None]
+    if n and len(parts) > 1:
+        x = concat(parts, axis)
+    for _ in range(n):
+        later, earlier = getitem(x, along(axis, slice(1, None))), getitem(x, along(axis, slice(-1)))
+        x = not_equal(later, earlier) if later.dtype == bool else subtract(later, earlier)
+    return getitem(x, ()) if n == 0 else x
 
 
 # ------------------------------------------------------------ results without a gradient

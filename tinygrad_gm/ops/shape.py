@@ -11,11 +11,12 @@ import math
 import operator
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ..backend import ArrayLike
+from ..hints import named
 from ..operation import op
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def normalize_axis(name: str, axis: int, ndim: int) -> int:
     try:
         axis = operator.index(axis)
     except TypeError:
-        raise TypeError(f"{name}: an axis is an integer, not {axis!r}") from None
+        text = " ".join(repr(axis).split())
+        raise TypeError(f"{name}: an axis is an integer, not {text}") from None
     if not -ndim <= axis < ndim:
         raise IndexError(f"{name}: axis {axis} is out of range for {ndim} dimensions")
     return axis % ndim
@@ -111,24 +113,63 @@ def pad_widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     return tuple(map(tuple, np.broadcast_to(widths, (ndim, 2)).tolist()))
 
 
-def _unpad(g: Any, x_shape: tuple[int, ...], pad_width: Any) -> Any:
+def _sources(widths: Any, x_shape: tuple[int, ...], mode: str) -> list[tuple[int, Any]]:
+    """For each padded axis, which of its elements stands at each place of the result."""
+    return [
+        (axis, np.pad(np.arange(n), width, mode=mode))  # type: ignore[call-overload]
+        for axis, (n, width) in enumerate(zip(x_shape, widths, strict=True))
+        if width != (0, 0)
+    ]
+
+
+def _unpad(xp: Any, g: Any, x_shape: tuple[int, ...], pad_width: Any, mode: str) -> Any:
     widths = pad_widths(pad_width, len(x_shape))
-    return g[tuple(slice(b, b + n) for (b, _), n in zip(widths, x_shape, strict=True))]
+    if mode == "constant":
+        return g[tuple(slice(b, b + n) for (b, _), n in zip(widths, x_shape, strict=True))]
+    for axis, places in _sources(widths, x_shape, mode):
+        shape = (*g.shape[:axis], x_shape[axis], *g.shape[axis + 1 :])
+        g = xp.scatter(g, along(axis, places), shape)
+    return g
 
 
-@op(_unpad, local=["inner part"])
-def pad(xp: Any, x: ArrayLike, pad_width: Any, constant_values: float = 0.0) -> Any:
-    """x with `constant_values` around it; `pad_width` as in `numpy.pad`.
+PAD_MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
+
+
+@op(_unpad, local=["inner part, and copies"])
+def pad(
+    xp: Any,
+    x: ArrayLike,
+    pad_width: Any,
+    mode: Literal["constant", "edge", "reflect", "symmetric", "wrap"] = "constant",
+    constant_values: float = 0.0,
+) -> Any:
+    """x with a margin; an element that the margin repeats gets its copies' gradients too.
+
+    Args:
+        pad_width: as in `numpy.pad`: n, (before, after), or a pair for each axis.
+        mode: what stands in the margin: "constant", `constant_values`; "edge", the outermost
+            element (PyTorch's "replicate"); "reflect", the mirror image without it; "symmetric",
+            the mirror image with it; "wrap", the other end (PyTorch's "circular").
+        constant_values: one number.
 
     >>> tg.pad(tg.ones(2), (1, 2)).tolist()
     [0.0, 1.0, 1.0, 0.0, 0.0]
+    >>> tg.pad(tg.tensor([1, 2, 3]), 2, mode="reflect").tolist()
+    [3, 2, 1, 2, 3, 2, 1]
     """
+    if mode not in PAD_MODES:
+        raise ValueError(f"pad: mode is one of {', '.join(PAD_MODES)}; got {mode!r}")
     widths = pad_widths(pad_width, x.ndim)
     shape = tuple(b + n + a for (b, a), n in zip(widths, x.shape, strict=True))
     inner = tuple(slice(b, b + n) for (b, _), n in zip(widths, x.shape, strict=True))
     out = xp.empty_like(x, shape=shape)  # keeps a channels-last order, which xp.pad loses
-    out[...] = constant_values
+    if mode == "constant":
+        out[...] = constant_values
     out[inner] = x
+    for axis, places in [] if mode == "constant" else _sources(widths, x.shape, mode):
+        before, after = inner[axis].start, inner[axis].stop
+        for margin in (slice(0, before), slice(after, None)):
+            out[along(axis, margin)] = out[along(axis, before + places[margin])]
     return out
 
 
@@ -185,6 +226,7 @@ def matrix_transpose(x: ArrayLike) -> Tensor:
     return swapaxes(x, -1, -2)
 
 
+@named
 def swapaxes(x: ArrayLike, axis1: int, axis2: int) -> Tensor:
     """x with two axes exchanged.
 
@@ -199,6 +241,7 @@ def swapaxes(x: ArrayLike, axis1: int, axis2: int) -> Tensor:
     return permute_dims(x, tuple(axes))
 
 
+@named
 def moveaxis(x: ArrayLike, source: Axes, destination: Axes) -> Tensor:
     """x with the axes `source` at the places `destination`, the others in their old order.
 
@@ -218,6 +261,7 @@ def moveaxis(x: ArrayLike, source: Axes, destination: Axes) -> Tensor:
     return permute_dims(x, tuple(axes))
 
 
+@named
 def expand_dims(x: ArrayLike, axis: Axes) -> Tensor:
     """x with a new axis of size 1 at the place `axis` of the result.
 
@@ -233,6 +277,7 @@ def expand_dims(x: ArrayLike, axis: Axes) -> Tensor:
     return reshape(x, tuple(1 if i in places else next(old) for i in range(ndim)))
 
 
+@named
 def squeeze(x: ArrayLike, axis: Axes | None = None) -> Tensor:
     """x without an axis of size 1, without several, or without all of them (None).
 
@@ -250,6 +295,7 @@ def squeeze(x: ArrayLike, axis: Axes | None = None) -> Tensor:
     return reshape(x, tuple(n for i, n in enumerate(shape) if i not in gone))
 
 
+@named
 def flatten(x: ArrayLike, start_axis: int = 0, end_axis: int = -1) -> Tensor:
     """x with the axes from `start_axis` to `end_axis` (inclusive) made into one.
 
@@ -265,6 +311,7 @@ def flatten(x: ArrayLike, start_axis: int = 0, end_axis: int = -1) -> Tensor:
     return reshape(x, (*shape[:start], size, *shape[end + 1 :]))
 
 
+@named
 def unstack(x: ArrayLike, axis: int = 0) -> tuple[Tensor, ...]:
     """The slices of x along an axis, without that axis.
 
@@ -276,6 +323,7 @@ def unstack(x: ArrayLike, axis: int = 0) -> tuple[Tensor, ...]:
     return tuple(_part(x, along(axis, i)) for i in range(shape[axis]))
 
 
+@named
 def split(x: ArrayLike, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
     """x cut along an axis: into n equal parts, or before each of the given indices.
 
@@ -296,6 +344,7 @@ def split(x: ArrayLike, indices_or_sections: int | Sequence[int], axis: int = 0)
     return [_part(x, along(axis, slice(a, b))) for a, b in pairwise(cuts)]
 
 
+@named
 def repeat(x: ArrayLike, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
     """Each element (or slice along `axis`) repeated; axis None works on the flattened array.
 
@@ -315,6 +364,7 @@ def repeat(x: ArrayLike, repeats: int | Sequence[int], axis: int | None = None) 
     return _part(x, along(axis, order))
 
 
+@named
 def tile(x: ArrayLike, reps: Axes) -> Tensor:
     """x laid side by side `reps` times along each axis, as `numpy.tile`.
 

@@ -1,0 +1,146 @@
+"""Sorting, searching and counting.
+
+Values that were moved carry their gradients back to where they came from; indices, counts and
+truth values are integers and carry none.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ..backend import Array, ArrayLike, as_array, module_of
+from ..hints import named
+from ..operation import op
+from ..record import Traced, wrap
+from .indexing import take_along_axis
+from .shape import along, normalize_axis
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+
+def _order(name: str, xp: Any, x: Any, axis: int, descending: bool) -> Any:
+    """Indices that sort x; equal elements keep their order, also in descending order."""
+    axis = normalize_axis(name, axis, x.ndim)
+    if not descending:
+        return xp.argsort(x, axis=axis, kind="stable")
+    order = xp.argsort(xp.flip(x, axis), axis=axis, kind="stable")
+    return x.shape[axis] - 1 - xp.flip(order, axis)
+
+
+@op(
+    lambda xp, g, saved, axis: xp.take_along_axis(g, xp.argsort(saved, axis), axis),
+    closed=True,
+    local=["back to its place"],
+)
+def sort(xp: Any, x: ArrayLike, axis: int = -1, descending: bool = False) -> Any:
+    """x sorted along an axis, NaN as the largest; each element's gradient returns to its place.
+
+    >>> tg.sort(tg.tensor([3.0, 1.0, 2.0]), descending=True).tolist()
+    [3.0, 2.0, 1.0]
+    """
+    order = _order("sort", xp, x, axis, descending)
+    return xp.take_along_axis(x, order, axis), order
+
+
+@op(None)
+def argsort(xp: Any, x: ArrayLike, axis: int = -1, descending: bool = False) -> Any:
+    """The indices that sort x along an axis, equal elements in their old order.
+
+    >>> tg.argsort(tg.tensor([3.0, 1.0, 2.0])).tolist()
+    [1, 2, 0]
+    """
+    return _order("argsort", xp, x, axis, descending)
+
+
+@named
+def topk(x: ArrayLike, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
+    """The k largest (else smallest) elements along an axis, best first, and their indices.
+
+    Gradients flow through the values; among equal elements the first come first.
+
+    >>> values, indices = tg.topk(tg.tensor([1.0, 5.0, 3.0]), 2)
+    >>> values.tolist(), indices.tolist()
+    ([5.0, 3.0], [1, 2])
+    """
+    shape = np.shape(x)
+    axis = normalize_axis("topk", axis, len(shape))
+    k = operator.index(k)
+    if not 0 <= k <= shape[axis]:
+        raise ValueError(f"topk: k = {k}, but axis {axis} of {shape} has {shape[axis]} elements")
+    indices = argsort(x, axis, largest)[along(axis, slice(k))]
+    return take_along_axis(x, indices, axis), indices
+
+
+@op(None, None)
+def searchsorted(
+    xp: Any, x: ArrayLike, y: ArrayLike, side: Literal["left", "right"] = "left"
+) -> Any:
+    """Where each element of y would go into the sorted vector x: before equal ones, or behind.
+
+    >>> tg.searchsorted(tg.tensor([1.0, 2.0, 2.0, 3.0]), tg.tensor([2.0, 9.0])).tolist()
+    [1, 4]
+    """
+    if getattr(x, "ndim", 0) != 1:
+        raise ValueError("searchsorted: the sorted array is a vector")
+    return xp.searchsorted(x, y, side=side)
+
+
+@op(None, lambda g, x: g[x], local=["", "1 where counted"])
+def bincount(xp: Any, x: ArrayLike, weights: ArrayLike = None, minlength: int = 0) -> Any:
+    """How often each of 0, 1, 2, … occurs among the integers x, or the sum of its weights.
+
+    >>> tg.bincount(tg.tensor([0, 2, 2]), minlength=4).tolist()
+    [1, 0, 2, 0]
+    """
+    return xp.bincount(x, weights, minlength)
+
+
+def nonzero(x: ArrayLike) -> tuple[Tensor, ...]:
+    """The indices of the elements that are not 0, one int64 vector per axis.
+
+    >>> [indices.tolist() for indices in tg.nonzero(tg.tensor([[0, 7], [8, 0]]))]
+    [[0, 1], [1, 0]]
+    """
+    array = _array("nonzero", x)
+    if array.ndim == 0:
+        raise ValueError("nonzero: a number has no indices; an array of at least 1 axis is wanted")
+    return tuple(map(wrap, module_of(array).nonzero(array)))
+
+
+@named
+def unique(
+    x: ArrayLike,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: int | None = None,
+) -> Any:
+    """The different elements of x, sorted; or its different slices along `axis`. No gradient.
+
+    Args:
+        return_index: also give where each first occurs.
+        return_inverse: also give, for each element of x, its number among the different ones.
+        return_counts: also give how often each occurs.
+        axis: None takes single elements, of the flattened array.
+
+    Returns:
+        A Tensor, or a tuple of it and what else was asked for, in the order of the arguments.
+
+    >>> tg.unique(tg.tensor([3, 1, 3]), return_counts=True)[1].tolist()
+    [1, 2]
+    """
+    array = _array("unique", x)
+    if axis is not None:
+        axis = normalize_axis("unique", axis, array.ndim)
+    wanted = (return_index, return_inverse, return_counts)
+    found = module_of(array).unique(array, *wanted, axis=axis)
+    return tuple(map(wrap, found)) if isinstance(found, tuple) else wrap(found)
+
+
+def _array(name: str, x: ArrayLike) -> Array:
+    array = x._data if isinstance(x, Traced) else x
+    return array if hasattr(array, "dtype") else as_array(array, name)
