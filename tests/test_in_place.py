@@ -51,7 +51,23 @@ def copy(w: Any) -> None:
         w.copy_([7.0, 8.0])
 
 
+def write_through_an_alias(w: Any) -> None:
+    w.detach()[0] = 5.0
+
+
+def write_through_data(w: Any) -> None:
+    w.data[...] = 5.0
+
+
+def write_through_an_alias_of_an_alias(w: Any) -> None:
+    alias = w.detach().data
+    alias += 1.0
+
+
 WRITES = [
+    write_through_an_alias,
+    write_through_data,
+    write_through_an_alias_of_an_alias,
     assign,
     assign_the_same_array,
     subtract_from_data,
@@ -103,13 +119,42 @@ def test_a_write_is_seen_through_every_view(reader: str) -> None:
 
 
 def test_what_was_copied_before_the_write_may_be_differentiated() -> None:
-    for copies in (lambda w: tg.stack([w, w]), lambda w: tg.exp(w), lambda w: w + 0.0):
+    for copies in (
+        lambda w: tg.stack([w, w]),
+        lambda w: tg.exp(w),
+        lambda w: w + 0.0,
+        lambda w: w[[0, 1]],
+        lambda w: w[tg.tensor([True, True])],
+    ):
         w = leaf([1.0, 2.0])
         y = copies(w)
         z = (y * y).sum()
         step(w)
         z.backward()
         assert w.grad is not None
+
+
+def test_a_write_into_a_leaf_is_seen_by_those_who_read_its_alias() -> None:
+    w = leaf([1.0, 2.0])
+    y = (w * tg.stop_gradient(w)).sum()
+    w.detach()[0] = 5.0
+    with pytest.raises(RuntimeError, match="was written since"):
+        y.backward()
+    v = leaf([3.0, 4.0])
+    y = (v * tg.stop_gradient(w)).sum()
+    step(w)
+    with pytest.raises(RuntimeError, match="was written since"):
+        y.backward()
+
+
+def test_an_alias_of_memory_that_was_replaced_is_no_alias_any_more() -> None:
+    w = leaf([1.0, 2.0])
+    alias = w.detach()
+    w.data = np.array([3.0, 4.0])
+    y = (w * w).sum()
+    alias[...] = 0.0
+    y.backward()
+    assert w.grad.tolist() == [6.0, 8.0]
 
 
 def test_a_write_into_a_leaf_that_no_rule_reads_does_no_harm() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from samples import Sample
+from test_ops import SMOOTH, call, slots_of
 
 import tinygrad_gm as tg
 from tinygrad_gm.testing import gradcheck
@@ -100,3 +102,95 @@ def test_random_graphs_in_float32_stay_float32_and_agree(function: Any, seed: in
         results.append([out.numpy(), *(g.numpy() for g in gradients)])
     for single, double in zip(*results, strict=True):
         np.testing.assert_allclose(single, double, atol=2e-4)
+
+
+# ----------------------------------------------------------------------- the whole registry
+
+# A step of a graph is a sample of an operation whose arrays are replaced by earlier results: each
+# is brought to the shape of the array, and into the range of its numbers, where the call is sound.
+STEPS: list[tuple[str, Sample]] = [
+    (name, sample)
+    for name, sample in (parameter.values for parameter in SMOOTH)
+    if all(1 <= np.size(array) <= 64 for array in sample.arrays if array is not None)
+]
+BY_NAME = {name: [sample for n, sample in STEPS if n == name] for name, _ in STEPS}
+NARROW = {name for name, op in tg.ops.registry.items() if op.forward.__module__.endswith("linalg")}
+
+
+def adapted(value: Any, array: Any, narrow: bool) -> Any:
+    """`value` in the shape of a sample's array: all over its range, or close to it."""
+    size = array.size
+    elements = value.reshape(-1)[np.arange(size) % value.size]
+    waves = tg.tanh(elements + np.sin(1.0 + 2.0 * np.arange(size))).reshape(array.shape)
+    if narrow or size == 1:  # a matrix stays regular, a number within its margin from kinks
+        return array + 0.04 * waves
+    return (array.max() + array.min()) / 2 + 0.49 * (array.max() - array.min()) * waves
+
+
+@st.composite
+def registry_graphs(draw: Any) -> Any:
+    """A function of a vector: up to twelve operations of the registry, one reading the other."""
+    step = st.sampled_from(sorted(BY_NAME)).flatmap(
+        lambda name: st.tuples(
+            st.just(name), st.sampled_from(BY_NAME[name]), st.lists(st.integers(0, 3), min_size=3)
+        )
+    )
+    steps = draw(st.lists(step, min_size=1, max_size=12))
+
+    def function(x: Any) -> Any:
+        values = [x]
+        for name, sample, places in steps:
+            arrays = list(sample.arrays)
+            for position, slot in enumerate(slots_of(name, sample)):
+                back = places[position % len(places)] % len(values)  # 0: the last result
+                arrays[slot] = adapted(values[-1 - back], arrays[slot], name in NARROW)
+            values.append(2 * tg.tanh(call(name, arrays, sample.params) / 2))
+        return sum((value * np.cos(np.arange(value.size)).reshape(value.shape)).mean()
+                   for value in values[1:])  # fmt: skip
+
+    return function
+
+
+def slope(function: Any, x: Any, order: int, direction: Any) -> Any:
+    """The function's value or its gradient (order 1 or 2), as an array, and its change."""
+    x = tg.tensor(x, requires_grad=True)
+    out = function(x)
+    if order == 2:
+        (out,) = tg.grad(out, x, create_graph=True)
+        if not out.requires_grad:
+            return out.numpy(), np.zeros(x.shape)
+        (change,) = tg.grad((out * direction).sum(), x, allow_unused=True)
+    else:
+        (gradient,) = tg.grad(out, x)
+        change = (gradient * direction).sum()
+    return out.numpy(), np.zeros(x.shape) if change is None else change.numpy()
+
+
+@settings(
+    max_examples=250,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.filter_too_much],
+)
+@given(registry_graphs(), st.integers(0, 10_000), st.sampled_from([1, 1, 2]))
+def test_graphs_of_any_operations_of_the_registry(function: Any, seed: int, order: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-2, 2, 6)
+    direction = rng.normal(size=6)
+    direction /= np.linalg.norm(direction)
+
+    def moved(step: float) -> tuple[Any, Any]:
+        return slope(function, x + step * direction, order, direction)
+
+    _, found = moved(0.0)
+    kink = np.abs(moved(1e-2)[1] + moved(-1e-2)[1] - 2 * found).max()
+    assume(kink < 0.05 * (1 + np.abs(found).max()))  # else one is near, or a sharp bend
+    near, far = ((moved(h)[0] - moved(-h)[0]) / (2 * h) for h in (1e-5, 2e-5))
+    assume(np.abs(near - far).max() < 1e-5 * (1 + np.abs(near).max()))
+    np.testing.assert_allclose(found, near, rtol=1e-5, atol=1e-6)
+
+
+def test_graphs_are_drawn_over_every_differentiable_operation() -> None:
+    differentiable = {name for name, op in tg.ops.registry.items() if op.differentiable}
+    assert differentiable - set(BY_NAME) <= {"astype", "to_device"}

@@ -53,18 +53,28 @@ from typing import Any
 
 import numpy as np
 
+from .anomaly import watching
 from .backend import Array, module_of
-from .modes import Frame, Switch, frame, recording
-from .operation import parts_of
-from .record import Dropped, Node, Replayed, Traced, last_write, next_moment, nodes_of, replay, wrap
+from .expansion import as_tensors
+from .modes import Frame, Switch, frame, on, recording
+from .record import (
+    Node,
+    Replayed,
+    Traced,
+    check_unwritten,
+    drop_if_large,
+    last_write,
+    next_moment,
+    nodes_of,
+    replay,
+    wrap,
+)
 from .vocabulary import vocabulary
 
 __all__ = ["Node", "Observer", "Pass", "Traced", "backward", "grad", "nodes_of", "replay"]
 
 # called per edge with (node, argument slot, upstream, contribution, sum so far)
 Observer = Callable[[Node, int, Array, Array, Array], None]
-
-LARGE_CONSTANT = 4096  # elements; a larger constant is not held once backward has passed it
 
 
 # ------------------------------------------------------------------------------ the backward pass
@@ -86,7 +96,9 @@ class Pass:
         replayed: Mapping[Node, Replayed] | None = None,
     ) -> None:
         self.retain_graph, self.create_graph = retain_graph, create_graph
-        self.observer, self.replayed = observer, replayed
+        self.on = on.get()  # None where anomalies are looked for: what twins make is looked at too
+        self.observer = observer if self.on else watching(observer)
+        self.replayed = replayed
         self.inputs = set(inputs or ())  # Nodes and leaves whose gradients are wanted
         self.wanted = (
             None if inputs is None else set(self.inputs)
@@ -99,9 +111,9 @@ class Pass:
 
     def start(self, outputs: Sequence[Traced], gradients: Sequence[Any]) -> None:
         """Hand each output its gradient, and walk."""
-        with Switch(recording, True), Switch(frame, frame.get()):
+        with Switch(on, True), Switch(recording, True), Switch(frame, frame.get()):
             self._mark_wanted([output.node for output in outputs], 0)
-            seeds = gradients if self.create_graph else [g._data for g in gradients]
+            seeds = [_with_node(g) if self.create_graph else g._data for g in gradients]
             self._walk(self._arrivals_at(outputs, seeds), tuple(seeds))
 
     def _walk(self, arrivals: list[Any], kept: tuple[Any, ...]) -> None:
@@ -139,6 +151,8 @@ class Pass:
             _, node = heappushpop(heap, entry) if entry else heappop(heap)
             g, plan, parents = pending.pop(node), node.plan, node.parents
             if wanted is not None and node in self.inputs:
+                if plan.hooks is not None:
+                    g = plan.hooks.run(g)
                 self.captured[node] = g
                 if not self._leads_on(node):
                     arrivals = []
@@ -152,7 +166,7 @@ class Pass:
                     "give that one retain_graph=True, or compute the result again"
                 )
             if node.seq < last_write[0]:
-                _check_unwritten(node)
+                check_unwritten(node, kept)
             if plan.ordinary and not create_graph:
                 arrivals = []
                 if plan.picks:
@@ -163,13 +177,15 @@ class Pass:
                         contribution = rule(*pick(values)) if pick else rule(g, *kept)
                         arrivals.append((slot, parents[slot], contribution))
             else:
+                if plan.hooks is not None and node not in self.captured:
+                    g = plan.hooks.run(g)
                 arrivals = self._special(node, kept, g)
             if frees:
                 if plan.frees:
                     node.kept = None
                 for slot in plan.constants:
                     if type(parents[slot]) is not float:
-                        _drop_if_large(node, slot)
+                        drop_if_large(node, slot)
 
     def _fit(self, contribution: Any, like: Any) -> Any:
         """Undo the broadcasting and the promotion of an argument."""
@@ -200,7 +216,7 @@ class Pass:
         if self.wanted is not None:
             slots = tuple(slot for slot in slots if node.parents[slot] in self.wanted)
         if self.create_graph:  # the same rules, on Tensors that carry their history
-            kept = _as_tensors(node, kept)
+            kept = as_tensors(node, kept)
             frame.set(Frame(f"backward of {op.name}", "backward", node.frame))
         else:
             xp = vocabulary(_module_of(g))
@@ -214,8 +230,9 @@ class Pass:
     def _expand(self, node: Node, kept: tuple[Any, ...], g: Any) -> list[Any]:
         """Record the node's twin on its arguments; the gradient goes to what comes out."""
         before = next_moment()
-        args = _as_tensors(node, kept, every_argument=True)
-        with Switch(frame, Frame(node.plan.op.name, "expanded", node.frame)):
+        args = as_tensors(node, kept, every_argument=True)
+        place = Frame(node.plan.op.name, "expanded", node.frame)
+        with Switch(on, self.on), Switch(recording, True), Switch(frame, place):
             out = node.plan.op.twin(*args, *node.params)
         outputs = out if isinstance(out, tuple) else (out,)
         self._mark_wanted([output.node for output in outputs], before)
@@ -238,13 +255,17 @@ class Pass:
         """Whether a wanted gradient lies further back than this node."""
         wanted = self.wanted or ()
         known = (p for p in node.parents if isinstance(p, (Node, Traced)))
-        return node.plan.op.always_expands or any(p in wanted for p in known)
+        return node.plan.op.closes_over or any(p in wanted for p in known)
 
     def results(self) -> dict[Any, Any]:
         """The gradients of leaves and captured nodes as Tensors that own their arrays."""
         given: set[int] = set()
         owned = {}
         for key, gradient in (self.pending | self.captured).items():
+            if hasattr(key, "hooks"):  # which may have put the array aside
+                gradient = key.hooks.run(gradient)
+                self.borrowed.add(key)
+                self.summed.discard(key)
             if not self.create_graph:
                 gradient = wrap(module_of(gradient).asarray(gradient))
             array = gradient._data
@@ -254,6 +275,12 @@ class Pass:
             given.add(id(gradient._data))
             owned[key] = gradient
         return owned
+
+
+def _with_node(seed: Any) -> Any:
+    """A seed that is itself a variable, recorded: leaves get copies of seeds, but not of nodes."""
+    leaf = seed._requires_grad and seed.node is None
+    return vocabulary(None).multiply(seed, 1.0) if leaf else seed
 
 
 def _module_of(g: Any) -> Any:
@@ -294,59 +321,6 @@ def _sum_to(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
     repeated = [i for i in range(len(shape)) if shape[i] == 1 != g.shape[new + i]]
     total = xp.sum(g, (*range(new), *(new + i for i in repeated)))
     return xp.reshape(total, shape) if repeated else total
-
-
-def _as_tensors(node: Node, kept: tuple[Any, ...], every_argument: bool = False) -> tuple[Any, ...]:
-    """Kept arrays as Tensors with their history: the very variables of the forward pass."""
-
-    def revive(parent: Any, array: Any) -> Any:
-        if isinstance(parent, Traced):
-            return parent
-        if type(parent) is Node:
-            return wrap(array, parent)
-        return array if array is None or isinstance(array, (int, float)) else wrap(array)
-
-    op, tensors = node.plan.op, {}
-    for name, value in zip(node.plan.kept, kept, strict=False):
-        if name == "out":
-            value = wrap(value, node) if op.outputs == 1 else parts_of(node, value)
-        elif name == "saved" and not (op.closed or op.expands) and _floats_in(value):
-            raise RuntimeError(
-                f"create_graph: `{op.name}` saved numbers, whose own derivatives its rule does not "
-                "know; give the operation a twin, or closed=True if they are constants"
-            )
-        elif name in op.arrays and op.starred:
-            value = tuple(map(revive, node.parents, value))
-        elif name in op.arrays:
-            value = revive(node.parents[op.arrays.index(name)], value)
-        tensors[name] = value
-    if every_argument:
-        return tensors[op.arrays[0]] if op.starred else tuple(tensors[name] for name in op.arrays)
-    return (*tensors.values(), *kept[len(tensors) :])
-
-
-def _floats_in(saved: Any) -> bool:
-    values = saved if isinstance(saved, (tuple, list)) else (saved,)
-    return any(hasattr(v, "dtype") and v.dtype.kind == "f" for v in values)
-
-
-def _check_unwritten(node: Node) -> None:
-    for slot in node.plan.read_slots:
-        leaf = node.parents[slot]
-        while type(leaf) is Node and leaf.plan.op.view:  # a view shares its parent's memory
-            leaf = leaf.parents[0]
-        if isinstance(leaf, Traced) and leaf.written > node.seq:
-            raise RuntimeError(
-                f"backward: the tensor of shape {leaf.shape} that `{node.plan.op.name}` read was "
-                "written since; call backward() before the write, or compute the result again"
-            )
-
-
-def _drop_if_large(node: Node, slot: int) -> None:
-    constant = node.parents[slot]
-    if getattr(constant, "size", 0) > LARGE_CONSTANT:
-        dropped = Dropped(constant.shape, constant.dtype)
-        node.parents = (*node.parents[:slot], dropped, *node.parents[slot + 1 :])
 
 
 # ------------------------------------------------------------------------------- public functions

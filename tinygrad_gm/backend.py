@@ -74,6 +74,15 @@ def set_default_device(device: str) -> None:
     _default_device = device
 
 
+def from_dlpack(value: Any) -> Any:
+    """An array of another library (one that has `__dlpack__`) as ours, in the same memory."""
+    ours = isinstance(value, (np.ndarray, np.generic)) or type(value).__module__.startswith("cupy")
+    if ours or not hasattr(value, "__dlpack__"):
+        return value
+    module = np if value.__dlpack_device__()[0] == 1 else _cupy()  # 1: the CPU
+    return module.from_dlpack(value)
+
+
 def _cupy() -> ModuleType:
     try:
         import cupy

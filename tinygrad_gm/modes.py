@@ -1,4 +1,4 @@
-"""The switches of the engine: is recording on, are twins wanted, where in the model are we.
+"""The switches of the engine: is recording on and checked, are twins wanted, where in a model.
 
 They are context variables, so threads and asynchronous tasks each have their own.
 """
@@ -22,8 +22,12 @@ class Frame(NamedTuple):
     parent: Frame | None
 
 
-recording: ContextVar[bool] = ContextVar("recording", default=True)
+# True, False, or None: on, and each result is checked (`anomaly.py`). None is falsy so that a fast
+# call, which asks only whether it is true, leaves the rest to the general one.
+recording: ContextVar[bool | None] = ContextVar("recording", default=True)
+on: ContextVar[bool | None] = ContextVar("on", default=True)  # which of the two is on here
 textbook_mode: ContextVar[bool] = ContextVar("textbook", default=False)
+rerunning: ContextVar[bool] = ContextVar("rerunning", default=False)  # inside a checkpoint, again
 frame: ContextVar[Frame | None] = ContextVar("frame", default=None)
 
 
@@ -35,7 +39,7 @@ class Switch:
 
     def __enter__(self) -> None:
         self.outer.append(self.mode.get())
-        self.mode.set(self.value)
+        self.mode.set(on.get() if self.mode is recording and self.value else self.value)
 
     def __exit__(self, *exception: object) -> None:
         self.mode.set(self.outer.pop())
@@ -76,7 +80,7 @@ def enable_grad() -> Switch:
 
 def is_grad_enabled() -> bool:
     """Whether operations are being recorded."""
-    return recording.get()
+    return recording.get() is not False
 
 
 def textbook() -> Switch:

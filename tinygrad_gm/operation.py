@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec
 
 import numpy as np
 
+from . import anomaly
 from .backend import default_dtype, promote
+from .hints import refuse_keywords
 from .modes import frame, recording, textbook_mode
 from .record import Node, Traced, wrap
 from .vocabulary import registry
 
 if TYPE_CHECKING:
+    from .hooks import Hooks
     from .tensor import Tensor
 
 P = ParamSpec("P")
@@ -58,6 +61,7 @@ class Op:
         self.defaults = tuple(parameter.default for parameter in parameters)
         self.required = sum(default is EMPTY for default in self.defaults)
         self.always_expands = not rules and not self.joint and self.twin is not None
+        self.closes_over = self.always_expands  # the twin may read what is not an argument
         self.expands = self.always_expands or (self.twin is not None and not self.closed)
         reads = {name for rule in (*rules, self.joint) if rule for name in _reads(rule)}
         self.saves = "saved" in reads
@@ -84,6 +88,7 @@ class Op:
         return arrays, tuple(values[self.arity :])
 
     def _refuse(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> NoReturn:
+        refuse_keywords(self.name, keywords, self.names)
         try:
             self.signature.bind(*args, **keywords)
         except TypeError as error:
@@ -146,13 +151,15 @@ class Op:
             else:
                 out, saved, data = self.run(data, params)
             needs &= differentiable
-            if not needs or not recording.get() or (own_dtype and out.dtype.kind != "f"):
+            mode, place = recording.get(), frame.get()
+            if mode is None:
+                place = anomaly.check(self, data, out)
+            if not needs or mode is False or (own_dtype and out.dtype.kind != "f"):
                 return wrap(out) if outputs == 1 else tuple(map(wrap, out))
             if starred:
                 data = [tuple(data)]
             plan = plans.get(needs | bit) or self._plan(needs, bit)
             kept = plan.keep((out, saved, *data, *params)) if plan.keeps else ()
-            place = frame.get()
             if outputs == 1:
                 node = Node(plan, tuple(parents), kept, params, place, out.shape, out.dtype)
                 return wrap(out, node)
@@ -184,7 +191,7 @@ class Op:
             if type(out) is not np.ndarray or out.dtype is not dtype:
                 out = self._settle(np, out, dtype)
             if not (x._requires_grad and differentiable and recording.get()):
-                return wrap(out)
+                return wrap(out) if recording.get() is not None else general(x)
             plan = plans.get(3) or self._plan(1, 2)
             kept = plan.keep((out, None, array)) if plan.keeps else ()
             result = new(Traced.result)  # as `wrap` does, without the call
@@ -226,7 +233,7 @@ class Op:
                 out = self._settle(np, out, dtype)
             needs &= differentiable
             if not needs or not recording.get():
-                return wrap(out)
+                return wrap(out) if recording.get() is not None else general(x, y)
             plan = plans.get(needs | 4) or self._plan(needs, 4)
             kept = plan.keep((out, None, a, b)) if plan.keeps else ()
             parents = (x.node or x, parent)
@@ -299,12 +306,13 @@ class Plan:
     """Which rules run, and what they read, when just the arguments in `slots` need a gradient."""
 
     __slots__ = (
-        "constants", "edges", "frees", "keep", "keeps", "kept", "op", "ordinary", "pick",
+        "constants", "edges", "frees", "hooks", "keep", "keeps", "kept", "op", "ordinary", "pick",
         "picks", "read_slots", "shapes", "slots",
     )  # fmt: skip
 
     def __init__(self, op: Op, slots: tuple[int, ...], count: int) -> None:
         self.op, self.slots = op, slots
+        self.hooks: Hooks | None = None  # of one node's tensor, in that node's own copy of the plan
         rules = {slots[0]: op.joint} if op.joint else {i: op.rules[i] for i in slots if op.rules}
         reads = {name for rule in rules.values() for name in _reads(rule)}
         if op.expands:

@@ -13,9 +13,11 @@ from .backend import Array
 from .modes import Frame
 
 if TYPE_CHECKING:
+    from .hooks import Hooks
     from .operation import Plan
 
 next_moment = itertools.count(1).__next__
+LARGE_CONSTANT = 4096  # elements; a larger constant is not held once backward has passed it
 last_write = [0]  # the moment of the last write into any leaf
 
 
@@ -23,9 +25,10 @@ class Traced:
     """An array with its place in the record: a leaf (`node` is None) or an operation's result.
 
     `written` is the moment (a sequence number) of the last write into the array of a leaf.
+    `hooks` and `source` (what a detached leaf shares its memory with) are set where there are any.
     """
 
-    __slots__ = ("_data", "_requires_grad", "grad", "node", "written")
+    __slots__ = ("_data", "_requires_grad", "grad", "hooks", "node", "source", "written")
     result: ClassVar[type[Traced]]  # the class of results: Tensor
 
     _data: Array
@@ -33,6 +36,8 @@ class Traced:
     _requires_grad: bool
     node: Node | None
     written: int
+    hooks: Hooks
+    source: Any
 
     __hash__ = object.__hash__  # by identity, though == compares elementwise
 
@@ -49,7 +54,13 @@ class Traced:
 
     def mark_written(self) -> None:
         """Note that the array changed, so that backward through its old values can refuse."""
-        self.written = last_write[0] = next_moment()
+        self.written = self.owner().written = last_write[0] = next_moment()
+
+    def owner(self) -> Traced:
+        """The leaf that this is a detached alias of, while they share memory; else itself."""
+        source = getattr(self, "source", None)
+        leaf: Traced | None = source and source()
+        return leaf if leaf is not None and leaf._data is self._data else self
 
 
 class Node:
@@ -109,6 +120,33 @@ def nodes_of(*roots: Any, newer_than: int = 0) -> list[Node]:
             found[node.seq] = node
             stack.extend(node.parents)
     return [found[seq] for seq in sorted(found)]
+
+
+def check_unwritten(node: Node, kept: tuple[Any, ...]) -> None:
+    """Refuse to go back through a node that reads a leaf's array, written since it was made."""
+    plan = node.plan
+    for slot in plan.read_slots:
+        leaf = parent = node.parents[slot]
+        while type(leaf) is Node and leaf.plan.op.view:  # a view shares its parent's memory
+            leaf = leaf.parents[0]
+        if not isinstance(leaf, Traced) or leaf.owner().written <= node.seq:
+            continue
+        if leaf is not parent and not plan.op.starred:
+            array = kept[plan.kept.index(plan.op.arrays[slot])]
+            if array is not leaf._data and array.flags.owndata:
+                continue  # this time it was a copy, as with an array of indices
+        raise RuntimeError(
+            f"backward: the tensor of shape {leaf.shape} that `{plan.op.name}` read was "
+            "written since; call backward() before the write, or compute the result again"
+        )
+
+
+def drop_if_large(node: Node, slot: int) -> None:
+    """Let go of a large constant argument, which would be held as long as the record is."""
+    constant = node.parents[slot]
+    if getattr(constant, "size", 0) > LARGE_CONSTANT:
+        dropped = Dropped(constant.shape, constant.dtype)
+        node.parents = (*node.parents[:slot], dropped, *node.parents[slot + 1 :])
 
 
 class Replayed(NamedTuple):

@@ -7,14 +7,17 @@ the name by which Python or a NumPy user calls it.
 from __future__ import annotations
 
 import copy
+import sys
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
 
-from . import autograd, backend, ops
+from . import autograd, backend, hooks, ops
 from .backend import Array, ArrayLike
-from .modes import recording
+from .hints import RENAMED, UFUNCS, give_hints
+from .modes import is_grad_enabled
 from .record import Traced
 
 Self = TypeVar("Self", bound="Tensor")
@@ -45,9 +48,8 @@ def tensor(
     tensor([[1., 2.],
             [3., 4.]], shape=(2, 2), dtype=float32, requires_grad=True)
     """
-    if isinstance(data, Traced):
-        data = data._data
-    elif isinstance(data, (list, tuple)):
+    data = data._data if isinstance(data, Traced) else backend.from_dlpack(data)
+    if isinstance(data, (list, tuple)):
         data = _plain_lists(data)
     if device is None and not hasattr(data, "dtype"):
         device = backend.default_device()
@@ -72,10 +74,14 @@ def _plain_lists(data: Any) -> Any:
 
 
 def asarray(data: ArrayLike, dtype: Any = None, device: str | None = None) -> Tensor:
-    """`data` as a Tensor: itself where it is one that fits, sharing memory with an array."""
+    """`data` as a Tensor: itself where it is one that fits, sharing memory with an array.
+
+    An array of another library that has `__dlpack__` shares its memory too.
+    """
     if isinstance(data, Tensor):
         moved = data if device is None else data.to(device)
         return moved if dtype is None else moved.astype(dtype)
+    data = backend.from_dlpack(data)
     if not hasattr(data, "dtype"):
         return tensor(data, dtype, device)
     array = backend.as_array(data, "asarray", dtype, _module(data))
@@ -244,9 +250,15 @@ class Tensor(Traced):
             observer=observer,
         )
 
+    register_hook = hooks.register_hook
+    retain_grad = hooks.retain_grad
+
     def detach(self) -> Tensor:
-        """A constant with the same values, in the same memory."""
-        return Tensor._of(self._data)
+        """A constant with the same values, in the same memory; a write into it is a write here."""
+        alias = Tensor._of(self._data)
+        if self.node is None:
+            alias.source = getattr(self, "source", None) or weakref.ref(self)
+        return alias
 
     @property
     def data(self) -> Tensor:
@@ -254,7 +266,7 @@ class Tensor(Traced):
 
         The values of an operation's result are read-only: its gradient rule may need them.
         """
-        return Tensor._of(self._data if self.node is None else _read_only(self._data))
+        return self.detach() if self.node is None else Tensor._of(_read_only(self._data))
 
     @data.setter
     def data(self, value: ArrayLike) -> None:
@@ -283,7 +295,7 @@ class Tensor(Traced):
 
     def _refuse_while_recording(self, what: str) -> None:
         self._refuse_if_result(what)
-        if self._requires_grad and recording.get():
+        if self._requires_grad and is_grad_enabled():
             raise RuntimeError(
                 f"{what}: a leaf that requires a gradient is written only under tg.no_grad(): "
                 "with tg.no_grad(): w -= lr * w.grad"
@@ -339,12 +351,26 @@ class Tensor(Traced):
             raise TypeError(f"this tensor is on {self.device}; t.numpy() brings it to the CPU")
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        """The package: what the functions of the array-API standard are called on."""
+        return sys.modules[__package__]
+
+    def __dlpack__(self, **options: Any) -> Any:
+        """The memory itself, for `from_dlpack` of another library."""
+        if self._requires_grad:
+            raise BufferError("__dlpack__: memory is shared without a history; use t.detach()")
+        return self._data.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        device: tuple[int, int] = self._data.__dlpack_device__()
+        return device
+
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         """`np_array * t` is a Tensor; NumPy's functions themselves are refused, ours are named."""
-        name = _UFUNCS.get(ufunc.__name__)
+        name = UFUNCS.get(ufunc.__name__)
         if method == "__call__" and name is not None and not options and len(inputs) == 2:
             return getattr(ops, name)(*inputs)
-        ours = _OUR_NAMES.get(ufunc.__name__, ufunc.__name__)
+        ours = RENAMED.get(ufunc.__name__, ufunc.__name__)
         hint = f"use tg.{ours}(…)" if hasattr(ops, ours) else "use t.numpy() first"
         raise TypeError(f"np.{ufunc.__name__} does not work on a Tensor: {hint}")
 
@@ -460,7 +486,10 @@ class Tensor(Traced):
     # ------------------------------------------------------------------------ methods
 
     exp = ops.exp
+    expm1 = ops.expm1
     log = ops.log
+    log1p = ops.log1p
+    log2 = ops.log2
     sqrt = ops.sqrt
     square = ops.square
     abs = ops.abs
@@ -469,6 +498,7 @@ class Tensor(Traced):
     cos = ops.cos
     tan = ops.tan
     tanh = ops.tanh
+    erf = ops.erf
     sigmoid = ops.sigmoid
     relu = ops.relu
     floor = ops.floor
@@ -484,8 +514,18 @@ class Tensor(Traced):
     min = ops.min
     prod = ops.prod
     logsumexp = ops.logsumexp
+    norm = ops.norm
+    cumulative_sum = ops.cumulative_sum
+    cumulative_prod = ops.cumulative_prod
+    sort = ops.sort
+    argsort = ops.argsort
+    topk = ops.topk
+    nonzero = ops.nonzero
+    unique = ops.unique
     argmax = ops.argmax
     argmin = ops.argmin
+    isnan = ops.isnan
+    isfinite = ops.isfinite
     any = ops.any
     all = ops.all
     softmax = ops.softmax
@@ -506,6 +546,8 @@ class Tensor(Traced):
     unstack = ops.unstack
     take = ops.take
     take_along_axis = ops.take_along_axis
+    diagonal = ops.diagonal
+    trace = ops.trace
 
     def reshape(self, *shape: Any) -> Tensor:
         """The same elements in another shape: `x.reshape(2, -1)` or `x.reshape((2, -1))`."""
@@ -532,32 +574,5 @@ def _read_only(array: Array) -> Array:
     return view
 
 
-_UFUNCS = {
-    "add": "add",
-    "subtract": "subtract",
-    "multiply": "multiply",
-    "divide": "divide",
-    "floor_divide": "floor_divide",
-    "remainder": "remainder",
-    "power": "pow",
-    "matmul": "matmul",
-    "equal": "equal",
-    "not_equal": "not_equal",
-    "less": "less",
-    "less_equal": "less_equal",
-    "greater": "greater",
-    "greater_equal": "greater_equal",
-    "bitwise_and": "bitwise_and",
-    "bitwise_or": "bitwise_or",
-    "bitwise_xor": "bitwise_xor",
-}  # NumPy's names of the binary operators, and ours
-_OUR_NAMES = {
-    "absolute": "abs",
-    "arccos": "acos",
-    "arcsin": "asin",
-    "arctan": "atan",
-    "arctan2": "atan2",
-    "invert": "bitwise_invert",
-}  # where else the names differ
-
+give_hints(Tensor)
 Traced.result = Tensor

@@ -1,0 +1,82 @@
+"""Writes docs/ops.md, the table of all operations: `python tests/ops_table.py`.
+
+Names, formulas and twins are read off the registry, the orders off the tests that check them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import test_ops
+
+import tinygrad_gm as tg
+from tinygrad_gm.operation import Op
+
+PATH = Path(__file__).parent.parent / "docs" / "ops.md"
+
+HEAD = """# Operations
+
+What the registry holds, by the file of `tinygrad_gm/ops` that an operation stands in. The command
+`python tests/ops_table.py` makes this page, and a test fails while it is out of date.
+
+- **local derivative**: ∂out/∂argument, by which the upstream gradient is multiplied; `·` alone
+  stands for that gradient. An argument that is not listed has none.
+- **orders**: which derivatives the suite compares with central differences. Without any, a result
+  is an integer, a truth value or piecewise constant, or the operation only moves or casts.
+- **kind**: a *fused* operation has a *twin*, its textbook definition in primitives, which
+  `tg.textbook()` records instead; value, gradient and second derivative of the two are compared.
+- **GPU**: whether it has been tested on one. None has so far.
+"""
+COLUMNS = ("operation", "local derivative", "orders", "kind", "twin", "GPU")
+
+
+def orders_tested() -> dict[str, set[int]]:
+    """For each operation the orders whose tests have a sample of it."""
+    found: dict[str, set[int]] = defaultdict(set)
+    tests: list[tuple[Any, tuple[int, ...]]] = [
+        (test_ops.test_gradient_is_that_of_differences, (1, 2)),
+        (test_ops.test_third_order_of_elementwise_operations, (3,)),
+    ]
+    for test, orders in tests:
+        for mark in test.pytestmark:
+            if mark.args[0] == ("name", "sample"):
+                for call in mark.args[1]:
+                    found[call.values[0]].update(orders)
+    return found
+
+
+def row(op: Op, orders: set[int]) -> tuple[str, ...]:
+    """The cells of one operation."""
+    names = [f"{name}ᵢ" for name in op.arrays] if op.starred else op.arrays
+    pairs = zip(names, op.local, strict=False)
+    local = [f"{name}: {text}" for name, text in pairs if text] if op.differentiable else []
+    twin = op.twin.__name__ if op.twin is not None else ""
+    return (
+        f"`{op.name}`",
+        "<br>".join(text.replace("|", "\\|") for text in local) or "none",
+        ", ".join(map(str, sorted(orders))) or "–",
+        "fused" if twin else "primitive",
+        f"`{twin}`" if twin else "",
+        "no",
+    )
+
+
+def table() -> str:
+    """The whole page."""
+    orders, files = orders_tested(), defaultdict(list)
+    for op in tg.ops.registry.values():
+        files[op.forward.__module__.rpartition(".")[2]].append(op)
+    parts = [HEAD]
+    for name, operations in sorted(files.items()):
+        rows = [COLUMNS, ("---",) * len(COLUMNS)]
+        rows += [row(op, orders[op.name]) for op in sorted(operations, key=lambda op: op.name)]
+        parts.append(f"\n## {name}\n\n")
+        parts += [f"| {' | '.join(cells)} |\n" for cells in rows]
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    PATH.parent.mkdir(exist_ok=True)
+    PATH.write_text(table(), encoding="utf-8")

@@ -1,0 +1,172 @@
+"""Finding where a NaN or an infinity comes from: `detect_anomaly`.
+
+While it is on, `recording` holds None instead of True. That is false to the fast paths of the
+operations, which then leave the call to the general one, and that one checks every result. So a
+program that looks for nothing pays nothing. The backward half is an observer of `Pass`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .backend import module_of
+from .modes import Frame, Switch, frame, is_grad_enabled, on, recording
+from .record import Node, Traced
+
+if TYPE_CHECKING:
+    from .operation import Op
+
+
+@contextmanager
+def detect_anomaly() -> Iterator[None]:
+    """Stop with a RuntimeError at the first operation that makes a NaN or an infinity.
+
+    The error names the operation, the argument and the line of the program (the nearest one outside
+    this package). Forward, it is raised where a result holds a NaN, or holds an infinity and no
+    argument does; backward, where a gradient does so that is sent to an argument. The line of a
+    gradient is that of the forward call, so have both passes in the block. Under `no_grad` nothing
+    is checked. Everything runs a few times slower: it is for finding a fault.
+
+    It is a context manager and a decorator.
+
+    >>> x = tg.tensor([4.0, 0.0], requires_grad=True)
+    >>> with tg.detect_anomaly():
+    ...     tg.sqrt(x).sum().backward()  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    RuntimeError: anomaly: the gradient of `sqrt` (called at ...) ... is inf at (1,), ...
+    """
+    quiet = np.errstate(divide="ignore", over="ignore", invalid="ignore")  # the error says more
+    with quiet, Switch(on, None), Switch(recording, is_grad_enabled()):
+        yield
+
+
+def check(op: Op, values: Sequence[Any], out: Any) -> Frame | None:
+    """Refuse a result with a NaN or a new infinity; give the frame to record the operation in."""
+    place = place_of_call()
+    for part in out if isinstance(out, tuple) else (out,):
+        found = _first(part, values)
+        if found is not None:
+            kind, index = found
+            number = kind if kind == "nan" else f"{part[index]}"
+            given = _given(op, values, part.shape, index)
+            holds = [slot for slot, value in enumerate(values) if kind == "nan" and _has_nan(value)]
+            what = f"made {number}"
+            if holds:
+                what = f"was given nan in argument {holds[0]} ({_name(op, holds[0])}) and gave nan"
+            raise RuntimeError(
+                f"anomaly: `{op.name}`{_at(place)} {what} at {index} of its result, from {given}"
+            )
+    return place
+
+
+def watching(
+    observer: Callable[[Node, int, Any, Any, Any], None] | None,
+) -> Callable[[Node, int, Any, Any, Any], None]:
+    """An observer of the backward pass that refuses such gradients, before `observer` is told."""
+
+    def watch(node: Node, slot: int, upstream: Any, contribution: Any, total: Any) -> None:
+        arrived = [_array(g) for g in (upstream if isinstance(upstream, list) else [upstream])]
+        sent = _array(contribution)
+        found = _first(sent, arrived)
+        if found is not None:
+            kind, index = found
+            above = "nan arrived from above" if any(map(_has_nan, arrived)) else _upstream(arrived)
+            place = _at(node.frame).removeprefix(" at ")
+            called = f"called at {place}" if place else "recorded outside detect_anomaly"
+            raise RuntimeError(
+                f"anomaly: the gradient of `{node.plan.op.name}` ({called}) in argument {slot} "
+                f"({_name(node.plan.op, slot)}) is {kind if kind == 'nan' else sent[index]} at "
+                f"{index}, and {above}"
+            )
+        if observer is not None:
+            observer(node, slot, upstream, contribution, total)
+
+    return watch
+
+
+def place_of_call() -> Frame | None:
+    """The current frame; while results are checked, one inside it with the program's line."""
+    place = frame.get()
+    if recording.get() is not None:
+        return place
+    package, caller = __name__.partition(".")[0], sys._getframe(1)
+    while caller is not None and _module(caller).partition(".")[0] == package:
+        if caller.f_code.co_name == "_walk" and _module(caller) == f"{package}.autograd":
+            return place  # of a backward pass: the frame holds the line of the forward call
+        caller = caller.f_back  # type: ignore[assignment]
+    if caller is None:
+        return place
+    return Frame(f"{caller.f_code.co_filename}:{caller.f_lineno}", "line", place)
+
+
+def _module(caller: Any) -> str:
+    return str(caller.f_globals.get("__name__", ""))
+
+
+def _at(place: Frame | None) -> str:
+    while place is not None and place.kind != "line":
+        place = place.parent
+    return "" if place is None else f" at {place.name}"
+
+
+def _first(array: Any, sources: Sequence[Any]) -> tuple[str, tuple[int, ...]] | None:
+    """Where `array` holds a NaN, or an infinity that is in none of the sources; else None."""
+    xp = module_of(array)
+    if array.dtype.kind != "f" or xp.isfinite(array).all():
+        return None
+    places = xp.isnan(array)
+    kind = "nan" if places.any() else "inf"
+    if kind == "inf":
+        if not all(_is_finite(source) for source in sources):
+            return None
+        places = xp.isinf(array)
+    position = int(places.reshape(-1).argmax())
+    return kind, tuple(int(i) for i in np.unravel_index(position, array.shape))
+
+
+def _is_finite(value: Any) -> bool:
+    floats = _floats(value)
+    return floats is None or bool(module_of(floats).isfinite(floats).all())
+
+
+def _has_nan(value: Any) -> bool:
+    floats = _floats(value)
+    return floats is not None and bool(module_of(floats).isnan(floats).any())
+
+
+def _floats(value: Any) -> Any:
+    """A floating array, or a float as one; None for anything else."""
+    if isinstance(value, float):
+        return np.float64(value)
+    return value if getattr(getattr(value, "dtype", None), "kind", "") == "f" else None
+
+
+def _array(value: Any) -> Any:
+    return value._data if isinstance(value, Traced) else value
+
+
+def _name(op: Op, slot: int) -> str:
+    return f"{op.arrays[0]}[{slot}]" if op.starred else op.arrays[slot]
+
+
+def _given(op: Op, values: Sequence[Any], shape: Any, index: Any) -> str:
+    """The arguments: as numbers where they stand element against element, else by shape."""
+    texts = []
+    for slot, value in enumerate(values):
+        if value is not None:
+            try:
+                text = f"= {np.broadcast_to(value, shape)[index]}"
+            except (TypeError, ValueError):
+                text = f"of shape {np.shape(value)}"
+            texts.append(f"argument {slot} ({_name(op, slot)}) {text}")
+    return ", ".join(texts)
+
+
+def _upstream(arrived: Sequence[Any]) -> str:
+    largest = max(float(abs(g).max()) for g in arrived if g is not None and g.size)
+    return f"what arrived from above is at most {largest:.3g}"

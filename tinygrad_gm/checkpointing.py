@@ -1,0 +1,185 @@
+"""Trading time for memory: `checkpoint` forgets how a result was made, and makes it again.
+
+A checkpoint is a node of an operation that has a twin and no rules. Backward expands it, as it
+expands every such node: the function is run again, recorded, and the walk goes on into what that
+run left behind, on the same heap. So closures, higher orders and `tg.grad` need nothing of their
+own. The parents of the node are the arguments, and behind them whatever else the function read.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .anomaly import place_of_call
+from .modes import Switch, recording, rerunning, textbook_mode
+from .operation import Op, parts_of
+from .random import Generator, default_generator, using
+from .record import Node, Traced, next_moment, nodes_of, wrap
+
+__all__ = ["checkpoint"]
+
+
+def checkpoint(fn: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
+    """fn(*args, **keywords), without holding what its gradient needs: backward computes it again.
+
+    The record keeps the arguments and the results only, and in backward the function is called a
+    second time, recorded. With a network cut into segments, the memory of a step is that of one
+    segment, and of what passes between them; the price is one more forward pass (Chen et al. 2016,
+    "Training deep nets with sublinear memory cost", section 3).
+
+    The gradient is that of the plain call, bit for bit, of any order, also for tensors that the
+    function closes over. So that the second run is the first again, the default generator starts
+    where it stood (a generator passed to a function by name is not put back), the `textbook` mode
+    is what it was, and backward refuses when an argument or a closed-over leaf that requires a
+    gradient was written since. Side effects happen twice.
+
+    Args:
+        fn: returns a Tensor, or a list or tuple with Tensors in it.
+        args, keywords: passed on. Lists of Tensors are too, but hold them in memory.
+
+    Returns:
+        What `fn` returns. Under `no_grad`, or where nothing requires a gradient, just that.
+
+    Raises:
+        TypeError: the function returned something else.
+        RuntimeError: (in backward) the second run gave other shapes than the first.
+
+    >>> w = tg.tensor([2.0, 3.0], requires_grad=True)
+    >>> y = tg.checkpoint(lambda x: tg.exp(x * w).sum(), tg.zeros(2))
+    >>> y.op
+    'checkpoint'
+    >>> y.backward()
+    >>> w.grad.tolist()
+    [0.0, 0.0]
+    """
+    if recording.get() is False:
+        return fn(*args, **keywords)
+    call = _Call(fn, args, keywords)
+    tensors = call.tensors(args, keywords)
+    raw = fn(*args, **keywords)
+    outputs = call.results(raw)
+    if not any(output._requires_grad for output in outputs):
+        return raw
+    call.shapes = [output.shape for output in outputs]
+    parents = [tensor.node or tensor for tensor in tensors]
+    parents += _closed_over(outputs, call.moment, parents)
+    needs = sum(1 << slot for slot, p in enumerate(parents) if type(p) is Node or p._requires_grad)
+    operation = _operation(len(outputs))
+    key = needs | 1 << len(parents)
+    plan = operation.plans.get(key) or operation._plan(needs, 1 << len(parents))
+    arrays = tuple(output._data for output in outputs)
+    kept = plan.keep((None, None, tuple(tensor._data for tensor in tensors), call))
+    place = place_of_call()
+    facts: Any = tuple(a.shape for a in arrays), tuple(a.dtype for a in arrays)
+    if len(arrays) == 1:
+        facts = facts[0][0], facts[1][0]
+    node = Node(plan, tuple(parents), kept, (call,), place, *facts)
+    parts = [wrap(arrays[0], node)] if len(arrays) == 1 else parts_of(node, arrays)
+    pairs = zip(outputs, parts, strict=True)
+    ours = iter([part if output._requires_grad else output for output, part in pairs])
+    if isinstance(raw, Traced):
+        return next(ours)
+    rebuilt = [next(ours) if isinstance(value, Traced) else value for value in raw]
+    return rebuilt if isinstance(raw, list) else tuple(rebuilt)
+
+
+class _Call:
+    """A call that can be made again: the function, its arguments less the Tensors, the modes."""
+
+    def __init__(self, fn: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        self.fn, self.textbook = fn, textbook_mode.get()
+        self.args = [None if isinstance(v, Traced) else v for v in args]
+        self.keywords = {k: None if isinstance(v, Traced) else v for k, v in keywords.items()}
+        self.slots = [i for i, v in enumerate(args) if isinstance(v, Traced)]
+        self.words = [k for k, v in keywords.items() if isinstance(v, Traced)]
+        self.count = len(self.slots) + len(self.words)
+        generator = default_generator()
+        self.device, self.state = generator.device, generator.get_state()
+        self.moment = next_moment()
+        self.shapes: list[tuple[int, ...]] = []
+
+    def tensors(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> list[Any]:
+        """The Tensors among the arguments."""
+        return [*(args[slot] for slot in self.slots), *(keywords[word] for word in self.words)]
+
+    def results(self, raw: Any) -> list[Any]:
+        """The Tensors in what the function returned."""
+        if not isinstance(raw, (Traced, list, tuple)):
+            raise TypeError(
+                f"checkpoint: the function returned {type(raw).__name__}; a Tensor, or a list or "
+                "tuple with Tensors in it, was wanted"
+            )
+        return [v for v in ([raw] if isinstance(raw, Traced) else raw) if isinstance(v, Traced)]
+
+    def again(self, tensors: Sequence[Any]) -> list[Any]:
+        """The results of a second run, with the random numbers of the first."""
+        args, keywords = list(self.args), dict(self.keywords)
+        for slot, tensor in zip(self.slots, tensors[: len(self.slots)], strict=True):
+            args[slot] = tensor
+        keywords |= zip(self.words, tensors[len(self.slots) :], strict=True)
+        stream = Generator(0, self.device)
+        stream.set_state(self.state)
+        modes = Switch(textbook_mode, self.textbook), Switch(rerunning, True)
+        with using(stream), modes[0], modes[1]:
+            outputs = self.results(self.fn(*args, **keywords))
+        shapes = [output.shape for output in outputs]
+        if shapes != self.shapes:
+            raise RuntimeError(
+                f"checkpoint: the function returned {self.shapes} in the first run and {shapes} "
+                "when it was run again for backward; it must do the same every time"
+            )
+        return outputs
+
+
+class _Checkpoint(Op):
+    """The operation of checkpoint nodes with a certain number of outputs."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__(_forward, (), 1, symbol="⟲", twin=_twin, outputs=outputs)
+        self.closes_over = False  # it is all among the parents
+
+    def run(self, data: list[Any], params: tuple[Any, ...]) -> tuple[Any, Any, list[Any]]:
+        """What `replay` asks for: the arrays once more, nothing recorded."""
+        (call,) = params
+        arguments = data[: call.count]
+        with Switch(recording, False):
+            outputs = call.again([wrap(array) for array in arguments])
+        arrays = tuple(output._data for output in outputs)
+        return (arrays[0] if self.outputs == 1 else arrays), None, arguments
+
+
+def _forward(xp: Any, *tensors: Any, call: _Call) -> Any:
+    raise NotImplementedError  # `checkpoint` computes, `_Checkpoint.run` computes again
+
+
+_forward.__name__ = "checkpoint"
+
+
+def _twin(*tensors_and_call: Any) -> Any:
+    *tensors, call = tensors_and_call
+    return tuple(call.again(tensors[: call.count]))
+
+
+@functools.cache
+def _operation(outputs: int) -> _Checkpoint:
+    return _Checkpoint(outputs)
+
+
+def _closed_over(outputs: list[Any], moment: int, arguments: list[Any]) -> list[Any]:
+    """The leaves and earlier nodes that a run read without being given them."""
+    made = nodes_of(*outputs, newer_than=moment)
+    read = [parent for node in made for parent in node.parents]
+    read += [output.node or output for output in outputs]
+    known, found = {id(argument) for argument in arguments}, []
+    for parent in read:
+        earlier = parent.seq <= moment if type(parent) is Node else _is_variable(parent)
+        if earlier and id(parent) not in known:
+            known.add(id(parent))
+            found.append(parent)
+    return found
+
+
+def _is_variable(parent: Any) -> bool:
+    return isinstance(parent, Traced) and parent._requires_grad

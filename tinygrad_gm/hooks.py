@@ -1,0 +1,137 @@
+"""Hooks: functions that see a tensor's complete gradient on its way back, and may replace it.
+
+A leaf holds its hooks itself. Those of an operation's result stand in the plan of its node, a copy
+of the operation's own: `backward` looks for hooks only where a plan is out of the ordinary, so a
+record without hooks pays nothing for them.
+"""
+
+from __future__ import annotations
+
+import copy
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .backend import module_of
+from .record import Node, Traced, wrap
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+Hook = Callable[[Any], Any]
+
+
+class Hooks:
+    """The hooks of one tensor in the order of their registration, and who keeps its gradient."""
+
+    def __init__(self) -> None:
+        self.functions: dict[object, Hook] = {}
+        self.keeper: Any = None  # a weak reference to the tensor: no cycle through its node
+
+    def run(self, gradient: Any) -> Any:
+        """The gradient (a Tensor or an array) after all hooks, as what it came as."""
+        traced = isinstance(gradient, Traced)
+        tensor = gradient if traced else _read_only(gradient)
+        for hook in tuple(self.functions.values()):
+            replaced = hook(tensor)
+            if replaced is not None:
+                tensor = _checked(replaced, tensor)
+                gradient = tensor if traced else tensor._data
+        keeper = self.keeper and self.keeper()
+        if keeper is not None:
+            own = tensor if traced else wrap(tensor._data.copy(order="K"))
+            keeper.grad = own if keeper.grad is None else keeper.grad + own
+        return gradient
+
+
+class Handle:
+    """Stands for one registered hook."""
+
+    def __init__(self, hooks: Hooks) -> None:
+        self._hooks = hooks
+
+    def remove(self) -> None:
+        """Call the hook no more; removing it twice does no harm."""
+        self._hooks.functions.pop(self, None)
+
+
+def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Handle:
+    """Call `hook` with this tensor's gradient whenever a backward pass has completed it.
+
+    The hook gets a Tensor of this one's shape, which it must not write into, and returns None or a
+    gradient of that shape to go on with. It sees the gradient of the pass, before it is added to
+    `.grad`; several hooks run one after the other. `tg.grad` runs them too.
+
+    Returns:
+        A handle; `handle.remove()` ends it.
+
+    Raises:
+        RuntimeError: the tensor requires no gradient.
+
+    >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
+    >>> y = x * 3
+    >>> handle = y.register_hook(lambda g: g.clip(-1, 1))
+    >>> (y * 10).sum().backward()
+    >>> x.grad.tolist()
+    [3.0, 3.0]
+    """
+    handle = Handle(_hooks_of("register_hook", self))
+    handle._hooks.functions[handle] = hook
+    return handle
+
+
+def retain_grad(self: Tensor) -> None:
+    """Keep the gradient of an operation's result in its `.grad` too, as that of a leaf is.
+
+    It is the gradient after all hooks. Backward passes add up, as in a leaf. For a leaf there is
+    nothing to do.
+
+    Raises:
+        RuntimeError: the tensor requires no gradient.
+
+    >>> x = tg.tensor(3.0, requires_grad=True)
+    >>> y = x * x
+    >>> y.retain_grad()
+    >>> (y * y).backward()
+    >>> y.grad.item()
+    18.0
+    """
+    hooks = _hooks_of("retain_grad", self)
+    if self.node is not None:
+        hooks.keeper = weakref.ref(self)
+
+
+def _hooks_of(caller: str, tensor: Any) -> Hooks:
+    if not tensor._requires_grad:
+        raise RuntimeError(f"{caller}: this tensor requires no gradient, so none will arrive")
+    node = tensor.node
+    if type(node) is not Node:
+        if not hasattr(tensor, "hooks"):
+            tensor.hooks = Hooks()
+        hooks: Hooks = tensor.hooks
+        return hooks
+    if node.plan.hooks is None:
+        node.plan = copy.copy(node.plan)
+        node.plan.hooks, node.plan.ordinary = Hooks(), False
+    return node.plan.hooks
+
+
+def _read_only(array: Any) -> Any:
+    view = module_of(array).asarray(array).view()
+    if type(view) is np.ndarray:
+        view.flags.writeable = False
+    return wrap(view)
+
+
+def _checked(replaced: Any, like: Any) -> Any:
+    if not isinstance(replaced, Traced) or replaced.shape != like.shape:
+        what = getattr(replaced, "shape", type(replaced).__name__)
+        raise ValueError(
+            f"register_hook: the hook returned {what}; None or a Tensor of shape {like.shape} "
+            "was wanted"
+        )
+    if replaced.dtype == like.dtype:
+        return replaced
+    return replaced.astype(like.dtype)  # type: ignore[attr-defined]
