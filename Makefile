@@ -3,13 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 CHECKOUT := $(CURDIR)
 
-.PHONY: quickstart test lint doctest bench clean
+.PHONY: quickstart test parity lint doctest bench clean
 
 quickstart: .venv/ready
 	$(BIN)/tinygrad-gm quickstart
 
 test: .venv/ready
 	$(BIN)/python -m pytest
+
+parity: .venv-parity/ready
+	.venv-parity/bin/python -m pytest tests/parity
 
 lint: .venv/lint-ready
 	$(BIN)/ruff check .
@@ -23,7 +26,7 @@ bench: .venv-bench/ready
 	.venv-bench/bin/python -m benchmarks
 
 clean:
-	rm -rf .venv .venv-bench build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-parity .venv-bench build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/ready: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -32,6 +35,11 @@ clean:
 
 .venv/lint-ready: .venv/ready
 	$(BIN)/python -m pip install --quiet --editable '.[test,lint]'
+	touch $@
+
+.venv-parity/ready: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv-parity
+	.venv-parity/bin/python -m pip install --quiet --editable '.[test]' 'torch==2.13.0'
 	touch $@
 
 .venv-bench/ready: setup.cfg pyproject.toml

@@ -240,3 +240,43 @@ def test_a_gradient_is_not_lost_in_a_list() -> None:
             call()
     tg.stack([x, y]).sum().backward()
     assert (x.grad.item(), y.grad.item()) == (1.0, 1.0)
+
+
+def test_std_of_equal_numbers_is_0_where_their_mean_is_rounded() -> None:
+    for value in (0.1, 0.7, 1e6 + 0.1):
+        x = leaf([value] * 3)
+        deviation = tg.std(x)
+        (slope,) = tg.grad(deviation, x)
+        assert deviation.item() == 0.0
+        assert slope.tolist() == [0.0] * 3
+
+
+def test_a_gradient_depends_on_an_upstream_gradient_that_is_a_leaf() -> None:
+    x, y, v = leaf([1.0, 2.0]), leaf([3.0, 4.0]), leaf([5.0, 6.0])
+    gradients = tg.grad(x + y, [x, y], v, create_graph=True)
+    (change,) = tg.grad(gradients, v, [tg.tensor([1.0, 2.0]), tg.tensor([10.0, 20.0])])
+    assert change.tolist() == [11.0, 22.0]
+
+
+def test_a_mean_of_nothing_is_nan_and_leaves_no_nan_in_gradients() -> None:
+    x, v = leaf(np.zeros((3, 0))), leaf([1.0, 2.0, 3.0])
+    means = tg.mean(x, axis=1)
+    assert np.isnan(means.numpy()).all()
+    (gradient,) = tg.grad(means, x, v, create_graph=True)
+    (change,) = tg.grad(gradient, v, tg.zeros((3, 0), tg.float64))
+    assert change.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_counts_by_weight_keep_the_weights_dtype_and_have_a_gradient() -> None:
+    for dtype in (tg.float32, tg.float64):
+        weights = leaf([0.5, 1.0, 2.0], dtype)
+        counts = tg.bincount(tg.tensor([1, 0, 1]), weights, minlength=3)
+        assert counts.dtype == dtype
+        assert counts.tolist() == [1.0, 2.5, 0.0]
+        (gradient,) = tg.grad(counts, weights, tg.tensor([10.0, 20.0, 30.0], dtype=dtype))
+        assert gradient.tolist() == [20.0, 10.0, 20.0]
+
+
+def test_no_differences_at_all_leave_an_array_as_it_is() -> None:
+    x = np.array([1, 2])
+    np.testing.assert_array_equal(tg.diff(tg.tensor(x), n=0, prepend=0), np.diff(x, 0, prepend=0))

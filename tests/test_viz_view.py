@@ -134,7 +134,7 @@ def scalar_operations() -> list[str]:
         if op.arity <= 2 and op.required <= op.arity and not op.starred:
             try:
                 out = op.primitive(*map(leaf, POINT[: op.arity]))
-            except (TypeError, ValueError):
+            except (IndexError, TypeError, ValueError):
                 continue
             if out.shape == () and out.requires_grad:
                 names.append(name)
