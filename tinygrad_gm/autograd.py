@@ -401,10 +401,10 @@ def grad(
 
 def _seed(caller: str, output: Traced, gradient: Any) -> Any:
     if not isinstance(output, Traced) or not output._requires_grad:
-        raise RuntimeError(
-            f"{caller}: the output does not require a gradient: it was made of no tensor with "
-            "requires_grad=True, or under no_grad()"
-        )
+        why = "it was made of no tensor with requires_grad=True, or under no_grad()"
+        if isinstance(output, Traced) and output.dtype.kind != "f":
+            why = f"it is {output.dtype}, and operations with such results have no gradient"
+        raise RuntimeError(f"{caller}: the output does not require a gradient: {why}")
     xp = module_of(output._data)
     if gradient is None:
         if output._data.size != 1:

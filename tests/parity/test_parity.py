@@ -63,7 +63,6 @@ COMPARED_THROUGH = {
     "sign_det": "slogdet",
 }
 NOT_COMPARED = {
-    "plain_index": "it prepares an index, and is no function of arrays",
     "to_device": "another device's values are the same",
 }
 

@@ -1,6 +1,9 @@
-"""Every operation on arrays, one file per kind; `registry` holds the primitives by name."""
+"""Every operation on arrays, one file per kind; `registry` holds the primitives by name.
 
-from ..vocabulary import registry
+`__all__` is what a user types; names imported `as` themselves are for the engine and its rules.
+"""
+
+from ..vocabulary import registry as registry
 from .comparison import (
     allclose,
     bitwise_and,
@@ -21,9 +24,12 @@ from .comparison import (
     logical_or,
     not_equal,
 )
-from .conv import conv, conv_transpose, conv_weight_gradient
+from .conv import conv, conv_transpose
+from .conv import conv_weight_gradient as conv_weight_gradient
 from .einsum import (
-    contract,
+    contract as contract,
+)
+from .einsum import (
     einsum,
     outer,
     tensordot,
@@ -69,11 +75,15 @@ from .elementwise import (
     subtract,
     tan,
     tanh,
-    to_device,
     where,
 )
+from .elementwise import (
+    to_device as to_device,
+)
 from .fused import (
-    attention,
+    attention as attention,
+)
+from .fused import (
     batch_norm,
     binary_cross_entropy_with_logits,
     cross_entropy,
@@ -95,34 +105,64 @@ from .fused import (
     softplus,
 )
 from .indexing import (
-    getitem,
+    getitem as getitem,
+)
+from .indexing import (
     one_hot,
-    plain_index,
-    scatter,
     scatter_add,
-    scatter_along_axis,
     take,
     take_along_axis,
 )
+from .indexing import (
+    plain_index as plain_index,
+)
+from .indexing import (
+    scatter as scatter,
+)
+from .indexing import (
+    scatter_along_axis as scatter_along_axis,
+)
 from .linalg import (
-    cholesky,
-    det,
+    cholesky as cholesky,
+)
+from .linalg import (
+    det as det,
+)
+from .linalg import (
     diagonal,
-    inv,
-    log_abs_det,
-    sign_det,
-    slogdet,
-    solve,
     trace,
+)
+from .linalg import (
+    inv as inv,
+)
+from .linalg import (
+    log_abs_det as log_abs_det,
+)
+from .linalg import (
+    sign_det as sign_det,
+)
+from .linalg import (
+    slogdet as slogdet,
+)
+from .linalg import (
+    solve as solve,
 )
 from .matmul import matmul
 from .pooling import (
-    argmax_pool,
+    argmax_pool as argmax_pool,
+)
+from .pooling import (
     avg_pool,
-    avg_pool_transpose,
-    gather_windows,
     max_pool,
-    scatter_windows,
+)
+from .pooling import (
+    avg_pool_transpose as avg_pool_transpose,
+)
+from .pooling import (
+    gather_windows as gather_windows,
+)
+from .pooling import (
+    scatter_windows as scatter_windows,
 )
 from .reduction import (
     all,
@@ -181,16 +221,13 @@ __all__ = [
     "allclose",
     "any",
     "argmax",
-    "argmax_pool",
     "argmin",
     "argsort",
     "asin",
     "astype",
     "atan",
     "atan2",
-    "attention",
     "avg_pool",
-    "avg_pool_transpose",
     "batch_norm",
     "binary_cross_entropy_with_logits",
     "bincount",
@@ -200,19 +237,15 @@ __all__ = [
     "bitwise_xor",
     "broadcast_to",
     "ceil",
-    "cholesky",
     "clip",
     "concat",
-    "contract",
     "conv",
     "conv_transpose",
-    "conv_weight_gradient",
     "cos",
     "cosh",
     "cross_entropy",
     "cumulative_prod",
     "cumulative_sum",
-    "det",
     "diagonal",
     "diff",
     "divide",
@@ -227,14 +260,11 @@ __all__ = [
     "flip",
     "floor",
     "floor_divide",
-    "gather_windows",
     "gelu",
-    "getitem",
     "greater",
     "greater_equal",
     "group_norm",
     "gru_cell",
-    "inv",
     "isclose",
     "isfinite",
     "isinf",
@@ -247,7 +277,6 @@ __all__ = [
     "log",
     "log1p",
     "log2",
-    "log_abs_det",
     "log_softmax",
     "logaddexp",
     "logical_and",
@@ -276,11 +305,9 @@ __all__ = [
     "outer",
     "pad",
     "permute_dims",
-    "plain_index",
     "pow",
     "prod",
     "reciprocal",
-    "registry",
     "relu",
     "remainder",
     "repeat",
@@ -289,21 +316,15 @@ __all__ = [
     "roll",
     "round",
     "scaled_dot_product_attention",
-    "scatter",
     "scatter_add",
-    "scatter_along_axis",
-    "scatter_windows",
     "searchsorted",
     "sigmoid",
     "sign",
-    "sign_det",
     "silu",
     "sin",
     "sinh",
-    "slogdet",
     "softmax",
     "softplus",
-    "solve",
     "sort",
     "split",
     "sqrt",
@@ -320,7 +341,6 @@ __all__ = [
     "tanh",
     "tensordot",
     "tile",
-    "to_device",
     "topk",
     "trace",
     "unique",

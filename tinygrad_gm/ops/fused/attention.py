@@ -112,7 +112,7 @@ def attention(
         is_causal: row i attends to columns up to i only.
         scale: None: 1/√E.
 
-    >>> tg.attention(tg.ones((2, 1)), tg.ones((2, 1)), tg.tensor([[1.0], [3.0]])).tolist()
+    >>> tg.ops.attention(tg.ones((2, 1)), tg.ones((2, 1)), tg.tensor([[1.0], [3.0]])).tolist()
     [[2.0], [2.0]]
     """
     q, k, v = map(np.shape, (query, key, value))
