@@ -61,6 +61,10 @@ class Adam(Optimizer):
         if not all(0 <= beta < 1 for beta in group["betas"]):
             raise ValueError(f"Adam: betas is {group['betas']}; both must be in [0, 1)")
 
+    def scale(self, group: dict[str, Any]) -> float:
+        """1 − β₁, the share of a gradient in the first moment."""
+        return 1 - float(group["betas"][0])
+
     def update(self, group: dict[str, Any], step: int, blocks: Iterator[Block]) -> None:
         """See the class. The corrections of v̂ go into lr and ε: they are numbers, not vectors."""
         beta1, beta2 = group["betas"]
@@ -70,10 +74,9 @@ class Adam(Optimizer):
             xp, g, scratch = module_of(block.param), block.grad, block.scratch
             add, multiply = xp.add, xp.multiply
             m, v = block.state("exp_avg"), block.state("exp_avg_sq")
-            multiply(g, 1 - beta1, scratch)
             multiply(m, beta1, m)
-            add(m, scratch, m)
-            multiply(scratch, scratch, scratch)  # from the cache, where reading g again is not
+            add(m, g, m)  # g is (1 − β₁) times the gradient
+            multiply(g, g, scratch)
             multiply(scratch, (1 - beta2) / (1 - beta1) ** 2, scratch)
             multiply(v, beta2, v)
             add(v, scratch, v)

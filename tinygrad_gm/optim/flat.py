@@ -55,19 +55,19 @@ class Block:
                 self._pieces.append((i, part, place))
             i += 1
 
-    def fill(self, gradients: Sequence[Array], decay: float, negate: bool) -> None:
-        """Set `grad` to the parameters' gradients, negated or not, plus decay · param."""
+    def fill(self, gradients: Sequence[Array], scale: float, decay: float) -> None:
+        """Set `grad` to scale · (the parameters' gradients + decay · param)."""
         xp, grad = module_of(self.param), self._gathered
         for i, part, place in self._pieces:
             source = gradients[i] if part is None else gradients[i].reshape(-1)[part]
-            if len(self._pieces) == 1 and source.dtype == grad.dtype:
+            if scale != 1:
+                xp.multiply(source, scale, place, casting="same_kind")
+            elif len(self._pieces) == 1 and source.dtype == grad.dtype:
                 grad = source.reshape(-1)  # the gradient's own memory where it is contiguous
             else:
                 place[...] = source
-        if negate:
-            grad = xp.negative(grad, self._gathered)
         if decay:
-            xp.multiply(self.param, decay, self.scratch)
+            xp.multiply(self.param, scale * decay, self.scratch)
             grad = xp.add(grad, self.scratch, self._gathered)
         self.grad = grad
 
@@ -121,11 +121,11 @@ class Flat:
 
     # ------------------------------------------------------------------------ a step
 
-    def advance(self, decay: float, negate: bool) -> Iterator[tuple[int, Iterator[Block]]]:
+    def advance(self, scale: float, decay: float) -> Iterator[tuple[int, Iterator[Block]]]:
         """Count a step of every parameter that has a gradient, and give the blocks to update.
 
         Gives (step, blocks) for every run of neighbours that have done as many steps; the first
-        step is 1. A block's gradient is that of f, or of −f with `negate`, plus decay · param.
+        step is 1. A block's gradient is scale · (gradient + decay · param).
         """
         gradients = []
         for parameter, view, order in zip(self.parameters, self.views, self.orders, strict=True):
@@ -144,7 +144,7 @@ class Flat:
         for members, blocks in self._runs:
             for i in members:
                 self.steps[i] += 1
-            yield self.steps[members[0]], _filled(blocks, gradients, decay, negate)
+            yield self.steps[members[0]], _filled(blocks, gradients, scale, decay)
             for i in members:
                 self.parameters[i].mark_written()
 
@@ -199,10 +199,10 @@ class Flat:
 
 
 def _filled(
-    blocks: Iterable[Block], gradients: Sequence[Array], decay: float, negate: bool
+    blocks: Iterable[Block], gradients: Sequence[Array], scale: float, decay: float
 ) -> Iterator[Block]:
     for block in blocks:
-        block.fill(gradients, decay, negate)
+        block.fill(gradients, scale, decay)
         yield block
         block.grad = None  # the gradient's memory is not ours to hold
 

@@ -128,11 +128,15 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         for group, flats in zip(self.param_groups, self._flats, strict=True):
-            decay, negate = group.get("weight_decay", 0), group.get("maximize", False)
+            sign, decay = -1 if group.get("maximize") else 1, group.get("weight_decay", 0)
             for flat in flats:
-                for step, blocks in flat.advance(decay, negate):
+                for step, blocks in flat.advance(sign * self.scale(group), sign * decay):
                     self.update(group, step, blocks)
         return loss
+
+    def scale(self, group: dict[str, Any]) -> float:
+        """What gradients are multiplied by on their way into the blocks; spares `update` a pass."""
+        return 1.0
 
     def update(self, group: dict[str, Any], step: int, blocks: Iterator[Block]) -> None:
         """The formula: move the parameters in `blocks`, of which this is step number `step`."""
