@@ -14,10 +14,10 @@ import numpy as np
 from ..backend import ArrayLike
 from ..hints import named
 from ..operation import op
-from .comparison import not_equal
-from .elementwise import subtract
+from .comparison import equal, isfinite, not_equal
+from .elementwise import exp, log, subtract, where
 from .indexing import getitem
-from .shape import Axes, along, broadcast_to, concat, normalize_axis, pad
+from .shape import Axes, along, broadcast_to, concat, normalize_axis, pad, squeeze
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -202,7 +202,18 @@ def _logsumexp_rule(xp: Any, g: Any, x: Any, out: Any, axis: Any, keepdims: Any)
     return _kept(xp, g, x.shape, axis, keepdims) * xp.exp(x - finite)
 
 
-@op(_logsumexp_rule, local=["softmax x"])
+def _logsumexp_twin(x: Any, axis: Axes | None = None, keepdims: bool = False) -> Any:
+    if not math.prod(x.shape):
+        return sum(x, axis, keepdims) - math.inf
+    largest = max(x, axis, True).detach()
+    shift = where(isfinite(largest), largest, 0.0)
+    total = sum(exp(x - shift), axis, True)
+    nothing = equal(total, 0.0)
+    out = where(nothing, -math.inf, log(where(nothing, 1.0, total)) + shift)
+    return out if keepdims else squeeze(out, _axes(axis, x.ndim))
+
+
+@op(_logsumexp_rule, twin=_logsumexp_twin, closed=True, local=["softmax x"])
 def logsumexp(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
     """ln Σ e^x without overflow; −inf, with gradient 0, where every element is −inf.
 
