@@ -12,8 +12,8 @@ from tinygrad_gm import ops
 
 FUNCTIONS = {
     name: inspect.signature(getattr(ops, name))
-    for name in ops.__all__
-    if inspect.isfunction(getattr(ops, name)) and name != "plain_index"
+    for name in sorted({*ops.__all__, *ops.registry})  # those for the engine too
+    if inspect.isfunction(getattr(ops, name))
 }
 WITH_AXIS = [name for name, signature in FUNCTIONS.items() if "axis" in signature.parameters]
 OTHERS: dict[str, dict[str, Any]] = {  # what else a function must be given
