@@ -87,8 +87,9 @@ def main() -> None:
     unknown = set(args.workloads) - WORKLOADS.keys()
     if unknown:
         parser.error(f"no workload {sorted(unknown)}; there are {', '.join(WORKLOADS)}")
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, ")
-    print(f"NumPy {np.__version__}; a step in ms (medians), peak memory of the process in MB\n")
+    machine = f"{platform.machine()}, {os.cpu_count()} cores"
+    print(f"{machine}, Python {platform.python_version()}, NumPy {np.__version__}")
+    print("a step in ms (medians), peak memory of the process in MB\n")
     print(f"| workload | tinygrad_gm | {RIVAL} | ours/{RIVAL} | peak | peak {RIVAL} |")
     print("|---|---|---|---|---|---|")
     for workload in args.workloads or WORKLOADS:
