@@ -31,7 +31,7 @@ class Box:
 
     id: str
     classes: str
-    shape: str  # one of SHAPES
+    shape: str  # "card" (the only one with subtitle and rows), "box", "circle" or "pill"
     look: style.Look
     width: float
     height: float
@@ -74,7 +74,6 @@ class Figure:
     caption: tuple[str, ...]
 
 
-SHAPES = ("card", "box", "circle", "pill")  # only a card has a subtitle and rows
 LEADING = 1.25  # from one line of text to the next, as part of the font size
 PADDING = 5.0  # around the texts of a card
 NAME_LENGTH, CAPTION_LENGTH = 26, 90  # letters
