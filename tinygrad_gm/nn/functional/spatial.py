@@ -1,7 +1,7 @@
 """Convolution and pooling as functions under PyTorch's names, with its arguments and shapes.
 
 The operations take any number of spatial axes; the functions here fix it, check what they are
-given, and accept an input without the batch axis. `nn.functional` has all of them.
+given, and accept an input without the batch axis. `F` has all of them.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..backend import ArrayLike
-from ..ops import argmax_pool, avg_pool, conv, conv_transpose, max_pool
-from ..ops.conv import check_shapes, geometry, transposed_shape, window_counts
-from ..ops.pooling import pool_geometry
-from ..ops.windows import PerAxis, per_axis
-from ..tensor import Tensor, asarray
+from ...backend import ArrayLike
+from ...ops import argmax_pool, avg_pool, conv, conv_transpose, max_pool
+from ...ops.conv import check_shapes, geometry, transposed_shape, window_counts
+from ...ops.pooling import pool_geometry
+from ...ops.windows import PerAxis, per_axis
+from ...tensor import Tensor, asarray
 
 Padding = str | int | Sequence[int]
 

@@ -2,7 +2,7 @@
 
 Means and linear interpolation come down to one thing: along each axis, every output position reads
 a few input positions with given weights, which is a product with a small matrix, one axis after the
-other. `nn.functional` has these functions.
+other. `F` has these functions.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import ArrayLike
-from ..ops import (
+from ...backend import ArrayLike
+from ...ops import (
     avg_pool,
     avg_pool_transpose,
     matmul,
@@ -25,8 +25,8 @@ from ..ops import (
     take,
     take_along_axis,
 )
-from ..ops.windows import PerAxis
-from ..tensor import Tensor, asarray
+from ...ops.windows import PerAxis
+from ...tensor import Tensor, asarray
 from .spatial import batched
 
 Sizes = int | Sequence[int | None]

@@ -1,10 +1,4 @@
-"""Layers and losses as functions, under PyTorch's names: what `nn` has, without its parameters.
-
-    import tinygrad_gm.nn.functional as F
-
-Most are operations of `tinygrad_gm.ops`; here stand those that are composed of them. A loss has a
-`reduction`: "mean" over all its elements, "sum", or "none" for all of them.
-"""
+"""Normalisation: mean 0 and variance 1 over some of the axes, then a factor and a shift."""
 
 from __future__ import annotations
 
@@ -12,118 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import ops
-from ..backend import ArrayLike
-from ..modes import rerunning
-from ..ops import (
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    exp,
-    gelu,
-    linear,
-    log_softmax,
-    mish,
-    mse_loss,
-    nll_loss,
-    relu,
-    scaled_dot_product_attention,
-    sigmoid,
-    silu,
-    softmax,
-    softplus,
-    tanh,
-)
-from ..tensor import Tensor, asarray
-from .resizing import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_max_pool2d,
-    interpolate,
-    pixel_shuffle,
-    pixel_unshuffle,
-)
-from .spatial import (
-    avg_pool1d,
-    avg_pool2d,
-    avg_pool3d,
-    conv1d,
-    conv2d,
-    conv3d,
-    conv_transpose1d,
-    conv_transpose2d,
-    conv_transpose3d,
-    max_pool1d,
-    max_pool2d,
-    max_pool3d,
-)
-
-__all__ = [
-    "adaptive_avg_pool1d",
-    "adaptive_avg_pool2d",
-    "adaptive_max_pool2d",
-    "avg_pool1d",
-    "avg_pool2d",
-    "avg_pool3d",
-    "batch_norm",
-    "binary_cross_entropy_with_logits",
-    "conv1d",
-    "conv2d",
-    "conv3d",
-    "conv_transpose1d",
-    "conv_transpose2d",
-    "conv_transpose3d",
-    "cross_entropy",
-    "embedding",
-    "gelu",
-    "group_norm",
-    "interpolate",
-    "kl_normal",
-    "layer_norm",
-    "leaky_relu",
-    "linear",
-    "log_softmax",
-    "max_pool1d",
-    "max_pool2d",
-    "max_pool3d",
-    "mish",
-    "mse_loss",
-    "nll_loss",
-    "pixel_shuffle",
-    "pixel_unshuffle",
-    "relu",
-    "rms_norm",
-    "scaled_dot_product_attention",
-    "sigmoid",
-    "silu",
-    "softmax",
-    "softplus",
-    "tanh",
-]
-
-
-def leaky_relu(input: ArrayLike, negative_slope: float = 0.01) -> Tensor:
-    """x where x > 0, else negative_slope · x (Maas et al. 2013); at 0 the derivative is the slope.
-
-    >>> F.leaky_relu(tg.tensor([-1.0, 2.0]), 0.25).tolist()
-    [-0.25, 2.0]
-    """
-    return ops.leaky_relu(input, negative_slope)
-
-
-def embedding(input: ArrayLike, weight: ArrayLike, padding_idx: int | None = None) -> Tensor:
-    """The rows of `weight` (count, width) at the integers `input` (…): (…, width).
-
-    The row at `padding_idx` (counted from the end where it is negative) gets no gradient.
-
-    >>> F.embedding(tg.tensor([1, 0]), tg.tensor([[0.0, 1.0], [2.0, 3.0]])).tolist()
-    [[2.0, 3.0], [0.0, 1.0]]
-    """
-    if padding_idx is not None and padding_idx < 0:
-        padding_idx += len(asarray(weight))
-    return ops.embedding(weight, asarray(input), padding_idx)
-
-
-# ------------------------------------------------------------------------------------- norms
+from ... import ops
+from ...backend import ArrayLike
+from ...modes import rerunning
+from ...tensor import Tensor, asarray
 
 
 def _last_axes(name: str, input: ArrayLike, normalized_shape: int | tuple[int, ...]) -> int:
@@ -248,44 +134,3 @@ def _affine(x: Any, mean: Any, variance: Any, weight: Any, bias: Any, eps: float
     like = (-1, *(1 for _ in x.shape[2:]))
     out: Tensor = x * factor.reshape(like) + shift.reshape(like)
     return out
-
-
-def kl_normal(
-    mu_p: ArrayLike,
-    log_var_p: ArrayLike,
-    mu_q: ArrayLike = None,
-    log_var_q: ArrayLike = None,
-    reduction: str = "mean",
-) -> Tensor:
-    """KL(p ‖ q) of two normal distributions, elementwise, from their means and log-variances.
-
-    With p = N(μ_p, σ_p²) and q = N(μ_q, σ_q²):
-
-        KL(p ‖ q) = ln(σ_q/σ_p) + (σ_p² + (μ_p − μ_q)²) / (2σ_q²) − ½
-
-    The log-variance ln σ² can be any number, so a network may give it.
-
-    Args:
-        mu_p, log_var_p: of p, any shapes that broadcast.
-        mu_q, log_var_q: of q; None: 0, that is q = N(0, 1), as in a variational autoencoder
-            (Kingma & Welling 2014, appendix B).
-        reduction: "mean", "sum" or "none". The KL of a vector of independent normals is the sum
-            over its axis: `F.kl_normal(mu, log_var, reduction="none").sum(axis=-1)`.
-
-    >>> F.kl_normal(tg.tensor(1.0), tg.tensor(0.0)).item()
-    0.5
-    """
-    mu, log_var = asarray(mu_p), asarray(log_var_p)
-    distance = mu if mu_q is None else mu - mu_q
-    spread = exp(log_var) + distance * distance
-    if log_var_q is not None:
-        log_var = log_var - log_var_q
-        spread = spread * exp(-asarray(log_var_q))
-    return _reduced("kl_normal", (spread - log_var - 1.0) * 0.5, reduction)
-
-
-def _reduced(name: str, losses: Any, reduction: str) -> Tensor:
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f'{name}: reduction is {reduction!r}; "mean", "sum" or "none" is wanted')
-    reduced: Tensor = losses if reduction == "none" else getattr(losses, reduction)()
-    return reduced
