@@ -5,21 +5,66 @@ Names, arguments, shapes and initial distributions are PyTorch's; only the keywo
 """
 
 from . import functional, init
-from .activation import LeakyReLU, ReLU, Sigmoid, Tanh
-from .container import Sequential
+from .activation import (
+    CELU,
+    ELU,
+    GELU,
+    SELU,
+    Hardswish,
+    LeakyReLU,
+    Mish,
+    PReLU,
+    ReLU,
+    ReLU6,
+    SiLU,
+    Softplus,
+)
+from .container import ModuleDict, ModuleList, ParameterList, Sequential
 from .linear import Linear
 from .module import Module
-from .parameter import Parameter
+from .parameter import Parameter, no_init
+from .squashing import (
+    GLU,
+    Hardsigmoid,
+    Hardtanh,
+    LogSigmoid,
+    LogSoftmax,
+    Sigmoid,
+    Softmax,
+    Softsign,
+    Tanh,
+)
 
 __all__ = [
+    "CELU",
+    "ELU",
+    "GELU",
+    "GLU",
+    "SELU",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
     "LeakyReLU",
     "Linear",
+    "LogSigmoid",
+    "LogSoftmax",
+    "Mish",
     "Module",
+    "ModuleDict",
+    "ModuleList",
+    "PReLU",
     "Parameter",
+    "ParameterList",
     "ReLU",
+    "ReLU6",
     "Sequential",
+    "SiLU",
     "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Softsign",
     "Tanh",
     "functional",
     "init",
+    "no_init",
 ]

@@ -12,6 +12,7 @@ import math
 
 from ..random import Generator, default_generator
 from ..tensor import Tensor
+from .parameter import uninitialised
 
 _GAINS = {
     "linear": 1.0,
@@ -46,6 +47,8 @@ def uniform_(
     tensor: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None
 ) -> Tensor:
     """Draw from the uniform distribution on [a, b]."""
+    if uninitialised.get():
+        return tensor
     drawn = (generator or default_generator()).uniform(tensor.shape, a, b, tensor.dtype)
     return tensor.copy_(drawn.to(tensor.device))
 
@@ -54,23 +57,25 @@ def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
 ) -> Tensor:
     """Draw from N(mean, std²)."""
+    if uninitialised.get():
+        return tensor
     drawn = (generator or default_generator()).normal(tensor.shape, tensor.dtype)
     return tensor.copy_((drawn * std + mean).to(tensor.device))
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Fill with one number."""
-    return tensor.copy_(val)
+    return tensor if uninitialised.get() else tensor.copy_(val)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
     """Fill with 0."""
-    return tensor.copy_(0)
+    return constant_(tensor, 0)
 
 
 def ones_(tensor: Tensor) -> Tensor:
     """Fill with 1."""
-    return tensor.copy_(1)
+    return constant_(tensor, 1)
 
 
 def xavier_uniform_(

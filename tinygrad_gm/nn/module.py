@@ -15,10 +15,11 @@ from .. import backend
 from ..backend import ArrayLike
 from ..modes import Frame, frame
 from ..tensor import Tensor, asarray
-from .parameter import Parameter, clear_gradients
+from .parameter import Parameter, clear_gradients, is_placeholder
 
 Self = TypeVar("Self", bound="Module")
 Hook = Callable[[Any, tuple[Any, ...], Any], Any]
+PreHook = Callable[[Any, tuple[Any, ...]], Any]
 
 
 class Loaded(NamedTuple):
@@ -32,7 +33,7 @@ class Module:
     """The base of every layer and model.
 
     A subclass calls `super().__init__()`, then assigns its parameters and child modules to
-    attributes, and defines `forward`. Calling the module runs `forward`, then the forward hooks.
+    attributes, and defines `forward`. Calling the module runs `forward`, between the hooks.
 
     >>> class Neuron(nn.Module):
     ...     def __init__(self, inputs):
@@ -51,6 +52,7 @@ class Module:
     training: bool
     _buffers: dict[str, bool]  # the names of the buffers, and whether they are part of the state
     _forward_hooks: dict[object, Hook]
+    _forward_pre_hooks: dict[object, PreHook]
     _frame: Frame | None = None  # of the last call; its name is the attribute that holds the module
 
     def __init__(self) -> None:
@@ -58,6 +60,7 @@ class Module:
         self.training = True
         self._buffers = {}
         self._forward_hooks = {}
+        self._forward_pre_hooks = {}
 
     def forward(self, *args: Any, **keywords: Any) -> Any:
         """The output for an input; every subclass defines it."""
@@ -72,6 +75,11 @@ class Module:
             place = self._enter(outer)
         token = frame.set(place)
         try:
+            if self._forward_pre_hooks:
+                for change in tuple(self._forward_pre_hooks.values()):
+                    changed = change(self, args)
+                    if changed is not None:
+                        args = changed if isinstance(changed, tuple) else (changed,)
             output = self.forward(*args, **keywords)
             if self._forward_hooks:
                 for hook in tuple(self._forward_hooks.values()):
@@ -119,6 +127,13 @@ class Module:
     def __delattr__(self, name: str) -> None:
         super().__delattr__(name)
         self._buffers.pop(name, None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The attributes for a copy; of results that one of them holds, the values alone."""
+        return {
+            name: value.detach() if isinstance(value, Tensor) and value.node else value
+            for name, value in vars(self).items()
+        }
 
     def _require_init(self, purpose: str) -> None:
         if "_buffers" not in vars(self):
@@ -278,7 +293,10 @@ class Module:
             raise RuntimeError("\n    ".join([title, *problems]))
         for name, value in values.items():
             array = backend.to_device(value._data, own[name].device)
-            own[name].copy_(array.astype(own[name].dtype, copy=False))
+            if is_placeholder(own[name]):
+                own[name].data = array.astype(own[name].dtype)
+            else:
+                own[name].copy_(array.astype(own[name].dtype, copy=False))
         return Loaded(missing, unexpected)
 
     # ------------------------------------------------------------------------ changes to the tree
@@ -335,6 +353,17 @@ class Module:
         """
         return Handle(self._forward_hooks, hook)
 
+    def register_forward_pre_hook(self, hook: PreHook) -> Handle:
+        """Call `hook(module, args)` before each forward; what it returns, if not None, are the
+        positional arguments instead: a tuple, or the only one. `.remove()` takes it away again.
+
+        >>> layer = nn.ReLU()
+        >>> handle = layer.register_forward_pre_hook(lambda module, args: -args[0])
+        >>> layer(tg.tensor([-1.0, 2.0])).tolist()
+        [1.0, 0.0]
+        """
+        return Handle(self._forward_pre_hooks, hook)
+
     # ------------------------------------------------------------------------ its picture in text
 
     def extra_repr(self) -> str:
@@ -353,7 +382,7 @@ class Module:
 class Handle:
     """The way to take a hook away again."""
 
-    def __init__(self, hooks: dict[object, Hook], hook: Hook) -> None:
+    def __init__(self, hooks: dict[object, Any], hook: Callable[..., Any]) -> None:
         self._hooks, self._key = hooks, object()
         hooks[self._key] = hook
 
