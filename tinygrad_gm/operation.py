@@ -396,7 +396,7 @@ def op(
         primitive.__signature__ = definition.signature  # type: ignore[attr-defined]
         primitive.op = definition  # type: ignore[attr-defined]
         definition.primitive = primitive
-        if forward.__module__.startswith(f"{__package__}.ops."):
+        if (forward.__module__ or "").startswith(f"{__package__}.ops."):
             registry[definition.name] = definition
         return primitive
 
