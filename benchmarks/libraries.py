@@ -1,7 +1,12 @@
-"""The two libraries behind one set of names, so that every workload is written once."""
+"""The two libraries behind one set of names, so that every workload is written once.
+
+Our `nn` and `F` have PyTorch's names; here is the little that differs: how tensors are made, a few
+functions of arrays, and which optimizers are the fast ones.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,41 +15,85 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Library:
-    """What a workload may use: PyTorch's names, and what differs under a common one."""
+    """What a workload may use besides the methods that tensors have in both libraries."""
 
     name: str
     version: str
     nn: Any
-    functional: Any
+    F: Any
     tensor: Any  # array → tensor; keyword requires_grad
-    adam: Any  # parameters, lr → optimizer
-    load: Any  # module, {name: array} → None
+    images: Any  # array (N, C, H, W) → tensor in the memory order that suits the library
+    optim: dict[str, Any]  # name → function of parameters and options
+    load: Any  # module, {name: array} → module
+    no_grad: Any
+    concat: Any  # tensors, axis
+    permute: Any  # tensor, axes
+    split: Any  # tensor, number of parts, last axis
+    argmax: Any  # tensor → int
 
 
 def tinygrad_gm() -> Library:
     import tinygrad_gm as tg
     from tinygrad_gm import nn, optim
 
-    def load(module: Any, arrays: dict[str, Any]) -> None:
+    def images(array: Any) -> Any:  # channels last in memory, as every convolution gives them
+        return tg.asarray(np.moveaxis(np.ascontiguousarray(np.moveaxis(array, 1, -1)), -1, 1))
+
+    def load(module: Any, arrays: dict[str, Any]) -> Any:
         module.load_state_dict({name: tg.tensor(array) for name, array in arrays.items()})
+        return module
 
-    return Library("tinygrad_gm", tg.__version__, nn, nn.functional, tg.tensor, optim.Adam, load)
+    return Library(
+        name="tinygrad_gm",
+        version=tg.__version__,
+        nn=nn,
+        F=nn.functional,
+        tensor=tg.tensor,
+        images=images,
+        optim={"Adam": optim.Adam, "AdamW": optim.AdamW, "SGD": optim.SGD},
+        load=load,
+        no_grad=tg.no_grad,
+        concat=lambda tensors, axis: tg.concat(tensors, axis=axis),
+        permute=tg.permute_dims,
+        split=lambda x, parts: tg.split(x, parts, axis=-1),
+        argmax=lambda x: x.argmax().item(),
+    )
 
 
-def torch() -> Library:
+def torch(channels_last: bool = False) -> Library:
     import torch
+
+    order = torch.channels_last if channels_last else torch.contiguous_format
 
     def tensor(array: Any, requires_grad: bool = False) -> Any:
         return torch.from_numpy(np.array(array)).requires_grad_(requires_grad)
 
-    def adam(parameters: Any, lr: float) -> Any:
-        return torch.optim.Adam(parameters, lr=lr, fused=True)
-
-    def load(module: Any, arrays: dict[str, Any]) -> None:
+    def load(module: Any, arrays: dict[str, Any]) -> Any:
         module.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+        return module.to(memory_format=order)
 
-    version = torch.__version__.partition("+")[0]
-    return Library("torch", version, torch.nn, torch.nn.functional, tensor, adam, load)
+    def fused(kind: Any) -> Callable[..., Any]:
+        return lambda parameters, **options: kind(parameters, fused=True, **options)
+
+    return Library(
+        name="torch",
+        version=torch.__version__.partition("+")[0],
+        nn=torch.nn,
+        F=torch.nn.functional,
+        tensor=tensor,
+        images=lambda array: tensor(array).to(memory_format=order),
+        optim={name: fused(getattr(torch.optim, name)) for name in ("Adam", "AdamW", "SGD")},
+        load=load,
+        no_grad=torch.no_grad,
+        concat=torch.cat,
+        permute=torch.permute,
+        split=lambda x, parts: x.chunk(parts, dim=-1),
+        argmax=lambda x: int(x.argmax()),
+    )
 
 
-LIBRARIES = {"tinygrad_gm": tinygrad_gm, "torch": torch}
+LIBRARIES: dict[str, Callable[[], Library]] = {
+    "tinygrad_gm": tinygrad_gm,
+    "torch": torch,
+    "torch, channels last": lambda: torch(channels_last=True),
+}

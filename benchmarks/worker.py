@@ -7,19 +7,26 @@ JSON. The first answer, before any turn, holds the losses of three steps.
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 import time
 
 from .libraries import LIBRARIES
+from .rivals import RIVALS
 from .workloads import WORKLOADS
 
 
 def main(workload: str, library: str) -> None:
-    lib = LIBRARIES[library]()
-    step = WORKLOADS[workload](lib)
-    losses = [step().item() for _ in range(3)]
-    print(json.dumps({"version": lib.version, "losses": losses}), flush=True)
+    if library in LIBRARIES:
+        lib = LIBRARIES[library]()
+        version, step = lib.version, WORKLOADS[workload](lib)
+    else:
+        rival = RIVALS[library]()
+        version, step = rival.version, rival.workloads[workload]()
+    built = _resident_mb()
+    losses = [float(step()) for _ in range(3)]
+    print(json.dumps({"version": version, "losses": losses}), flush=True)
     for line in sys.stdin:
         end = time.perf_counter() + float(line)
         times = []
@@ -27,7 +34,14 @@ def main(workload: str, library: str) -> None:
             step()
             times.append(time.perf_counter() - start)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({"times": times, "peak_mb": peak}), flush=True)
+        answer = {"times": times, "peak_mb": peak, "grown_mb": peak - built}
+        print(json.dumps(answer), flush=True)
+
+
+def _resident_mb() -> float:
+    """The memory that the process has at this moment."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 if __name__ == "__main__":

@@ -1,0 +1,31 @@
+"""What is timed: each workload makes a step (forward, zero_grad, backward, update) in a library.
+
+A step returns its loss, so that the harness can see that both libraries compute the same thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..libraries import Library
+from . import diffusion, sequences, small, vision
+from .training import Step
+
+WORKLOADS: dict[str, Callable[[Library], Step]] = {
+    "chain": small.chain,
+    "names-mlp": small.names_mlp,
+    "mlp": small.mlp,
+    "vae": small.vae,
+    "gan": small.gan,
+    "lenet": vision.lenet,
+    "resnet20": vision.resnet20,
+    "dcgan": vision.dcgan,
+    "mobile": vision.mobile,
+    "lstm": sequences.lstm,
+    "gpt": sequences.gpt,
+    "unet": diffusion.unet,
+    "dit": diffusion.dit,
+    "adam": small.adam,
+    "infer-gpt": sequences.infer_gpt,
+}
+PICTURES = {"lenet", "resnet20", "dcgan", "mobile", "unet"}  # where the order of memory matters
