@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import subprocess
+import sys
+import threading
 from importlib.resources import files
 from pathlib import Path
 
@@ -205,10 +209,11 @@ def test_a_collate_function_gets_the_list_of_items():
     assert list(loader) == [[0, 1], [2, 3], [4]]
 
 
+@pytest.mark.parametrize("prefetch", [0, 2])
 @pytest.mark.parametrize("consumed", range(10))
-def test_a_loader_resumed_after_any_batch_goes_on_bit_for_bit(consumed):
+def test_a_loader_resumed_after_any_batch_goes_on_bit_for_bit(consumed, prefetch):
     def make():
-        return data.DataLoader(Squares(10, noisy=True), 3, shuffle=True, seed=7)
+        return data.DataLoader(Squares(10, noisy=True), 3, shuffle=True, seed=7, prefetch=prefetch)
 
     def endless(loader):
         while True:
@@ -256,6 +261,150 @@ def test_a_position_in_another_order_of_batches_is_refused():
             data.DataLoader(whole, **options).load_state_dict(position)
 
 
+# ------------------------------------------------------------------- prefetching
+
+
+class Watched(Squares):
+    """Notes which items were made, and in which thread; item `bad` cannot be made."""
+
+    def __init__(self, count, bad=None):
+        super().__init__(count)
+        self.bad, self.made, self.threads = bad, [], set()
+
+    def __getitem__(self, index):
+        self.made.append(index)
+        self.threads.add(threading.current_thread())
+        if index == self.bad:
+            raise RuntimeError(f"item {index} cannot be made")
+        return super().__getitem__(index)
+
+
+def alive():
+    gc.collect()
+    return [t for t in threading.enumerate() if t.name.startswith("DataLoader")]
+
+
+@pytest.mark.parametrize("prefetch", [1, 2, 50])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_prefetched_batches_are_those_that_are_not(prefetch, drop_last):
+    def epochs(prefetch):
+        loader = data.DataLoader(
+            Squares(11, noisy=True), 3, True, drop_last, seed=4, prefetch=prefetch
+        )
+        return [
+            (
+                x.tolist(),
+                y.tolist(),
+                loader.batch_generator.uniform(2).tolist(),
+                loader.state_dict(),
+            )
+            for _ in range(3)
+            for x, y in loader
+        ]
+
+    assert epochs(prefetch) == epochs(0)
+    assert alive() == []
+
+
+def test_batches_are_made_in_one_thread_that_is_not_the_users():
+    watched = Watched(12)
+    for _ in data.DataLoader(watched, 3, prefetch=2):
+        pass
+    assert len(watched.threads) == 1
+    assert watched.threads != {threading.current_thread()}
+    assert watched.made == list(range(12))
+
+
+def test_no_more_than_the_promised_batches_are_made_ahead_and_the_position_is_the_consumed_one():
+    watched = Watched(20)
+    loader = data.DataLoader(watched, 2, prefetch=3)
+    for number, _ in enumerate(loader, 1):
+        assert len(watched.made) <= 2 * (number + 3)
+        assert (loader.state_dict()["epoch"], loader.state_dict()["batch"]) == (0, number)
+    assert (loader.epoch, loader.batch) == (1, 0)
+
+
+def test_batches_are_made_while_the_one_before_is_being_used():
+    made = threading.Event()
+
+    class Signalling(Squares):
+        def __getitem__(self, index):
+            if index == 1:
+                made.set()
+            return super().__getitem__(index)
+
+    batches = iter(data.DataLoader(Signalling(2), prefetch=1))
+    next(batches)
+    assert made.wait(timeout=60)
+
+
+def test_an_error_in_the_thread_is_raised_at_the_next_in_its_turn():
+    loader = data.DataLoader(Watched(12, bad=7), 3, prefetch=5)
+    batches = iter(loader)
+    assert [next(batches)[0].tolist() for _ in range(2)] == [[0, 1, 2], [3, 4, 5]]
+    with pytest.raises(RuntimeError, match="item 7 cannot be made"):
+        next(batches)
+    assert loader.state_dict()["batch"] == 2
+    with pytest.raises(StopIteration):
+        next(batches)
+    assert alive() == []
+
+
+def test_leaving_a_loop_early_ends_the_thread():
+    loader = data.DataLoader(Squares(100), prefetch=3)
+    for _ in loader:
+        assert len(alive()) == 1
+        break
+    assert alive() == []
+
+    def stumble():
+        for _ in loader:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        stumble()
+    assert alive() == []  # although `caught` keeps the frame of `stumble`
+    del caught
+    batches = iter(loader)
+    next(batches)
+    batches.close()
+    assert alive() == []
+
+
+def test_an_iterator_that_is_dropped_before_its_first_batch_starts_no_thread():
+    iter(data.DataLoader(Squares(3), prefetch=2))
+    assert alive() == []
+
+
+def test_the_thread_works_under_the_modes_and_not_the_generator_of_its_user():
+    class Asking(data.Dataset):
+        def __getitem__(self, index):
+            return tg.is_grad_enabled(), (tg.tensor(1.0, requires_grad=True) * 2).requires_grad
+
+        def __len__(self):
+            return 4
+
+    loader = data.DataLoader(Asking(), 2, prefetch=1)
+    with tg.no_grad():
+        assert [[flags.tolist() for flags in batch] for batch in loader] == [[[False] * 2] * 2] * 2
+    assert [[flags.tolist() for flags in batch] for batch in loader] == [[[True] * 2] * 2] * 2
+    state = tg.manual_seed(1).get_state()
+    list(data.DataLoader(Squares(9, noisy=True), 2, prefetch=2))
+    assert tg.default_generator().get_state() == state
+
+
+def test_a_program_that_ends_while_batches_are_prefetched_does_not_hang():
+    code = (
+        "from tinygrad_gm import data\n"
+        "batches = iter(data.DataLoader(list(range(1000)), prefetch=2))\n"
+        "print(next(batches).item())"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert (ended.stdout, ended.stderr) == ("0\n", "")
+
+
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
@@ -268,6 +417,8 @@ def test_a_position_in_another_order_of_batches_is_refused():
         (lambda: data.DataLoader(Squares(3), 0), ValueError, "batch_size must be an int ≥ 1"),
         (lambda: data.DataLoader(Squares(3), 2.0), ValueError, "batch_size must be an int ≥ 1"),
         (lambda: data.DataLoader(Squares(0)), ValueError, "it is empty"),
+        (lambda: data.DataLoader(Squares(3), prefetch=-1), ValueError, "prefetch must be an int"),
+        (lambda: data.DataLoader(Squares(3), prefetch=True), ValueError, "not True"),
         (lambda: data.DataLoader(Squares(3), 4, drop_last=True), ValueError, "4 with drop_last"),
         (lambda: data.Dataset()[0], NotImplementedError, "__getitem__"),
         (lambda: len(data.Dataset()), NotImplementedError, "__len__"),

@@ -1,17 +1,40 @@
 """Data sets, and the loader that hands them out in batches. Names and arguments are PyTorch's."""
 
+from . import transforms
 from .bundled import Split, digits, mnist_small
-from .dataset import Dataset, Subset, TensorDataset, collate, random_split
+from .dataset import Dataset, Subset, TensorDataset, Transformed, collate, random_split
+from .files import cache_folder
+from .images import cifar10, mnist
 from .loader import DataLoader
+from .moving_mnist import moving_mnist
+from .push_t import Demonstrations, push_t
+from .text import Characters, names, shakespeare
+from .toys import Mixture, gaussians_grid, gaussians_ring, moons, swiss_roll
 
 __all__ = [
+    "Characters",
     "DataLoader",
     "Dataset",
+    "Demonstrations",
+    "Mixture",
     "Split",
     "Subset",
     "TensorDataset",
+    "Transformed",
+    "cache_folder",
+    "cifar10",
     "collate",
     "digits",
+    "gaussians_grid",
+    "gaussians_ring",
+    "mnist",
     "mnist_small",
+    "moons",
+    "moving_mnist",
+    "names",
+    "push_t",
     "random_split",
+    "shakespeare",
+    "swiss_roll",
+    "transforms",
 ]

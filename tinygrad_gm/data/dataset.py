@@ -6,7 +6,7 @@ ordinary answer fetches them one by one and stacks them; `TensorDataset` has a f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,41 @@ class TensorDataset(Dataset):
         """Copies of the rows at `indices`, by one indexing operation per tensor."""
         rows = np.asarray(indices, dtype=np.intp)
         return tuple(t[rows] for t in self.tensors)
+
+
+class Transformed(Dataset):
+    """`dataset` with its images changed by `transform`, as `data.transforms` do, at each use.
+
+    Args:
+        dataset: its items are images (C, H, W), or tuples whose first entry is one.
+        transform: called with a batch of images (N, C, H, W), it returns one of N images. What is
+            random in it is drawn from the default generator, which in a loader is the batch's own.
+
+    >>> digits = tg.data.digits().train
+    >>> augmented = tg.data.Transformed(digits, tg.data.transforms.RandomCrop(8, padding=1))
+    >>> images, labels = next(iter(tg.data.DataLoader(augmented, batch_size=32)))
+    >>> images.shape, bool((labels == digits.tensors[1][:32]).all())
+    ((32, 1, 8, 8), True)
+    """
+
+    def __init__(self, dataset: Dataset, transform: Callable[[Tensor], Tensor]) -> None:
+        self.dataset, self.transform = dataset, transform
+
+    def __getitem__(self, index: int) -> Any:
+        item = self.dataset[index]
+        image, *rest = item if isinstance(item, (tuple, list)) else (item,)
+        changed = self.transform(asarray(image)[None])[0]
+        return (changed, *rest) if isinstance(item, (tuple, list)) else changed
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def batch(self, indices: ArrayLike) -> Any:
+        """The batch of the whole data set, with the transform called once."""
+        batch = self.dataset.batch(indices)
+        if isinstance(batch, (tuple, list)):
+            return (self.transform(batch[0]), *batch[1:])
+        return self.transform(batch)
 
 
 class Subset(Dataset):

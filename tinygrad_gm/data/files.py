@@ -1,0 +1,121 @@
+"""Where the files of a data set are: in a folder of the user's, in the cache, or on the network.
+
+A file is looked for in `$TINYGRAD_GM_DATA`, then in `cache_folder()`, and is else downloaded into
+the latter. It appears there only when it is whole and has the checksum that is known for it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ..io import replacing
+
+
+class RemoteFile(NamedTuple):
+    """A file that can be downloaded: its name, its checksum, and where the same bytes are found."""
+
+    name: str
+    sha256: str
+    urls: tuple[str, ...]
+
+
+def cache_folder() -> Path:
+    """The user's folder for what was downloaded: `~/.cache/tinygrad_gm`, or its like.
+
+    It lies in `$XDG_CACHE_HOME` where that is set, on macOS in `~/Library/Caches`, and on Windows
+    in `%LOCALAPPDATA%`.
+    """
+    home = {"darwin": "~/Library/Caches", "win32": "~/AppData/Local"}.get(sys.platform, "~/.cache")
+    variable = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"
+    return Path(os.environ.get(variable) or home).expanduser() / "tinygrad_gm"
+
+
+def find(*names: str) -> Path | None:
+    """The first of the files, relative to `$TINYGRAD_GM_DATA` or else to the cache; None: no such.
+
+    Raises NotADirectoryError if the variable is set to something that is no folder.
+    """
+    paths = (folder / name for folder in _folders() for name in names)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def fetch(file: RemoteFile, *others: str) -> Path:
+    """The path of a file, or of another form of it that is there; it is downloaded if none is.
+
+    Raises FileNotFoundError if no URL gives it; the message says where to put it by hand.
+    """
+    return find(file.name, *others) or _download(file)
+
+
+def missing(name: str, why: str) -> FileNotFoundError:
+    """The error for a file that is nowhere, and cannot be downloaded because of `why`."""
+    folders = " nor in ".join(map(str, _folders()))
+    return FileNotFoundError(
+        f"{name} is not in {folders}, and {why}. Put the file into {cache_folder()}, or set "
+        "TINYGRAD_GM_DATA to the folder where it lies"
+    )
+
+
+class _RefusedError(Exception):
+    """Why a URL did not give the file; no OSError, for those are about our own disk here."""
+
+
+def _folders() -> list[Path]:
+    chosen = os.environ.get("TINYGRAD_GM_DATA")
+    if not chosen:
+        return [cache_folder()]
+    if not (folder := Path(chosen).expanduser()).is_dir():
+        raise NotADirectoryError(f"TINYGRAD_GM_DATA is {chosen!r}, and there is no such folder")
+    return [folder, cache_folder()]
+
+
+def _download(file: RemoteFile) -> Path:
+    path = cache_folder() / file.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    refusals = []
+    for url in file.urls:
+        print(f"downloading {url} to {path}", file=sys.stderr)
+        try:
+            _store(url, path, file.sha256)
+        except _RefusedError as refusal:
+            refusals.append(f"{url}: {refusal}")
+        else:
+            return path
+    raise missing(file.name, f"could not be downloaded ({'; '.join(refusals)})")
+
+
+def _store(url: str, path: Path, sha256: str) -> None:
+    from hashlib import sha256 as new_digest
+
+    digest = new_digest()
+    with replacing(path) as temporary, open(temporary, "wb") as target:
+        for block in _blocks(url, path.name):
+            digest.update(block)
+            target.write(block)
+        if (found := digest.hexdigest()) != sha256:
+            raise _RefusedError(f"its SHA-256 is {found}, and {sha256} was wanted")
+
+
+def _blocks(url: str, name: str) -> Iterator[bytes]:
+    """What the URL gives, with a bar on a terminal."""
+    from http.client import HTTPException
+    from urllib.request import urlopen
+
+    from tqdm import tqdm
+
+    try:
+        with urlopen(url, timeout=30) as answer:
+            total = int(answer.headers.get("Content-Length", 0)) or None
+            bar = tqdm(desc=name, total=total, unit="B", unit_scale=True, disable=None)
+            with bar:
+                while block := answer.read(1 << 16):
+                    bar.update(len(block))
+                    yield block
+    except (OSError, HTTPException, ValueError) as error:
+        raise _RefusedError(
+            str(getattr(error, "reason", None) or error or type(error).__name__)
+        ) from error

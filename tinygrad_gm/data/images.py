@@ -1,0 +1,131 @@
+"""MNIST and CIFAR-10, whole, read from the files in which they were published."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..tensor import asarray
+from .bundled import Split
+from .dataset import TensorDataset
+from .files import RemoteFile, fetch, find
+from .formats import read_cifar, read_idx, read_npz
+
+_MNIST = [
+    RemoteFile(
+        f"{name}.gz",
+        sha256,
+        (
+            f"https://ossci-datasets.s3.amazonaws.com/mnist/{name}.gz",
+            f"https://storage.googleapis.com/cvdf-datasets/mnist/{name}.gz",
+        ),
+    )
+    for name, sha256 in {
+        "train-images-idx3-ubyte": (
+            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
+        ),
+        "train-labels-idx1-ubyte": (
+            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"
+        ),
+        "t10k-images-idx3-ubyte": (
+            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"
+        ),
+        "t10k-labels-idx1-ubyte": (
+            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"
+        ),
+    }.items()
+]
+_CIFAR10 = RemoteFile(
+    "cifar-10-binary.tar.gz",
+    "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+    (
+        "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+        "https://cave.cs.toronto.edu/kriz/cifar-10-binary.tar.gz",
+    ),
+)
+
+
+def mnist() -> Split:
+    """MNIST: 70,000 handwritten digits of 28 × 28 pixels (LeCun, Cortes, Burges 1998).
+
+    Read from the four IDX files (`train-images-idx3-ubyte.gz` …, compressed or not), or from
+    `mnist_full.npz` (`x_train`, `y_train`, `x_test`, `y_test`; images as rows of 784 bytes); the
+    IDX files are downloaded if there is neither. `mnist_small` needs no file.
+
+    Returns:
+        `train` (60,000) and `test` (10,000), in the original order: pairs of images, float32 in
+        [0, 1] of shape (N, 1, 28, 28), and labels 0 … 9, int64 of shape (N,).
+
+    Raises:
+        FileNotFoundError: the files are nowhere, and cannot be downloaded.
+        ValueError: a file is damaged.
+
+    >>> train, test = tg.data.mnist()                                      # doctest: +SKIP
+    >>> len(train), len(test)                                              # doctest: +SKIP
+    (60000, 10000)
+    """
+    plain = [file.name.removesuffix(".gz") for file in _MNIST]
+    first = find(plain[0], _MNIST[0].name, "mnist_full.npz")
+    if first is not None and first.suffix == ".npz":
+        rows = {"x": (None, 784), "y": (None,)}
+        keys = ("x_train", "y_train", "x_test", "y_test")
+        x_train, y_train, x_test, y_test = read_npz(first, {key: rows[key[0]] for key in keys})
+        name = str(first)
+    else:
+        paths = [fetch(file, name) for file, name in zip(_MNIST, plain, strict=True)]
+        x_train, y_train, x_test, y_test = map(read_idx, paths)
+        name = f"MNIST in {paths[0].parent}"
+    return Split(
+        _pairs(name, x_train, y_train, (1, 28, 28)), _pairs(name, x_test, y_test, (1, 28, 28))
+    )
+
+
+def cifar10() -> Split:
+    """CIFAR-10: 60,000 colour photographs of 32 × 32 pixels in ten classes (Krizhevsky 2009).
+
+    Read from `cifar-10-binary.tar.gz` or the six `.bin` files in it (also in their folder
+    `cifar-10-batches-bin`), or else from `cifar10_sub.npz`, a part of it (`x_train`, `y_train`,
+    `x_test`, `y_test`; images as (N, 32, 32, 3) bytes); the archive (162 MB) is downloaded if there
+    is none of them. The classes are airplane, automobile, bird, cat, deer, dog, frog, horse, ship
+    and truck.
+
+    Returns:
+        `train` (50,000; of the part 5,000) and `test` (10,000; of the part 2,000): pairs of images,
+        float32 in [0, 1] of shape (N, 3, 32, 32), and labels 0 … 9, int64 of shape (N,).
+
+    Raises:
+        FileNotFoundError: the files are nowhere, and cannot be downloaded.
+        ValueError: a file is damaged.
+
+    >>> train, test = tg.data.cifar10()                                    # doctest: +SKIP
+    >>> train.tensors[0].shape                                             # doctest: +SKIP
+    (50000, 3, 32, 32)
+    """
+    folder = "cifar-10-batches-bin"
+    path = find(
+        f"{folder}/data_batch_1.bin", "data_batch_1.bin", _CIFAR10.name, "cifar10_sub.npz"
+    ) or fetch(_CIFAR10)
+    if path.suffix == ".npz":
+        photographs = {"x": (None, 32, 32, 3), "y": (None,)}
+        keys = ("x_train", "y_train", "x_test", "y_test")
+        x_train, y_train, x_test, y_test = read_npz(path, {k: photographs[k[0]] for k in keys})
+        x_train, x_test = (x.transpose(0, 3, 1, 2) for x in (x_train, x_test))
+    else:
+        x_train, y_train, x_test, y_test = read_cifar(path)
+    return Split(
+        _pairs(str(path), x_train, y_train, (3, 32, 32)),
+        _pairs(str(path), x_test, y_test, (3, 32, 32)),
+    )
+
+
+def _pairs(name: str, pixels: Any, labels: Any, shape: tuple[int, int, int]) -> TensorDataset:
+    fits = pixels.ndim > 1 and pixels[:1].size == np.prod(shape) and pixels.dtype == np.uint8
+    if not fits or labels.shape != pixels.shape[:1] or labels.max(initial=0) > 9:
+        raise ValueError(
+            f"{name} is damaged: images of shape {pixels.shape} ({pixels.dtype}) with labels of "
+            f"shape {labels.shape}, 0 … {labels.max(initial=0)}; wanted were N images {shape} of "
+            "bytes and N labels 0 … 9"
+        )
+    images = np.divide(pixels, np.float32(255), dtype=np.float32, order="C")
+    return TensorDataset(asarray(images.reshape(-1, *shape)), asarray(labels.astype(np.int64)))

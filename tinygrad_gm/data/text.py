@@ -1,0 +1,102 @@
+"""Texts for models of characters, and the vocabulary that turns characters into numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..backend import ArrayLike
+from ..tensor import Tensor, asarray
+from .files import RemoteFile, fetch
+
+_NAMES = RemoteFile(
+    "names.txt",
+    "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d",
+    (
+        "https://raw.githubusercontent.com/karpathy/makemore/master/names.txt",
+        "https://raw.githubusercontent.com/karpathy/makemore/988aa59/names.txt",
+    ),
+)
+_SHAKESPEARE = RemoteFile(
+    "tinyshakespeare.txt",
+    "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+    (
+        "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+        "https://raw.githubusercontent.com/jcjohnson/torch-rnn/master/data/tiny-shakespeare.txt",
+    ),
+)
+
+
+def names() -> list[str]:
+    """32,033 first names in lower case, the most common first (US SSA; Karpathy's makemore).
+
+    They are read from `names.txt`, which is downloaded (228 kB) if it is nowhere; FileNotFoundError
+    if it cannot be.
+
+    >>> tg.data.names()[:3]                                                # doctest: +SKIP
+    ['emma', 'olivia', 'ava']
+    """
+    return fetch(_NAMES).read_text(encoding="utf-8").split()
+
+
+def shakespeare() -> str:
+    """1,115,394 characters from Shakespeare's plays, of 65 kinds (Karpathy's char-rnn).
+
+    They are read from `tinyshakespeare.txt`, which is downloaded (1.1 MB) if it is nowhere;
+    FileNotFoundError if it cannot be. Usually the first 90 % serve for training.
+
+    >>> tg.data.shakespeare()[:14]                                         # doctest: +SKIP
+    'First Citizen:'
+    """
+    return fetch(_SHAKESPEARE).read_text(encoding="utf-8")
+
+
+class Characters:
+    """The vocabulary of a text: its different characters, numbered in order of their code points.
+
+    Args:
+        text: every character to be known occurs in it.
+
+    Attributes:
+        symbols: the characters; that with the number i is `symbols[i]`.
+
+    >>> vocabulary = tg.data.Characters("hello")
+    >>> vocabulary.symbols, len(vocabulary)
+    ('ehlo', 4)
+    >>> numbers = vocabulary.encode("hole")
+    >>> numbers.tolist(), vocabulary.decode(numbers)
+    ([1, 3, 2, 0], 'hole')
+    """
+
+    def __init__(self, text: str) -> None:
+        if not text:
+            raise ValueError("Characters: a text of at least one character was wanted")
+        self.symbols = "".join(sorted(set(text)))
+        self._codes = _codes(self.symbols)
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    def encode(self, text: str) -> Tensor:
+        """The numbers of a text's characters: int64 of shape (len(text),).
+
+        Raises ValueError for a character that is not in the vocabulary.
+        """
+        if unknown := sorted(set(text) - set(self.symbols)):
+            raise ValueError(f"encode: {unknown[0]!r} is not in the vocabulary {self.symbols!r}")
+        return asarray(np.searchsorted(self._codes, _codes(text)).astype(np.int64))
+
+    def decode(self, numbers: ArrayLike) -> str:
+        """The text of which these are the numbers (one axis of integers)."""
+        rows = np.asarray(numbers)
+        if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+            raise ValueError(
+                f"decode: integers of shape (T,) were wanted, not {rows.dtype} of shape "
+                f"{rows.shape}; decode one row at a time"
+            )
+        if rows.size and not 0 <= rows.min() <= rows.max() < len(self):
+            raise ValueError(f"decode: a number lies outside 0 … {len(self) - 1}")
+        return "".join(self.symbols[number] for number in rows.tolist())
+
+
+def _codes(text: str) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
