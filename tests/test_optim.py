@@ -307,6 +307,14 @@ def train(parameters, optimizer, steps, seed):
         (optim.Adam, {"weight_decay": 0.1}),
         (optim.SGD, {"momentum": 0.9, "dampening": 0.5}),
         (optim.SGD, {}),
+        (optim.AdamW, {"amsgrad": True}),
+        (optim.Adagrad, {"lr_decay": 0.1, "initial_accumulator_value": 0.5}),
+        (optim.RMSprop, {"centered": True, "momentum": 0.9}),
+        (optim.Adadelta, {"weight_decay": 0.1}),
+        (optim.Adamax, {}),
+        (optim.NAdam, {"momentum_decay": 0.1}),
+        (optim.RAdam, {"betas": (0.5, 0.8)}),
+        (optim.Lion, {"weight_decay": 0.1}),
     ],
 )
 def test_a_run_resumed_from_its_state_ends_with_the_same_bits(kind, options, tmp_path):

@@ -1,13 +1,12 @@
-"""Adam: steps scaled by running moments of the gradient."""
+"""Adam and AdamW: steps scaled by running moments of the gradient."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
-from ..backend import module_of
-from .flat import Block
+from ..backend import Array, module_of
+from .flat import Block, Blocks
 from .optimizer import Optimizer, Params
 
 
@@ -25,9 +24,11 @@ class Adam(Optimizer):
         lr: about how far a parameter moves in a step.
         betas: (β₁, β₂), how much of the moments is kept, in [0, 1).
         eps: ε, which bounds the steps where gradients vanish.
-        weight_decay: λ of an L2 penalty ½λ‖θ‖², whose gradient is added to g.
+        weight_decay: λ of an L2 penalty ½λ‖θ‖², whose gradient is added to g. The division by
+            √v̂ weakens it where gradients are large; AdamW's decay does not suffer that.
         amsgrad: use the largest v so far in the place of v (Reddi et al. 2018).
         maximize: ascend.
+        decoupled_weight_decay: decay as AdamW does.
 
     State of each parameter: `step` (t), `exp_avg` (m), `exp_avg_sq` (v), with `amsgrad`
     `max_exp_avg_sq`.
@@ -50,41 +51,87 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        decoupled_weight_decay: bool = False,
     ) -> None:
         options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
-        super().__init__(params, {**options, "amsgrad": amsgrad, "maximize": maximize})
-
-    def check(self, group: dict[str, Any]) -> None:
-        """Raise ValueError if an option is out of range."""
-        super().check(group)
-        self._at_least_zero(group, "eps")
-        if not all(0 <= beta < 1 for beta in group["betas"]):
-            raise ValueError(f"Adam: betas is {group['betas']}; both must be in [0, 1)")
+        options |= {"amsgrad": amsgrad, "maximize": maximize}
+        super().__init__(params, {**options, "decoupled_weight_decay": decoupled_weight_decay})
 
     def scale(self, group: dict[str, Any]) -> float:
         """1 − β₁, the share of a gradient in the first moment."""
         return 1 - float(group["betas"][0])
 
-    def update(self, group: dict[str, Any], step: int, blocks: Iterator[Block]) -> None:
+    def update(self, group: dict[str, Any], step: int, blocks: Blocks) -> None:
         """See the class. The corrections of v̂ go into lr and ε: they are numbers, not vectors."""
         beta1, beta2 = group["betas"]
         correction = math.sqrt(1 - beta2**step)
         lr, eps = group["lr"] * correction / (1 - beta1**step), group["eps"] * correction
         for block in blocks:
-            xp, g, scratch = module_of(block.param), block.grad, block.scratch
-            add, multiply = xp.add, xp.multiply
-            m, v = block.state("exp_avg"), block.state("exp_avg_sq")
-            multiply(m, beta1, m)
-            add(m, g, m)  # g is (1 − β₁) times the gradient
-            multiply(g, g, scratch)
-            multiply(scratch, (1 - beta2) / (1 - beta1) ** 2, scratch)
-            multiply(v, beta2, v)
-            add(v, scratch, v)
+            xp, scratch = module_of(block.param), block.scratch
+            m, v = moments(block, beta1, beta2)
             if group["amsgrad"]:
                 largest = block.state("max_exp_avg_sq")
                 v = xp.maximum(largest, v, out=largest)
             xp.sqrt(v, scratch)
-            add(scratch, eps, scratch)
+            xp.add(scratch, eps, scratch)
             xp.divide(m, scratch, scratch)
-            multiply(scratch, lr, scratch)
+            xp.multiply(scratch, lr, scratch)
             xp.subtract(block.param, scratch, block.param)
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2).
+
+    Each step first shrinks the parameter, then is Adam's without a penalty:
+
+        θ ← (1 − lr · λ) θ
+
+    So all weights decay at one rate, however large their gradients are. In Adam, λ is added to the
+    gradient and divided by √v̂ with it.
+
+    Args:
+        params, lr, betas, eps, amsgrad, maximize: as in `Adam`.
+        weight_decay: λ. Biases and the scales of norms are usually given a group with 0.
+
+    >>> w = tg.tensor([1.0, -2.0], requires_grad=True)
+    >>> optimizer = optim.AdamW([w], lr=0.5, weight_decay=0.5)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> [round(value, 3) for value in w.tolist()]
+    [0.25, -1.0]
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            maximize=maximize,
+            decoupled_weight_decay=True,
+        )
+
+
+def moments(block: Block, beta1: float, beta2: float) -> tuple[Array, Array]:
+    """Update the moments m and v of a block whose `grad` is (1 − β₁) g, and return them."""
+    xp, g, scratch = module_of(block.param), block.grad, block.scratch
+    m, v = block.state("exp_avg"), block.state("exp_avg_sq")
+    xp.multiply(m, beta1, m)
+    xp.add(m, g, m)
+    xp.multiply(g, g, scratch)
+    xp.multiply(scratch, (1 - beta2) / (1 - beta1) ** 2, scratch)
+    xp.multiply(v, beta2, v)
+    xp.add(v, scratch, v)
+    return m, v

@@ -10,7 +10,7 @@ wrote is still in the cache when the next one reads it.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, groupby, pairwise
 from typing import Any
 
@@ -55,8 +55,8 @@ class Block:
                 self._pieces.append((i, part, place))
             i += 1
 
-    def fill(self, gradients: Sequence[Array], scale: float, decay: float) -> None:
-        """Set `grad` to scale · (the parameters' gradients + decay · param)."""
+    def fill(self, gradients: Sequence[Array], scale: float, decay: float, keep: float) -> None:
+        """Set `grad` to scale · (the parameters' gradients + decay · param); keep part of param."""
         xp, grad = module_of(self.param), self._gathered
         for i, part, place in self._pieces:
             source = gradients[i] if part is None else gradients[i].reshape(-1)[part]
@@ -69,6 +69,8 @@ class Block:
         if decay:
             xp.multiply(self.param, scale * decay, self.scratch)
             grad = xp.add(grad, self.scratch, self._gathered)
+        if keep != 1:
+            xp.multiply(self.param, keep, self.param)
         self.grad = grad
 
     def state(self, name: str) -> Array:
@@ -77,6 +79,35 @@ class Block:
         if stretch is None:
             stretch = self._stretches[name] = self._states[name][self._stretch]
         return stretch
+
+
+class Blocks:
+    """The blocks of neighbours that have done as many steps, to be gone through once a step.
+
+    `numbers` is the part of their state that is one number for a whole parameter; a formula that
+    has such a part updates it in place.
+    """
+
+    __slots__ = ("_blocks", "_filling", "members", "numbers")
+
+    def __init__(self, members: list[int], blocks: list[Block], numbers: dict[str, float]) -> None:
+        self.members, self.numbers = members, numbers
+        self._blocks = blocks
+
+    def fill_with(
+        self, gradients: Sequence[Array], scale: float, decay: float, keep: float
+    ) -> Blocks:
+        """Say how each block is to be filled when its turn comes."""
+        self._filling = gradients, scale, decay, keep
+        return self
+
+    def __iter__(self) -> Iterator[Block]:
+        filling = self._filling
+        del self._filling  # the gradients' memory is not ours to hold
+        for block in self._blocks:
+            block.fill(*filling)
+            yield block
+            block.grad = None
 
 
 class States(dict[str, Array]):
@@ -98,7 +129,7 @@ class Flat:
     step. One without a gradient is left alone, with its state and its own count of steps.
     """
 
-    def __init__(self, parameters: list[Tensor]) -> None:
+    def __init__(self, parameters: list[Tensor], numbers: Mapping[str, float]) -> None:
         first = parameters[0]._data
         stops = list(accumulate(p.size for p in parameters))
         self.parameters, self.starts = parameters, [0, *stops[:-1]]
@@ -115,17 +146,21 @@ class Flat:
         ]
         for parameter, view in zip(parameters, self.views, strict=True):
             _bind(parameter, view)
-        self.steps = [0] * len(parameters)
+        self.steps, self._first_numbers = [0] * len(parameters), numbers
+        self.numbers = [dict(numbers) for _ in parameters]
         self._live: list[bool] = []  # which parameters had gradients when the runs were made
-        self._runs: list[tuple[list[int], list[Block]]] = []
+        self._runs: list[Blocks] = []
 
     # ------------------------------------------------------------------------ a step
 
-    def advance(self, scale: float, decay: float) -> Iterator[tuple[int, Iterator[Block]]]:
+    def advance(
+        self, scale: float, decay: float, keep: float = 1.0
+    ) -> Iterator[tuple[int, Blocks]]:
         """Count a step of every parameter that has a gradient, and give the blocks to update.
 
         Gives (step, blocks) for every run of neighbours that have done as many steps; the first
-        step is 1. A block's gradient is scale · (gradient + decay · param).
+        step is 1. A block's gradient is scale · (gradient + decay · param), and its param is
+        multiplied with `keep`.
         """
         gradients = []
         for parameter, view, order in zip(self.parameters, self.views, self.orders, strict=True):
@@ -141,21 +176,24 @@ class Flat:
         live = [gradient is not None for gradient in gradients]
         if live != self._live:
             self._plan(live)
-        for members, blocks in self._runs:
-            for i in members:
+        for blocks in self._runs:
+            for i in blocks.members:
                 self.steps[i] += 1
-            yield self.steps[members[0]], _filled(blocks, gradients, scale, decay)
-            for i in members:
+            yield self.steps[blocks.members[0]], blocks.fill_with(gradients, scale, decay, keep)
+            for i in blocks.members:
                 self.parameters[i].mark_written()
 
     def _plan(self, live: list[bool]) -> None:
         """Cut the vector into runs of neighbours with equal counts, and each run into blocks.
 
-        The counts of a run rise together, so the plan holds while the same parameters have
-        gradients.
+        The counts and numbers of a run change together, so the plan holds while the same
+        parameters have gradients.
         """
         self._live, self._runs = live, []
-        keys = [count if alive else None for count, alive in zip(self.steps, live, strict=True)]
+        keys = [
+            (count, *numbers.values()) if alive else None
+            for count, numbers, alive in zip(self.steps, self.numbers, live, strict=True)
+        ]
         for key, run in groupby(range(len(keys)), keys.__getitem__):
             if key is None:
                 continue
@@ -164,7 +202,11 @@ class Flat:
             count = -(-(hi - lo) // self.block)
             inner = (lo + (hi - lo) * k // count // LINE * LINE for k in range(1, count))
             cuts = [lo, *inner, hi] if count else []
-            self._runs.append((members, [Block(self, *cut) for cut in pairwise(cuts)]))
+            numbers = self.numbers[members[0]].copy()  # shared by them, and by no others
+            for i in members:
+                self.numbers[i] = numbers
+            blocks = [Block(self, *cut) for cut in pairwise(cuts)]
+            self._runs.append(Blocks(members, blocks, numbers))
 
     def stretch(self, i: int) -> slice:
         """Where in the vector parameter i lies."""
@@ -182,7 +224,8 @@ class Flat:
             return {}
         facts, stretch = (self.views[i].shape, self.orders[i]), self.stretch(i)
         vectors = {name: _view(vector[stretch], *facts) for name, vector in self.states.items()}
-        arrays = {"step": np.array(self.steps[i]), **vectors}
+        numbers = {name: np.array(number) for name, number in self.numbers[i].items()}
+        arrays = {"step": np.array(self.steps[i]), **numbers, **vectors}
         return {name: Tensor._of(array) for name, array in arrays.items()}
 
     def load_state_of(self, i: int, state: Mapping[str, Any]) -> None:
@@ -191,20 +234,14 @@ class Flat:
         for vector in self.states.values():
             vector[stretch] = 0
         for name, value in state.items():
-            if name != "step" and value is not None:
+            if name != "step" and name not in self._first_numbers and value is not None:
                 array = to_device(asarray(value)._data, device_of(self.vector))
                 self.states[name][stretch] = self.in_memory(i, array).reshape(-1)
         self.steps[i] = int(state.get("step", 1)) if state else 0
+        self.numbers[i] = {
+            name: float(state.get(name, first)) for name, first in self._first_numbers.items()
+        }
         self._live = []  # counts may be equal now that were not, so the runs must be made again
-
-
-def _filled(
-    blocks: Iterable[Block], gradients: Sequence[Array], scale: float, decay: float
-) -> Iterator[Block]:
-    for block in blocks:
-        block.fill(gradients, scale, decay)
-        yield block
-        block.grad = None  # the gradient's memory is not ours to hold
 
 
 def _zeros(count: int, like: Array) -> Array:

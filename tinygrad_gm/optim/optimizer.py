@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
 
 from ..backend import device_of
 from ..modes import enable_grad
 from ..nn.parameter import clear_gradients
 from ..tensor import Tensor, asarray
-from .flat import Block, Flat
+from .flat import Blocks, Flat
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]
 
@@ -18,9 +18,15 @@ class Optimizer:
     """Moves parameters against their gradients.
 
     A subclass hands its options with their defaults to `__init__` and defines `update`, its
-    formula. Two options are seen to here: "weight_decay" adds weight_decay · parameter to the
-    gradient (the derivative of an L2 penalty ½ · weight_decay · ‖parameter‖²), and "maximize"
-    follows the gradient upwards.
+    formula. These options are seen to here:
+
+    - "maximize" follows the gradient upwards.
+    - "weight_decay", λ, adds λ · parameter to the gradient. It is the derivative of an L2 penalty
+      ½λ‖parameter‖² in the loss. An optimizer that divides by the gradients' size divides this
+      term too: weights with large gradients decay less.
+    - "decoupled_weight_decay": the gradient stays as it is, and every step multiplies the
+      parameter with 1 − lr · λ instead: all weights decay at one rate (Loshchilov & Hutter 2019).
+      For plain SGD the two are the same.
 
     Args:
         params: the tensors to move, or dicts, each a *group*: "params", and options of its own.
@@ -46,6 +52,7 @@ class Optimizer:
     """
 
     param_groups: list[dict[str, Any]]
+    numbers: ClassVar[Mapping[str, float]] = {}  # state of one number per parameter: at the start
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         name = type(self).__name__
@@ -78,7 +85,7 @@ class Optimizer:
             kinds.setdefault((parameter.dtype, device_of(parameter._data)), []).append(parameter)
         if len(set(params)) < len(params) or not self._places.keys().isdisjoint(params):
             raise ValueError(f"{type(self).__name__}: a parameter is given twice")
-        flats = [Flat(alike) for alike in kinds.values()]
+        flats = [Flat(alike, self.numbers) for alike in kinds.values()]
         for flat in flats:
             self._places.update((p, (flat, i)) for i, p in enumerate(flat.parameters))
         self._flats.append(flats)
@@ -86,7 +93,11 @@ class Optimizer:
 
     def check(self, group: dict[str, Any]) -> None:
         """Raise ValueError if an option of a group is out of range; a subclass checks its own."""
-        self._at_least_zero(group, "lr", "weight_decay")
+        self._at_least_zero(group, "lr", "weight_decay", "eps")
+        betas = group.get("betas", (0, 0))
+        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            name = type(self).__name__
+            raise ValueError(f"{name}: betas is {betas}; they must be two numbers in [0, 1)")
 
     def _at_least_zero(self, group: dict[str, Any], *options: str) -> None:
         for option in options:
@@ -129,8 +140,11 @@ class Optimizer:
                 loss = closure()
         for group, flats in zip(self.param_groups, self._flats, strict=True):
             sign, decay = -1 if group.get("maximize") else 1, group.get("weight_decay", 0)
+            keep = 1.0
+            if group.get("decoupled_weight_decay"):
+                keep, decay = 1 - group["lr"] * decay, 0
             for flat in flats:
-                for step, blocks in flat.advance(sign * self.scale(group), sign * decay):
+                for step, blocks in flat.advance(sign * self.scale(group), sign * decay, keep):
                     self.update(group, step, blocks)
         return loss
 
@@ -138,7 +152,7 @@ class Optimizer:
         """What gradients are multiplied by on their way into the blocks; spares `update` a pass."""
         return 1.0
 
-    def update(self, group: dict[str, Any], step: int, blocks: Iterator[Block]) -> None:
+    def update(self, group: dict[str, Any], step: int, blocks: Blocks) -> None:
         """The formula: move the parameters in `blocks`, of which this is step number `step`."""
         raise NotImplementedError(
             f"{type(self).__name__}: define update(self, group, step, blocks)"
@@ -189,7 +203,8 @@ class Optimizer:
         for parameter, state in loaded.items():
             for name, value in state.items():
                 shape = parameter.shape if value is None else asarray(value).shape
-                if name != "step" and shape != parameter.shape:
+                wanted = () if name in self.numbers else parameter.shape
+                if name != "step" and shape != wanted:
                     raise ValueError(
                         f"load_state_dict: {name} of shape {shape} does not belong to a parameter "
                         f"of shape {parameter.shape}"

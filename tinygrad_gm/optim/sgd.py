@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from ..backend import module_of
-from .flat import Block
+from .flat import Blocks
 from .optimizer import Optimizer, Params
 
 
@@ -62,7 +61,7 @@ class SGD(Optimizer):
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError("SGD: nesterov needs momentum > 0 and dampening = 0")
 
-    def update(self, group: dict[str, Any], step: int, blocks: Iterator[Block]) -> None:
+    def update(self, group: dict[str, Any], step: int, blocks: Blocks) -> None:
         """See the class."""
         lr, momentum = group["lr"], group["momentum"]
         share = 1 - group["dampening"] if step > 1 else 1

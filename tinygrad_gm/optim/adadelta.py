@@ -1,0 +1,81 @@
+"""Adadelta: steps in the parameter's own units, so that there is no rate to be found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..backend import module_of
+from .flat import Blocks
+from .optimizer import Optimizer, Params
+
+
+class Adadelta(Optimizer):
+    """Adadelta (Zeiler 2012, algorithm 1).
+
+    With the gradient g, the running means v of its squares and u of the steps' squares (both 0 at
+    first) and the parameter θ:
+
+        v ← ρ v + (1 − ρ) g²
+        Δ = g · √(u + ε) / √(v + ε)
+        u ← ρ u + (1 − ρ) Δ²
+        θ ← θ − lr · Δ
+
+    Args:
+        params: tensors, or dicts with "params" and options of their own.
+        lr: a factor of every step; 1 in the paper.
+        rho: ρ, how much of the means is kept, in [0, 1].
+        eps: ε, which sets the size of the first steps.
+        weight_decay: λ of an L2 penalty ½λ‖θ‖², whose gradient is added to g.
+        maximize: ascend.
+
+    State of each parameter: `step`, `square_avg` (v), `acc_delta` (u).
+
+    >>> w = tg.tensor([1.0, -2.0], requires_grad=True)
+    >>> optimizer = optim.Adadelta([w], eps=0.01)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> [round(value, 2) for value in w.tolist()]
+    [0.69, -1.68]
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1.0,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        options = {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, {**options, "maximize": maximize})
+
+    def check(self, group: dict[str, Any]) -> None:
+        """Raise ValueError if an option is out of range."""
+        super().check(group)
+        if not 0 <= group["rho"] <= 1:
+            raise ValueError(f"Adadelta: rho is {group['rho']}; it must be in [0, 1]")
+
+    def update(self, group: dict[str, Any], step: int, blocks: Blocks) -> None:
+        """See the class."""
+        rho, eps = group["rho"], group["eps"]
+        for block in blocks:
+            xp, g, scratch = module_of(block.param), block.grad, block.scratch
+            add, multiply = xp.add, xp.multiply
+            v, u = block.state("square_avg"), block.state("acc_delta")
+            multiply(g, g, scratch)
+            multiply(scratch, 1 - rho, scratch)
+            multiply(v, rho, v)
+            add(v, scratch, v)
+            delta = add(u, eps)
+            add(v, eps, scratch)
+            xp.divide(delta, scratch, delta)
+            xp.sqrt(delta, delta)
+            multiply(delta, g, delta)
+            multiply(delta, delta, scratch)
+            multiply(scratch, 1 - rho, scratch)
+            multiply(u, rho, u)
+            add(u, scratch, u)
+            multiply(delta, group["lr"], delta)
+            xp.subtract(block.param, delta, block.param)

@@ -1,0 +1,73 @@
+"""Adagrad: each coordinate's steps shrink with the gradients that it has seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..backend import module_of
+from .flat import Blocks
+from .optimizer import Optimizer, Params
+
+
+class Adagrad(Optimizer):
+    """Adagrad (Duchi, Hazan & Singer 2011, the diagonal form).
+
+    With the gradient g, the sum s of its squares so far, step number t and the parameter θ:
+
+        s ← s + g²
+        θ ← θ − lr / (1 + (t − 1) · lr_decay) · g / (√s + ε)
+
+    Args:
+        params: tensors, or dicts with "params" and options of their own.
+        lr: about how far a parameter moves in the first step.
+        lr_decay: how fast lr falls with the number of steps.
+        weight_decay: λ of an L2 penalty ½λ‖θ‖², whose gradient is added to g.
+        initial_accumulator_value: s before the first step.
+        eps: ε, against division by 0.
+        maximize: ascend.
+
+    State of each parameter: `step` (t), `sum` (s).
+
+    >>> w = tg.tensor([1.0, -2.0], requires_grad=True)
+    >>> optimizer = optim.Adagrad([w], lr=0.5)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w.tolist()
+    [0.5, -1.5]
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-2,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        options = {"lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay}
+        options |= {"initial_accumulator_value": initial_accumulator_value}
+        super().__init__(params, {**options, "maximize": maximize})
+
+    def check(self, group: dict[str, Any]) -> None:
+        """Raise ValueError if an option is out of range."""
+        super().check(group)
+        self._at_least_zero(group, "lr_decay", "initial_accumulator_value")
+
+    def update(self, group: dict[str, Any], step: int, blocks: Blocks) -> None:
+        """See the class."""
+        lr = group["lr"] / (1 + (step - 1) * group["lr_decay"])
+        for block in blocks:
+            xp, g, scratch = module_of(block.param), block.grad, block.scratch
+            total = block.state("sum")
+            if step == 1:
+                total[...] = group["initial_accumulator_value"]
+            xp.multiply(g, g, scratch)
+            xp.add(total, scratch, total)
+            xp.sqrt(total, scratch)
+            xp.add(scratch, group["eps"], scratch)
+            xp.divide(g, scratch, scratch)
+            xp.multiply(scratch, lr, scratch)
+            xp.subtract(block.param, scratch, block.param)

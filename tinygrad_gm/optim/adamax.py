@@ -1,0 +1,69 @@
+"""Adamax: Adam with the largest gradient in the place of the mean square."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..backend import module_of
+from .flat import Blocks
+from .optimizer import Optimizer, Params
+
+
+class Adamax(Optimizer):
+    """Adamax (Kingma & Ba 2015, section 7.1, algorithm 2).
+
+    With the gradient g, its moment m and its running maximum u (at first 0), step number t and the
+    parameter θ:
+
+        m ← β₁ m + (1 − β₁) g
+        u ← max(β₂ u, |g| + ε)
+        θ ← θ − lr / (1 − β₁ᵗ) · m / u
+
+    Args:
+        params: tensors, or dicts with "params" and options of their own.
+        lr: how far a parameter moves in a step at most, about.
+        betas: (β₁, β₂), how much of m and u is kept, in [0, 1).
+        eps: ε, against division by 0; PyTorch's addition to the paper's formula.
+        weight_decay: λ of an L2 penalty ½λ‖θ‖², whose gradient is added to g.
+        maximize: ascend.
+
+    State of each parameter: `step` (t), `exp_avg` (m), `exp_inf` (u).
+
+    >>> w = tg.tensor([1.0, -2.0], requires_grad=True)
+    >>> optimizer = optim.Adamax([w], lr=0.5)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w.tolist()
+    [0.5, -1.5]
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, {**options, "maximize": maximize})
+
+    def update(self, group: dict[str, Any], step: int, blocks: Blocks) -> None:
+        """See the class."""
+        beta1, beta2 = group["betas"]
+        lr = group["lr"] / (1 - beta1**step)
+        for block in blocks:
+            xp, g, scratch = module_of(block.param), block.grad, block.scratch
+            m, u = block.state("exp_avg"), block.state("exp_inf")
+            xp.multiply(g, 1 - beta1, scratch)
+            xp.multiply(m, beta1, m)
+            xp.add(m, scratch, m)
+            xp.absolute(g, scratch)
+            xp.add(scratch, group["eps"], scratch)
+            xp.multiply(u, beta2, u)
+            xp.maximum(u, scratch, out=u)
+            xp.divide(m, u, scratch)
+            xp.multiply(scratch, lr, scratch)
+            xp.subtract(block.param, scratch, block.param)

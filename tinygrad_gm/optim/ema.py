@@ -1,0 +1,138 @@
+"""EMA: a running mean of a model's weights, which often does better than the weights themselves."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any
+
+from ..backend import device_of, module_of
+from ..nn import Module
+from ..tensor import Tensor
+
+
+class EMA:
+    """The exponential moving average of a model's weights, kept in a copy of the model.
+
+    The mean θ̄ begins as the model's weights θ at the time when it is made; then each `update`,
+    which is to follow the optimizer's step, does
+
+        θ̄ ← d θ̄ + (1 − d) θ
+
+    so that θ̄ is a mean over about the last 1 / (1 − d) steps (Polyak & Juditsky 1992, the mean of
+    all; Tarvainen & Valpola 2017, this one). With `warmup` it is d = min(decay, (1 + t) / (10 + t))
+    in the update number t, from 0, so that the first weights are soon forgotten.
+
+    Args:
+        model: whose weights are averaged; may be under an optimizer, before or afterwards.
+        decay: d, in [0, 1].
+        warmup: see above.
+        use_buffers: average the floating buffers too, such as the running statistics of norms, so
+            that they fit the averaged weights. Otherwise they are copied from the model, as buffers
+            of whole numbers always are.
+
+    Attributes:
+        model: the copy, in evaluation mode, with the averaged weights.
+        updates: how many there were.
+
+    Raises:
+        ValueError: decay is not in [0, 1].
+
+    >>> model = nn.Linear(1, 1, bias=False)
+    >>> _ = model.weight.copy_(0.0)
+    >>> ema = optim.EMA(model, decay=0.75)
+    >>> _ = model.weight.copy_(1.0)
+    >>> ema.update()
+    >>> ema.model.weight.item()
+    0.25
+    >>> with ema.average():
+    ...     print(model.weight.item())
+    0.25
+    >>> model.weight.item()
+    1.0
+    """
+
+    def __init__(
+        self, model: Module, decay: float = 0.999, *, warmup: bool = False, use_buffers: bool = True
+    ) -> None:
+        if not 0 <= decay <= 1:
+            raise ValueError(f"EMA: decay is {decay}; it must be in [0, 1]")
+        self.decay, self.warmup, self.use_buffers = decay, warmup, use_buffers
+        self.updates = 0
+        self._source, self._swapped = model, False
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.model.zero_grad()
+
+    def update(self) -> None:
+        """Take the model's present weights into the mean.
+
+        Raises:
+            RuntimeError: within `average`, where the model has the averaged weights itself.
+        """
+        if self._swapped:
+            raise RuntimeError("EMA: update within `with ema.average()`; do it afterwards")
+        t = self.updates
+        share = 1 - (min(self.decay, (1 + t) / (10 + t)) if self.warmup else self.decay)
+        learned = {id(p) for p in self.model.parameters()}
+        for mean, tensor in self._pairs():
+            averaged = id(mean) in learned or (self.use_buffers and mean.dtype.kind == "f")
+            _move(mean, tensor, share if averaged else 1.0)
+        self.updates += 1
+
+    @contextmanager
+    def average(self) -> Iterator[None]:
+        """In this block the model itself has the averaged weights and buffers: to evaluate it.
+
+        No memory is copied: the arrays change places. Do not train within the block; gradients of
+        what was recorded before it can no longer be computed.
+        """
+        pairs = [(mean, tensor, tensor._data) for mean, tensor in self._pairs()]
+        outer, self._swapped = self._swapped, True
+        try:
+            for mean, tensor, _ in pairs:
+                tensor._data = mean._data
+                tensor.mark_written()
+            yield
+        finally:
+            self._swapped = outer
+            for _, tensor, array in pairs:
+                tensor._data = array
+                tensor.mark_written()
+
+    def _pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The tensors of the mean, each with the model's."""
+        ours, theirs = (chain(m.parameters(), m.buffers()) for m in (self.model, self._source))
+        return zip(ours, theirs, strict=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """`{"updates": …, "model": …}`; the Tensors share the mean's memory."""
+        return {"updates": self.updates, "model": self.model.state_dict()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take on a `state_dict`, in place.
+
+        Raises:
+            RuntimeError: it belongs to another model. Then nothing was changed.
+        """
+        self.model.load_state_dict(state_dict["model"])
+        self.updates = int(state_dict["updates"])
+
+
+def _move(mean: Tensor, tensor: Tensor, share: float) -> None:
+    """Move a tensor a share of the way to another, in place."""
+    ours, theirs = mean._data, tensor._data
+    if device_of(ours) != device_of(theirs):
+        raise RuntimeError(
+            f"EMA: a tensor on {device_of(theirs)} has its mean on {device_of(ours)}; make the EMA "
+            "after the model was moved"
+        )
+    if share == 1:
+        ours[...] = theirs
+    else:
+        xp = module_of(ours)
+        difference = xp.subtract(theirs, ours)
+        difference *= share
+        xp.add(ours, difference, ours, casting="same_kind")
+    mean.mark_written()

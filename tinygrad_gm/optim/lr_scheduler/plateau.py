@@ -1,0 +1,104 @@
+"""A schedule that looks at a number instead of the clock."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..optimizer import Optimizer
+from .scheduler import LRScheduler
+
+
+class ReduceLROnPlateau(LRScheduler):
+    """Multiply the rate with `factor` when a number has not become better for a while.
+
+    A rate that the user sets in between is kept, and is what is multiplied next.
+
+    Args:
+        optimizer: whose groups are meant.
+        mode: "min" where smaller is better, "max" where larger is.
+        factor: below 1.
+        patience: so many steps in a row may bring nothing better; the next such one reduces.
+        threshold: by how much better a number must be to count.
+        threshold_mode: "rel": relative to the best so far; "abs": in the number's own units.
+        cooldown: so many steps after a reduction are not counted.
+        min_lr: below this no rate is reduced; a number, or a list of one for each group.
+        eps: a reduction by no more than this is left out.
+
+    Raises:
+        ValueError: an option is out of range.
+
+    >>> optimizer = optim.SGD([tg.ones(1, requires_grad=True)], lr=1.0)
+    >>> schedule = optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
+    >>> rates = []
+    >>> for loss in (3.0, 2.0, 2.0, 2.5, 1.0):
+    ...     schedule.step(loss)
+    ...     rates += schedule.get_last_lr()
+    >>> rates
+    [1.0, 1.0, 1.0, 0.5, 0.5]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        mode: str = "min",
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 1e-4,
+        threshold_mode: str = "rel",
+        cooldown: int = 0,
+        min_lr: float | Sequence[float] = 0.0,
+        eps: float = 1e-8,
+    ) -> None:
+        if not factor < 1:
+            raise ValueError(f"ReduceLROnPlateau: factor is {factor}; it must be below 1")
+        for name, given, known in (
+            ("mode", mode, ("min", "max")),
+            ("threshold_mode", threshold_mode, ("rel", "abs")),
+        ):
+            if given not in known:
+                wanted = " or ".join(map(repr, known))
+                raise ValueError(f"ReduceLROnPlateau: {name} is {given!r}; it must be {wanted}")
+        self.mode, self.threshold_mode = mode, threshold_mode
+        self.factor, self.patience, self.threshold = factor, patience, threshold
+        self.cooldown, self.min_lr, self.eps = cooldown, min_lr, eps
+        self.best = math.inf if mode == "min" else -math.inf
+        self.num_bad_epochs = self.cooldown_counter = 0
+        super().__init__(optimizer)
+        self._per_group("min_lr", min_lr)
+
+    def step(self, metrics: Any) -> None:  # type: ignore[override]  # as PyTorch's
+        """Go on by one step, in which the number was `metrics`."""
+        current = float(metrics)
+        better = self._is_better(current)
+        if better:
+            self.best = current
+        if better or self.cooldown_counter:
+            self.num_bad_epochs = 0
+        else:
+            self.num_bad_epochs += 1
+        self.cooldown_counter = max(self.cooldown_counter - 1, 0)
+        super().step()
+        if self.num_bad_epochs > self.patience:
+            self.num_bad_epochs, self.cooldown_counter = 0, self.cooldown
+
+    def get_lr(self) -> list[float]:
+        """The present rates, reduced if it is time."""
+        rates: list[float] = [group["lr"] for group in self.optimizer.param_groups]
+        if self.num_bad_epochs <= self.patience:
+            return rates
+        lowest = self._per_group("min_lr", self.min_lr)
+        reduced = [max(lr * self.factor, low) for lr, low in zip(rates, lowest, strict=True)]
+        pairs = zip(rates, reduced, strict=True)
+        return [new if old - new > self.eps else old for old, new in pairs]
+
+    def _is_better(self, number: float) -> bool:
+        sign = 1 if self.mode == "min" else -1
+        relative = self.threshold_mode == "rel"
+        wanted = (
+            self.best * (1 - sign * self.threshold)
+            if relative
+            else self.best - sign * self.threshold
+        )
+        return sign * number < sign * wanted

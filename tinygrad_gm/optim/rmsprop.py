@@ -1,0 +1,98 @@
+"""RMSprop: steps divided by the running size of the gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..backend import module_of
+from .flat import Blocks
+from .optimizer import Optimizer, Params
+
+
+class RMSprop(Optimizer):
+    """RMSprop (Tieleman & Hinton 2012, lecture 6.5); centred: Graves (2013, section 4.2).
+
+    With the gradient g, the running means v of its squares and a of itself, the velocity b (all 0
+    at first) and the parameter θ:
+
+        v ← α v + (1 − α) g²
+        d = g / (√v + ε),   with `centered`   a ← α a + (1 − α) g,   d = g / (√(v − a²) + ε)
+        b ← momentum · b + d
+        θ ← θ − lr · b
+
+    Args:
+        params: tensors, or dicts with "params" and options of their own.
+        lr: about how far a parameter moves in a step, without momentum.
+        alpha: α, how much of the means is kept, in [0, 1].
+        eps: ε, which bounds the steps where gradients vanish.
+        weight_decay: λ of an L2 penalty ½λ‖θ‖², whose gradient is added to g.
+        momentum: which part of the velocity is kept.
+        centered: divide by the gradient's standard deviation in the place of its size.
+        maximize: ascend.
+
+    State of each parameter: `step`, `square_avg` (v), `momentum_buffer` (b), `grad_avg` (a); the
+    last two only where they are used.
+
+    >>> w = tg.tensor([1.0, -2.0], requires_grad=True)
+    >>> optimizer = optim.RMSprop([w], lr=0.25, alpha=0.75)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w.tolist()
+    [0.5, -1.5]
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        options = {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay}
+        options |= {"momentum": momentum, "centered": centered, "maximize": maximize}
+        super().__init__(params, options)
+
+    def check(self, group: dict[str, Any]) -> None:
+        """Raise ValueError if an option is out of range."""
+        super().check(group)
+        self._at_least_zero(group, "momentum")
+        if not 0 <= group["alpha"] <= 1:
+            raise ValueError(f"RMSprop: alpha is {group['alpha']}; it must be in [0, 1]")
+
+    def update(self, group: dict[str, Any], step: int, blocks: Blocks) -> None:
+        """See the class."""
+        alpha = group["alpha"]
+        for block in blocks:
+            xp, g, scratch = module_of(block.param), block.grad, block.scratch
+            add, multiply = xp.add, xp.multiply
+            v = block.state("square_avg")
+            multiply(g, g, scratch)
+            multiply(scratch, 1 - alpha, scratch)
+            multiply(v, alpha, v)
+            add(v, scratch, v)
+            if group["centered"]:
+                a = block.state("grad_avg")
+                multiply(g, 1 - alpha, scratch)
+                multiply(a, alpha, a)
+                add(a, scratch, a)
+                multiply(a, a, scratch)
+                xp.subtract(v, scratch, scratch)
+                xp.maximum(scratch, 0, out=scratch)  # rounding may leave less than 0, and √ NaN
+                xp.sqrt(scratch, scratch)
+            else:
+                xp.sqrt(v, scratch)
+            add(scratch, group["eps"], scratch)
+            xp.divide(g, scratch, scratch)
+            if group["momentum"]:
+                velocity = block.state("momentum_buffer")
+                multiply(velocity, group["momentum"], velocity)
+                add(velocity, scratch, velocity)
+                multiply(velocity, group["lr"], scratch)
+            else:
+                multiply(scratch, group["lr"], scratch)
+            xp.subtract(block.param, scratch, block.param)
