@@ -11,7 +11,7 @@ import difflib
 import importlib
 from types import ModuleType
 
-NAMES = ("neuron", "vae")
+NAMES = ("neuron", "lenet", "vae")
 
 
 def load(name: str) -> ModuleType:

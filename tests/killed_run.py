@@ -1,8 +1,9 @@
-"""A small training that kills itself: `python killed_run.py FOLDER MOMENT`.
+"""A training that kills itself: `python killed_run.py FOLDER TRAINING KIND NUMBER`.
 
 Moments are counted at every write into a file (before it, and with half of it done), every rename,
-every fsync and every step of the optimizer (before and after). At the given one the process gets
-SIGKILL; with 0 it runs to its end and prints how many moments there were.
+every fsync and every step of the optimizer (before and after). At the NUMBER-th one of its KIND
+("write", "rename", "sync", "step"; "any" counts them all) the process gets SIGKILL. TRAINING is
+"short" (15 steps) or "long" (2,000 steps, with all the parts that a run can have).
 """
 
 from __future__ import annotations
@@ -17,21 +18,22 @@ import tinygrad_gm as tg
 from tinygrad_gm import data, nn, optim
 from tinygrad_gm.training import Run
 
-kill_at = moments = 0
+fatal_kind, moments_left = "any", 0
 
 
-def moment():
-    global moments
-    moments += 1
-    if moments == kill_at:
-        os.kill(os.getpid(), signal.SIGKILL)
+def moment(kind):
+    global moments_left
+    if fatal_kind in ("any", kind):
+        moments_left -= 1
+        if moments_left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
-def counted(function):
+def counted(kind, function):
     def wrapper(*args, **keywords):
-        moment()
+        moment(kind)
         result = function(*args, **keywords)
-        moment()
+        moment(kind)
         return result
 
     return wrapper
@@ -44,12 +46,12 @@ class CountedFile:
         self._file = file
 
     def write(self, content):
-        moment()
+        moment("write")
         content = content if isinstance(content, str) else bytes(content)
         half = len(content) // 2
         self._file.write(content[:half])
         self._file.flush()
-        moment()
+        moment("write")
         return half + self._file.write(content[half:])
 
     def __enter__(self):
@@ -62,7 +64,7 @@ class CountedFile:
         return getattr(self._file, name)
 
 
-def train(folder: Path) -> Run:
+def train_short(folder: Path) -> Run:
     tg.manual_seed(0)
     generator = tg.Generator(1)
     x = generator.normal((40, 3))
@@ -84,8 +86,48 @@ def train(folder: Path) -> Run:
     return run
 
 
+def train_long(folder: Path) -> Run:
+    """2,000 steps with dropout, running statistics, a schedule, an average, clipping, pictures."""
+    tg.manual_seed(0)
+    generator = tg.Generator(1)
+    x = generator.normal((800, 6))
+    pairs = data.TensorDataset(x, tg.sin(x.sum(axis=1)))
+    loader = data.DataLoader(pairs, 8, shuffle=True, prefetch=2)
+    model = nn.Sequential(
+        *(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.Tanh(), nn.Dropout(0.3)),
+        *(nn.Linear(16, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(0.1)),
+        nn.Linear(8, 1),
+    )
+    optimizer = optim.Adam(model.parameters(), lr=0.01)
+    ema, epochs = optim.EMA(model, 0.99), 20
+
+    def loss(batch, generator):
+        x, y = batch
+        return ((model(x + 0.1 * generator.normal(x.shape))[:, 0] - y) ** 2).mean()
+
+    run = Run(folder, {"lr": 0.01}, resume=True)
+    run.fit(
+        model,
+        optimizer,
+        loss,
+        loader,
+        epochs,
+        schedule=optim.lr_scheduler.OneCycleLR(optimizer, 0.02, total_steps=epochs * len(loader)),
+        ema=ema,
+        clip_norm=1.0,
+        on_epoch=lambda epoch: {"drawn": tg.rand(()), "size": model[0].weight.abs().sum()},
+        sample=lambda generator: ema.model(generator.normal((16, 6))).reshape(1, 4, 4),
+        sample_every=250,
+        checkpoint_every=40,
+    )
+    return run
+
+
+TRAININGS = {"short": train_short, "long": train_long}
+
+
 if __name__ == "__main__":
-    kill_at = int(sys.argv[2])
+    fatal_kind, moments_left = sys.argv[3], int(sys.argv[4])
     real_open = builtins.open
     writing = set("wa+")
     builtins.open = lambda path, mode="r", *args, **keywords: (
@@ -93,7 +135,8 @@ if __name__ == "__main__":
         if writing & set(mode)
         else real_open(path, mode, *args, **keywords)
     )
-    os.replace, os.fsync, os.truncate = map(counted, (os.replace, os.fsync, os.truncate))
-    optim.Adam.step = counted(optim.Adam.step)
-    train(Path(sys.argv[1]))
-    print(moments)
+    os.replace = counted("rename", os.replace)
+    os.truncate = counted("write", os.truncate)
+    os.fsync = counted("sync", os.fsync)
+    optim.Adam.step = counted("step", optim.Adam.step)
+    TRAININGS[sys.argv[2]](Path(sys.argv[1]))

@@ -40,7 +40,8 @@ def test_every_command_has_help_that_ends_with_an_example(capsys, command):
         (["train", "vae", "--epochs", "three"], "--epochs: invalid int value: 'three'"),
         (["sample", "neuron"], "neuron is not a generative model"),
         (["sample", "vae", "--count", "0"], "--count is 0"),
-        (["draw", "gan"], "no model 'gan', only neuron, vae"),
+        (["draw", "gan"], "no model 'gan', only neuron, lenet, vae"),
+        (["sample", "lenet"], "lenet is not a generative model"),
         (["info", "all"], "unrecognized arguments: all"),
     ],
 )
@@ -55,7 +56,7 @@ def test_a_wrong_argument_gives_exit_code_2_and_one_plain_line(capsys, argv, wor
 def test_the_models_are_listed_each_with_a_line(capsys):
     code, out, _ = run(capsys, "models")
     assert code == 0
-    assert [line.split()[0] for line in out.splitlines()] == ["neuron", "vae"]
+    assert [line.split()[0] for line in out.splitlines()] == ["neuron", "lenet", "vae"]
 
 
 def test_the_neuron_prints_the_worked_example(capsys, tmp_path):
@@ -82,6 +83,18 @@ def test_a_vae_is_trained_sampled_and_not_overwritten(capsys, tmp_path):
     assert run(capsys, "train", "vae", "--out", folder, "--resume", *SMALL)[0] == 0
 
 
+def test_a_lenet_is_trained_and_another_data_set_is_refused(capsys, tmp_path):
+    argv = ["train", "lenet", "--images", "64", "--epochs", "1", "--dataset"]
+    code, out, err = run(capsys, *argv, "digits", "--out", str(tmp_path / "run"))
+    assert code == 0
+    assert f"written to {tmp_path / 'run'}" in out
+    assert "epoch 1 of 1: test_accuracy 0." in err
+    assert {"curves.png", "mistakes.png"} <= {path.name for path in (tmp_path / "run").iterdir()}
+    code, _, err = run(capsys, *argv, "letters", "--out", str(tmp_path / "other"))
+    assert code == 1
+    assert "the dataset is mnist_small, mnist or digits, not 'letters'" in err
+
+
 def test_sampling_without_a_checkpoint_says_how_to_make_one_and_how_long_that_takes(
     capsys, tmp_path
 ):
@@ -99,7 +112,7 @@ def test_an_output_folder_that_cannot_be_made_is_named(capsys, tmp_path):
     assert len(err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("model", ["neuron", "vae"])
+@pytest.mark.parametrize("model", ["neuron", "lenet", "vae"])
 def test_a_models_graph_is_drawn_and_its_text_is_written(capsys, tmp_path, model):
     path = tmp_path / f"{model}.svg"
     assert run(capsys, "draw", model, "--out", str(path))[0] == 0

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import zlib
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -122,23 +123,6 @@ def test_every_array_in_the_file_is_aligned_to_its_items(tmp_path):
             assert entry["data_offsets"][0] % sizes[entry["dtype"]] == 0
 
 
-def test_a_flipped_bit_anywhere_is_noticed_or_harmless(tmp_path):
-    state = {"w": tg.randn((4, 5), generator=tg.Generator(0)), "step": 3}
-    path = tmp_path / "state"
-    tg.save(path, state)
-    good = path.read_bytes()
-    rng, noticed = np.random.default_rng(0), 0
-    for _ in range(1000):
-        damaged = bytearray(good)
-        damaged[rng.integers(len(good))] ^= 1 << rng.integers(8)
-        path.write_bytes(damaged)
-        try:
-            assert same(tg.load(path), state)
-        except CheckpointError:
-            noticed += 1
-    assert noticed > 900
-
-
 def test_a_file_cut_off_at_any_byte_is_refused(tmp_path):
     path = tmp_path / "state"
     tg.save(path, {"w": tg.ones(3), "step": 3})
@@ -178,12 +162,134 @@ def test_foreign_and_damaged_files_are_told_apart(tmp_path, content, words):
         tg.load(tmp_path / "file")
 
 
-def test_a_dtype_that_numpy_lacks_is_named(tmp_path):
-    header = json.dumps({"w": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}).encode()
-    content = len(header).to_bytes(8, "little") + header + bytes(4)
-    (tmp_path / "file").write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"'w' in .* has the dtype BF16"):
-        tg.load(tmp_path / "file")
+def write(path, header, data=b""):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    return path
+
+
+def entry(dtype, shape, start, end):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+
+
+@pytest.mark.parametrize("dtype", ["F8_E4M3", "F8_E5M2", "F4", "C64"])
+def test_a_dtype_that_is_not_supported_is_named(tmp_path, dtype):
+    path = write(tmp_path / "file", {"w": entry(dtype, [2], 0, 2)}, bytes(2))
+    with pytest.raises(CheckpointError, match=rf"'w' in .* has the dtype {dtype}, which is not"):
+        tg.load(path)
+
+
+def test_bfloat16_of_another_program_becomes_float32_exactly(tmp_path):
+    # sign, 8 bits of exponent, 7 of fraction: 1 + 2^-7, -2, the largest, the smallest, inf, nan
+    bits = np.array([0x3F81, 0xC000, 0x7F7F, 0x0001, 0xFF80, 0x7FC0], "<u2")
+    path = write(tmp_path / "file", {"w": entry("BF16", [2, 3], 0, 12)}, bits.tobytes())
+    w = tg.load(path)["w"]
+    assert w.dtype == tg.float32
+    largest, smallest = (2 - 2.0**-7) * 2.0**127, 2.0**-133
+    expected = [[1 + 2.0**-7, -2.0, largest], [smallest, -np.inf, np.nan]]
+    assert np.array_equal(w.numpy(), np.array(expected, np.float32), equal_nan=True)
+
+
+def test_float16_of_another_program_becomes_float32_and_ours_stays(tmp_path):
+    values = np.array([1.5, -65504.0, 2.0**-24], np.float16)
+    safetensors.numpy.save_file({"w": values}, tmp_path / "other")
+    w = tg.load(tmp_path / "other")["w"]
+    assert w.dtype == tg.float32
+    assert w.tolist() == values.tolist()
+    tg.save(tmp_path / "ours", {"w": tg.tensor(values)})
+    assert tg.load(tmp_path / "ours")["w"].dtype == tg.float16
+
+
+@pytest.mark.parametrize(
+    ("header", "data", "words"),
+    [
+        ({"w": entry("F32", [2], 0, 8)}, bytes(7), r"cut off: it has \d+ bytes of \d+"),
+        ({"w": entry("F32", [2], 0, 8)}, bytes(9), "1 bytes at its end belong to no array"),
+        ({"w": entry("F32", [3], 0, 8)}, bytes(8), "'w' does not have the place"),
+        ({"w": entry("F32", [2], 4, 12)}, bytes(12), "'w' does not have the place"),
+        ({"w": entry("F32", [2], 8, 0)}, bytes(8), "'w' does not have the place"),
+        ({"w": entry("F32", [-2], 0, 8)}, bytes(8), "the shape or the place of 'w'"),
+        ({"w": entry("F32", [2.0], 0, 8)}, bytes(8), "the shape or the place of 'w'"),
+        ({"w": entry("F32", [True], 0, 4)}, bytes(4), "the shape or the place of 'w'"),
+        ({"w": entry("U8", [1] * 65, 0, 1)}, bytes(1), "the shape or the place of 'w'"),
+        ({"w": entry("U8", [2**80, 0], 0, 0)}, b"", "'w' has an impossible shape"),
+        ({"w": entry("U8", [0, 2**62, 2**62], 0, 0)}, b"", "'w' has an impossible shape"),
+        ({"w": entry("F32", [2**60], 0, 2**62)}, b"", "cut off"),
+        ({"w": entry("BOOL", [2], 0, 2)}, b"\1\2", "'w' has bytes that are neither"),
+        ({"w": {"dtype": "F32", "shape": [1]}}, bytes(4), "header is not readable"),
+        ({"w": entry("F32", 1, 0, 4)}, bytes(4), "header is not readable"),
+        ({"w": entry(["F32"], [1], 0, 4)}, bytes(4), "header is not readable"),
+        ({"w": [1]}, bytes(4), "header is not readable"),
+        ({"__metadata__": {"step": 3}}, b"", "header is not readable"),
+        (b'{"w":' * 100_000, b"", "header is not readable"),
+        (b'{"w":' + b"[" * 500_000, b"", "header is not readable"),
+        (b'{"\xff": 1}', b"", "header is not readable"),
+        (
+            b'{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},'
+            b'"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}',
+            bytes(1),
+            "header is not readable",
+        ),
+        (
+            {"a": entry("U8", [2], 0, 2), "b": entry("U8", [2], 1, 3)},
+            bytes(3),
+            "'b' does not have the place",
+        ),
+        (
+            {"a": entry("U8", [2], 0, 2), "b": entry("U8", [2], 3, 5)},
+            bytes(5),
+            "'b' does not have the place",
+        ),
+    ],
+)
+def test_a_header_that_does_not_fit_the_file_is_refused(tmp_path, header, data, words):
+    with pytest.raises(CheckpointError, match=words):
+        tg.load(write(tmp_path / "file", header, data))
+
+
+@pytest.mark.parametrize(
+    ("tree", "words"),
+    [
+        ("[1]", "its tree is no dict"),
+        ('{"a": {"$tensor": "b"}}', "its tree does not fit it"),
+        ('{"a": {"$tensor": ["w"]}}', "its tree does not fit it"),
+        ('{"a": {"$tuple": 3}}', "its tree does not fit it"),
+        ('{"a": {"$dict": [[1, 2, 3]]}}', "its tree does not fit it"),
+        ("{", "its tree does not fit it"),
+        ("[" * 100_000, "its tree does not fit it"),
+        ('{"a":' * 900 + "1" + "}" * 900, None),
+        ("\ud800", "its metadata are not whole"),
+    ],
+)
+def test_a_tree_that_does_not_fit_its_file_is_refused_though_its_checksum_is_right(
+    tmp_path, tree, words
+):
+    text = tree.encode("utf-8", "replace") + b"\0w\0uint8\0[1]\0\1"
+    metadata = {"tinygrad_gm.tree": tree, "tinygrad_gm.crc32": f"{zlib.crc32(text):08x}"}
+    header = {"__metadata__": metadata, "w": entry("U8", [1], 0, 1)}
+    path = write(tmp_path / "file", header, b"\1")
+    if words is None:  # as deep as it may be for one Python, and too deep for another
+        with suppress(CheckpointError):
+            tg.load(path)
+        return
+    with pytest.raises(CheckpointError, match=words):
+        tg.load(path)
+
+
+def test_a_file_that_lost_one_of_our_two_entries_is_not_taken_for_a_foreign_one(tmp_path):
+    tg.save(tmp_path / "state", {"w": tg.ones(1)})
+    good = (tmp_path / "state").read_bytes()
+    for name in (b"tinygrad_gm.tree", b"tinygrad_gm.crc32"):
+        (tmp_path / "state").write_bytes(good.replace(name, name[:-1] + b"X"))
+        with pytest.raises(CheckpointError, match="its metadata are not whole"):
+            tg.load(tmp_path / "state")
+
+
+def test_a_state_that_contains_itself_is_refused(tmp_path):
+    state = {}
+    state["state"] = state
+    with pytest.raises(ValueError, match="contains itself"):
+        tg.save(tmp_path / "state", state)
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path):

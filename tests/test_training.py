@@ -14,11 +14,13 @@ from pathlib import Path
 import killed_run
 import numpy as np
 import pytest
+from PIL import Image
 
 import tinygrad_gm as tg
-from tinygrad_gm import data, nn, optim
+from tinygrad_gm import data, nn, optim, pictures
 from tinygrad_gm.io import CheckpointError
-from tinygrad_gm.training import DivergenceError, Run, read_checkpoint, read_metrics
+from tinygrad_gm.metrics import read_metrics
+from tinygrad_gm.training import DivergenceError, Run, read_checkpoint
 
 LASTING = ("checkpoint.safetensors", "metrics.jsonl", "config.json")
 KILLS = np.random.default_rng(0).permutation(400)[:10] + 1
@@ -27,7 +29,7 @@ KILLS = np.random.default_rng(0).permutation(400)[:10] + 1
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("uninterrupted")
-    killed_run.train(folder)
+    killed_run.train_short(folder)
     return folder
 
 
@@ -35,36 +37,64 @@ def same_bytes(one: Path, other: Path) -> bool:
     return all((one / name).read_bytes() == (other / name).read_bytes() for name in LASTING)
 
 
-def start(folder: Path, moment: int) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, killed_run.__file__, str(folder), str(moment)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def killed(folder: Path, moment: int, kind: str = "any", training: str = "short") -> bool:
+    """Whether a process that trained there killed itself at that moment."""
+    command = [sys.executable, killed_run.__file__, str(folder), training, kind, str(moment)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == -signal.SIGKILL
 
 
 # ------------------------------------------------------------------- interruptions
 
 
 def test_two_runs_with_one_seed_end_with_the_same_bytes(uninterrupted, tmp_path):
-    killed_run.train(tmp_path)
+    killed_run.train_short(tmp_path)
     assert same_bytes(tmp_path, uninterrupted)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX's")
 @pytest.mark.parametrize("moment", KILLS.tolist())
 def test_a_run_killed_and_resumed_ends_with_the_same_bytes(uninterrupted, tmp_path, moment):
-    assert start(tmp_path, moment).returncode == -signal.SIGKILL
+    assert killed(tmp_path, moment)
     if (tmp_path / "checkpoint.safetensors").exists():
         read_checkpoint(tmp_path)  # at no moment is there one that cannot be read
-    killed_run.train(tmp_path)
+    killed_run.train_short(tmp_path)
     assert same_bytes(tmp_path, uninterrupted)
-    assert set(os.listdir(tmp_path)) == {*LASTING, "log.jsonl"}
+    assert set(os.listdir(tmp_path)) == {*LASTING, "log.jsonl", "curves.png"}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX's")
 def test_a_run_killed_again_and_again_gets_to_the_same_end(uninterrupted, tmp_path):
     for moment in (40, 75, 120, 61, 90):
-        assert start(tmp_path, moment).returncode == -signal.SIGKILL
-    killed_run.train(tmp_path)
+        assert killed(tmp_path, moment)
+    killed_run.train_short(tmp_path)
     assert same_bytes(tmp_path, uninterrupted)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX's")
+def test_two_thousand_steps_killed_at_twenty_moments_end_with_the_same_bytes(tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    killed_run.train_long(whole)
+    assert len(read_metrics(whole)) == 2000 + 20
+    rng, steps = np.random.default_rng(0), [0]
+    for kind in rng.permutation(["write"] * 7 + ["rename"] * 6 + ["step"] * 7).tolist():
+        latest = {"write": 600, "rename": 8, "step": 220}[kind]
+        assert killed(broken, int(rng.integers(1, latest)), kind, "long")
+        if (broken / "checkpoint.safetensors").exists():
+            steps.append(read_checkpoint(broken)["run"]["step"])
+    assert steps == sorted(steps)  # no kill threw a checkpoint away
+    assert 500 < steps[-1] < 2000
+    killed_run.train_long(broken)
+    assert same_bytes(whole, broken)
+    sheets = [f"step-{step:06}.png" for step in range(250, 2001, 250)]
+    assert sorted(os.listdir(broken / "samples")) == sheets
+    assert all(
+        (whole / name).read_bytes() == (broken / name).read_bytes()
+        for name in ("curves.png", *(f"samples/{sheet}" for sheet in sheets))
+    )
+    saved = read_checkpoint(broken)
+    assert set(saved) == {"run", "model", "optimizer", "schedule", "ema"}
+    assert saved["model"]["1.num_batches_tracked"].item() == 2000
 
 
 def test_a_half_written_line_of_the_metrics_is_cut_off(uninterrupted, tmp_path):
@@ -73,7 +103,7 @@ def test_a_half_written_line_of_the_metrics_is_cut_off(uninterrupted, tmp_path):
         with open(tmp_path / name, "a") as file:
             file.write('{"step": 99, "lo')
     assert len(read_metrics(tmp_path)) == len(read_metrics(uninterrupted))
-    killed_run.train(tmp_path)
+    killed_run.train_short(tmp_path)
     assert same_bytes(tmp_path, uninterrupted)
     log = (tmp_path / "log.jsonl").read_text().splitlines()
     events = [json.loads(line)["event"] for line in log]
@@ -87,7 +117,7 @@ class Small:
         tg.manual_seed(0)
         x = tg.linspace(-1, 1, 32).reshape(-1, 1)
         whole = data.TensorDataset(x, 2 * x + 1)
-        self.loader = data.DataLoader(whole, 8, shuffle=True)
+        self.loader = data.DataLoader(whole, 8, shuffle=True, prefetch=2)
         self.model = nn.Linear(1, 1)
         self.optimizer = optim.SGD(self.model.parameters(), lr=0.1, momentum=0.9)
         self.run = Run(folder, config, resume=resume, **options)
@@ -164,6 +194,38 @@ def test_fit_is_the_loop_that_one_would_write(tmp_path):
             losses.append(loss.item())
     assert [line["loss"] for line in read_metrics(tmp_path)] == losses
     assert small.model.weight.tolist() == model.weight.tolist()
+
+
+def test_fit_with_schedule_clipping_and_average_is_the_loop_that_one_would_write(tmp_path):
+    def helpers(model, optimizer):
+        schedule = optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+        return schedule, optim.EMA(model, 0.5)
+
+    small = Small(tmp_path)
+    schedule, ema = helpers(small.model, small.optimizer)
+    small.fit(epochs=2, schedule=schedule, ema=ema, clip_norm=0.5)
+    tg.manual_seed(0)
+    model = nn.Linear(1, 1)
+    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    schedule, mean = helpers(model, optimizer)
+    lines = []
+    again = data.DataLoader(small.loader.dataset, 8, shuffle=True)
+    for x, y in [*again, *again]:
+        optimizer.zero_grad()
+        loss = ((model(x) - y) ** 2).mean()
+        loss.backward()
+        norm = optim.clip_grad_norm_(model.parameters(), 0.5)
+        lr = optimizer.param_groups[0]["lr"]
+        lines.append({"loss": loss.item(), "grad_norm": norm.item(), "lr": lr})
+        optimizer.step()
+        schedule.step()
+        mean.update()
+    found = read_metrics(tmp_path)
+    assert [{name: line[name] for name in lines[0]} for line in found] == lines
+    assert [line["lr"] for line in found] == pytest.approx([0.1 * 0.9**t for t in range(8)])
+    assert max(line["grad_norm"] for line in found) > 0.5
+    assert ema.model.weight.tolist() == mean.model.weight.tolist() != model.weight.tolist()
+    assert set(read_checkpoint(tmp_path)) == {"run", "model", "optimizer", "schedule", "ema"}
 
 
 def test_metrics_number_steps_and_epochs_from_one_and_hold_no_times(tmp_path):
@@ -266,6 +328,81 @@ def test_train_takes_steps_of_any_kind_and_saves_all_their_parts(tmp_path):
     run.train(step, parts, loader, epochs=4)
     assert same_bytes(tmp_path / "whole", tmp_path / "parts")
     assert set(read_checkpoint(tmp_path / "whole")) == {"run", *parts}
+
+
+def test_a_schedule_by_epochs_is_a_part_that_on_epoch_steps(tmp_path):
+    def train(folder, epochs):
+        small = Small(folder)
+        schedule = optim.lr_scheduler.ReduceLROnPlateau(small.optimizer, patience=0)
+        parts = {"model": small.model, "optimizer": small.optimizer, "schedule": schedule}
+
+        def step(batch, generator):
+            small.optimizer.zero_grad()
+            loss = small.loss(batch, generator)
+            loss.backward()
+            small.optimizer.step()
+            return {"loss": loss, "lr": small.optimizer.param_groups[0]["lr"]}
+
+        small.run.train(step, parts, small.loader, epochs, on_epoch=lambda e: schedule.step(1.0))
+
+    train(tmp_path / "whole", 4)
+    for epochs in (1, 2, 4):
+        train(tmp_path / "parts", epochs)
+    assert same_bytes(tmp_path / "whole", tmp_path / "parts")
+    rates = [line["lr"] for line in read_metrics(tmp_path / "whole")]
+    assert rates == pytest.approx([0.1] * 8 + [0.01] * 4 + [0.001] * 4)
+
+
+def test_pictures_are_drawn_from_the_same_noise_and_leave_no_trace_in_the_training(tmp_path):
+    Small(tmp_path / "without").fit()
+    small, seen = Small(tmp_path / "with"), []
+
+    def sample(generator):
+        seen.append((generator.normal(1).item(), tg.rand(1).item(), small.model.training))
+        assert not small.model(tg.zeros((1, 1))).requires_grad
+        return tg.zeros((4, 3, 3))
+
+    def loss(batch, generator):
+        assert small.model.training
+        return small.loss(batch, generator)
+
+    small.run.fit(
+        small.model, small.optimizer, loss, small.loader, 3, sample=sample, sample_every=5
+    )
+    sheets = sorted(path.name for path in (tmp_path / "with" / "samples").iterdir())
+    assert sheets == ["step-000005.png", "step-000010.png"]
+    assert seen[0] == seen[1]
+    assert not seen[0][2]
+    assert same_bytes(tmp_path / "with", tmp_path / "without")
+
+
+def test_without_a_number_of_steps_a_picture_is_drawn_after_each_epoch(tmp_path):
+    picture = pictures.curves({"a": [1.0, 2.0]}, size=(200, 100))
+    Small(tmp_path).fit(epochs=2, sample=lambda generator: picture)
+    sheets = sorted((tmp_path / "samples").iterdir())
+    assert [path.name for path in sheets] == ["step-000004.png", "step-000008.png"]
+    with Image.open(sheets[0]) as drawn:
+        assert drawn.size == (200, 100)
+
+
+def test_a_schedule_that_wants_a_number_is_refused_with_advice(tmp_path):
+    small = Small(tmp_path)
+    schedule = optim.lr_scheduler.ReduceLROnPlateau(small.optimizer)
+    with pytest.raises(TypeError, match="wants a number, and after each epoch: hand it to `train`"):
+        small.fit(schedule=schedule)
+
+
+@pytest.mark.parametrize("option", ["sample_every", "checkpoint_every"])
+def test_every_no_steps_is_refused(tmp_path, option):
+    with pytest.raises(ValueError, match=rf"{option} is 0; at least 1"):
+        Small(tmp_path).fit(**{option: 0})
+
+
+def test_curves_are_drawn_at_the_end_and_not_when_there_is_nothing_to_draw(tmp_path):
+    Small(tmp_path / "one").fit(epochs=2, on_epoch=lambda epoch: {"test_loss": 1.0})
+    Small(tmp_path / "none").fit(epochs=0)
+    assert (tmp_path / "one" / "curves.png").exists()
+    assert not (tmp_path / "none" / "curves.png").exists()
 
 
 def test_log_appends_lines_without_a_training(tmp_path):

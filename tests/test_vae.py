@@ -113,7 +113,8 @@ def test_a_restored_model_is_the_trained_one(tmp_path):
         vae.train(config, run)
     unseen, _ = data.mnist_small().test.tensors
     metrics = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert vae.evaluate(vae.restore(tmp_path), unseen) == metrics[-1]["test"]
+    assert vae.evaluate(vae.restore(tmp_path), unseen) == metrics[-1]["test_loss"]
+    assert [path.name for path in (tmp_path / "samples").iterdir()] == ["step-000071.png"]
     assert {path.name for path in tmp_path.glob("*.png")} == {
         "curves.png",
         "reconstructions.png",

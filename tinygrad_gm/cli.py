@@ -148,7 +148,7 @@ def info(argv: list[str]) -> None:
 
     print(f"tinygrad_gm  {__version__}, {Path(__file__).parent}")
     print(f"python       {platform.python_version()}, {platform.platform()}")
-    for package in ("numpy", "graphviz", "pillow", "safetensors", "tqdm"):
+    for package in ("numpy", "graphviz", "pillow", "tqdm"):
         print(f"{package:12} {importlib.metadata.version(package)}")
     print(f"dot          {shutil.which('dot') or 'no: the built-in layout draws'}")
     print(f"resvg-py     {found('resvg_py')}")

@@ -10,12 +10,13 @@ shape and bytes: without it a flipped bit would be silently wrong data. Nothing 
 from __future__ import annotations
 
 import json
+import math
 import os
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -27,10 +28,15 @@ PathLike: TypeAlias = str | os.PathLike[str]
 
 _TREE, _CRC = "tinygrad_gm.tree", "tinygrad_gm.crc32"
 _LARGEST_HEADER = 100_000_000  # bytes; the limit of the format's other readers
+_MOST_AXES = 64  # of a NumPy array
 _CODES = {
     **{"bool": "BOOL", "float16": "F16", "float32": "F32", "float64": "F64"},
     **{f"int{bits}": f"I{bits}" for bits in (8, 16, 32, 64)},
     **{f"uint{bits}": f"U{bits}" for bits in (8, 16, 32, 64)},
+}
+_DTYPES = {code: np.dtype(name).newbyteorder("<") for name, code in _CODES.items()} | {
+    "BF16": np.dtype("<u2"),  # NumPy has none; 16 bits to be widened
+    "BOOL": np.dtype("u1"),  # bytes that are yet to be checked
 }
 _FOREIGN = {
     b"PK\x03\x04": "a zip archive, as .npz and PyTorch's own files are",
@@ -54,6 +60,7 @@ def save(path: PathLike, state: Mapping[Any, Any]) -> None:
 
     Raises:
         TypeError: there is something else in `state`.
+        ValueError: two of its arrays would have one name, or it contains itself.
         OSError: the file cannot be written; an older one is left as it was.
 
     >>> import os, tempfile
@@ -69,7 +76,10 @@ def save(path: PathLike, state: Mapping[Any, Any]) -> None:
             f"save: a dict was wanted, such as model.state_dict(), not a {type(state).__name__}"
         )
     arrays: dict[str, Any] = {}
-    tree = json.dumps(_encode(state, (), arrays))
+    try:
+        tree = json.dumps(_encode(state, (), arrays))
+    except RecursionError:
+        raise ValueError("save: the dict is nested too deeply, or contains itself") from None
     header: dict[str, Any] = {"__metadata__": {_TREE: tree, _CRC: _checksum(tree, arrays)}}
     wide_first = sorted(arrays, key=lambda name: -arrays[name].itemsize)  # keeps them all aligned
     end = 0
@@ -88,31 +98,30 @@ def save(path: PathLike, state: Mapping[Any, Any]) -> None:
 def load(path: PathLike) -> dict[Any, Any]:
     """What `save` was given; from any other `.safetensors` file a flat dict of Tensors.
 
-    The Tensors are on the CPU and require no gradient.
+    The Tensors are on the CPU and require no gradient. Half-precision numbers of other programs
+    (BF16, F16) become float32, which holds each of them exactly; `save`'s own float16 stay so.
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: it is cut off, damaged, or no `.safetensors` file.
+        CheckpointError: it is cut off, damaged, or no `.safetensors` file, or has a dtype that
+            is not supported, such as F8_E4M3.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    metadata = _read_metadata(path)
+    metadata, arrays = _read(path)
+    if not {_TREE, _CRC} & set(metadata):
+        return {name: Tensor._of(_widened(array)) for name, array in arrays.items()}
     try:
-        arrays = load_file(path)
-    except SafetensorError as error:
-        raise CheckpointError(f"load: {path} is damaged: {error}") from error
-    tree = metadata.get(_TREE)
-    if _CRC in metadata and metadata[_CRC] != _checksum(tree or "", arrays):
-        raise CheckpointError(
-            f"load: {path} is damaged: its contents do not have the checksum that it carries"
-        )
-    if tree is None:
-        return {name: Tensor._of(array) for name, array in arrays.items()}
+        tree = metadata[_TREE]
+        sound = metadata[_CRC] == _checksum(tree, arrays)
+    except (KeyError, ValueError) as error:
+        raise _damaged(path, "its metadata are not whole") from error
+    if not sound:
+        raise _damaged(path, "its contents do not have the checksum that it carries")
     try:
-        state: dict[Any, Any] = _decode(json.loads(tree), arrays)
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"load: {path} is damaged: its tree does not fit it") from error
+        state = _decode(json.loads(tree), arrays)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _damaged(path, "its tree does not fit it") from error
+    if not isinstance(state, dict):
+        raise _damaged(path, "its tree is no dict")
     return state
 
 
@@ -218,42 +227,121 @@ def _checksum(tree: str, arrays: Mapping[str, Any]) -> str:
     return f"{crc:08x}"
 
 
-def _read_metadata(path: PathLike) -> dict[str, str]:
-    """The metadata of the file's header; raises where file and header cannot be right."""
+def _read(path: PathLike) -> tuple[dict[str, str], dict[str, Any]]:
+    """A file's metadata and arrays. Memory is asked for only when the file has bytes to fill it."""
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            start = file.read(8)
-            length = int.from_bytes(start, "little")
-            text = file.read(min(length, _LARGEST_HEADER, size))
+            header, start = _read_header(path, file, size)
+            metadata, entries = _checked(path, header, start, size)
+            return metadata, {entry.name: _read_array(path, file, entry) for entry in entries}
     except FileNotFoundError:
         raise FileNotFoundError(f"load: there is no file {path}") from None
     except OSError as error:
         reason = error.strerror or str(error)
         raise type(error)(f"load: cannot read {path}: {reason.lower()}") from error
-    for mark, kind in _FOREIGN.items():
-        if start.startswith(mark) and not text.startswith(b"{"):
+
+
+class _Entry(NamedTuple):
+    """What the header says of an array."""
+
+    name: str
+    code: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+def _read_header(path: PathLike, file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
+    """The header, and where the data begin."""
+    mark = file.read(8)
+    length = int.from_bytes(mark, "little")
+    text = file.read(min(length, _LARGEST_HEADER, size))
+    for beginning, kind in _FOREIGN.items():
+        if mark.startswith(beginning) and not text.startswith(b"{"):
             raise CheckpointError(f"load: {path} is {kind}; a .safetensors file was wanted")
     if size < 8 or text[:1] not in (b"{", b""):
         raise CheckpointError(f"load: {path} ({size} bytes) is not a .safetensors file")
     if length > _LARGEST_HEADER:
-        raise CheckpointError(
-            f"load: {path} is damaged: its header claims {length} bytes, and "
-            f"{_LARGEST_HEADER} are allowed"
-        )
+        allowed = f"{_LARGEST_HEADER} are allowed"
+        raise _damaged(path, f"its header claims {length} bytes, and {allowed}")
+    if len(text) < length:
+        raise _cut_off(path, size, 8 + length)
     try:
-        header = json.loads(text) if len(text) == length else {}
-        metadata: dict[str, str] = header.pop("__metadata__", {})
-        codes = {name: entry["dtype"] for name, entry in header.items()}
-        end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise CheckpointError(f"load: {path} is damaged: its header is not readable") from error
-    if size < 8 + length + end:
-        raise CheckpointError(f"load: {path} is cut off: it has {size} bytes of {8 + length + end}")
-    for name, code in codes.items():
-        if code not in _CODES.values():
+        return json.loads(text, object_pairs_hook=_without_repetition), 8 + length
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, "its header is not readable") from error
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(found := dict(pairs)) < len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return found
+
+
+def _checked(
+    path: PathLike, header: dict[str, Any], begin: int, size: int
+) -> tuple[dict[str, str], list[_Entry]]:
+    """The metadata and the entries, which fill the file from `begin` without gap or overlap."""
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise _damaged(path, "its header is not readable")
+    entries, end = [], 0
+    for name, fields in header.items():
+        try:
+            (start, stop), shape = fields["data_offsets"], tuple(fields["shape"])
+            entry = _Entry(name, fields["dtype"], shape, start, stop)
+            whole = all(type(n) is int and n >= 0 for n in (start, stop, *shape))
+            known = entry.code in _DTYPES
+        except (TypeError, KeyError, ValueError) as error:
+            raise _damaged(path, "its header is not readable") from error
+        if not whole or len(shape) > _MOST_AXES:
+            raise _damaged(path, f"the shape or the place of {name!r} is not one")
+        if not known:
             raise CheckpointError(
-                f"load: {name!r} in {path} has the dtype {code}, which NumPy lacks; save it as "
-                "float32 with the program that made it"
+                f"load: {name!r} in {path} has the dtype {entry.code}, which is not supported; "
+                "save it as float32 with the program that made it"
             )
-    return metadata
+        entries.append(entry)
+    entries.sort(key=lambda entry: (entry.start, entry.end))
+    for entry in entries:
+        expected = math.prod(entry.shape) * _DTYPES[entry.code].itemsize
+        if entry.start != end or entry.end - entry.start != expected:
+            raise _damaged(path, f"{entry.name!r} does not have the place that its shape needs")
+        end = entry.end
+    if size < begin + end:
+        raise _cut_off(path, size, begin + end)
+    if size > begin + end:
+        raise _damaged(path, f"{size - begin - end} bytes at its end belong to no array")
+    return metadata, entries
+
+
+def _read_array(path: PathLike, file: BinaryIO, entry: _Entry) -> Any:
+    dtype = _DTYPES[entry.code]
+    try:
+        array = np.empty(entry.shape, dtype)
+    except (ValueError, OverflowError) as error:  # no items, but an axis too long to be one
+        raise _damaged(path, f"{entry.name!r} has an impossible shape") from error
+    if array.size and file.readinto(array.data) != array.nbytes:  # type: ignore[attr-defined]
+        raise CheckpointError(f"load: {path} became shorter while it was read")
+    if entry.code == "BF16":  # the upper half of a float32's bits
+        array = array.astype("<u4")
+        array <<= 16
+        return array.view("<f4")
+    if entry.code == "BOOL":
+        if (array > 1).any():
+            raise _damaged(path, f"{entry.name!r} has bytes that are neither true nor false")
+        return array.view(bool)
+    return array
+
+
+def _widened(array: Any) -> Any:
+    return array.astype(np.float32) if array.dtype == np.float16 else array
+
+
+def _damaged(path: PathLike, how: str) -> CheckpointError:
+    return CheckpointError(f"load: {path} is damaged: {how}")
+
+
+def _cut_off(path: PathLike, size: int, wanted: int) -> CheckpointError:
+    return CheckpointError(f"load: {path} is cut off: it has {size} bytes of {wanted}")

@@ -101,7 +101,8 @@ def curves(
     axes.draw_frame(title, x_label, y_label)
     for number, (name, line) in enumerate(lines.items()):
         axes.draw_line(line, COLOURS[number % len(COLOURS)])
-        axes.draw_legend(number, name, COLOURS[number % len(COLOURS)])
+        if list(lines) != [title or y_label]:  # which says it already
+            axes.draw_legend(number, name, COLOURS[number % len(COLOURS)])
     return _saved(picture.resize(size, Image.Resampling.LANCZOS), path)
 
 

@@ -89,9 +89,9 @@ CONTENTS = (
     ),
     (
         "Learning",
-        "The loss −ELBO in nats per image, after each pass over the training images, on those and "
-        "on 1,000 images that the model has never seen. Predicting each pixel on its own would "
-        "cost 207.8 nats.",
+        "The loss −ELBO in nats per image, on the training images and on 1,000 images that the "
+        "model has never seen, and its two parts. Predicting each pixel on its own would cost "
+        "207.8 nats.",
         "vae/curves.png",
     ),
     (

@@ -1,11 +1,12 @@
 """A run: a folder in which a model is trained, and trained on after an interruption, bit for bit.
 
 The folder holds `config.json`; `metrics.jsonl`, one line of numbers per step and per epoch, without
-times; `log.jsonl`, what happened when; and `checkpoint.safetensors`, which holds everything that
-the next step depends on: the weights, the optimizer's state, the position in the data, the random
-generator. What is random in a step comes from (seed, epoch, number of the batch) alone. When a run
-is resumed, the metrics are cut back to what they were at the checkpoint. So a run that was killed
-at any moment and resumed ends with the same bytes, in weights and metrics, as one that was not.
+times; `log.jsonl`, what happened when; `samples/` and, at the end, `curves.png`; and
+`checkpoint.safetensors`, which holds everything that the next step depends on: the weights, the
+state of the optimizer and its helpers, the position in the data, the random generator. What is
+random in a step comes from (seed, epoch, number of the batch) alone. When a run is resumed, the
+metrics are cut back to what they were at the checkpoint. So a run that was killed at any moment and
+resumed ends with the same bytes, in weights and metrics, as one that was not.
 """
 
 from __future__ import annotations
@@ -22,20 +23,29 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any, BinaryIO, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 
+from . import pictures
+from .backend import ArrayLike
 from .data import DataLoader
 from .io import CheckpointError, PathLike, load, replacing, save
+from .metrics import write_curves
+from .modes import no_grad
 from .nn import Module
-from .optim import Optimizer
+from .optim import EMA, Optimizer, clip_grad_norm_
+from .optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from .progress import in_words, progress
 from .random import Generator, default_generator, using
 from .tensor import Tensor
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Metrics: TypeAlias = Mapping[str, Any]  # names and numbers, or Tensors of one element
 LossFunction: TypeAlias = Callable[[Any, Generator], Tensor | tuple[Tensor, Metrics]]
 Step: TypeAlias = Callable[[Any, Generator], Metrics]
 EpochCallback: TypeAlias = Callable[[int], Metrics | None]
+Sampler: TypeAlias = Callable[[Generator], "ArrayLike | Image"]
 
 
 class DivergenceError(RuntimeError):
@@ -72,7 +82,8 @@ class Run:
 
     >>> import tempfile
     >>> from tinygrad_gm import data, nn, optim
-    >>> from tinygrad_gm.training import Run, read_metrics
+    >>> from tinygrad_gm.metrics import read_metrics
+    >>> from tinygrad_gm.training import Run
     >>> x = tg.linspace(-1, 1, 64).reshape(-1, 1)
     >>> loader = data.DataLoader(data.TensorDataset(x, 3 * x), batch_size=16, shuffle=True)
     >>> model = nn.Linear(1, 1)
@@ -129,10 +140,17 @@ class Run:
         loader: DataLoader,
         epochs: int,
         *,
-        checkpoint_every: int | None = None,
+        schedule: LRScheduler | None = None,
+        ema: EMA | None = None,
+        clip_norm: float | None = None,
         on_epoch: EpochCallback | None = None,
+        sample: Sampler | None = None,
+        sample_every: int | None = None,
+        checkpoint_every: int | None = None,
     ) -> None:
         """Minimise a loss by gradient descent; goes on from the checkpoint of a resumed run.
+
+        The checkpoint holds the "model", the "optimizer", the "schedule" and the "ema".
 
         Args:
             model: is put into training mode at the start of each epoch.
@@ -142,15 +160,31 @@ class Run:
                 further numbers for the metrics.
             loader: of the training data.
             epochs: how many there are to be in all.
-            checkpoint_every: write a checkpoint after so many steps, not only after each epoch.
+            schedule: of the learning rate; its `step()` is called after each step of the
+                optimizer, so it counts steps, not epochs. The metrics then have "lr", the learning
+                rate of the step.
+            ema: an average of the weights; its `update()` is called after each step. It is
+                `ema.model` that `on_epoch` and `sample` then want.
+            clip_norm: the largest norm that the gradient of all parameters together may have. The
+                metrics then have "grad_norm", the norm before clipping.
             on_epoch: called after each epoch with its number, from 1; what it returns goes into the
                 metrics.
+            sample: makes images, as `pictures.grid` takes them, or a picture, to be written to
+                `samples/step-000500.png`. Called with a generator that gives the same noise each
+                time, without gradients, the model in evaluation mode.
+            sample_every: do so after every so many steps; None: after each epoch.
+            checkpoint_every: write a checkpoint after so many steps, not only after each epoch.
 
         Raises:
             DivergenceError: the loss or another number is NaN or infinite. The weights are those
                 before this step, and the last checkpoint stays.
             KeyboardInterrupt: after Ctrl-C, when the step is done and the checkpoint is written.
         """
+        if isinstance(schedule, ReduceLROnPlateau):
+            raise TypeError(
+                "fit: a ReduceLROnPlateau wants a number, and after each epoch: hand it to `train` "
+                "as one of the parts, and step it in on_epoch"
+            )
 
         def step(batch: Any, generator: Generator) -> Metrics:
             optimizer.zero_grad()
@@ -158,16 +192,32 @@ class Run:
             loss, more = result if isinstance(result, tuple) else (result, {})
             metrics = self._finite({"loss": loss, **more})
             loss.backward()
+            if clip_norm is not None:
+                norm = clip_grad_norm_(_parameters(optimizer), clip_norm)
+                metrics |= self._finite({"grad_norm": norm})
+            if schedule is not None:
+                metrics["lr"] = optimizer.param_groups[0]["lr"]
             optimizer.step()
+            if schedule is not None:
+                schedule.step()
+            if ema is not None:
+                ema.update()
             return metrics
 
+        parts: dict[str, Stateful] = {"model": model, "optimizer": optimizer}
+        if schedule is not None:
+            parts["schedule"] = schedule
+        if ema is not None:
+            parts["ema"] = ema
         self.train(
             step,
-            {"model": model, "optimizer": optimizer},
+            parts,
             loader,
             epochs,
-            checkpoint_every=checkpoint_every,
             on_epoch=on_epoch,
+            sample=sample,
+            sample_every=sample_every,
+            checkpoint_every=checkpoint_every,
         )
 
     def train(
@@ -177,17 +227,23 @@ class Run:
         loader: DataLoader,
         epochs: int,
         *,
-        checkpoint_every: int | None = None,
         on_epoch: EpochCallback | None = None,
+        sample: Sampler | None = None,
+        sample_every: int | None = None,
+        checkpoint_every: int | None = None,
     ) -> None:
-        """As `fit`, for steps of any kind: with two optimizers, a schedule, clipped gradients …
+        """As `fit`, for steps of any kind: of two models against each other, of two optimizers …
 
         Args:
             step: called with a batch and its generator; changes the parts and returns numbers for
                 the metrics.
-            parts: everything that a step changes, by the name it has in the checkpoint.
-            loader, epochs, checkpoint_every, on_epoch: as in `fit`.
+            parts: everything that a step or `on_epoch` changes, such as a schedule that is stepped
+                once an epoch, by the name it has in the checkpoint.
+            loader, epochs, on_epoch, sample, sample_every, checkpoint_every: as in `fit`.
         """
+        for name, value in (("sample", sample_every), ("checkpoint", checkpoint_every)):
+            if value is not None and value < 1:
+                raise ValueError(f"train: {name}_every is {value}; at least 1 step is wanted")
         self._restore(parts, loader)
         self._note("resume" if self.step else "start")
         bar = progress(self.folder.name, epochs * len(loader), self.step)
@@ -201,6 +257,8 @@ class Run:
                             part.train()
                     for metrics in self._steps(step, loader):
                         bar.advance(metrics)
+                        if sample and sample_every and self.step % sample_every == 0:
+                            self._draw(sample, parts)
                         if interrupt.asked:
                             break
                         if checkpoint_every and self.step % checkpoint_every == 0:
@@ -209,9 +267,13 @@ class Run:
                         if on_epoch is not None and (found := on_epoch(epoch)):
                             metrics = self._record(epoch, found)
                             bar.say(f"epoch {epoch} of {epochs}: {in_words(metrics)}")
+                        if sample and not sample_every:
+                            self._draw(sample, parts)
                     self._save(parts, loader)
             if not self.checkpoint.exists():  # there were no epochs to be done
                 self._save(parts, loader)
+            if not interrupt.asked:
+                write_curves(self.folder)
         finally:
             bar.close()
             self.close()
@@ -231,6 +293,21 @@ class Run:
                 found = step(batch, loader.batch_generator)
             self.step += 1
             yield self._record(epoch, found)
+
+    def _draw(self, sample: Sampler, parts: Mapping[str, Stateful]) -> None:
+        """Write a picture of what the model can do by now, without a trace in the training."""
+        models = [part for part in parts.values() if isinstance(part, Module)]
+        generator = Generator(0)  # the same noise each time: what differs was learned
+        for model in models:
+            model.eval()
+        with no_grad(), using(generator):
+            drawn: Any = sample(generator)
+        for model in models:
+            model.train()
+        picture = drawn if hasattr(drawn, "save") else pictures.grid(drawn)
+        folder = self.folder / "samples"
+        folder.mkdir(exist_ok=True)
+        picture.save(folder / f"step-{self.step:06}.png")
 
     def _record(self, epoch: int, found: Metrics) -> dict[str, float]:
         metrics = self._finite(found)
@@ -381,21 +458,6 @@ def read_checkpoint(folder: PathLike) -> dict[str, Any]:
     return state
 
 
-def read_metrics(folder: PathLike) -> list[dict[str, Any]]:
-    """The lines of a run's `metrics.jsonl`, oldest first, but for a last one that is cut off."""
-    lines = (Path(folder) / "metrics.jsonl").read_bytes().split(b"\n")
-    return [json.loads(line) for line in lines[:-1]]
-
-
-def epoch_means(folder: PathLike, name: str) -> tuple[list[int], list[float]]:
-    """The epochs of a run, and the mean of a metric in each: a line for `pictures.curves`."""
-    epochs: dict[int, list[float]] = {}
-    for line in read_metrics(folder):
-        if name in line:
-            epochs.setdefault(line["epoch"], []).append(line[name])
-    return list(epochs), [sum(values) / len(values) for values in epochs.values()]
-
-
 class _Interrupt:
     """While it is open, the first Ctrl-C only sets `asked`; the second one interrupts as ever."""
 
@@ -428,6 +490,10 @@ def _plain(config: Any) -> dict[str, Any]:
     except TypeError as error:
         raise TypeError(f"Run: the config must hold plain values: {error}") from error
     return plain
+
+
+def _parameters(optimizer: Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def _number(value: Any) -> Any:
