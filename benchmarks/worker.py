@@ -25,7 +25,7 @@ def main(workload: str, library: str) -> None:
         rival = RIVALS[library]()
         version, step = rival.version, rival.workloads[workload]()
     built = _resident_mb()
-    losses = [float(step()) for _ in range(3)]
+    losses = [step().item() for _ in range(3)]
     print(json.dumps({"version": version, "losses": losses}), flush=True)
     for line in sys.stdin:
         end = time.perf_counter() + float(line)

@@ -40,7 +40,7 @@ def sigmoid(z: float) -> float:
     >>> sigmoid(0), sigmoid(-1000)
     (0.5, 0.0)
     """
-    return round(tg.sigmoid(_tensor(z)).item(), 4)
+    return round(float(tg.sigmoid(_tensor(z))), 4)
 
 
 def softmax(scores: Sequence[float]) -> list[float]:

@@ -124,6 +124,14 @@ def _sigmoid(x: Any) -> Any:
     return (1 + np.tanh(x / 2)) / 2
 
 
+def _sequence(
+    steps: int, batch: int, gates: int, hidden: int, layout: str = "C"
+) -> tuple[Any, Any]:
+    """Inputs (L, N, G·H), and the state (N, H) before the first step."""
+    inputs = draw((steps, batch, gates * hidden), layout=layout)
+    return inputs, draw((batch, hidden), seed=1)
+
+
 def _lstm_cell(gates: Any, cell: Any) -> Any:
     i, f, g, o = np.split(gates, 4, axis=-1)
     new = _sigmoid(f) * cell + _sigmoid(i) * np.tanh(g)
@@ -135,6 +143,33 @@ def _gru_cell(from_input: Any, from_hidden: Any, hidden: Any) -> Any:
     n = np.tanh(n + _sigmoid(r + rh) * nh)
     z = _sigmoid(z + zh)
     return (1 - z) * n + z * hidden
+
+
+def _lstm_sequence(inputs: Any, hidden: Any, cell: Any, weight: Any) -> Any:
+    states, cells = [], []
+    for from_input in inputs:
+        hidden, cell = _lstm_cell(from_input + hidden @ weight.T, cell)
+        states.append(hidden)
+        cells.append(cell)
+    return np.stack(states), np.stack(cells)
+
+
+def _gru_sequence(inputs: Any, hidden: Any, weight: Any, bias: Any = None) -> Any:
+    states = []
+    for from_input in inputs:
+        product = hidden @ weight.T + (0.0 if bias is None else bias)
+        hidden = _gru_cell(from_input, product, hidden)
+        states.append(hidden)
+    return np.stack(states)
+
+
+def _rnn_sequence(inputs: Any, hidden: Any, weight: Any, nonlinearity: str = "tanh") -> Any:
+    states = []
+    for from_input in inputs:
+        total = from_input + hidden @ weight.T
+        hidden = np.tanh(total) if nonlinearity == "tanh" else total * (total > 0)
+        states.append(hidden)
+    return np.stack(states)
 
 
 # ------------------------------------------------------------------------ losses and look-up
@@ -255,6 +290,33 @@ CASES: dict[str, Case] = {
                 )
             ),
             Sample((draw((0, 6)), draw((0, 6)), draw((0, 2)))),
+        ],
+    ),
+    "lstm_sequence": Case(
+        _lstm_sequence,
+        [
+            Sample((*_sequence(3, 2, 4, 2), draw((2, 2), seed=2), draw((8, 2)))),
+            Sample((*_sequence(1, 2, 4, 1), draw((2, 1), seed=2), draw((4, 1)))),
+            Sample((*_sequence(2, 2, 4, 2, "sliced"), draw((2, 2)), draw((8, 2), layout="sliced"))),
+            Sample((*_sequence(2, 0, 4, 2), draw((0, 2)), draw((8, 2)))),
+        ],
+    ),
+    "gru_sequence": Case(
+        _gru_sequence,
+        [
+            Sample((*_sequence(3, 2, 3, 2), draw((6, 2)), draw((6,)))),
+            Sample((*_sequence(1, 2, 3, 1), draw((3, 1)), None)),
+            Sample((*_sequence(2, 2, 3, 2, "transposed"), draw((6, 2), layout="transposed"), None)),
+            Sample((*_sequence(2, 0, 3, 2), draw((6, 2)), draw((6,)))),
+        ],
+    ),
+    "rnn_sequence": Case(
+        _rnn_sequence,
+        [
+            Sample((*_sequence(3, 2, 1, 2), draw((2, 2), seed=2))),
+            Sample((*_sequence(3, 2, 1, 3), draw((3, 3), seed=2)), ("relu",)),
+            Sample((*_sequence(2, 2, 1, 2, "sliced"), draw((2, 2), layout="transposed"))),
+            Sample((*_sequence(2, 0, 1, 2), draw((2, 2)))),
         ],
     ),
     "nll_loss": Case(

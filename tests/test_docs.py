@@ -1,4 +1,4 @@
-"""The examples in the documentation, typed in page by page as a reader would, give what they say."""
+"""The examples in the documentation, typed in page by page, give what they say."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def examples(text: str) -> str:
 def test_the_examples_of_a_page_give_what_they_say(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # a page may write files
+    monkeypatch.chdir(tmp_path)
     text = examples(page.read_text(encoding="utf-8"))
     test = doctest.DocTestParser().get_doctest(text, {}, page.name, str(page), 0)
     report: list[str] = []

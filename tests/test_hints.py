@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_gm as tg
+from tinygrad_gm import nn
 from tinygrad_gm.hints import KEYWORDS, WORDS
 from tinygrad_gm.nn import Parameter
 
@@ -52,6 +53,15 @@ def test_a_word_of_another_library_names_ours(call: Any, words: str) -> None:
 def test_the_keyword_dim_is_axis(call: Any) -> None:
     with pytest.raises(TypeError, match="'dim': PyTorch's `dim` is `axis` here"):
         call(tg.ones((2, 1)))
+
+
+def test_layers_know_the_keyword_dim_too() -> None:
+    with pytest.raises(TypeError, match=r"Softmax: .*'dim': PyTorch's `dim` is `axis` here"):
+        nn.Softmax(dim=1)
+    with pytest.raises(TypeError, match=r"Flatten: .*`start_dim` is `start_axis`"):
+        nn.Flatten(start_dim=1)
+    with pytest.raises(TypeError, match=r"Linear.*unexpected keyword argument 'dim'$"):
+        nn.Linear(2, 3, dim=1)
 
 
 def test_other_keywords() -> None:

@@ -104,7 +104,7 @@ def adversarial(lib: Library, generator: Any, discriminator: Any, real: Any, noi
     for net in (generator, discriminator):
         with_weights(lib, net)
     g_steps, d_steps = (
-        lib.optim["Adam"](net.parameters(), lr=2e-4, betas=(0.5, 0.999))
+        lib.optim["Adam"](net.parameters(), lr=2e-5, betas=(0.5, 0.999))
         for net in (generator, discriminator)
     )
 

@@ -21,11 +21,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pairs_activations
 import pairs_conv
 import pairs_creation
 import pairs_elementwise
 import pairs_fused
 import pairs_linalg
+import pairs_losses
+import pairs_norms
+import pairs_padding
+import pairs_recurrent
 import pairs_reduction
 import pairs_shape
 import pairs_sorting
@@ -36,11 +41,16 @@ import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 
 TABLES = (
+    pairs_activations,
     pairs_conv,
     pairs_creation,
     pairs_elementwise,
     pairs_fused,
     pairs_linalg,
+    pairs_padding,
+    pairs_losses,
+    pairs_norms,
+    pairs_recurrent,
     pairs_reduction,
     pairs_shape,
     pairs_sorting,
@@ -68,6 +78,7 @@ NOT_COMPARED = {
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")  # it may be slow
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total loss")  # of kl_div
 @pytest.mark.parametrize("pair", PAIRS, ids=str)
 def test_equals_pytorch(pair: Pair, record_property: Callable[[str, int], None]) -> None:
     record_property("cases", compare(pair))

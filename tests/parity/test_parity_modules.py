@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import layers_activations
+import layers_attention
+import layers_losses
+import layers_norms
+import layers_recurrent
 import layers_simple
+import layers_spatial
 import numpy as np
 import pytest
 import torch
@@ -14,11 +20,21 @@ from layers import Layer, compare, drawn_alike
 import tinygrad_gm as tg
 from tinygrad_gm import nn
 
-TABLES = (layers_simple,)
+TABLES = (
+    layers_activations,
+    layers_attention,
+    layers_losses,
+    layers_norms,
+    layers_recurrent,
+    layers_simple,
+    layers_spatial,
+)
 LAYERS = [layer for table in TABLES for layer in table.LAYERS]
 CONTAINERS = {"Module", "ModuleDict", "ModuleList", "Parameter", "ParameterList", "Sequential"}
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")  # it may be slow
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total loss")  # of KLDivLoss
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
 def test_equals_pytorchs_layer(layer: Layer, record_property: Callable[[str, int], None]) -> None:
     record_property("cases", compare(layer))

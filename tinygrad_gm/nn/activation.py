@@ -1,15 +1,22 @@
-"""Activations: elementwise functions as modules, without parameters."""
+"""Activations that leave one side open: the rectifier and its relatives. `F` computes them."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from ..creation import empty
 from . import functional as F
+from . import init
 from .module import Module
+from .parameter import Parameter
 
 
 class ReLU(Module):
-    """max(x, 0); its derivative at 0 is taken as 0."""
+    """max(x, 0); its derivative at 0 is taken as 0.
+
+    >>> nn.ReLU()(tg.tensor([-2.0, 2.0])).tolist()
+    [0.0, 2.0]
+    """
 
     def forward(self, x: Any) -> Any:
         """max(x, 0)."""
@@ -36,17 +43,187 @@ class LeakyReLU(Module):
         return f"negative_slope={self.negative_slope}"
 
 
-class Sigmoid(Module):
-    """1 / (1 + e^−x)."""
+class PReLU(Module):
+    """x where x > 0, else weight · x, the weight being learned (He et al. 2015).
+
+    Weight decay pulls the weight towards 0, that is towards ReLU: leave it out of the decay.
+
+    Args:
+        num_parameters: 1, or the number of channels for one weight per channel.
+        init: the weight at the start.
+        device: where the weight lies; None: the default device.
+        dtype: its dtype; None: the default dtype.
+
+    Shapes: x any; (N, C, …) with num_parameters = C > 1. `weight` (num_parameters,).
+
+    >>> nn.PReLU()(tg.tensor([-2.0, 2.0])).tolist()
+    [-0.5, 2.0]
+    """
+
+    def __init__(
+        self,
+        num_parameters: int = 1,
+        init: float = 0.25,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.num_parameters, self.init = num_parameters, init
+        self.weight = Parameter(empty((num_parameters,), dtype, device=device))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set the weight to `init` again."""
+        init.constant_(self.weight, self.init)
 
     def forward(self, x: Any) -> Any:
-        """1 / (1 + e^−x)."""
-        return F.sigmoid(x)
+        """x where x > 0, else weight · x."""
+        return F.prelu(x, self.weight)
+
+    def extra_repr(self) -> str:
+        """How many weights."""
+        return f"num_parameters={self.num_parameters}"
 
 
-class Tanh(Module):
-    """tanh x."""
+class ReLU6(Module):
+    """min(max(x, 0), 6) (Howard et al. 2017).
+
+    >>> nn.ReLU6()(tg.tensor([-2.0, 2.0, 8.0])).tolist()
+    [0.0, 2.0, 6.0]
+    """
 
     def forward(self, x: Any) -> Any:
-        """tanh x."""
-        return F.tanh(x)
+        """min(max(x, 0), 6)."""
+        return F.relu6(x)
+
+
+class ELU(Module):
+    """x where x > 0, else alpha · (e^x − 1) (Clevert, Unterthiner & Hochreiter 2016).
+
+    >>> nn.ELU(0.5)(tg.tensor([-1000.0, 2.0])).tolist()
+    [-0.5, 2.0]
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, x: Any) -> Any:
+        """x where x > 0, else alpha · (e^x − 1)."""
+        return F.elu(x, self.alpha)
+
+    def extra_repr(self) -> str:
+        """The limit on the left, but for its sign."""
+        return f"alpha={self.alpha}"
+
+
+class SELU(Module):
+    """1.0507 · elu(x, 1.6733): keeps mean 0 and variance 1 from layer to layer, when the weights
+    start with variance 1/inputs (Klambauer et al. 2017).
+
+    >>> nn.SELU()(tg.tensor([-1000.0, 1.0])).round(4).tolist()
+    [-1.7581000328063965, 1.0506999492645264]
+    """
+
+    def forward(self, x: Any) -> Any:
+        """1.0507 · elu(x, 1.6733)."""
+        return F.selu(x)
+
+
+class CELU(Module):
+    """x where x > 0, else alpha · (e^(x/alpha) − 1): smooth for every alpha (Barron 2017).
+
+    >>> nn.CELU(0.5)(tg.tensor([-1000.0, 2.0])).tolist()
+    [-0.5, 2.0]
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, x: Any) -> Any:
+        """x where x > 0, else alpha · (e^(x/alpha) − 1)."""
+        return F.celu(x, self.alpha)
+
+    def extra_repr(self) -> str:
+        """The limit on the left, but for its sign."""
+        return f"alpha={self.alpha}"
+
+
+class GELU(Module):
+    """x · Φ(x), with Φ the standard normal distribution function (Hendrycks & Gimpel 2016).
+
+    Args:
+        approximate: "none", or "tanh", as in GPT-2, for x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))).
+
+    >>> nn.GELU()(tg.tensor([-1000.0, 1.0])).round(4).tolist()
+    [-0.0, 0.8413000106811523]
+    """
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        self.approximate = approximate
+
+    def forward(self, x: Any) -> Any:
+        """x · Φ(x)."""
+        return F.gelu(x, self.approximate)
+
+    def extra_repr(self) -> str:
+        """The formula."""
+        return f"approximate={self.approximate!r}"
+
+
+class SiLU(Module):
+    """x · σ(x), also called swish (Ramachandran, Zoph & Le 2017).
+
+    >>> nn.SiLU()(tg.tensor([-1000.0, 0.0, 1000.0])).tolist()
+    [-0.0, 0.0, 1000.0]
+    """
+
+    def forward(self, x: Any) -> Any:
+        """x · σ(x)."""
+        return F.silu(x)
+
+
+class Hardswish(Module):
+    """x · hardsigmoid(x) (Howard et al. 2019).
+
+    >>> nn.Hardswish()(tg.tensor([-4.0, 0.0, 4.0])).tolist()
+    [-0.0, 0.0, 4.0]
+    """
+
+    def forward(self, x: Any) -> Any:
+        """x · hardsigmoid(x)."""
+        return F.hardswish(x)
+
+
+class Mish(Module):
+    """x · tanh(ln(1 + e^x)) (Misra 2019).
+
+    >>> nn.Mish()(tg.tensor([-1000.0, 0.0, 1000.0])).tolist()
+    [-0.0, 0.0, 1000.0]
+    """
+
+    def forward(self, x: Any) -> Any:
+        """x · tanh(ln(1 + e^x))."""
+        return F.mish(x)
+
+
+class Softplus(Module):
+    """ln(1 + e^(βx)) / β, and x itself where βx > threshold: a smooth relu, always positive.
+
+    >>> nn.Softplus()(tg.tensor([-1000.0, 0.0, 1000.0])).round(4).tolist()
+    [0.0, 0.6930999755859375, 1000.0]
+    """
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        super().__init__()
+        self.beta, self.threshold = beta, threshold
+
+    def forward(self, x: Any) -> Any:
+        """ln(1 + e^(βx)) / β."""
+        return F.softplus(x, self.beta, self.threshold)
+
+    def extra_repr(self) -> str:
+        """Both numbers."""
+        return f"beta={self.beta}, threshold={self.threshold}"

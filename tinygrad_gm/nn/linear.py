@@ -1,4 +1,4 @@
-"""Affine maps."""
+"""Affine maps of one input and of two, and the map that changes nothing."""
 
 from __future__ import annotations
 
@@ -64,3 +64,77 @@ class Linear(Module):
         """The sizes."""
         bias = self.bias is not None
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={bias}"
+
+
+class Bilinear(Module):
+    """yₖ = x₁ᵀ Wₖ x₂ + bₖ.
+
+    Weight and bias are drawn from U(−1/√in1, 1/√in1).
+
+    Args:
+        in1_features: the length of the last axis of x₁.
+        in2_features: the length of the last axis of x₂.
+        out_features: the length of the last axis of y.
+        bias: whether there is a b.
+        device: where the parameters lie; None: the default device.
+        dtype: theirs; None: the default dtype.
+
+    Shapes: x₁ (…, in1_features), x₂ (…, in2_features), y (…, out_features), `weight`
+    (out_features, in1_features, in2_features), `bias` (out_features,) or None.
+
+    >>> nn.Bilinear(3, 4, 2)(tg.ones((5, 3)), tg.ones((5, 4))).shape
+    (5, 2)
+    """
+
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        if in1_features < 1:
+            raise ValueError(f"Bilinear: in1_features is {in1_features}; 1 or more is wanted")
+        self.in1_features, self.in2_features = in1_features, in2_features
+        self.out_features = out_features
+        shape = (out_features, in1_features, in2_features)
+        self.weight = Parameter(empty(shape, dtype, device=device))
+        self.bias = Parameter(empty((out_features,), dtype, device=device)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw weight and bias afresh."""
+        bound = 1 / math.sqrt(self.in1_features)
+        for parameter in self.parameters():
+            init.uniform_(parameter, -bound, bound)
+
+    def forward(self, input1: Any, input2: Any) -> Any:
+        """x₁ᵀ Wₖ x₂ + bₖ for every k."""
+        return F.bilinear(input1, input2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """The sizes."""
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
+            f"out_features={self.out_features}, bias={self.bias is not None}"
+        )
+
+
+class Identity(Module):
+    """y = x: stands where a layer may stand, and ignores whatever arguments that one would take.
+
+    >>> nn.Identity(54, unused=True)(tg.ones(2)).tolist()
+    [1.0, 1.0]
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, input: Any) -> Any:
+        """x itself."""
+        return input

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from .. import backend
 from ..backend import ArrayLike
+from ..hints import KEYWORDS, refuse_keywords
 from ..modes import Frame, frame
 from ..tensor import Tensor, asarray
 from .parameter import Parameter, clear_gradients, is_placeholder
@@ -54,6 +55,11 @@ class Module:
     _forward_hooks: dict[object, Hook]
     _forward_pre_hooks: dict[object, PreHook]
     _frame: Frame | None = None  # of the last call; its name is the attribute that holds the module
+
+    def __new__(cls: type[Self], *args: Any, **keywords: Any) -> Self:
+        if not KEYWORDS.keys().isdisjoint(keywords):
+            refuse_keywords(cls.__name__, keywords, cls.__init__.__code__.co_varnames)
+        return super().__new__(cls)
 
     def __init__(self) -> None:
         vars(self)["_frame"] = Frame("", type(self).__name__, None)

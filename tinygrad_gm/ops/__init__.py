@@ -104,6 +104,15 @@ from .fused import (
     softmax,
     softplus,
 )
+from .fused import (
+    gru_sequence as gru_sequence,
+)
+from .fused import (
+    lstm_sequence as lstm_sequence,
+)
+from .fused import (
+    rnn_sequence as rnn_sequence,
+)
 from .indexing import (
     getitem as getitem,
 )

@@ -1,10 +1,23 @@
-"""Activations: elementwise functions, most of them operations of `tinygrad_gm.ops` themselves."""
+"""Activations: elementwise functions. Here are those that are no operations of `tinygrad_gm.ops`.
+
+Where a function has a kink, its derivative there is PyTorch's.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 from ... import ops
 from ...backend import ArrayLike
-from ...tensor import Tensor
+from ...hints import named
+from ...ops import expm1, logaddexp, sigmoid, split, where
+from ...ops.shape import normalize_axis
+from ...tensor import Tensor, asarray
+
+SELU_ALPHA = 1.6732632423543772  # with these two, mean 0 and variance 1 stay what they are
+SELU_SCALE = 1.0507009873554805
+
+# ------------------------------------------------------------------------ relatives of relu
 
 
 def leaky_relu(input: ArrayLike, negative_slope: float = 0.01) -> Tensor:
@@ -14,3 +27,145 @@ def leaky_relu(input: ArrayLike, negative_slope: float = 0.01) -> Tensor:
     [-0.25, 2.0]
     """
     return ops.leaky_relu(input, negative_slope)
+
+
+def prelu(input: ArrayLike, weight: ArrayLike) -> Tensor:
+    """x where x > 0, else weight · x, the weight being learned (He et al. 2015).
+
+    Args:
+        input: any shape; (N, C, …) where there is a weight per channel.
+        weight: one number, or (C,).
+
+    Raises:
+        ValueError: the number of weights is neither 1 nor that of the channels.
+
+    >>> F.prelu(tg.tensor([[-2.0, -2.0, 3.0]]), tg.tensor([0.25, 0.5, 1.0])).tolist()
+    [[-0.5, -1.0, 3.0]]
+    """
+    x, w = asarray(input), asarray(weight)
+    if w.size == 1:
+        w = w.reshape(())
+    elif x.ndim > 1 and w.shape == (x.shape[1],):
+        w = w.reshape((-1, *(1 for _ in x.shape[2:])))
+    else:
+        raise ValueError(
+            f"prelu: the weight is one number, or one per channel of (N, C, …); got a weight "
+            f"{w.shape} and an input {x.shape}"
+        )
+    return where(x > 0, x, w * x)
+
+
+def elu(input: ArrayLike, alpha: float = 1.0) -> Tensor:
+    """x where x > 0, else alpha · (e^x − 1) (Clevert, Unterthiner & Hochreiter 2016).
+
+    >>> F.elu(tg.tensor([-1000.0, 0.0, 1000.0]), 0.5).tolist()
+    [-0.5, 0.0, 1000.0]
+    """
+    return _exponential(input, alpha, 1.0)
+
+
+def selu(input: ArrayLike) -> Tensor:
+    """1.0507 · elu(x, 1.6733): keeps mean 0 and variance 1 (Klambauer et al. 2017).
+
+    >>> F.selu(tg.tensor([-1000.0, 0.0, 1.0])).round(4).tolist()
+    [-1.7581000328063965, 0.0, 1.0506999492645264]
+    """
+    return SELU_SCALE * elu(input, SELU_ALPHA)
+
+
+def celu(input: ArrayLike, alpha: float = 1.0) -> Tensor:
+    """x where x > 0, else alpha · (e^(x/alpha) − 1): its slope at 0 is 1 (Barron 2017).
+
+    >>> F.celu(tg.tensor([-1000.0, 0.0, 1000.0]), 0.5).tolist()
+    [-0.5, 0.0, 1000.0]
+    """
+    if alpha == 0:
+        raise ValueError("celu: alpha is 0, by which x is divided")
+    return _exponential(input, alpha, 1.0 / alpha)
+
+
+def _exponential(input: ArrayLike, alpha: float, rate: float) -> Tensor:
+    """x where x > 0, else alpha · (e^(rate·x) − 1)."""
+    x: Any = asarray(input)
+    positive = x > 0
+    left = where(positive, 0.0, x)  # e^x of a large x would be inf, and its gradient inf · 0
+    return where(positive, x, alpha * expm1(left if rate == 1.0 else rate * left))
+
+
+def hardtanh(input: ArrayLike, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """x limited to [min_val, max_val]; at the edges the derivative is 0 (that of `tg.clip` is 1).
+
+    >>> F.hardtanh(tg.tensor([-2.0, 0.5, 2.0])).tolist()
+    [-1.0, 0.5, 1.0]
+    """
+    if not min_val <= max_val:
+        raise ValueError(f"hardtanh: min_val {min_val} is larger than max_val {max_val}")
+    x: Any = asarray(input)
+    return where(x >= max_val, max_val, where(x <= min_val, min_val, x))
+
+
+def relu6(input: ArrayLike) -> Tensor:
+    """min(max(x, 0), 6); at 0 and 6 the derivative is 0 (Howard et al. 2017).
+
+    >>> F.relu6(tg.tensor([-1.0, 3.0, 8.0])).tolist()
+    [0.0, 3.0, 6.0]
+    """
+    return hardtanh(input, 0.0, 6.0)
+
+
+def hardsigmoid(input: ArrayLike) -> Tensor:
+    """relu6(x + 3) / 6: straight lines in the place of the sigmoid (Courbariaux et al. 2015).
+
+    >>> F.hardsigmoid(tg.tensor([-4.0, 0.0, 4.0])).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    return relu6(asarray(input) + 3.0) / 6.0
+
+
+def hardswish(input: ArrayLike) -> Tensor:
+    """x · hardsigmoid(x), which is close to `silu` (Howard et al. 2019).
+
+    >>> F.hardswish(tg.tensor([-4.0, 0.0, 4.0])).tolist()
+    [-0.0, 0.0, 4.0]
+    """
+    x = asarray(input)
+    return x * hardsigmoid(x)
+
+
+# ------------------------------------------------------------------------ between two bounds
+
+
+def softsign(input: ArrayLike) -> Tensor:
+    """x / (1 + |x|): between −1 and 1, approached more slowly than by tanh.
+
+    >>> F.softsign(tg.tensor([-3.0, 0.0, 1.0])).tolist()
+    [-0.75, 0.0, 0.5]
+    """
+    x = asarray(input)
+    return x / (1.0 + abs(x))
+
+
+def logsigmoid(input: ArrayLike) -> Tensor:
+    """ln σ(x) = −ln(e^0 + e^−x), finite where σ(x) itself rounds to 0.
+
+    >>> F.logsigmoid(tg.tensor([-1000.0, 0.0, 1000.0])).round(4).tolist()
+    [-1000.0, -0.6930999755859375, -0.0]
+    """
+    return -logaddexp(0.0, -asarray(input))
+
+
+@named
+def glu(input: ArrayLike, axis: int = -1) -> Tensor:
+    """a · σ(b), the input being split along the axis in two halves a and b (Dauphin et al. 2017).
+
+    Raises:
+        ValueError: the axis has an odd length.
+
+    >>> F.glu(tg.tensor([2.0, 4.0, 0.0, 1000.0])).tolist()
+    [1.0, 4.0]
+    """
+    x = asarray(input)
+    if x.shape[normalize_axis("glu", axis, x.ndim)] % 2:
+        raise ValueError(f"glu: axis {axis} of an input {x.shape} has no two halves")
+    values, gates = split(x, 2, axis)
+    return values * sigmoid(gates)

@@ -1,4 +1,4 @@
-"""Rows of a table by their numbers."""
+"""Words by their numbers: rows of a table, or as the unit vectors that would pick these rows."""
 
 from __future__ import annotations
 
@@ -18,3 +18,19 @@ def embedding(input: ArrayLike, weight: ArrayLike, padding_idx: int | None = Non
     if padding_idx is not None and padding_idx < 0:
         padding_idx += len(asarray(weight))
     return ops.embedding(weight, asarray(input), padding_idx)
+
+
+def one_hot(tensor: ArrayLike, num_classes: int = -1) -> Tensor:
+    """For each integer k of (…) a row (…, num_classes) of integers: 1 at place k, 0 elsewhere.
+
+    Args:
+        tensor: integers in [0, num_classes).
+        num_classes: −1: the largest of them + 1.
+
+    Raises:
+        IndexError: an integer does not lie in [0, num_classes).
+
+    >>> F.one_hot(tg.tensor([0, 2])).tolist()
+    [[1, 0, 0], [0, 0, 1]]
+    """
+    return ops.one_hot(tensor, None if num_classes == -1 else num_classes)

@@ -1,7 +1,11 @@
-"""Normalisation: mean 0 and variance 1 over some of the axes, then a factor and a shift."""
+"""Normalisation: mean 0 and variance 1 over some of the axes, then a factor and a shift.
+
+At the end two that know no mean: vectors scaled to length 1, and channels that inhibit each other.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -118,6 +122,98 @@ def batch_norm(
         _move(running_mean, mean._data, momentum)
         _move(running_var, variance._data * (count / (count - 1)), momentum)
     return out
+
+
+def instance_norm(
+    input: ArrayLike,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: ArrayLike = None,
+    bias: ArrayLike = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(x − μ)/√(σ² + eps) · weight + bias per example and channel (Ulyanov et al. 2016).
+
+    Args:
+        input: (N, C, …).
+        running_mean, running_var: (C,), as in `batch_norm`; they move towards the averages over the
+            examples of μ and σ². None: nothing is kept.
+        weight, bias: (C,); None: 1 and 0.
+        use_input_stats: whether μ and σ² are the input's own, or the running ones.
+        momentum: how far the running ones move.
+        eps: keeps 1/σ finite.
+
+    Raises:
+        ValueError: a single number per channel, whose variance says nothing; or running statistics
+            are to be used and there are none.
+
+    >>> F.instance_norm(tg.tensor([[[1.0, 3.0], [2.0, 8.0]]])).round(3).tolist()
+    [[[-1.0, 1.0], [-1.0, 1.0]]]
+    """
+    x = asarray(input)
+    if not use_input_stats:
+        if running_mean is None or running_var is None:
+            raise ValueError("instance_norm: without use_input_stats running statistics are needed")
+        return _affine(x, asarray(running_mean), asarray(running_var), weight, bias, eps)
+    count = math.prod(x.shape[2:])
+    if x.ndim < 3 or count == 1:
+        raise ValueError(
+            "instance_norm: an input (N, C, …) with more than one number per example and channel "
+            f"is wanted; got {x.shape}"
+        )
+    if not rerunning.get():
+        values, axes = x.detach(), tuple(range(2, x.ndim))
+        if running_mean is not None:
+            _move(running_mean, values.mean(axes).mean(0)._data, momentum)
+        if running_var is not None:
+            _move(running_var, values.var(axes, correction=1).mean(0)._data, momentum)
+    return ops.group_norm(x, weight, bias, x.shape[1], eps)
+
+
+def normalize(input: ArrayLike, p: float = 2.0, axis: Any = 1, eps: float = 1e-12) -> Tensor:
+    """x / max(‖x‖ₚ, eps): vectors along an axis (or several) scaled to length 1.
+
+    >>> F.normalize(tg.tensor([[3.0, -4.0], [0.0, 0.0]])).round(2).tolist()
+    [[0.6000000238418579, -0.800000011920929], [0.0, 0.0]]
+    """
+    x = asarray(input)
+    return ops.divide(x, ops.clip(ops.norm(x, axis, p, True), eps))
+
+
+def local_response_norm(
+    input: ArrayLike, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """x_c / (k + alpha/size · Σ x_j²)^beta, the sum over the `size` channels j around c.
+
+    Strong channels inhibit their neighbours (Krizhevsky et al. 2012, section 3.3, where alpha is
+    not divided by the size). At the edges the missing channels count as 0.
+
+    Args:
+        input: (N, C, …), of three axes or more.
+        size: how many channels make up a neighbourhood, with one more before c than after it if
+            `size` is even.
+        alpha, beta, k: as above; k > 0 keeps the result finite.
+
+    >>> x = tg.tensor([[[1.0], [2.0], [0.0]]])
+    >>> F.local_response_norm(x, size=3, alpha=3.0, beta=1.0).flatten().round(4).tolist()
+    [0.16670000553131104, 0.33329999446868896, 0.0]
+    """
+    x = asarray(input)
+    if x.ndim < 3:
+        raise ValueError(
+            f"local_response_norm: an input (N, C, …) of 3 axes or more is wanted; got {x.shape}"
+        )
+    if size < 1:
+        raise ValueError(f"local_response_norm: size is a number of channels ≥ 1; got {size}")
+    margins = [(0, 0)] * x.ndim
+    margins[1] = (size // 2, (size - 1) // 2)
+    squares = ops.pad(x * x, tuple(margins))
+    total = squares[:, : x.shape[1]]
+    for start in range(1, size):
+        total = total + squares[:, start : start + x.shape[1]]
+    return ops.divide(x, (total * (alpha / size) + k) ** beta)
 
 
 def _move(running: Tensor | None, batch: Any, momentum: float) -> None:

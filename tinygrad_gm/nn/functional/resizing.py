@@ -218,7 +218,8 @@ def _nearest(x: Tensor, lengths: Sequence[int], steps: Sequence[float]) -> Tenso
     ]
     times = tuple(max(1, m // n) for n, m in zip(sizes, lengths, strict=True))
     repeated = [np.arange(n).repeat(k) for n, k in zip(sizes, times, strict=True)]
-    if all(map(np.array_equal, places, repeated)):  # this is faster than reading by position
+    if x.dtype.kind == "f" and all(map(np.array_equal, places, repeated)):
+        # faster than reading by position, but integers would not stay integers
         return avg_pool_transpose(x, tuple(lengths), times, divisor_override=1)
     for axis, positions in enumerate(places, 2):
         x = take(x, positions, axis)

@@ -306,6 +306,12 @@ def batched(name: str, input: ArrayLike, ndim: int) -> tuple[Tensor, bool]:
     return (x[None] if alone else x), alone
 
 
+def same_padding(kernel: Sequence[int], dilation: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """The pair (before, after) per axis that keeps the size; an odd element comes after."""
+    totals = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+    return tuple((total // 2, total - total // 2) for total in totals)
+
+
 def _conv(
     name: str,
     ndim: int,
@@ -327,8 +333,7 @@ def _conv(
     elif padding == "same":
         if per_axis(name, "stride", stride, ndim) != (1,) * ndim:
             raise ValueError(f'{name}: padding="same" goes with stride 1; got stride={stride}')
-        totals = [d * (k - 1) for k, d in zip(kernel, gaps, strict=True)]
-        pads = tuple((total // 2, total - total // 2) for total in totals)
+        pads = same_padding(kernel, gaps)
     elif isinstance(padding, str):
         raise ValueError(f'{name}: padding is a number, "same" or "valid"; got {padding!r}')
     steps, pads, gaps = geometry(name, ndim, stride, pads, gaps)

@@ -11,6 +11,7 @@ from .linear import embedding, linear
 from .losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss, nll_loss
 from .norms import batch_norm, group_norm, layer_norm, rms_norm
 from .recurrent import gru_cell, lstm_cell
+from .sequences import gru_sequence, lstm_sequence, rnn_sequence
 from .softmax import log_softmax, softmax
 
 __all__ = [
@@ -22,14 +23,17 @@ __all__ = [
     "gelu",
     "group_norm",
     "gru_cell",
+    "gru_sequence",
     "layer_norm",
     "linear",
     "log_softmax",
     "lstm_cell",
+    "lstm_sequence",
     "mish",
     "mse_loss",
     "nll_loss",
     "rms_norm",
+    "rnn_sequence",
     "scaled_dot_product_attention",
     "silu",
     "softmax",

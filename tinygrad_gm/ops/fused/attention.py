@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import ArrayLike
+from ...backend import ArrayLike, module_of
 from ...operation import op
 from ..elementwise import add, divide, exp, multiply, subtract, where
 from ..matmul import matmul, transposed
@@ -32,6 +32,24 @@ def _future(xp: Any, rows: int, columns: int, dtype: Any) -> Any:
     return xp.where(ahead, xp.asarray(-INF, dtype), xp.asarray(0, dtype))
 
 
+def attention_weights(
+    query: Any, key: Any, bias: Any = None, is_causal: bool = False, scale: float | None = None
+) -> Any:
+    """softmax(q kᵀ · scale + bias), row by row: a row that may attend to nothing is 0."""
+    scores = multiply(matmul(query, matrix_transpose(key)), _default_scale(query, scale))
+    if not scores.size:
+        return scores  # there is nobody to attend to
+    if bias is not None:
+        scores = add(scores, bias)
+    if is_causal:
+        rows, columns = scores.shape[-2:]
+        scores = add(scores, _future(module_of(scores._data), rows, columns, scores.dtype))
+    largest = stopped(max(scores, -1, True))
+    powers = exp(subtract(scores, where(largest == -INF, 0.0, largest)))
+    total = sum(powers, -1, True)
+    return divide(powers, where(total == 0.0, 1.0, total))
+
+
 def _attention_twin(
     query: Any,
     key: Any,
@@ -40,16 +58,7 @@ def _attention_twin(
     is_causal: bool = False,
     scale: float | None = None,
 ) -> Any:
-    scores = multiply(matmul(query, matrix_transpose(key)), _default_scale(query, scale))
-    if bias is not None:
-        scores = add(scores, bias)
-    if is_causal:
-        rows, columns = scores.shape[-2:]
-        scores = where(np.arange(columns) > np.arange(rows)[:, None], -INF, scores)
-    largest = stopped(max(scores, -1, True))
-    powers = exp(subtract(scores, where(largest == -INF, 0.0, largest)))
-    total = sum(powers, -1, True)
-    return matmul(divide(powers, where(total == 0.0, 1.0, total)), value)
+    return matmul(attention_weights(query, key, bias, is_causal, scale), value)
 
 
 def _attention_rule(
@@ -179,15 +188,20 @@ def scaled_dot_product_attention(
     >>> tg.scaled_dot_product_attention(q, k, v, tg.tensor([True, True, False])).tolist()
     [[1.5]]
     """
-    if attn_mask is not None:
-        mask = attn_mask if hasattr(attn_mask, "dtype") else np.asarray(attn_mask)
-        if mask.dtype == bool:
-            like = query.dtype if hasattr(query, "dtype") else None
-            attn_mask = where(mask, 0.0, -INF)
-            attn_mask = attn_mask if like is None else attn_mask.astype(like)
-        elif mask.dtype.kind != "f":
-            raise TypeError(
-                "scaled_dot_product_attention: attn_mask holds truth values (True = may attend) "
-                f"or floating numbers to add, not {mask.dtype}"
-            )
-    return attention(query, key, value, attn_mask, is_causal, scale)
+    return attention(query, key, value, additive_mask(attn_mask, query), is_causal, scale)
+
+
+def additive_mask(attn_mask: ArrayLike, query: ArrayLike) -> Any:
+    """Truth values (True = may attend) as what is added to the scores; numbers as they are."""
+    if attn_mask is None:
+        return None
+    mask = attn_mask if hasattr(attn_mask, "dtype") else np.asarray(attn_mask)
+    if mask.dtype.kind not in "bf":
+        raise TypeError(
+            "scaled_dot_product_attention: attn_mask holds truth values (True = may attend) "
+            f"or floating numbers to add, not {mask.dtype}"
+        )
+    if mask.dtype.kind == "f":
+        return attn_mask
+    added = where(mask, 0.0, -INF)
+    return added.astype(query.dtype) if hasattr(query, "dtype") else added

@@ -20,7 +20,7 @@ def _linear_twin(x: Any, weight: Any, bias: Any = None) -> Any:
     return product if bias is None else add(product, bias)
 
 
-def _linear_weight_rule(xp: Any, g: Any, x: Any) -> Any:
+def weight_gradient(xp: Any, g: Any, x: Any) -> Any:
     """gᵀ x, laid out in memory as `nn.Linear` lays out its weight."""
     product = xp.matmul(xp.permute_dims(as_rows(xp, x), (1, 0)), as_rows(xp, g))
     return xp.permute_dims(product, (1, 0))
@@ -28,7 +28,7 @@ def _linear_weight_rule(xp: Any, g: Any, x: Any) -> Any:
 
 @op(
     lambda xp, g, weight: xp.matmul(g, weight),
-    _linear_weight_rule,
+    weight_gradient,
     lambda xp, g: xp.sum(as_rows(xp, g), 0),
     twin=_linear_twin,
     closed=True,

@@ -1,0 +1,277 @@
+"""Recurrent cells: one step of a recurrent network, and the weights that its layers have too.
+
+A cell has W (G·H, in) for the input and U (G·H, H) for the state, each with a bias; G = 1, 4 or 3
+gates stand one after the other in their rows. All are drawn from U(−1/√H, 1/√H).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .. import ops
+from ..creation import empty, zeros
+from ..modes import no_grad
+from ..ops.fused.sequences import CELLS
+from ..tensor import Tensor, asarray
+from . import functional as F
+from . import init
+from .module import Module
+from .parameter import Parameter, is_placeholder
+
+
+def add_weights(
+    module: Module, gates: int, inputs: int, hidden: int, bias: bool, suffix: str, **place: Any
+) -> None:
+    """Give a module `weight_ih`, `weight_hh`, `bias_ih`, `bias_hh` with a suffix, not yet drawn."""
+    rows = gates * hidden
+    for name, width in (("weight_ih", inputs), ("weight_hh", hidden)):
+        memory = empty((width, rows), **place)  # x Wᵀ is faster so than row by row, as in Linear
+        module.register_parameter(name + suffix, Parameter(memory.T))
+    for name in ("bias_ih", "bias_hh"):
+        parameter = Parameter(empty((rows,), **place)) if bias else None
+        module.register_parameter(name + suffix, parameter)
+
+
+def draw_weights(module: Module, hidden: int, forget_bias: float) -> None:
+    """Draw all parameters from U(−1/√H, 1/√H); then add to the forget gate's part of `bias_ih`."""
+    bound = 1 / math.sqrt(hidden)
+    for name, parameter in module.named_parameters():
+        init.uniform_(parameter, -bound, bound)
+        if forget_bias and name.startswith("bias_ih") and not is_placeholder(parameter):
+            with no_grad():
+                parameter[hidden : 2 * hidden] += forget_bias
+
+
+def check_sizes(module: Module, **sizes: Any) -> None:
+    """ValueError for a size that is no integer ≥ 1."""
+    for name, size in sizes.items():
+        if not isinstance(size, (int, np.integer)) or size < 1:
+            raise ValueError(
+                f"{type(module).__name__}: {name} is {size!r}; an integer ≥ 1 is wanted"
+            )
+
+
+def check_nonlinearity(module: Module, nonlinearity: str) -> None:
+    """ValueError for any but "tanh" and "relu"."""
+    if nonlinearity not in CELLS:
+        raise ValueError(
+            f'{type(module).__name__}: nonlinearity is {nonlinearity!r}; "tanh" or "relu" is wanted'
+        )
+
+
+def check_forget_bias(module: Module, forget_bias: float, bias: bool) -> None:
+    """ValueError for a forget bias without biases."""
+    if forget_bias and not bias:
+        raise ValueError(
+            f"{type(module).__name__}: forget_bias={forget_bias} needs the biases that bias=False "
+            "leaves out"
+        )
+
+
+class _Cell(Module):
+    """What the three cells share: weights, argument checks, and the state of zeros."""
+
+    gates: int
+    forget_bias: float = 0.0
+    weight_ih: Parameter
+    weight_hh: Parameter
+    bias_ih: Parameter | None
+    bias_hh: Parameter | None
+
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool, device: str | None, dtype: Any
+    ) -> None:
+        super().__init__()
+        check_sizes(self, input_size=input_size, hidden_size=hidden_size)
+        self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
+        add_weights(self, self.gates, input_size, hidden_size, bias, "", dtype=dtype, device=device)
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters afresh."""
+        draw_weights(self, self.hidden_size, self.forget_bias)
+
+    def _input(self, input: Any) -> Tensor:
+        x = asarray(input)
+        if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
+            raise ValueError(
+                f"{type(self).__name__}: an input (N, {self.input_size}) or ({self.input_size},) "
+                f"is wanted; got {x.shape}"
+            )
+        return x
+
+    def _start(self, state: Any, x: Tensor, name: str = "hx") -> Tensor:
+        shape = (*x.shape[:-1], self.hidden_size)
+        if state is None:
+            return zeros(shape, self.weight_hh.dtype, device=self.weight_hh.device)
+        start = asarray(state)
+        if start.shape != shape:
+            raise ValueError(
+                f"{type(self).__name__}: {name} of the shape {shape} is wanted; got {start.shape}"
+            )
+        return start
+
+    def _products(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """W x and U h, each plus its bias."""
+        return (
+            F.linear(x, self.weight_ih, self.bias_ih),
+            F.linear(hidden, self.weight_hh, self.bias_hh),
+        )
+
+    def extra_repr(self) -> str:
+        """The sizes, and what is not the default."""
+        return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
+
+
+class RNNCell(_Cell):
+    """One step of a simple recurrent network (Elman 1990): h′ = tanh(W x + b + U h + c).
+
+    Args:
+        input_size: the length of x.
+        hidden_size: H, the length of h.
+        bias: whether there are b and c.
+        nonlinearity: "tanh" or "relu".
+        device: where the parameters lie; None: the default device.
+        dtype: theirs; None: the default dtype.
+
+    Shapes: x (N, input_size) and h (N, H), or both without N; `weight_ih` W (H, input_size),
+    `weight_hh` U (H, H), `bias_ih` b and `bias_hh` c (H,) or None. Without h it is 0.
+
+    >>> cell = nn.RNNCell(3, 2)
+    >>> hidden = None
+    >>> for x in tg.ones((5, 4, 3)).unstack():
+    ...     hidden = cell(x, hidden)
+    >>> hidden.shape
+    (4, 2)
+    """
+
+    gates = 1
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, device, dtype)
+        check_nonlinearity(self, nonlinearity)
+        self.nonlinearity = nonlinearity
+        self.reset_parameters()
+
+    def forward(self, input: Any, hx: Any = None) -> Tensor:
+        """h′ for x and h."""
+        x = self._input(input)
+        from_input, from_hidden = self._products(x, self._start(hx, x))
+        hidden: Tensor = CELLS[self.nonlinearity](from_input + from_hidden)
+        return hidden
+
+    def extra_repr(self) -> str:
+        """The sizes, and what is not the default."""
+        other = f", nonlinearity={self.nonlinearity}" if self.nonlinearity != "tanh" else ""
+        return super().extra_repr() + other
+
+
+class LSTMCell(_Cell):
+    """One step of a long short-term memory (Hochreiter & Schmidhuber 1997; Gers et al. 2000).
+
+    The gates i, f, g, o are the four parts of W x + b + U h + d, and
+
+        c′ = σ(f)·c + σ(i)·tanh(g),    h′ = σ(o)·tanh(c′)
+
+    Args:
+        input_size: the length of x.
+        hidden_size: H, the length of h and of c.
+        bias: whether there are b and d.
+        device: where the parameters lie; None: the default device.
+        dtype: theirs; None: the default dtype.
+        forget_bias: is added to the forget gate's part of `bias_ih` when it is drawn: 1 lets a
+            new network remember, which it learns faster from (Jozefowicz et al. 2015).
+
+    Shapes: x (N, input_size), h and c (N, H), or all without N; `weight_ih` W (4H, input_size),
+    `weight_hh` U (4H, H), `bias_ih` b and `bias_hh` d (4H,) or None. Without h and c they are 0.
+
+    >>> hidden, cell = nn.LSTMCell(3, 2)(tg.ones((4, 3)))
+    >>> hidden.shape, cell.shape
+    ((4, 2), (4, 2))
+    """
+
+    gates = 4
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+        *,
+        forget_bias: float = 0.0,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, device, dtype)
+        check_forget_bias(self, forget_bias, bias)
+        self.forget_bias = forget_bias
+        self.reset_parameters()
+
+    def forward(self, input: Any, hx: Any = None) -> tuple[Tensor, Tensor]:
+        """(h′, c′) for x and the pair (h, c)."""
+        x = self._input(input)
+        hidden, cell = (None, None) if hx is None else pair(self, hx)
+        hidden, cell = self._start(hidden, x, "h"), self._start(cell, x, "c")
+        from_input, from_hidden = self._products(x, hidden)
+        hidden, cell = ops.lstm_cell(from_input + from_hidden, cell)
+        return hidden, cell
+
+
+class GRUCell(_Cell):
+    """One step of a gated recurrent unit (Cho et al. 2014), in PyTorch's form.
+
+    With r, z, n the three parts of W x + b (ₓ) and of U h + d (ₕ)
+
+        r = σ(rₓ + rₕ),    z = σ(zₓ + zₕ),    n = tanh(nₓ + r·nₕ),    h′ = (1 − z)·n + z·h
+
+    Args:
+        input_size: the length of x.
+        hidden_size: H, the length of h.
+        bias: whether there are b and d.
+        device: where the parameters lie; None: the default device.
+        dtype: theirs; None: the default dtype.
+
+    Shapes: x (N, input_size) and h (N, H), or both without N; `weight_ih` W (3H, input_size),
+    `weight_hh` U (3H, H), `bias_ih` b and `bias_hh` d (3H,) or None. Without h it is 0.
+
+    >>> nn.GRUCell(3, 2)(tg.ones(3)).shape
+    (2,)
+    """
+
+    gates = 3
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, device, dtype)
+        self.reset_parameters()
+
+    def forward(self, input: Any, hx: Any = None) -> Tensor:
+        """h′ for x and h."""
+        x = self._input(input)
+        hidden = self._start(hx, x)
+        return ops.gru_cell(*self._products(x, hidden), hidden)
+
+
+def pair(module: Module, state: Any) -> tuple[Any, Any]:
+    """The state of an LSTM as h and c; TypeError for anything else."""
+    if not isinstance(state, (tuple, list)) or len(state) != 2:
+        raise TypeError(
+            f"{type(module).__name__}: hx is the pair (h, c), not a {type(state).__name__}"
+        )
+    return state[0], state[1]

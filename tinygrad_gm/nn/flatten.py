@@ -1,0 +1,78 @@
+"""Axes made into one, and one made into several."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..ops.shape import flatten, normalize_axis, reshape
+from ..tensor import asarray
+from .module import Module
+
+
+class Flatten(Module):
+    """The axes from `start_axis` to `end_axis` (inclusive) as one; by default all but the batch.
+
+    Args:
+        start_axis: the first of them.
+        end_axis: the last; both may count from the end.
+
+    >>> nn.Flatten()(tg.zeros((2, 3, 4, 5))).shape
+    (2, 60)
+    """
+
+    def __init__(self, start_axis: int = 1, end_axis: int = -1) -> None:
+        super().__init__()
+        self.start_axis, self.end_axis = start_axis, end_axis
+
+    def forward(self, x: Any) -> Any:
+        """(…, Sₛ, …, Sₑ, …) → (…, Sₛ · … · Sₑ, …)."""
+        return flatten(x, self.start_axis, self.end_axis)
+
+    def extra_repr(self) -> str:
+        """The axes."""
+        return f"start_axis={self.start_axis}, end_axis={self.end_axis}"
+
+
+class Unflatten(Module):
+    """One axis as several.
+
+    Args:
+        axis: which one; it may count from the end.
+        unflattened_size: the sizes of the axes that come in its place; one of them may be −1 and
+            is then found from the others.
+
+    Raises:
+        ValueError: an axis whose size is not the product of theirs.
+
+    >>> nn.Unflatten(1, (3, 4, -1))(tg.zeros((2, 60))).shape
+    (2, 3, 4, 5)
+    """
+
+    def __init__(self, axis: int, unflattened_size: Sequence[int]) -> None:
+        super().__init__()
+        sizes = tuple(unflattened_size) if isinstance(unflattened_size, (tuple, list)) else ()
+        integers = bool(sizes) and all(hasattr(size, "__index__") for size in sizes)
+        if not integers or min(sizes) < -1 or sizes.count(-1) > 1:
+            raise ValueError(
+                "Unflatten: unflattened_size is a tuple of integers ≥ 0, one of which may be −1; "
+                f"got {unflattened_size!r}"
+            )
+        self.axis, self.unflattened_size = axis, sizes
+
+    def forward(self, x: Any) -> Any:
+        """(…, S, …) → (…, *unflattened_size, …)."""
+        x, sizes = asarray(x), self.unflattened_size
+        axis = normalize_axis("Unflatten", self.axis, x.ndim)
+        size, known = x.shape[axis], math.prod(n for n in sizes if n != -1)
+        if (known == 0 or size % known) if -1 in sizes else size != known:
+            raise ValueError(
+                f"Unflatten: axis {self.axis} of an input {x.shape} has {size} elements, which do "
+                f"not make {sizes}"
+            )
+        return reshape(x, (*x.shape[:axis], *sizes, *x.shape[axis + 1 :]))
+
+    def extra_repr(self) -> str:
+        """The axis and its sizes."""
+        return f"axis={self.axis}, unflattened_size={self.unflattened_size}"

@@ -1,0 +1,140 @@
+"""Dropout: parts of a signal, or of the weights, are zeroed at random while a network learns.
+
+With probability p a number is dropped, else it is divided by 1 − p (*inverted* scaling), so that
+its expected value stays what it is and evaluation has nothing to do. The mask is drawn from the
+default generator, in the memory order of what it masks; in the record it is a constant, and
+dropping is one multiplication.
+"""
+
+from __future__ import annotations
+
+from numbers import Real
+
+import numpy as np
+
+from ... import ops
+from ...backend import ArrayLike
+from ...random import default_generator
+from ...tensor import Tensor, asarray
+
+
+def dropout(input: ArrayLike, p: float = 0.5, training: bool = True) -> Tensor:
+    """m ⊙ x / (1 − p), each m being 0 with probability p, else 1 (Srivastava et al. 2014).
+
+    Args:
+        input: any shape, floating.
+        p: the probability to drop a number; 1 gives zeros, 0 the input itself.
+        training: False: the input itself.
+
+    Raises:
+        ValueError: p lies outside [0, 1].
+        TypeError: the input is not floating.
+
+    >>> sorted(set(F.dropout(tg.ones(100), p=0.75).tolist()))
+    [0.0, 4.0]
+    """
+    x = _floating("dropout", input, p)
+    return _dropped(x, x.shape, p if training else 0)
+
+
+def dropout1d(input: ArrayLike, p: float = 0.5, training: bool = True) -> Tensor:
+    """`dropout` of whole channels of (N, C, L) or (C, L) (Tompson et al. 2015).
+
+    Neighbours in a signal are alike: where single numbers are dropped, they tell on.
+
+    >>> F.dropout1d(tg.ones((2, 3, 4)), p=0.5).std(axis=-1).max().item()
+    0.0
+    """
+    return _channels_dropped("dropout1d", input, p, training, (3, 2))
+
+
+def dropout2d(input: ArrayLike, p: float = 0.5, training: bool = True) -> Tensor:
+    """`dropout` of whole channels of (N, C, H, W) (Tompson et al. 2015, section 3.2).
+
+    >>> F.dropout2d(tg.ones((2, 3, 4, 4)), p=0.5).std(axis=(2, 3)).max().item()
+    0.0
+    """
+    return _channels_dropped("dropout2d", input, p, training, (4,))
+
+
+def dropout3d(input: ArrayLike, p: float = 0.5, training: bool = True) -> Tensor:
+    """`dropout` of whole channels of (N, C, D, H, W) or (C, D, H, W) (Tompson et al. 2015).
+
+    >>> F.dropout3d(tg.ones((3, 2, 2, 2)), p=0.5).std(axis=(1, 2, 3)).max().item()
+    0.0
+    """
+    return _channels_dropped("dropout3d", input, p, training, (5, 4))
+
+
+def drop_connect(
+    input: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike = None,
+    p: float = 0.5,
+    training: bool = True,
+) -> Tensor:
+    """x (M ⊙ W)ᵀ + m ⊙ b, over 1 − p: a linear map whose *weights* are dropped (Wan et al. 2013).
+
+    Dropout silences a unit for all that listen to it; here every connection is cut by itself. All
+    examples of a call share the mask, so that it stays one matrix product (the paper draws one
+    for each example).
+
+    Args:
+        input: (…, in).
+        weight: (out, in).
+        bias: (out,) or None; its entries are dropped too.
+        p: the probability to drop an entry; 1 gives zeros.
+        training: False: plain `linear`, the mean over all masks.
+
+    >>> out = F.drop_connect(tg.ones((2, 3)), tg.ones((4, 3)))
+    >>> out.shape, tg.allclose(out[0], out[1])
+    ((2, 4), True)
+    """
+    weight = _floating("drop_connect", weight, p)
+    rate = p if training else 0
+    weight = _dropped(weight, weight.shape, rate)
+    bias = bias if bias is None else _dropped(asarray(bias), np.shape(bias), rate)
+    return ops.linear(input, weight, bias)
+
+
+def check_probability(name: str, p: float) -> None:
+    """Raise ValueError, blaming `name`, for a p outside [0, 1]."""
+    if not (isinstance(p, Real) and 0 <= p <= 1):
+        raise ValueError(f"{name}: p is the probability to drop, a number in [0, 1]; got {p!r}")
+
+
+def _floating(name: str, input: ArrayLike, p: float) -> Tensor:
+    check_probability(name, p)
+    x = asarray(input)
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name}: floating numbers are wanted, not {x.dtype}")
+    return x
+
+
+def _channels_dropped(
+    name: str, input: ArrayLike, p: float, training: bool, ndims: tuple[int, ...]
+) -> Tensor:
+    """`ndims`: how many axes an input has: with a batch, and perhaps without."""
+    x = _floating(name, input, p)
+    if x.ndim not in ndims:
+        shapes = " or ".join(f"{('(N, C', '(C')[i]}, …) of {n} axes" for i, n in enumerate(ndims))
+        raise ValueError(f"{name}: an input {shapes} is wanted; got {x.shape}")
+    lead = 2 if x.ndim == ndims[0] else 1
+    shape = (*x.shape[:lead], *(1 for _ in x.shape[lead:]))
+    return _dropped(x, shape, p if training else 0)
+
+
+def _dropped(x: Tensor, shape: tuple[int, ...], p: float) -> Tensor:
+    """x times a mask of a shape that broadcasts to x's; x itself where nothing is dropped."""
+    return ops.multiply(x, _mask(x, shape, p)) if p else x
+
+
+def _mask(like: Tensor, shape: tuple[int, ...], p: float) -> Tensor:
+    """0 with probability p, else 1/(1 − p), in the dtype and the memory order of `like`."""
+    strides = like._data.strides
+    order = sorted(range(len(shape)), key=lambda axis: -abs(strides[axis]))
+    generator = default_generator()
+    drawn = generator.uniform(tuple(shape[axis] for axis in order), dtype=np.float32)
+    kept = (drawn.to(like.device)._data >= p).astype(like.dtype)
+    kept *= 1 / (1 - p) if p < 1 else 0.0
+    return asarray(kept.transpose(sorted(range(len(order)), key=order.__getitem__)))

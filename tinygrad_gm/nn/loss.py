@@ -1,0 +1,270 @@
+"""Losses as modules: each keeps its options, and calls the function of `F` that has its equation.
+
+Weights are buffers: they go into the state dict and move with the module, but do not learn.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..backend import ArrayLike
+from ..tensor import Tensor, asarray
+from . import functional as F
+from .module import Module
+
+
+class Loss(Module):
+    """What all have: a `reduction`, "mean", "sum", or "none"."""
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        self.reduction = reduction
+
+    def _keep(self, **weights: ArrayLike) -> None:
+        """Register weights as buffers, or that there are none."""
+        for name, weight in weights.items():
+            constant = None if weight is None else asarray(weight).detach()
+            self.register_buffer(name, constant)
+
+
+# ------------------------------------------------------------------------ of numbers
+
+
+class MSELoss(Loss):
+    """(input − target)², of one shape.
+
+    >>> nn.MSELoss()(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0])).item()
+    2.0
+    """
+
+    def forward(self, input: Any, target: Any) -> Any:
+        """(input − target)²."""
+        return F.mse_loss(input, target, self.reduction)
+
+
+class L1Loss(Loss):
+    """|input − target|, of one shape: less moved by outliers than the square.
+
+    >>> nn.L1Loss()(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0])).item()
+    1.0
+    """
+
+    def forward(self, input: Any, target: Any) -> Any:
+        """|input − target|."""
+        return F.l1_loss(input, target, self.reduction)
+
+
+class SmoothL1Loss(Loss):
+    """d²/(2·beta) where |d| < beta, else |d| − beta/2, with d = input − target (Girshick 2015).
+
+    >>> nn.SmoothL1Loss(reduction="sum")(tg.tensor([0.5, 3.0]), tg.zeros(2)).item()
+    2.625
+    """
+
+    def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.beta = beta
+
+    def forward(self, input: Any, target: Any) -> Any:
+        """A square near 0, straight lines farther out."""
+        return F.smooth_l1_loss(input, target, self.reduction, self.beta)
+
+
+class HuberLoss(Loss):
+    """d²/2 where |d| ≤ delta, else delta · (|d| − delta/2), with d = input − target (Huber 1964).
+
+    >>> nn.HuberLoss(reduction="sum", delta=2.0)(tg.tensor([0.5, 3.0]), tg.zeros(2)).item()
+    4.125
+    """
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.delta = delta
+
+    def forward(self, input: Any, target: Any) -> Any:
+        """A square near 0, straight lines farther out."""
+        return F.huber_loss(input, target, self.reduction, self.delta)
+
+
+class GaussianNLLLoss(Loss):
+    """½·(ln var + (input − target)²/var): a normal distribution's −ln density (Nix & Weigend 1994).
+
+    Args:
+        full: add the constant ½·ln 2π.
+        eps: a smaller variance counts as eps.
+        reduction: "mean", "sum" or "none".
+
+    Shapes: input and target (…), var (…), or one per row.
+
+    >>> nn.GaussianNLLLoss()(tg.tensor([1.0]), tg.tensor([3.0]), tg.tensor([1.0])).item()
+    2.0
+    """
+
+    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.full, self.eps = full, eps
+
+    def forward(self, input: Any, target: Any, var: Any) -> Any:
+        """½·(ln var + (input − target)²/var)."""
+        return F.gaussian_nll_loss(input, target, var, self.full, self.eps, self.reduction)
+
+
+class PoissonNLLLoss(Loss):
+    """λ − target · ln λ: a Poisson distribution's −ln probability, but for ln target!.
+
+    Args:
+        log_input: whether the input is ln λ, or λ itself.
+        full: add Stirling's approximation of ln target!.
+        eps: is added to λ before the logarithm, where the input is λ.
+        reduction: "mean", "sum" or "none".
+
+    >>> nn.PoissonNLLLoss()(tg.tensor([0.0]), tg.tensor([3.0])).item()
+    1.0
+    """
+
+    def __init__(
+        self, log_input: bool = True, full: bool = False, eps: float = 1e-8, reduction: str = "mean"
+    ) -> None:
+        super().__init__(reduction)
+        self.log_input, self.full, self.eps = log_input, full, eps
+
+    def forward(self, input: Any, target: Any) -> Any:
+        """λ − target · ln λ."""
+        return F.poisson_nll_loss(
+            input, target, self.log_input, self.full, self.eps, self.reduction
+        )
+
+
+# ------------------------------------------------------------------------ of probabilities
+
+
+class CrossEntropyLoss(Loss):
+    """−ln softmax(input)[target]: scores against class numbers, or against probabilities.
+
+    Args:
+        weight: (C,), a factor per class; None: 1.
+        ignore_index: a class number that does not count.
+        reduction: "mean" over what counts, by weight; "sum"; or "none".
+        label_smoothing: the part of the wanted probability that all classes share.
+
+    Shapes: input (N, C, …) or (C,); target (N, …) of integers, or floating of the input's shape.
+
+    >>> nn.CrossEntropyLoss()(tg.zeros((2, 4)), tg.tensor([0, 3])).round(4).item()
+    1.386299967765808
+    """
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: ArrayLike = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(reduction)
+        self._keep(weight=weight)
+        self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
+
+    def forward(self, input: Any, target: Any) -> Any:
+        """−ln softmax(input)[target]."""
+        return F.cross_entropy(
+            input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
+        )
+
+
+class NLLLoss(Loss):
+    """−input[target], the input being log-probabilities, as `nn.LogSoftmax(axis=1)` gives them.
+
+    Args:
+        weight: (C,), a factor per class; None: 1.
+        ignore_index: a class number that does not count.
+        reduction: "mean" over what counts, by weight; "sum"; or "none".
+
+    >>> nn.NLLLoss()(tg.tensor([[-1.0, -2.0], [-3.0, -5.0]]), tg.tensor([0, 1])).item()
+    3.0
+    """
+
+    weight: Tensor | None
+
+    def __init__(
+        self, weight: ArrayLike = None, ignore_index: int = -100, reduction: str = "mean"
+    ) -> None:
+        super().__init__(reduction)
+        self._keep(weight=weight)
+        self.ignore_index = ignore_index
+
+    def forward(self, input: Any, target: Any) -> Any:
+        """−input[target]."""
+        return F.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
+
+
+class BCELoss(Loss):
+    """−[t·ln p + (1 − t)·ln(1 − p)] of probabilities p; prefer `BCEWithLogitsLoss`.
+
+    Args:
+        weight: a factor per element, of any shape that broadcasts to theirs; None: 1.
+        reduction: "mean", "sum" or "none".
+
+    >>> nn.BCELoss()(tg.tensor([0.5]), tg.tensor([1.0])).round(4).item()
+    0.6930999755859375
+    """
+
+    weight: Tensor | None
+
+    def __init__(self, weight: ArrayLike = None, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self._keep(weight=weight)
+
+    def forward(self, input: Any, target: Any) -> Any:
+        """−[t·ln p + (1 − t)·ln(1 − p)]."""
+        return F.binary_cross_entropy(input, target, self.weight, self.reduction)
+
+
+class BCEWithLogitsLoss(Loss):
+    """−[t·ln σ(z) + (1 − t)·ln(1 − σ(z))] of logits z, of any size.
+
+    Args:
+        weight: a factor per element, of any shape that broadcasts to theirs; None: 1.
+        reduction: "mean", "sum" or "none".
+        pos_weight: a factor of the part with t, that broadcasts too; None: 1.
+
+    >>> nn.BCEWithLogitsLoss()(tg.tensor([1000.0]), tg.tensor([0.0])).item()
+    1000.0
+    """
+
+    weight: Tensor | None
+    pos_weight: Tensor | None
+
+    def __init__(
+        self, weight: ArrayLike = None, reduction: str = "mean", pos_weight: ArrayLike = None
+    ) -> None:
+        super().__init__(reduction)
+        self._keep(weight=weight, pos_weight=pos_weight)
+
+    def forward(self, input: Any, target: Any) -> Any:
+        """−[t·ln σ(z) + (1 − t)·ln(1 − σ(z))]."""
+        return F.binary_cross_entropy_with_logits(
+            input, target, self.weight, self.reduction, self.pos_weight
+        )
+
+
+class KLDivLoss(Loss):
+    """KL(target ‖ q), the input being ln q: t·(ln t − ln q) element by element.
+
+    Args:
+        reduction: "batchmean", the mean divergence of (N, C); "mean", "sum" or "none".
+        log_target: whether the target is ln t.
+
+    >>> q, t = tg.tensor([[0.5, 0.5]]), tg.tensor([[1.0, 0.0]])
+    >>> nn.KLDivLoss(reduction="batchmean")(q.log(), t).round(4).item()
+    0.6930999755859375
+    """
+
+    def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
+        super().__init__(reduction)
+        self.log_target = log_target
+
+    def forward(self, input: Any, target: Any) -> Any:
+        """t·(ln t − ln q)."""
+        return F.kl_div(input, target, self.reduction, self.log_target)

@@ -1,0 +1,445 @@
+"""Normalisation layers: y = (x − μ)/√(σ² + eps) · γ + β, where it matters whose μ and σ they are.
+
+| layer | μ and σ are those of |
+|---|---|
+| BatchNorm | a channel, over the whole batch; in evaluation running averages |
+| LayerNorm | the last axes of each example, such as a token's features |
+| GroupNorm | a group of channels of each example |
+| InstanceNorm | a channel of each example |
+| RMSNorm | as LayerNorm, with μ = 0 |
+
+γ is called `weight` and starts at 1, β is called `bias` and starts at 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..creation import empty, ones, zeros
+from ..modes import rerunning
+from ..tensor import Tensor, asarray
+from . import functional as F
+from . import init
+from .module import Module
+from .parameter import Parameter
+
+
+class _ChannelNorm(Module):
+    """What batch and instance norm share: C channels, perhaps γ and β, perhaps running averages."""
+
+    _ndims: tuple[int, ...]  # how many axes an input may have
+    weight: Parameter | None
+    bias: Parameter | None
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float,
+        momentum: float | None,
+        affine: bool,
+        track_running_stats: bool,
+        device: str | None,
+        dtype: Any,
+    ) -> None:
+        super().__init__()
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.affine, self.track_running_stats = affine, track_running_stats
+        shape, track = (num_features,), track_running_stats
+        self.weight = Parameter(empty(shape, dtype, device=device)) if affine else None
+        self.bias = Parameter(empty(shape, dtype, device=device)) if affine else None
+        mean = zeros(shape, dtype, device=device) if track else None
+        variance = ones(shape, dtype, device=device) if track else None
+        self.register_buffer("running_mean", mean)
+        self.register_buffer("running_var", variance)
+        count = zeros((), "int64", device=device) if track else None
+        self.register_buffer("num_batches_tracked", count)
+        self.reset_parameters()
+
+    def reset_running_stats(self) -> None:
+        """Forget what was measured: mean 0, variance 1, no batches."""
+        for buffer, value in (
+            (self.running_mean, 0),
+            (self.running_var, 1),
+            (self.num_batches_tracked, 0),
+        ):
+            if buffer is not None:
+                buffer.copy_(value)
+
+    def reset_parameters(self) -> None:
+        """γ = 1, β = 0, and nothing measured."""
+        self.reset_running_stats()
+        _reset(self.weight, self.bias)
+
+    def _checked(self, input: Any, channels: int = 1) -> Tensor:
+        """The input, whose channels must be on an axis that is counted so."""
+        x, name = asarray(input), type(self).__name__
+        if x.ndim not in self._ndims:
+            wanted = " or ".join(str(n) for n in self._ndims)
+            raise ValueError(f"{name}: an input of {wanted} axes is wanted; got {x.shape}")
+        if x.shape[channels] != self.num_features:
+            raise ValueError(
+                f"{name}: {self.num_features} channels on axis {channels} are wanted; got {x.shape}"
+            )
+        return x
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+        )
+
+
+class _BatchNorm(_ChannelNorm):
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+
+    def forward(self, x: Any) -> Any:
+        """(x − μ)/√(σ² + eps) · γ + β per channel; in training the running averages move."""
+        x, mean, variance = self._checked(x), self.running_mean, self.running_var
+        momentum, count = self.momentum, self.num_batches_tracked
+        if self.training and count is not None and not rerunning.get():
+            count._data += 1
+            count.mark_written()
+        if momentum is None:
+            momentum = 0.0 if count is None else 1 / max(1, int(count))
+        of_batch = self.training or mean is None
+        return F.batch_norm(x, mean, variance, self.weight, self.bias, of_batch, momentum, self.eps)
+
+
+class BatchNorm1d(_BatchNorm):
+    """(x − μ)/√(σ² + eps) · γ + β per channel of (N, C) or (N, C, L) (Ioffe & Szegedy 2015).
+
+    In training μ and σ² are those of the batch (the sum of squares divided by n), and running
+    averages move towards them, in place (there it is divided by n − 1):
+
+        running ← (1 − momentum) · running + momentum · batch
+
+    In evaluation the running averages stand for μ and σ².
+
+    Args:
+        num_features: C.
+        eps: keeps 1/σ finite.
+        momentum: how far the running averages move; None: to the plain average of all batches.
+        affine: whether there are γ and β.
+        track_running_stats: whether averages are kept; if not, evaluation too takes the batch's.
+        device: where parameters and averages lie; None: the default device.
+        dtype: theirs; None: the default dtype.
+
+    Shapes: `weight` (γ), `bias` (β), `running_mean`, `running_var` (C,); `num_batches_tracked` is
+    one integer.
+
+    Raises:
+        ValueError: another number of axes or channels; or training with one number per channel.
+
+    When a `tg.checkpoint` is run again, averages and count stay where they are.
+
+    >>> layer = nn.BatchNorm1d(1, momentum=0.5)
+    >>> layer(tg.tensor([[1.0], [3.0]])).round(3).tolist()
+    [[-1.0], [1.0]]
+    >>> layer.running_mean.item(), layer.running_var.item(), layer.num_batches_tracked.item()
+    (1.0, 1.5, 1)
+    """
+
+    _ndims = (2, 3)
+
+
+class BatchNorm2d(_BatchNorm):
+    """`BatchNorm1d` for images (N, C, H, W): all pixels of a channel share μ and σ.
+
+    >>> nn.BatchNorm2d(3)(tg.randn((8, 3, 4, 4))).mean(axis=(0, 2, 3)).round(3).abs().tolist()
+    [0.0, 0.0, 0.0]
+    """
+
+    _ndims = (4,)
+
+
+class BatchNorm3d(_BatchNorm):
+    """`BatchNorm1d` for volumes or films (N, C, D, H, W)."""
+
+    _ndims = (5,)
+
+
+class _InstanceNorm(_ChannelNorm):
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+
+    def forward(self, x: Any) -> Any:
+        """(x − μ)/√(σ² + eps) · γ + β per example and channel."""
+        batched = asarray(x).ndim == self._ndims[-1]
+        x = self._checked(x, 1 if batched else 0)
+        own = self.training or self.running_mean is None
+        out = F.instance_norm(
+            x if batched else x[None],
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            own,
+            self.momentum or 0.0,
+            self.eps,
+        )
+        return out if batched else out[0]
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """(x − μ)/√(σ² + eps) · γ + β per example and channel of (N, C, L) or (C, L).
+
+    It removes the contrast of each image, so that a network which paints in the style of another
+    one need not learn to (Ulyanov et al. 2016, "Instance normalization: the missing ingredient for
+    fast stylization"). Evaluation does the same.
+
+    Args:
+        num_features: C.
+        eps: keeps 1/σ finite.
+        momentum: how far running averages move.
+        affine: whether there are γ and β; at first not.
+        track_running_stats: whether running averages are kept, as in `BatchNorm1d`, and stand for
+            μ and σ² in evaluation.
+        device: where parameters and averages lie; None: the default device.
+        dtype: theirs; None: the default dtype.
+
+    Raises:
+        ValueError: another number of axes or channels; or one number per example and channel.
+
+    >>> nn.InstanceNorm1d(2)(tg.tensor([[[1.0, 3.0], [2.0, 8.0]]])).round(3).tolist()
+    [[[-1.0, 1.0], [-1.0, 1.0]]]
+    """
+
+    _ndims = (2, 3)
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """`InstanceNorm1d` for images (N, C, H, W) or (C, H, W)."""
+
+    _ndims = (3, 4)
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """`InstanceNorm1d` for volumes or films (N, C, D, H, W) or (C, D, H, W)."""
+
+    _ndims = (4, 5)
+
+
+class GroupNorm(Module):
+    """(x − μ)/√(σ² + eps) · γ + β over groups of the channels of each example (Wu & He 2018).
+
+    It does what batch norm does and does not depend on the size of the batch. One group makes it a
+    layer norm over all of an example, one per channel an instance norm.
+
+    Args:
+        num_groups: divides C.
+        num_channels: C.
+        eps: keeps 1/σ finite.
+        affine: whether there are γ and β.
+        device: where they lie; None: the default device.
+        dtype: theirs; None: the default dtype.
+
+    Shapes: x and y (N, C, …); `weight` (γ), `bias` (β) (C,).
+
+    >>> x = tg.tensor([[[1.0], [3.0], [10.0], [30.0]]])
+    >>> nn.GroupNorm(2, 4)(x).round(3).flatten().tolist()
+    [-1.0, 1.0, -1.0, 1.0]
+    """
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        if num_groups < 1 or num_channels % num_groups:
+            raise ValueError(
+                f"GroupNorm: {num_groups} groups do not divide {num_channels} channels"
+            )
+        self.num_groups, self.num_channels = num_groups, num_channels
+        self.eps, self.affine = eps, affine
+        self.weight = Parameter(empty(num_channels, dtype, device=device)) if affine else None
+        self.bias = Parameter(empty(num_channels, dtype, device=device)) if affine else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """γ = 1, β = 0."""
+        _reset(self.weight, self.bias)
+
+    def forward(self, x: Any) -> Any:
+        """(x − μ)/√(σ² + eps) · γ + β over groups of channels."""
+        x = asarray(x)
+        if x.ndim < 2 or x.shape[1] != self.num_channels:
+            raise ValueError(
+                f"GroupNorm: {self.num_channels} channels on axis 1 are wanted; got {x.shape}"
+            )
+        return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+
+
+class LayerNorm(Module):
+    """(x − μ)/√(σ² + eps) · γ + β over the last axes of each example (Ba, Kiros & Hinton 2016).
+
+    Args:
+        normalized_shape: the lengths of the axes that share μ and σ, or of the only one.
+        eps: keeps 1/σ finite.
+        elementwise_affine: whether there are γ and β.
+        bias: whether there is β.
+        device: where they lie; None: the default device.
+        dtype: theirs; None: the default dtype.
+
+    Shapes: x and y (…, *normalized_shape); `weight` (γ), `bias` (β) normalized_shape.
+
+    >>> nn.LayerNorm(2)(tg.tensor([[1.0, 3.0], [2.0, 8.0]])).round(3).tolist()
+    [[-1.0, 1.0], [-1.0, 1.0]]
+    """
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.normalized_shape = shape = _as_tuple(normalized_shape)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        shifts = elementwise_affine and bias
+        self.weight = Parameter(empty(shape, dtype, device=device)) if elementwise_affine else None
+        self.bias = Parameter(empty(shape, dtype, device=device)) if shifts else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """γ = 1, β = 0."""
+        _reset(self.weight, self.bias)
+
+    def forward(self, x: Any) -> Any:
+        """(x − μ)/√(σ² + eps) · γ + β over the last axes."""
+        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, "
+            f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
+        )
+
+
+class RMSNorm(Module):
+    """x/√(⟨x²⟩ + eps) · γ over the last axes: layer norm without a mean (Zhang & Sennrich 2019).
+
+    Args:
+        normalized_shape: the lengths of the axes that share a mean square, or of the only one.
+        eps: keeps the result finite; None: the machine epsilon of x's dtype.
+        elementwise_affine: whether there is γ.
+        device: where it lies; None: the default device.
+        dtype: its; None: the default dtype.
+
+    Shapes: x and y (…, *normalized_shape); `weight` (γ) normalized_shape.
+
+    >>> nn.RMSNorm(2)(tg.tensor([1.0, -7.0])).round(4).tolist()
+    [0.20000000298023224, -1.399999976158142]
+    """
+
+    weight: Parameter | None
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.normalized_shape = shape = _as_tuple(normalized_shape)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        self.weight = Parameter(empty(shape, dtype, device=device)) if elementwise_affine else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """γ = 1."""
+        _reset(self.weight, None)
+
+    def forward(self, x: Any) -> Any:
+        """x/√(⟨x²⟩ + eps) · γ over the last axes."""
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        affine = self.elementwise_affine
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={affine}"
+
+
+class LocalResponseNorm(Module):
+    """x_c / (k + alpha/size · Σ x_j²)^beta, the sum over the `size` channels j around c.
+
+    Strong channels inhibit their neighbours (Krizhevsky et al. 2012, section 3.3: AlexNet, with
+    size 5, k 2, beta 0.75 and alpha/size 1e-4).
+
+    Args:
+        size: how many channels make up a neighbourhood.
+        alpha, beta, k: as above.
+
+    Shapes: x and y (N, C, …), of three axes or more.
+
+    >>> x = tg.tensor([[[1.0], [2.0], [0.0]]])
+    >>> nn.LocalResponseNorm(3, alpha=3.0, beta=1.0)(x).flatten().round(4).tolist()
+    [0.16670000553131104, 0.33329999446868896, 0.0]
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, x: Any) -> Any:
+        """x over what its neighbouring channels say."""
+        return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+def _reset(weight: Parameter | None, bias: Parameter | None) -> None:
+    if weight is not None:
+        init.ones_(weight)
+    if bias is not None:
+        init.zeros_(bias)
+
+
+def _as_tuple(shape: int | Sequence[int]) -> tuple[int, ...]:
+    return (shape,) if isinstance(shape, int) else tuple(shape)

@@ -1,0 +1,260 @@
+"""Pooling: one number, the largest or the mean, for every window of the pixels.
+
+It shrinks pictures and makes them tolerant of small shifts (LeCun et al. 1998, section II.A). The
+adaptive layers are given the size of the result instead of the window's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from ..ops.windows import PerAxis
+from . import functional as F
+from .module import Module
+
+Sizes = int | Sequence[int | None]
+
+
+class _MaxPool(Module):
+    """The arguments of the three, and their printed form."""
+
+    _function: ClassVar[Callable[..., Any]]
+
+    def __init__(
+        self,
+        kernel_size: PerAxis,
+        stride: PerAxis | None = None,
+        padding: PerAxis = 0,
+        dilation: PerAxis = 1,
+        return_indices: bool = False,
+        ceil_mode: bool = False,
+    ) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        self.padding, self.dilation = padding, dilation
+        self.return_indices, self.ceil_mode = return_indices, ceil_mode
+
+    def forward(self, x: Any) -> Any:
+        """The largest element of every window; with return_indices also where each is."""
+        window = (self.kernel_size, self.stride, self.padding, self.dilation)
+        return self._function(x, *window, self.ceil_mode, self.return_indices)
+
+    def extra_repr(self) -> str:
+        """The windows."""
+        return (
+            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
+            f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
+        )
+
+
+class MaxPool1d(_MaxPool):
+    """`MaxPool2d` with one spatial axis: (N, C, L) or (C, L).
+
+    >>> nn.MaxPool1d(2)(tg.tensor([[[1.0, 3.0, 2.0, 0.0]]])).tolist()
+    [[[3.0, 2.0]]]
+    """
+
+    _function = staticmethod(F.max_pool1d)
+
+
+class MaxPool2d(_MaxPool):
+    """The largest element of every window.
+
+        y[n, c, i] = max_k x[n, c, stride·i + dilation·k − padding]
+
+    Among equal elements the gradient goes to the first.
+
+    Args:
+        kernel_size: the window's size, a number or one per axis, as below.
+        stride: from window to window; None: kernel_size.
+        padding: so many −∞ on both sides, at most half of the window.
+        dilation: from element to element of a window.
+        return_indices: also return where each maximum is, in the flattened H × W.
+        ceil_mode: round the number of windows up: the last may reach past the end.
+
+    Shapes: x (N, C, H, W) or (C, H, W), y (N, C, H′, W′) or (C, H′, W′) with
+
+        H′ = ⌊(H + 2·padding − dilation·(kernel_size − 1) − 1) / stride⌋ + 1
+
+    Raises:
+        ValueError: when called: no window fits, or too much padding.
+
+    >>> nn.MaxPool2d(3, stride=2, padding=1)(tg.zeros((8, 16, 28, 28))).shape
+    (8, 16, 14, 14)
+    """
+
+    _function = staticmethod(F.max_pool2d)
+
+
+class MaxPool3d(_MaxPool):
+    """`MaxPool2d` with three spatial axes: (N, C, D, H, W) or (C, D, H, W).
+
+    >>> nn.MaxPool3d(2)(tg.zeros((1, 2, 4, 4, 4))).shape
+    (1, 2, 2, 2, 2)
+    """
+
+    _function = staticmethod(F.max_pool3d)
+
+
+class _AvgPool(Module):
+    """The arguments of the three, and their printed form."""
+
+    _function: ClassVar[Callable[..., Any]]
+
+    def __init__(
+        self,
+        kernel_size: PerAxis,
+        stride: PerAxis | None = None,
+        padding: PerAxis = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        self.padding, self.ceil_mode = padding, ceil_mode
+        self.count_include_pad, self.divisor_override = count_include_pad, divisor_override
+
+    def forward(self, x: Any) -> Any:
+        """The mean of every window."""
+        window = (self.kernel_size, self.stride, self.padding, self.ceil_mode)
+        return self._function(x, *window, self.count_include_pad, self.divisor_override)
+
+    def extra_repr(self) -> str:
+        """The windows."""
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class AvgPool1d(_AvgPool):
+    """`AvgPool2d` with one spatial axis, (N, C, L) or (C, L), and without divisor_override.
+
+    >>> nn.AvgPool1d(2)(tg.tensor([[[1.0, 3.0, 2.0, 0.0]]])).tolist()
+    [[[2.0, 1.0]]]
+    """
+
+    def __init__(
+        self,
+        kernel_size: PerAxis,
+        stride: PerAxis | None = None,
+        padding: PerAxis = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
+
+    def forward(self, x: Any) -> Any:
+        """The mean of every window."""
+        window = (self.kernel_size, self.stride, self.padding, self.ceil_mode)
+        return F.avg_pool1d(x, *window, self.count_include_pad)
+
+
+class AvgPool2d(_AvgPool):
+    """The mean of every window.
+
+        y[n, c, i] = Σ_k x[n, c, stride·i + k − padding] / (the number of elements)
+
+    Args:
+        kernel_size: the window's size, a number or one per axis, as below.
+        stride: from window to window; None: kernel_size.
+        padding: so many zeros on both sides, at most half of the window.
+        ceil_mode: round the number of windows up: the last may reach past the end.
+        count_include_pad: whether the padding's zeros count as elements.
+        divisor_override: divide by this instead.
+
+    Shapes: x (N, C, H, W) or (C, H, W), y (N, C, H′, W′) or (C, H′, W′) with
+
+        H′ = ⌊(H + 2·padding − kernel_size) / stride⌋ + 1
+
+    Raises:
+        ValueError: when called: no window fits, too much padding, or a divisor of 0.
+
+    >>> nn.AvgPool2d(2)(tg.tensor([[[1.0, 3.0], [2.0, 0.0]]])).tolist()
+    [[[1.5]]]
+    """
+
+    _function = staticmethod(F.avg_pool2d)
+
+
+class AvgPool3d(_AvgPool):
+    """`AvgPool2d` with three spatial axes: (N, C, D, H, W) or (C, D, H, W).
+
+    >>> nn.AvgPool3d(2)(tg.zeros((1, 2, 4, 4, 4))).shape
+    (1, 2, 2, 2, 2)
+    """
+
+    _function = staticmethod(F.avg_pool3d)
+
+
+class _AdaptiveAvgPool(Module):
+    """The argument of the two, and their printed form."""
+
+    _function: ClassVar[Callable[..., Any]]
+
+    def __init__(self, output_size: Sizes) -> None:
+        super().__init__()
+        self.output_size = output_size
+
+    def forward(self, x: Any) -> Any:
+        """The mean of every bin."""
+        return self._function(x, self.output_size)
+
+    def extra_repr(self) -> str:
+        """The size."""
+        return f"output_size={self.output_size}"
+
+
+class AdaptiveAvgPool1d(_AdaptiveAvgPool):
+    """`AdaptiveAvgPool2d` with one spatial axis: (N, C, L) or (C, L).
+
+    >>> nn.AdaptiveAvgPool1d(2)(tg.tensor([[[1.0, 2.0, 3.0]]])).tolist()
+    [[[1.5, 2.5]]]
+    """
+
+    _function = staticmethod(F.adaptive_avg_pool1d)
+
+
+class AdaptiveAvgPool2d(_AdaptiveAvgPool):
+    """Means over as many bins as asked for: bin i of L holds the positions ⌊i·S/L⌋ … ⌈(i+1)·S/L⌉−1.
+
+    With output_size 1 it is the mean of every channel, "global average pooling" (Lin et al. 2014),
+    after which a network takes pictures of any size.
+
+    Args:
+        output_size: a number, or one per axis; None keeps that axis.
+
+    Shapes: x (N, C, H, W) or (C, H, W), y (N, C, *output_size) or (C, *output_size).
+
+    >>> nn.AdaptiveAvgPool2d(1)(tg.ones((8, 16, 7, 5))).shape
+    (8, 16, 1, 1)
+    """
+
+    _function = staticmethod(F.adaptive_avg_pool2d)
+
+
+class AdaptiveMaxPool2d(Module):
+    """The largest element of every bin of `AdaptiveAvgPool2d`; among equal ones the first.
+
+    Args:
+        output_size: a number, or one per axis; None keeps that axis.
+        return_indices: also return where each maximum is, in the flattened H × W.
+
+    Shapes: x (N, C, H, W) or (C, H, W), y (N, C, *output_size) or (C, *output_size).
+
+    >>> nn.AdaptiveMaxPool2d(2)(tg.arange(9.0).reshape(1, 3, 3)).tolist()
+    [[[4.0, 5.0], [7.0, 8.0]]]
+    """
+
+    def __init__(self, output_size: Sizes, return_indices: bool = False) -> None:
+        super().__init__()
+        self.output_size, self.return_indices = output_size, return_indices
+
+    def forward(self, x: Any) -> Any:
+        """The largest element of every bin; with return_indices also where each is."""
+        return F.adaptive_max_pool2d(x, self.output_size, self.return_indices)
+
+    def extra_repr(self) -> str:
+        """The size."""
+        return f"output_size={self.output_size}"

@@ -1,0 +1,105 @@
+"""Pictures at another resolution: interpolated, or with channels as pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from . import functional as F
+from .module import Module
+
+
+class Upsample(Module):
+    """The input at another resolution, by interpolation: nothing is learned.
+
+    A convolution after it makes the "resize-convolution" (Odena et al. 2016, *Deconvolution and
+    Checkerboard Artifacts*), which is not a transposed convolution.
+
+    Args:
+        size: the spatial shape wanted, a number or one per axis.
+        scale_factor: instead of `size`: by how much, a number or one per axis.
+        mode: "nearest"; "linear", "bilinear" or "trilinear" (for one, two and three axes); "area".
+        align_corners: in the linear modes, True puts the centres of the corner elements on each
+            other, False (None) the outer edges of the picture.
+
+    Raises:
+        ValueError: not exactly one of size and scale_factor; when called: a mode that does not fit
+            the input, or align_corners in a mode that has none.
+
+    Shapes: x (N, C, *spatial) with one to three spatial axes, y (N, C, *size); of an axis of S
+    there is ⌊S · scale_factor⌋.
+
+    >>> nn.Upsample(scale_factor=2)(tg.tensor([[[[1.0, 2.0]]]])).tolist()
+    [[[[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]]]
+    """
+
+    def __init__(
+        self,
+        size: int | Sequence[int] | None = None,
+        scale_factor: float | Sequence[float] | None = None,
+        mode: str = "nearest",
+        align_corners: bool | None = None,
+    ) -> None:
+        super().__init__()
+        if (size is None) == (scale_factor is None):
+            raise ValueError("Upsample: exactly one of size and scale_factor is wanted")
+        self.size, self.scale_factor = size, scale_factor
+        self.mode, self.align_corners = mode, align_corners
+
+    def forward(self, x: Any) -> Any:
+        """(N, C, *spatial) → (N, C, *resized)."""
+        return F.interpolate(x, self.size, self.scale_factor, self.mode, self.align_corners)
+
+    def extra_repr(self) -> str:
+        """The size or the factor, and the mode."""
+        if self.size is None:
+            return f"scale_factor={self.scale_factor}, mode={self.mode!r}"
+        return f"size={self.size}, mode={self.mode!r}"
+
+
+class PixelShuffle(Module):
+    """Channels become pixels: (…, C·r², H, W) → (…, C, H·r, W·r) (Shi et al. 2016).
+
+    A convolution before it, at the low resolution, is the "sub-pixel convolution".
+
+    Args:
+        upscale_factor: r.
+
+    >>> nn.PixelShuffle(2)(tg.zeros((8, 12, 5, 5))).shape
+    (8, 3, 10, 10)
+    """
+
+    def __init__(self, upscale_factor: int) -> None:
+        super().__init__()
+        self.upscale_factor = upscale_factor
+
+    def forward(self, x: Any) -> Any:
+        """(…, C·r², H, W) → (…, C, H·r, W·r)."""
+        return F.pixel_shuffle(x, self.upscale_factor)
+
+    def extra_repr(self) -> str:
+        """r."""
+        return f"upscale_factor={self.upscale_factor}"
+
+
+class PixelUnshuffle(Module):
+    """The reverse of `PixelShuffle`: (…, C, H·r, W·r) → (…, C·r², H, W).
+
+    Args:
+        downscale_factor: r.
+
+    >>> nn.PixelUnshuffle(2)(tg.zeros((8, 3, 10, 10))).shape
+    (8, 12, 5, 5)
+    """
+
+    def __init__(self, downscale_factor: int) -> None:
+        super().__init__()
+        self.downscale_factor = downscale_factor
+
+    def forward(self, x: Any) -> Any:
+        """(…, C, H·r, W·r) → (…, C·r², H, W)."""
+        return F.pixel_unshuffle(x, self.downscale_factor)
+
+    def extra_repr(self) -> str:
+        """r."""
+        return f"downscale_factor={self.downscale_factor}"
