@@ -9,15 +9,24 @@ from .activation import (
     CELU,
     ELU,
     GELU,
+    GLU,
     SELU,
+    Hardsigmoid,
     Hardswish,
+    Hardtanh,
     LeakyReLU,
+    LogSigmoid,
+    LogSoftmax,
     Mish,
     PReLU,
     ReLU,
     ReLU6,
+    Sigmoid,
     SiLU,
+    Softmax,
     Softplus,
+    Softsign,
+    Tanh,
 )
 from .attention import KeyValueCache, MultiheadAttention
 from .cells import GRUCell, LSTMCell, RNNCell
@@ -83,17 +92,6 @@ from .reparametrization import (
     weight_norm,
 )
 from .resizing import PixelShuffle, PixelUnshuffle, Upsample
-from .squashing import (
-    GLU,
-    Hardsigmoid,
-    Hardtanh,
-    LogSigmoid,
-    LogSoftmax,
-    Sigmoid,
-    Softmax,
-    Softsign,
-    Tanh,
-)
 from .transformer import (
     Transformer,
     TransformerDecoder,
