@@ -23,7 +23,7 @@ doctest: .venv/ready
 	$(call on_installed_copy,PYTHONPATH=$(CHECKOUT)/tests $(CHECKOUT)/$(BIN)/python -m pytest -q -c $(CHECKOUT)/pyproject.toml --rootdir=. -p doctest_names --doctest-modules tinygrad_gm)
 
 bench: .venv-bench/ready
-	.venv-bench/bin/python -m benchmarks
+	.venv-bench/bin/python -m benchmarks --rivals --write
 
 clean:
 	rm -rf .venv .venv-parity .venv-bench build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -44,7 +44,8 @@ clean:
 
 .venv-bench/ready: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/python -m pip install --quiet --editable . 'torch==2.13.0'
+	.venv-bench/bin/python -m pip install --quiet --editable . 'torch==2.13.0' \
+		'mygrad==2.5.*' 'pydynet==1.1.*' 'autograd==1.9.*' 'jax==0.10.*'
 	touch $@
 
 # mypy and doctest look at an installed copy, from another folder: in the checkout the packages

@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,9 @@ def contest(workload: str, libraries: Sequence[str], turns: int, seconds: float)
 
 def against_torch(workloads: Sequence[str], turns: int, seconds: float) -> list[str]:
     """The table of our steps and PyTorch's, its better memory order where there are pictures."""
+    torch = f"PyTorch {version('torch').partition('+')[0]}"
     lines = [
-        "| workload | tinygrad_gm, ms | PyTorch, ms | PyTorch/ours | memory, MB | PyTorch's |",
+        f"| workload | tinygrad_gm, ms | {torch}, ms | PyTorch/ours | memory, MB | PyTorch's |",
         "|---|---|---|---|---|---|",
     ]
     ratios = {}
@@ -121,18 +123,19 @@ def against_torch(workloads: Sequence[str], turns: int, seconds: float) -> list[
 
 def against_rivals(workloads: Sequence[str], turns: int, seconds: float) -> list[str]:
     """The table of the rivals' times relative to ours, on what they can run."""
-    names = list(RIVALS)
+    rivals = {name: load() for name, load in RIVALS.items()}
+    titles = [f"{name} {rival.version}/ours" for name, rival in rivals.items()]
     lines = [
-        f"| workload | tinygrad_gm, ms | {' | '.join(f'{name}/ours' for name in names)} |",
-        "|---|---|" + "---|" * len(names),
+        f"| workload | tinygrad_gm, ms | {' | '.join(titles)} |",
+        "|---|---|" + "---|" * len(rivals),
     ]
     for workload in workloads:
-        able = [name for name in names if workload in RIVALS[name]().workloads]
+        able = [name for name, rival in rivals.items() if workload in rival.workloads]
         if not able:
             continue
         mine, *others = contest(workload, [OURS, *able], turns, seconds)
         ratios = {other.library: other.median_ms / mine.median_ms for other in others}
-        cells = [f"{ratios[name]:.2f}" if name in ratios else "–" for name in names]
+        cells = [f"{ratios[name]:.2f}" if name in ratios else "–" for name in rivals]
         lines.append(f"| {workload} | {mine.median_ms:.3f} | {' | '.join(cells)} |")
         print(lines[-1], flush=True)
     return lines

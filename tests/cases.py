@@ -247,6 +247,14 @@ CASES: dict[str, Case] = {
         ],
         elementwise=True,
     ),
+    "hardtanh": Case(
+        lambda x, low=-1.0, high=1.0: np.where(x > high, high, np.where(x < low, low, x)),
+        [
+            *unary(None, avoid=[-1.0, 1.0]).samples,
+            Sample((draw((4,), avoid=[-0.5, 1.5]),), (-0.5, 1.5)),
+        ],
+        elementwise=True,
+    ),
     "maximum": binary(lambda x, y: np.where(np.greater(x, y), x, y)),
     "minimum": binary(lambda x, y: np.where(np.less(x, y), x, y)),
     "clip": Case(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -40,6 +41,9 @@ def test_every_command_has_help_that_ends_with_an_example(capsys, command):
         (["train", "vae", "--epochs", "three"], "--epochs: invalid int value: 'three'"),
         (["sample", "neuron"], "neuron is not a generative model"),
         (["sample", "vae", "--count", "0"], "--count is 0"),
+        (["draw", "neuron", "--steps", "--depth", "1"], "--depth and --engine are not for steps"),
+        (["draw", "neuron", "--steps", "-o", "a.svg"], r"writes .html, .gif or a folder"),
+        (["draw", "neuron", "--theme", "pink"], "invalid choice: 'pink'"),
         (["draw", "gan"], "no model 'gan', only neuron, lenet, vae"),
         (["sample", "lenet"], "lenet is not a generative model"),
         (["info", "all"], "unrecognized arguments: all"),
@@ -118,6 +122,58 @@ def test_a_models_graph_is_drawn_and_its_text_is_written(capsys, tmp_path, model
     assert run(capsys, "draw", model, "--out", str(path))[0] == 0
     assert ET.parse(path).getroot().tag.endswith("svg")
     assert path.with_suffix(".gv").read_text().lstrip().startswith(("digraph", "//"))
+
+
+def drawn(capsys, tmp_path, name: str, *flags: str) -> bytes:
+    path = tmp_path / name
+    code, out, err = run(capsys, "draw", "neuron", "-o", str(path), *flags)
+    assert (code, out, err) == (0, f"written to {path}\n", "")
+    return path.read_bytes() if path.is_file() else b""
+
+
+def test_every_kind_of_picture_can_be_asked_for(capsys, tmp_path, monkeypatch):
+    assert json.loads(drawn(capsys, tmp_path, "a.json"))["format"] == "tinygrad_gm drawing"
+    assert b"digraph" in drawn(capsys, tmp_path, "a.gv")
+    assert drawn(capsys, tmp_path, "a.html").startswith(b"<!DOCTYPE html>")
+    assert b"<svg" in drawn(capsys, tmp_path, "b.html", "--steps")
+    drawn(capsys, tmp_path, "steps", "--steps", "--theme", "dark", "--direction", "TB")
+    assert len(list((tmp_path / "steps").glob("*.svg"))) > 10
+    monkeypatch.chdir(tmp_path)
+    assert run(capsys, "draw", "neuron", "--steps")[0] == 0
+    assert (tmp_path / "neuron.html").exists()
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.gif"])
+def test_pictures_of_dots_are_made_where_resvg_is_installed(capsys, tmp_path, name):
+    pytest.importorskip("resvg_py")
+    assert drawn(capsys, tmp_path, name)[:4] in (b"\x89PNG", b"GIF8")
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="there is no dot here")
+def test_a_pdf_is_made_by_the_engine_that_is_asked_for(capsys, tmp_path):
+    assert drawn(capsys, tmp_path, "a.pdf", "--engine", "dot").startswith(b"%PDF")
+
+
+def test_the_flags_of_a_drawing_change_it(capsys, tmp_path):
+    flags = (), ("--theme", "dark"), ("--direction", "TB"), ("--engine", "builtin")
+    assert len({drawn(capsys, tmp_path, "a.svg", *flag) for flag in flags}) >= 3
+    path = tmp_path / "lenet.svg"
+    assert run(capsys, "draw", "lenet", "--depth", "1", "-o", str(path))[0] == 0
+    assert 'class="node group' in path.read_text()
+
+
+def test_a_missing_engine_gives_exit_code_2_and_the_hint(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    for engine in ("dot", "pygraphviz"):
+        argv = ["draw", "neuron", "-o", str(tmp_path / "a.svg"), "--engine", engine]
+        code, out, err = run(capsys, *argv)
+        assert (code, out) == (2, "")
+        assert len(err.splitlines()) == 1
+        assert all(word in err for word in (engine, "apt", "brew", "winget", "conda", "pip"))
+    code, _, err = run(capsys, "draw", "neuron", "-o", str(tmp_path / "a.pdf"))
+    assert code == 2
+    assert "a PDF needs Graphviz" in err
 
 
 def test_info_names_versions_and_engines(capsys):

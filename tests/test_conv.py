@@ -16,7 +16,7 @@ from tinygrad_gm.testing import gradcheck
 
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
-MODULE = importlib.import_module("tinygrad_gm.ops.conv")  # whose name `ops.conv` hides
+MODULE = importlib.import_module("tinygrad_gm.ops.convolving")
 LARGEST = {1: 9, 2: 6, 3: 4}
 
 
@@ -109,6 +109,21 @@ def test_larger_pictures_go_through_in_parts(
     )
     y = results[0][0].numpy()
     np.testing.assert_allclose(y, wanted.reshape(y.shape), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("stride", "padding", "width"), [(1, 1, 3), (2, 1, 4), (1, 0, 3), (2, 0, 5)]
+)
+def test_a_window_at_the_end_of_a_line_sees_nothing_of_the_next(
+    stride: int, padding: int, width: int
+) -> None:
+    x = np.zeros((2, 4, 9, 7))
+    x[:, :, 3, 0] = x[:, :, 5, 6] = np.nan
+    y = F.conv2d(x, np.ones((5, 4, width, width)), None, stride, padding).numpy()
+    padded = np.pad(x, ((0, 0), (0, 0), (padding,) * 2, (padding,) * 2))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (width, width), (2, 3))
+    touched = np.isnan(windows[:, :, ::stride, ::stride]).any(axis=(1, 4, 5))
+    np.testing.assert_array_equal(np.isnan(y), np.repeat(touched[:, None], 5, 1))
 
 
 def test_same_padding_keeps_the_size_and_puts_the_odd_zero_behind() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
-from tinygrad_gm.ops.special import BLOCK
+from tinygrad_gm.ops.blocks import BLOCK
 
 rng = np.random.default_rng(0)
 

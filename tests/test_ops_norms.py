@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from samples import laid_out
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
+from tinygrad_gm.ops.blocks import BLOCK
 
 rng = np.random.default_rng(0)
 
@@ -96,6 +99,56 @@ def test_channels_last_in_channels_last_out_with_all_parameters(norm: Any) -> No
     plain = leaf(x.numpy().copy(order="C"))
     norm(plain, weight.detach()).backward(upstream.copy(order="C"))
     np.testing.assert_allclose(x.grad.numpy(), plain.grad.numpy(), rtol=1e-9, atol=1e-12)
+
+
+LARGE = {
+    "layer_norm": (lambda x, w, b: F.layer_norm(x, x.shape[1:], w, b), (300, 257), (257,)),
+    "layer_norm over two axes": (
+        lambda x, w, b: F.layer_norm(x, x.shape[-2:], w, b), (40, 5, 11, 37), (11, 37),
+    ),
+    "group_norm": (lambda x, w, b: F.group_norm(x, 4, w, b), (5, 12, 47, 33), (12,)),
+    "group_norm of one example": (
+        lambda x, w, b: F.group_norm(x, 2, w, b), (1, 6, 128, 130), (6,),
+    ),
+    "batch_norm": (lambda x, w, b: tg.batch_norm(x, w, b)[0], (20, 8, 24, 20), (8,)),
+    "batch_norm of vectors": (lambda x, w, b: tg.batch_norm(x, w, b)[0], (900, 100), (100,)),
+    "batch_norm's statistics": (
+        lambda x, w, b: tg.batch_norm(x)[1] * w + tg.batch_norm(x)[2] * b, (20, 8, 24, 20), (8,),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("order", ["C", "NHWC"])
+@pytest.mark.parametrize("far", [0.0, 50.0])  # σ away from 0: other formulas serve there
+@pytest.mark.parametrize("name", LARGE)
+def test_a_norm_worked_out_in_blocks_is_its_textbook_twin(
+    name: str, far: float, order: str
+) -> None:
+    norm, shape, of_weight = LARGE[name]
+    assert math.prod(shape) > BLOCK
+    x = rng.normal(far, 1.0, shape)
+    x = laid_out(x, order if x.ndim == 4 else "C")
+    w, b = rng.normal(size=of_weight), rng.normal(size=of_weight)
+    upstream = None
+    results = []
+    for textbook in (False, True):
+        with tg.textbook() if textbook else contextlib.nullcontext():
+            inputs = [tg.asarray(array.view()).requires_grad_() for array in (x, w, b)]
+            out = norm(*inputs)
+            upstream = rng.normal(size=out.shape) if upstream is None else upstream
+            results.append([out, *tg.grad((out * upstream).sum(), inputs)])
+    for ours, twin in zip(*results, strict=True):
+        largest = np.abs(twin.numpy()).max()
+        np.testing.assert_allclose(ours.numpy(), twin.numpy(), rtol=0, atol=1e-10 * largest)
+
+
+@pytest.mark.parametrize("shape", [(20, 8, 24, 20), (20, 16, 8, 32)])
+def test_float32_statistics_of_channels_far_from_0_are_as_good_as_near_it(shape: Any) -> None:
+    values = rng.normal(size=shape).astype(np.float32) + np.float32(3e3)
+    for norm in (lambda x: tg.batch_norm(x)[0], lambda x: F.group_norm(x, 4)):
+        exact = norm(tg.tensor(values, dtype=tg.float64)).numpy()
+        found = norm(tg.tensor(values)).numpy()
+        assert np.abs(found - exact).max() < 3e-3  # of numbers rounded to 1.2e-4
 
 
 # -------------------------------------------------------------------------- batch statistics

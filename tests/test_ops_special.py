@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import tinygrad_gm as tg
-from tinygrad_gm.ops.special import BLOCK
+from tinygrad_gm.ops.blocks import BLOCK
 
 rng = np.random.default_rng(0)
 EDGES = [1.0, 4.0, 6.0]  # of the intervals and of the tables

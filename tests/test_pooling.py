@@ -75,6 +75,26 @@ def test_maxima_of_nan_and_of_minus_infinity() -> None:
     assert low.grad.tolist() == [[[1.0, 1.0, 0.0]]]
 
 
+def test_gradients_of_maxima_do_not_depend_on_the_order_in_memory() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.integers(-2, 3, (2, 3, 7, 5)).astype(np.float32)  # with ties, and a line left over
+    upstream = rng.standard_normal((2, 3, 3, 2), np.float32)
+    wanted = np.zeros_like(x)
+    for n, c, i, j in np.ndindex(upstream.shape):
+        window = x[n, c, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2]
+        row, column = divmod(int(window.argmax()), 2)
+        wanted[n, c, 2 * i + row, 2 * j + column] = upstream[n, c, i, j]
+
+    def channels_last(array: np.ndarray) -> np.ndarray:
+        return np.moveaxis(np.ascontiguousarray(np.moveaxis(array, 1, -1)), -1, 1)
+
+    for picture, g in itertools.product((x, channels_last(x)), (upstream, channels_last(upstream))):
+        leaf = tg.tensor(picture, requires_grad=True)
+        F.max_pool2d(leaf, 2).backward(g)
+        np.testing.assert_array_equal(leaf.grad.numpy(), wanted)
+        assert leaf.grad.numpy().strides == leaf.numpy().strides
+
+
 def test_the_argument_is_not_changed_and_not_returned() -> None:
     x = tg.ones((1, 1, 2, 2))
     for pooled in (F.avg_pool2d(x, 1, divisor_override=2), F.max_pool2d(x, 1)):

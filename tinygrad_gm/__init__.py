@@ -28,7 +28,7 @@ from numpy import (
     uint8,
 )
 
-from . import hints, linalg, ops, random
+from . import cuda, hints, linalg, ops, random
 from .anomaly import detect_anomaly
 from .autograd import grad
 from .backend import (
@@ -99,6 +99,7 @@ __all__ = [
     "bernoulli",
     "bool",
     "checkpoint",
+    "cuda",
     "data",
     "default_device",
     "default_dtype",

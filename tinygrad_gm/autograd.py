@@ -111,10 +111,15 @@ class Pass:
 
     def start(self, outputs: Sequence[Traced], gradients: Sequence[Any]) -> None:
         """Hand each output its gradient, and walk."""
-        with Switch(on, True), Switch(recording, True), Switch(frame, frame.get()):
+        tokens = on.set(True), recording.set(True), frame.set(frame.get())
+        try:
             self._mark_wanted([output.node for output in outputs], 0)
             seeds = [_with_node(g) if self.create_graph else g._data for g in gradients]
             self._walk(self._arrivals_at(outputs, seeds), tuple(seeds))
+        finally:
+            on.reset(tokens[0])
+            recording.reset(tokens[1])
+            frame.reset(tokens[2])
 
     def _walk(self, arrivals: list[Any], kept: tuple[Any, ...]) -> None:
         """Deliver what arrives, (slot, parent, contribution) each; take the newest node; repeat."""
@@ -124,7 +129,7 @@ class Pass:
         node: Any = None
         g: Any = None
         while True:
-            entry = None  # of the last node that something arrived at first
+            newest = None  # the last node that something arrived at first; mostly the only one
             for slot, parent, contribution in arrivals:
                 like = parent if type(parent) is Node else parent._data
                 if contribution.shape != like.shape or contribution.dtype is not like.dtype:
@@ -133,9 +138,9 @@ class Pass:
                 if held is None:
                     pending[parent] = contribution
                     if like is parent:
-                        if entry:
-                            heappush(heap, entry)
-                        entry = (-parent.seq, parent)
+                        if newest:
+                            heappush(heap, (-newest.seq, newest))
+                        newest = parent
                     elif _is_lent(contribution, (g, *kept)):
                         self.borrowed.add(parent)
                 elif parent in summed and not create_graph:
@@ -146,9 +151,13 @@ class Pass:
                     summed.add(parent)
                 if observer is not None and slot is not None:
                     observer(node, slot, g, contribution, pending[parent])
-            if not (entry or heap):
+            if heap:
+                entry = newest and (-newest.seq, newest)
+                _, node = heappushpop(heap, entry) if entry else heappop(heap)
+            elif newest:
+                node = newest
+            else:
                 return
-            _, node = heappushpop(heap, entry) if entry else heappop(heap)
             g, plan, parents = pending.pop(node), node.plan, node.parents
             if wanted is not None and node in self.inputs:
                 if plan.hooks is not None:
@@ -267,11 +276,13 @@ class Pass:
                 self.borrowed.add(key)
                 self.summed.discard(key)
             if not self.create_graph:
-                gradient = wrap(module_of(gradient).asarray(gradient))
+                plain = type(gradient) is np.ndarray
+                gradient = wrap(gradient if plain else module_of(gradient).asarray(gradient))
             array = gradient._data
-            lent = key in self.borrowed or type(key) is Node or _shares_memory(array)
-            if gradient.node is None and key not in self.summed and (lent or id(array) in given):
-                gradient = wrap(array.copy(order="K"))
+            if gradient.node is None and key not in self.summed:
+                lent = key in self.borrowed or type(key) is Node or id(array) in given
+                if lent or _shares_memory(array):
+                    gradient = wrap(array.copy(order="K"))
             given.add(id(gradient._data))
             owned[key] = gradient
         return owned
@@ -309,8 +320,9 @@ def _shares_memory(array: Any) -> bool:
 def _is_lent(contribution: Any, values: Any) -> bool:
     """Whether a rule returned one of these: the upstream gradient, or what its node keeps."""
     for value in values:
-        inside = type(value) in (tuple, list) and _is_lent(contribution, value)
-        if inside or contribution is value:
+        if contribution is value:
+            return True
+        if type(value) in (tuple, list) and _is_lent(contribution, value):
             return True
     return False
 

@@ -121,16 +121,42 @@ def sample(argv: list[str]) -> None:
 
 
 def draw(argv: list[str]) -> None:
-    """Draw the training graph of a model, with values and gradients."""
+    """Draw the training graph of a model, or with --steps how its gradients come about."""
     name, module, rest = _model("draw", argv, "neuron")
     parser = _Parser(f"{PROGRAM} draw {name}", draw.__doc__, f"--out {name}.svg")
-    parser.add_argument("--out", type=Path, default=Path(f"{name}.svg"), help="picture to write")
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        help=f"what to write: .svg, .png, .pdf, .json or .gv; with --steps .html, .gif or a folder "
+        f"for pictures ({name}.svg or {name}.html)",
+    )
+    parser.add_argument("--depth", type=int, help="close modules that are so deep (1: the model's)")
+    parser.add_argument("--steps", action="store_true", help="forward, backward, update, in steps")
+    parser.add_argument("--theme", default="light", choices=("light", "dark", "print"))
+    parser.add_argument("--direction", default="LR", choices=("LR", "TB"))
+    parser.add_argument("--engine", choices=("dot", "pygraphviz", "builtin"))
     args = parser.parse_args(rest)
+    path = args.out or Path(f"{name}.html" if args.steps else f"{name}.svg")
+    steps = args.steps or path.suffix in (".html", ".gif")
+    if steps and not (args.depth is args.engine is None):
+        parser.error("--depth and --engine are not for steps")
     from . import viz
 
     loss, leaves = module.example(module.Config())
-    viz.draw(loss, names=leaves).save(args.out)
-    print(f"written to {args.out}")
+    look = {"names": leaves, "direction": args.direction, "theme": args.theme}
+    try:
+        if not steps:
+            viz.draw(loss, depth=args.depth, engine=args.engine, **look).save(path)
+        else:
+            film = viz.steps(loss, **look)
+            write = {".html": film.html, ".gif": film.gif, "": film.svgs}.get(path.suffix.lower())
+            if write is None:
+                parser.error(f"--steps writes .html, .gif or a folder, not {path}")
+            write(path)
+    except viz.MissingEngine as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+    print(f"written to {path}")
 
 
 def info(argv: list[str]) -> None:
@@ -151,6 +177,7 @@ def info(argv: list[str]) -> None:
     for package in ("numpy", "graphviz", "pillow", "tqdm"):
         print(f"{package:12} {importlib.metadata.version(package)}")
     print(f"dot          {shutil.which('dot') or 'no: the built-in layout draws'}")
+    print(f"pygraphviz   {found('pygraphviz')}")
     print(f"resvg-py     {found('resvg_py')}")
     print(f"cupy         {found('cupy')}")
 

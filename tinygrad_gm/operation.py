@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec
 import numpy as np
 
 from . import anomaly
-from .backend import default_dtype, promote
+from .backend import default_dtype, module_of, promote
 from .hints import refuse_keywords
 from .modes import frame, recording, textbook_mode
-from .record import Node, Traced, wrap
+from .record import Node, Traced, recorded, wrap
 from .vocabulary import registry
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Op:
         self.starred = parameters[0].kind is inspect.Parameter.VAR_POSITIONAL
         self.arity = 1 if self.starred else len(rules) or arity
         self.names = [parameter.name for parameter in parameters]
+        self.places = {name: place for place, name in enumerate(self.names)}
         self.arrays, self.own_dtype = self.names[: self.arity], "dtype" in self.names
         self.compute = self._compute_starred if self.starred else forward
         self.defaults = tuple(parameter.default for parameter in parameters)
@@ -73,16 +74,22 @@ class Op:
 
     def bind(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[Any, Any]:
         """Split a call's arguments into arrays and static parameters, defaults filled in."""
+        fits = self.required <= len(args) <= len(self.defaults)
+        if fits and not keywords and not self.starred:  # no names to look at: half the time
+            args = (*args, *self.defaults[len(args) :])
+            return args[: self.arity], args[self.arity :]
         if self.starred:  # concat(a, b, axis=1) and concat([a, b], 1) are the same
             listed = len(args) > 0 and isinstance(args[0], (list, tuple))
             args = (tuple(args[0]), *args[1:]) if listed else (tuple(args),)
-        values = [*args, *self.defaults[len(args) :]]
+        given = len(args)
+        values = [*args, *self.defaults[given:]]
         for name, value in keywords.items():
-            if name not in self.names[len(args) :]:
+            place = self.places.get(name, -1)
+            if place < given:
                 self._refuse(args, keywords)
-            values[self.names.index(name)] = value
-        missing = any(value is EMPTY for value in values[: self.required])
-        if missing or len(args) > len(self.names):
+            values[place] = value
+        missing = any(value is EMPTY for value in values[given : self.required])
+        if missing or given > len(self.names):
             self._refuse(args, keywords)
         arrays = values[0] if self.starred else tuple(values[: self.arity])
         return arrays, tuple(values[self.arity :])
@@ -151,9 +158,8 @@ class Op:
             else:
                 out, saved, data = self.run(data, params)
             needs &= differentiable
-            mode, place = recording.get(), frame.get()
-            if mode is None:
-                place = anomaly.check(self, data, out)
+            mode = recording.get()
+            place = anomaly.check(self, data, out) if mode is None else frame.get()
             if not needs or mode is False or (own_dtype and out.dtype.kind != "f"):
                 return wrap(out) if outputs == 1 else tuple(map(wrap, out))
             if starred:
@@ -161,58 +167,55 @@ class Op:
             plan = plans.get(needs | bit) or self._plan(needs, bit)
             kept = plan.keep((out, saved, *data, *params)) if plan.keeps else ()
             if outputs == 1:
-                node = Node(plan, tuple(parents), kept, params, place, out.shape, out.dtype)
-                return wrap(out, node)
+                return recorded(plan, tuple(parents), kept, params, place, out)
             shapes, dtypes = tuple(a.shape for a in out), tuple(a.dtype for a in out)
             return parts_of(Node(plan, tuple(parents), kept, params, place, shapes, dtypes), out)
 
-        plain_call = not (saves or starred or twin or outputs > 1 or defaults)
-        if plain_call and count == 1:
+        if saves or starred or twin or own_dtype or outputs > 1:
+            return primitive
+        if self.arity == 1:
             return self._spelled_out_for_one(primitive)
-        return self._spelled_out_for_two(primitive) if plain_call and count == 2 else primitive
+        return self._spelled_out_for_two(primitive) if count == 2 and not defaults else primitive
 
     def _spelled_out_for_one(self, general: Callable[..., Any]) -> Callable[..., Any]:
-        """`general` for one floating array, in two thirds of its time."""
+        """`general` for one floating array and static parameters, in two thirds of its time."""
         forward, plans, differentiable = self.forward, self.plans, self.differentiable
-        new = object.__new__
+        defaults, required = self.defaults[1:], self.required - 1
+        count = len(defaults)
 
-        def primitive(*args: Any, **keywords: Any) -> Any:
-            if keywords or len(args) != 1 or not isinstance(args[0], Traced):
-                return general(*args, **keywords)
-            (x,) = args
+        def primitive(x: Any = EMPTY, /, *params: Any, **keywords: Any) -> Any:
+            if keywords or not isinstance(x, Traced):
+                return general(*_given(x, *params), **keywords)
+            if len(params) != count:
+                if not required <= len(params) < count:
+                    return general(x, *params)
+                params = (*params, *defaults[len(params) :])
             array = x._data
             dtype = array.dtype
             if type(array) is not np.ndarray or dtype.kind != "f":
-                return general(x)
+                return general(x, *params)
             try:
-                out = forward(np, array)
+                out = forward(np, array, *params)
             except ERRORS as error:
-                raise self._explain(error, [array], ()) from error
+                raise self._explain(error, [array], params) from error
             if type(out) is not np.ndarray or out.dtype is not dtype:
                 out = self._settle(np, out, dtype)
             if not (x._requires_grad and differentiable and recording.get()):
-                return wrap(out) if recording.get() is not None else general(x)
+                return wrap(out) if recording.get() is not None else general(x, *params)
             plan = plans.get(3) or self._plan(1, 2)
-            kept = plan.keep((out, None, array)) if plan.keeps else ()
-            result = new(Traced.result)  # as `wrap` does, without the call
-            result._data = out
-            result.grad = None
-            result.written = 0
-            result._requires_grad = True
-            result.node = Node(plan, (x.node or x,), kept, (), frame.get(), out.shape, out.dtype)
-            return result
+            sources = (out, None, array, *params) if params else (out, None, array)
+            kept = plan.keep(sources) if plan.keeps else ()
+            return recorded(plan, (x.node or x,), kept, params, frame.get(), out)
 
         return primitive
 
     def _spelled_out_for_two(self, general: Callable[..., Any]) -> Callable[..., Any]:
         """`general` for two floating arrays of one dtype, or one and a number on its right."""
         forward, plans, differentiable = self.forward, self.plans, self.differentiable
-        new = object.__new__
 
-        def primitive(*args: Any, **keywords: Any) -> Any:
-            if keywords or len(args) != 2 or not isinstance(args[0], Traced):
-                return general(*args, **keywords)
-            x, y = args
+        def primitive(x: Any = EMPTY, y: Any = EMPTY, /, *rest: Any, **keywords: Any) -> Any:
+            if keywords or rest or y is EMPTY or not isinstance(x, Traced):
+                return general(*_given(x, y, *rest), **keywords)
             a = x._data
             dtype, needs = a.dtype, 1 if x._requires_grad else 0
             if isinstance(y, Traced):
@@ -236,14 +239,7 @@ class Op:
                 return wrap(out) if recording.get() is not None else general(x, y)
             plan = plans.get(needs | 4) or self._plan(needs, 4)
             kept = plan.keep((out, None, a, b)) if plan.keeps else ()
-            parents = (x.node or x, parent)
-            result = new(Traced.result)
-            result._data = out
-            result.grad = None
-            result.written = 0
-            result._requires_grad = True
-            result.node = Node(plan, parents, kept, (), frame.get(), out.shape, out.dtype)
-            return result
+            return recorded(plan, (x.node or x, parent), kept, (), frame.get(), out)
 
         return primitive
 
@@ -276,7 +272,7 @@ class Op:
         """The result as an array (NumPy gives scalars for 0-d ones) of the right floating dtype."""
         if self.outputs > 1:
             return tuple(xp.asarray(part) for part in out)
-        out = xp.asarray(out)
+        out = (module_of(out) if hasattr(out, "dtype") else xp).asarray(out)  # it may have moved
         if out.dtype != dtype and out.dtype.kind == "f" and not self.own_dtype:
             out = out.astype(dtype)
         return out
@@ -409,6 +405,10 @@ def parts_of(node: Node, arrays: Sequence[Any]) -> tuple[Any, ...]:
         wrap(part, Node(PART, (node,), (), (index,), node.frame, part.shape, part.dtype))
         for index, part in enumerate(arrays)
     )
+
+
+def _given(*args: Any) -> list[Any]:
+    return [value for value in args if value is not EMPTY]
 
 
 def _reads(rule: Any) -> Sequence[str]:

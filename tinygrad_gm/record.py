@@ -7,6 +7,7 @@ parents and not its own output, so there are no cycles, and a record is freed by
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from .backend import Array
@@ -54,7 +55,9 @@ class Traced:
 
     def mark_written(self) -> None:
         """Note that the array changed, so that backward through its old values can refuse."""
-        self.written = self.owner().written = last_write[0] = next_moment()
+        self.written = last_write[0] = moment = next_moment()
+        if hasattr(self, "source"):
+            self.owner().written = moment
 
     def owner(self) -> Traced:
         """The leaf that this is a detached alias of, while they share memory; else itself."""
@@ -107,6 +110,34 @@ def wrap(data: Array, node: Node | None = None) -> Any:
     return tensor
 
 
+def recorded(
+    plan: Plan,
+    parents: tuple[Any, ...],
+    kept: tuple[Any, ...],
+    params: tuple[Any, ...],
+    place: Frame | None,
+    data: Array,
+) -> Any:
+    """The result of an operation: `wrap(data, Node(…))`, without the calls, which cost most."""
+    node = _new(Node)
+    node.plan = plan
+    node.parents = parents
+    node.kept = kept
+    node.params = params
+    node.seq = next_moment()
+    node.frame = place
+    node.shape = data.shape
+    node.dtype = data.dtype
+    node.name = None
+    tensor = _new(Traced.result)
+    tensor._data = data
+    tensor.grad = None
+    tensor.node = node
+    tensor.written = 0
+    tensor._requires_grad = True
+    return tensor
+
+
 _new = object.__new__
 
 
@@ -149,6 +180,45 @@ def drop_if_large(node: Node, slot: int) -> None:
         node.parents = (*node.parents[:slot], dropped, *node.parents[slot + 1 :])
 
 
+def kept_bytes(*roots: Any) -> int:
+    """How much memory the record under `roots` holds for backward, in bytes.
+
+    Counted are the arrays that nodes keep, several views of one array once. The arrays of leaves
+    and constants belong to the program, which has them with or without a record.
+
+    >>> x = tg.ones(1000, requires_grad=True)
+    >>> y = tg.tanh(x * 2.0)  # × keeps no array, tanh its result
+    >>> tg.record.kept_bytes(y)
+    4000
+    """
+    nodes = nodes_of(*roots)
+    owners = {id(array): array for arrays in kept_arrays(nodes).values() for array in arrays}
+    return sum(int(array.nbytes) for array in owners.values())
+
+
+def kept_arrays(nodes: Sequence[Node]) -> dict[Node, list[Array]]:
+    """Per node the arrays it keeps that are not the program's own; of a view, what it looks at."""
+    given = (_array_of(parent) for node in nodes for parent in node.parents)
+    own = {id(array) for value in given for array in _owners(value)}
+    kept = {node: _owners(node.kept) for node in nodes}
+    return {node: [a for a in arrays if id(a) not in own] for node, arrays in kept.items()}
+
+
+def _owners(value: Any) -> list[Array]:
+    """The arrays in a value, each as the one that owns the memory."""
+    if isinstance(value, (tuple, list)):
+        return [array for part in value for array in _owners(part)]
+    if not (hasattr(value, "nbytes") and hasattr(value, "base")):
+        return []
+    while type(value.base) is type(value):
+        value = value.base
+    return [value]
+
+
+def _array_of(source: Any) -> Any:
+    return source._data if isinstance(source, Traced) else source
+
+
 class Replayed(NamedTuple):
     """What a node had in the forward pass: its value, and what its rules read."""
 
@@ -156,8 +226,10 @@ class Replayed(NamedTuple):
     kept: tuple[Any, ...]
 
 
-def replay(root: Traced) -> dict[Node, Replayed]:
+def replay(root: Traced, read: Callable[[Any], Any] = _array_of) -> dict[Node, Replayed]:
     """Run the forward functions again, oldest first, for the value of every node under `root`.
+
+    `read` gives the array of a leaf or a constant: another than its own to try a change of it.
 
     Raises RuntimeError, with the reason, where a large constant was freed or a leaf was written
     since: the values would not be those of the record.
@@ -173,7 +245,7 @@ def replay(root: Traced) -> dict[Node, Replayed]:
             if type(parent) is Node:
                 args.append(values[parent].value)
             else:
-                args.append(parent._data if isinstance(parent, Traced) else parent)
+                args.append(read(parent))
         op = node.plan.op
         if op.part:
             values[node] = Replayed(args[0][node.params[0]], ())

@@ -423,7 +423,9 @@ class Tensor(Traced):
     def __setitem__(self, index: Any, value: ArrayLike) -> None:
         self._refuse_while_recording("t[…] = …")
         try:
-            self._data[ops.plain_index(index)] = value._data if isinstance(value, Traced) else value
+            index = ops.plain_index(index)
+            ops.check_index(self._data, index)
+            self._data[index] = value._data if isinstance(value, Traced) else value
         except (IndexError, TypeError, ValueError) as error:
             why = error if self._data.flags.writeable else "the values of a result are read-only"
             raise type(error)(f"t[…] = …: {why}") from error

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .autograd import grad
+from .creation import zeros
 from .record import Traced
 from .tensor import Tensor, asarray, tensor
 
@@ -97,11 +98,11 @@ def _weighted_sum(fn: Any, leaves: list[Any], checked: list[int], order: int) ->
 
 
 def _sum_of_products(outputs: list[Any], weights: np.random.Generator) -> Tensor:
-    total = tensor(0.0, dtype=np.float64)
+    total: Any = 0.0
     for output in outputs:
         factors = weights.uniform(0.5, 1.5, output.shape) * weights.choice([-1, 1], output.shape)
-        total = total + (output * tensor(factors, dtype=np.float64)).sum()
-    return total
+        total = total + (output * tensor(factors, np.float64, output.device)).sum()
+    return asarray(total)
 
 
 def _gradients(phi: Tensor, inputs: list[Any], create_graph: bool) -> list[Any]:
@@ -110,7 +111,7 @@ def _gradients(phi: Tensor, inputs: list[Any], create_graph: bool) -> list[Any]:
     if phi.requires_grad:
         found = grad(phi, inputs, create_graph=create_graph, allow_unused=True)
     pairs = zip(found, inputs, strict=True)
-    return [tensor(np.zeros(x.shape)) if gradient is None else gradient for gradient, x in pairs]
+    return [zeros(x.shape, x.dtype, device=x.device) if g is None else g for g, x in pairs]
 
 
 def _difference(
@@ -121,7 +122,7 @@ def _difference(
     def moved(step: float) -> float:
         values = leaves[i].numpy().copy(order="K")
         values[index] += step
-        nudged = [*leaves[:i], asarray(values).requires_grad_(), *leaves[i + 1 :]]
-        return float(_weighted_sum(fn, nudged, checked, order))
+        nudged = asarray(values, device=leaves[i].device).requires_grad_()
+        return float(_weighted_sum(fn, [*leaves[:i], nudged, *leaves[i + 1 :]], checked, order))
 
     return (moved(eps) - moved(-eps)) / (2 * eps)

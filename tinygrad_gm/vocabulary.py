@@ -19,7 +19,7 @@ class Vocabulary:
     """`xp` in a rule: every registered operation by name, for arrays of `module` or for Tensors."""
 
     def __init__(self, module: Any) -> None:
-        self._module = module
+        self.module = module  # for rules that only ever see arrays: those of an op with a twin
 
     def __getattr__(self, name: str) -> Any:
         if name not in registry:
@@ -28,9 +28,9 @@ class Vocabulary:
             )
         known = registry[name]
         function = known.primitive
-        if self._module is not None:
-            function = functools.partial(known.forward, self._module)
-        if self._module is not None and known.saves:
+        if self.module is not None:
+            function = functools.partial(known.forward, self.module)
+        if self.module is not None and known.saves:
             function = _first(function)
         setattr(self, name, function)
         return function

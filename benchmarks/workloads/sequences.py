@@ -24,10 +24,15 @@ def lstm(lib: Library) -> Step:
             return self.head(self.lstm(self.embedding(symbols))[0])
 
     net = with_weights(lib, Net())
-    symbols = np.random.default_rng(1).integers(0, 65, (65, 32))
-    x, target = lib.tensor(symbols[:-1]), lib.tensor(symbols[1:].reshape(-1))
+    x, target = map(lib.tensor, lstm_data())
     optimizer = lib.optim["Adam"](net.parameters(), lr=1e-3)
     return training(optimizer, lambda: lib.F.cross_entropy(net(x).reshape(-1, 65), target))
+
+
+def lstm_data() -> tuple[Any, Any]:
+    """Symbols (64 steps, 32 texts), and those that follow them in one row."""
+    symbols = np.random.default_rng(1).integers(0, 65, (65, 32))
+    return symbols[:-1], symbols[1:].reshape(-1)
 
 
 def _gpt(lib: Library, context: int) -> Any:

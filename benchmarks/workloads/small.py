@@ -33,10 +33,15 @@ def names_mlp(lib: Library) -> Step:
         nn.Embedding(27, 10), nn.Flatten(), nn.Linear(30, 200), nn.Tanh(), nn.Linear(200, 27)
     )
     with_weights(lib, net)
-    rng = np.random.default_rng(1)
-    x, target = lib.tensor(rng.integers(0, 27, (32, 3))), lib.tensor(rng.integers(0, 27, 32))
+    x, target = map(lib.tensor, names_data())
     optimizer = lib.optim["SGD"](net.parameters(), lr=0.1)
     return training(optimizer, lambda: lib.F.cross_entropy(net(x), target))
+
+
+def names_data() -> tuple[Any, Any]:
+    """Three letters each, and the letters that follow."""
+    rng = np.random.default_rng(1)
+    return rng.integers(0, 27, (32, 3)), rng.integers(0, 27, 32)
 
 
 def mlp(lib: Library) -> Step:
@@ -46,11 +51,15 @@ def mlp(lib: Library) -> Step:
         nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 10)
     )
     with_weights(lib, net)
-    rng = np.random.default_rng(1)
-    x = lib.tensor(rng.random((64, 784), np.float32))
-    target = lib.tensor(rng.integers(0, 10, 64))
+    x, target = map(lib.tensor, mlp_data())
     optimizer = lib.optim["Adam"](net.parameters(), lr=1e-3)
     return training(optimizer, lambda: lib.F.cross_entropy(net(x), target))
+
+
+def mlp_data() -> tuple[Any, Any]:
+    """Rows of 784 numbers in ten classes."""
+    rng = np.random.default_rng(1)
+    return rng.random((64, 784), np.float32), rng.integers(0, 10, 64)
 
 
 def vae(lib: Library) -> Step:
@@ -73,11 +82,16 @@ def vae(lib: Library) -> Step:
             return (bce + kl) / len(x)
 
     net = with_weights(lib, VAE())
-    rng = np.random.default_rng(1)
-    x = lib.tensor((rng.random((128, 784)) < 0.13).astype(np.float32))
-    noise = lib.tensor(rng.standard_normal((128, 20), np.float32))
+    x, noise = map(lib.tensor, vae_data())
     optimizer = lib.optim["Adam"](net.parameters(), lr=1e-3)
     return training(optimizer, lambda: net(x, noise))
+
+
+def vae_data() -> tuple[Any, Any]:
+    """Black and white pixels, and the noise for the codes."""
+    rng = np.random.default_rng(1)
+    pixels = (rng.random((128, 784)) < 0.13).astype(np.float32)
+    return pixels, rng.standard_normal((128, 20), np.float32)
 
 
 def gan(lib: Library) -> Step:
@@ -93,10 +107,14 @@ def gan(lib: Library) -> Step:
         *(nn.Linear(512, 256), nn.LeakyReLU(0.2)),
         nn.Linear(256, 1),
     )
+    return adversarial(lib, generator, discriminator, *map(lib.tensor, gan_data()))
+
+
+def gan_data() -> tuple[Any, Any]:
+    """Real pictures and the generator's noise."""
     rng = np.random.default_rng(1)
-    real = lib.tensor(rng.uniform(-1, 1, (64, 784)).astype(np.float32))
-    noise = lib.tensor(rng.standard_normal((64, 64), np.float32))
-    return adversarial(lib, generator, discriminator, real, noise)
+    real = rng.uniform(-1, 1, (64, 784)).astype(np.float32)
+    return real, rng.standard_normal((64, 64), np.float32)
 
 
 def adversarial(lib: Library, generator: Any, discriminator: Any, real: Any, noise: Any) -> Step:

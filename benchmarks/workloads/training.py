@@ -13,18 +13,27 @@ Step = Callable[[], Any]
 
 
 def with_weights(lib: Library, net: Any) -> Any:
-    """The network with the same weights in every library: U(±1/√fan_in), norms as they start."""
+    """The network with the weights of `initial` in every library, its norms as they start."""
+    state = {name: np.array(t.detach().numpy()) for name, t in net.state_dict().items()}
+    drawn = {
+        name: array.shape
+        for name, array in state.items()
+        if array.dtype == np.float32
+        and not name.endswith(("running_var", "running_mean"))
+        and not (array.ndim == 1 and (array == 1).all())
+    }
+    return lib.load(net, state | initial(drawn))
+
+
+def initial(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Weights from U(±1/√fan_in) by one seed, in the order given; vectors are 0.01."""
     rng = np.random.default_rng(0)
-    state = {}
-    for name, tensor in net.state_dict().items():
-        array = np.array(tensor.detach().numpy())
-        if array.dtype == np.float32 and array.ndim > 1:
-            bound = float(np.prod(array.shape[1:])) ** -0.5
-            array = rng.uniform(-bound, bound, array.shape).astype(np.float32)
-        elif array.dtype == np.float32 and not name.endswith(("running_var", "running_mean")):
-            array = np.full_like(array, 1.0 if (array == 1).all() else 0.01)
-        state[name] = array
-    return lib.load(net, state)
+    arrays = {}
+    for name, shape in shapes.items():
+        bound = float(np.prod(shape[1:])) ** -0.5
+        array = rng.uniform(-bound, bound, shape) if len(shape) > 1 else np.full(shape, 0.01)
+        arrays[name] = array.astype(np.float32)
+    return arrays
 
 
 def training(optimizer: Any, loss_of: Callable[[], Any]) -> Step:

@@ -105,8 +105,13 @@ def _classifier(
 ) -> Step:
     """Pictures of random numbers in ten classes."""
     with_weights(lib, net)
-    rng = np.random.default_rng(1)
-    x = lib.images(rng.standard_normal(shape, np.float32))
-    target = lib.tensor(rng.integers(0, 10, shape[0]))
+    pixels, classes = pictures(shape)
+    x, target = lib.images(pixels), lib.tensor(classes)
     steps = lib.optim[optimizer](net.parameters(), **options)
     return training(steps, lambda: lib.F.cross_entropy(net(x), target))
+
+
+def pictures(shape: tuple[int, ...]) -> tuple[Any, Any]:
+    """Random numbers (N, C, H, W) and their classes."""
+    rng = np.random.default_rng(1)
+    return rng.standard_normal(shape, np.float32), rng.integers(0, 10, shape[0])

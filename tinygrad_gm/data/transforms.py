@@ -42,11 +42,12 @@ class Transform(ABC):
     """Base of the transforms here: checks the images, chooses the generator."""
 
     def __call__(self, images: ArrayLike, generator: Generator | None = None) -> Tensor:
-        """The images (N, C, H, W), changed.
+        """The images (N, C, H, W), changed on the CPU and brought back to their device.
 
         Raises TypeError or ValueError if they are not a batch of floating images.
         """
-        x = asarray(images).numpy()
+        images = asarray(images)
+        x = images.numpy()
         if x.ndim != 4:
             raise ValueError(
                 f"{type(self).__name__}: images of shape (N, C, H, W) were wanted, not {x.shape}"
@@ -56,7 +57,8 @@ class Transform(ABC):
                 f"{type(self).__name__}: floating images were wanted, not {x.dtype}; bytes become "
                 "that by images.astype(tg.float32) / 255"
             )
-        return asarray(self.apply(x, generator or default_generator()))
+        changed = self.apply(x, generator or default_generator())
+        return asarray(changed, device=images.device)
 
     @abstractmethod
     def apply(self, x: Any, generator: Generator) -> Any:

@@ -109,7 +109,8 @@ def _norm(array: Array, order: float) -> float:
     """The norm of all numbers of an array as one vector."""
     if array.size == 0:
         return 0.0
-    xp, vector = module_of(array), array.ravel(order="K")
+    xp = module_of(array)
+    vector = array.ravel(order="K" if xp is np else "C")  # CuPy has no K
     if array.dtype.itemsize < 4:  # float16 ends at 65,504, which a sum of squares soon passes
         vector = vector.astype(np.float32)
     if order == 2:

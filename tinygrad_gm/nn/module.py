@@ -102,6 +102,19 @@ class Module:
         vars(self)["_frame"] = place  # past __setattr__, which is slow
         return place
 
+    def _take_name(self, name: str) -> None:
+        """Be called this in frames; what a list holds, which is never called itself, also is."""
+        vars(self)["_frame"] = Frame(name, type(self).__name__, None)
+        if type(self).forward is Module.forward:
+            for key, part in vars(self).items():
+                if isinstance(part, Module):
+                    part._take_name(self._name_within(key))
+
+    def _name_within(self, name: str) -> str:
+        """What frames call a part: in a list that the model calls `blocks`, "blocks.0"."""
+        own = vars(self)["_frame"].name if type(self).forward is Module.forward else ""
+        return f"{own}.{name}" if own else name
+
     # ------------------------------------------------------------------------ the attributes
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -110,7 +123,7 @@ class Module:
             self._require_init(f"assign {name!r}")
             self._buffers.pop(name, None)
             if isinstance(value, Module):
-                vars(value)["_frame"] = Frame(name, type(value).__name__, None)
+                value._take_name(self._name_within(name))
             elif value.name is None:
                 value.name = name
         elif value is not None:

@@ -34,12 +34,12 @@ from .parameter import Parameter
 class _Lengths:
     """Where padded sequences end; step t of sequence n is row t·N + n of the (L·N, …) matrix."""
 
-    def __init__(self, lengths: Any, steps: int) -> None:
+    def __init__(self, lengths: Any, steps: int, device: str) -> None:
         step, sequence = np.arange(steps)[:, None], np.arange(lengths.size)
-        self.inside = (step < lengths)[..., None]
-        mirrored = np.where(self.inside[..., 0], lengths - 1 - step, step)
-        self._mirrored = (mirrored * lengths.size + sequence).ravel()
-        self._last = (lengths - 1) * lengths.size + sequence
+        mirrored = np.where(step < lengths, lengths - 1 - step, step)
+        self.inside = asarray((step < lengths)[..., None], device=device)
+        self._mirrored = asarray((mirrored * lengths.size + sequence).ravel(), device=device)
+        self._last = asarray((lengths - 1) * lengths.size + sequence, device=device)
 
     def clear(self, x: Tensor) -> Tensor:
         """x (L, N, …) with 0 as its padding."""
@@ -173,7 +173,7 @@ class _Recurrent(Module):
                 f"{type(self).__name__}: lengths lie in [{numbers.min()}, {numbers.max()}], not "
                 f"all in [1, {steps}]"
             )
-        return _Lengths(numbers.astype(np.int64), steps)
+        return _Lengths(numbers.astype(np.int64), steps, x.device)
 
     def _start(self, state: Any, name: str, x: Tensor, batched: bool) -> Sequence[Tensor]:
         """The initial states (N, H), layer by layer, in each the forward direction first."""

@@ -78,6 +78,9 @@ from .elementwise import (
     where,
 )
 from .elementwise import (
+    hardtanh as hardtanh,
+)
+from .elementwise import (
     to_device as to_device,
 )
 from .fused import (
@@ -112,6 +115,9 @@ from .fused import (
 )
 from .fused import (
     rnn_sequence as rnn_sequence,
+)
+from .indexing import (
+    check_index as check_index,
 )
 from .indexing import (
     getitem as getitem,

@@ -7,11 +7,9 @@ Convolution is linear in the input x and in the weight w. With an upstream gradi
 satisfy ⟨y, g⟩ = ⟨x, x̄⟩ = ⟨w, w̄⟩. So the derivative of each in either argument is one of the other
 two, and derivatives of any order need nothing else (Dumoulin & Visin 2016, chapter 4).
 
-Arrays are logically (N, C, *spatial), and a result lies in memory with the channels last: a window
-is then a few long runs. Windows are copied side by side into a matrix ("im2col"), a part at a time
-that stays in the processor's cache, and each part is one matrix product. A transposed convolution
-is put together from ordinary ones, one for every residue of the output's position modulo the
-stride.
+Arrays are logically (N, C, *spatial), and a result lies in memory with the channels last, as
+`convolving` wants them, which makes matrix products of it all. A transposed convolution is put
+together from ordinary ones, one for every residue of the output's position modulo the stride.
 """
 
 from __future__ import annotations
@@ -25,16 +23,12 @@ import numpy as np
 
 from ..backend import ArrayLike
 from ..operation import op
+from .convolving import convolved, paired
 from .elementwise import add
 from .indexing import getitem
 from .matmul import matmul
 from .shape import pad, permute_dims, reshape
-from .windows import Padding, PerAxis, framed, last_axes, pad_pairs, per_axis, window_count
-
-CACHE = 1 << 19  # bytes of windows at a time, well within a second-level cache
-MEMORY = 1 << 28  # the same on a GPU, where one large product is the fast one
-NARROW = 16  # shorter runs than this are copied along the rows of the picture instead
-
+from .windows import Padding, PerAxis, last_axes, pad_pairs, per_axis, window_count
 
 # ------------------------------------------------------------------------------- the operations
 
@@ -140,10 +134,9 @@ def conv(
     check_shapes("conv", x, weight, bias, groups)
     stride, padding, dilation = geometry("conv", weight.ndim - 2, stride, padding, dilation)
     shape = window_counts("conv", x.shape[2:], weight.shape[2:], stride, padding, dilation)
-    out = _convolved(xp, _channels_last(xp, x, padding), weight, shape, stride, dilation, groups)
-    if bias is not None:
-        out += bias
-    return xp.moveaxis(out, -1, 1)
+    x = xp.moveaxis(x, 1, -1)
+    out = convolved(xp, x, weight, shape, stride, padding, dilation, groups)
+    return xp.moveaxis(out if bias is None else _with_bias(xp, out, bias), -1, 1)
 
 
 def _from_input(xp: Any, g: Any, weight: Any, shape: Any, how: Any) -> Any:
@@ -201,15 +194,17 @@ def conv_transpose(
     out = xp.zeros((x.shape[0], *shape, weight.shape[0]), xp.result_type(x, weight))
     for phase in itertools.product(*map(_phases, sizes, kernel, shape, steps, pads, gaps)):
         places, counts, taps, margins, spread = zip(*phase, strict=True)
+        part = out[last_axes(*places, slice(None))]
         taken = weight[last_axes(*taps)]
-        part = _convolved(xp, _framed(xp, x, margins), taken, counts, ones, spread, groups)
-        if counts == shape:  # of stride 1
-            out = part
-        else:
-            out[last_axes(*places, slice(None))] = part
-    if bias is not None:
-        out += bias
-    return xp.moveaxis(out, -1, 1)
+        convolved(xp, x, taken, counts, ones, margins, spread, groups, part)
+    return xp.moveaxis(out if bias is None else _with_bias(xp, out, bias), -1, 1)
+
+
+def _with_bias(xp: Any, out: Any, bias: Any) -> Any:
+    """out (N, *spatial, O) + bias, written to out line by line: NumPy is slow with short runs."""
+    lines = out.reshape(-1, math.prod(out.shape[-2:]))
+    lines += xp.tile(bias, out.shape[-2])
+    return out
 
 
 def _phases(
@@ -278,22 +273,9 @@ def conv_weight_gradient(
     fit = window_counts(name, x.shape[2:], kernel, stride, padding, dilation)
     if x.ndim != y.ndim or x.shape[0] != y.shape[0] or any(map(int.__lt__, fit, counts)):
         raise ValueError(f"{name}: y (N, O, *windows) belongs to the {fit} windows; got {y.shape}")
-    x = _channels_last(xp, x, padding)
-    y = _channels_last(xp, y, ((0, 0),) * len(kernel))
-    outputs, inner = y.shape[-1], x.shape[-1] // groups
-    windows = _windows(xp, x, counts, kernel, stride, dilation)
-    out = xp.zeros((groups, outputs // groups, math.prod(kernel) * inner), xp.result_type(x, y))
-    for images, rows in _parts(xp, windows):
-        part, block = windows[images, rows], y[images, rows]
-        count = math.prod(block.shape[:-1])
-        upstream = block.reshape(count, groups, outputs // groups)
-        if inner == 1 < groups:
-            for i, shifted in enumerate(_shifted(part, len(kernel))):
-                out[:, :, i] += (shifted.reshape(count, groups, 1) * upstream).sum(axis=0)
-        else:
-            columns = _columns(xp, part, len(kernel), groups)
-            out += xp.matmul(upstream.transpose(1, 2, 0), columns)
-    return xp.moveaxis(out.reshape(outputs, *kernel, inner), -1, 1)
+    x, y = xp.moveaxis(x, 1, -1), xp.moveaxis(y, 1, -1)
+    out = paired(xp, x, y, kernel, stride, padding, dilation, groups)
+    return xp.moveaxis(out, -1, 1)
 
 
 # --------------------------------------------------------------------------------------- checks
@@ -347,104 +329,3 @@ def transposed_shape(
     if min(shape) < 1:
         raise ValueError(f"{name}: padding {padding} leaves a result of size {shape}")
     return shape
-
-
-# ----------------------------------------------------------------------- on channels-last arrays
-
-
-def _channels_last(xp: Any, x: Any, padding: Any) -> Any:
-    """x (N, C, *spatial) as a contiguous (N, *spatial, C), padded with zeros."""
-    return _framed(xp, xp.moveaxis(x, 1, -1), padding)
-
-
-def _framed(xp: Any, x: Any, padding: Any) -> Any:
-    return xp.ascontiguousarray(framed(xp, x, (*padding, (0, 0))))
-
-
-def _windows(xp: Any, x: Any, counts: Any, kernel: Any, stride: Any, dilation: Any) -> Any:
-    """A view (N, *counts, *kernel, C) of every window in x (N, *spatial, C)."""
-    first, *steps, last = x.strides
-    strides = (
-        first,
-        *(step * s for step, s in zip(steps, stride, strict=True)),
-        *(step * d for step, d in zip(steps, dilation, strict=True)),
-        last,
-    )
-    shape = (x.shape[0], *counts, *kernel, x.shape[-1])
-    return xp.lib.stride_tricks.as_strided(x, shape, strides)
-
-
-def _parts(xp: Any, windows: Any) -> Iterator[tuple[slice, slice]]:
-    """Slices of images, and of lines in them, whose windows fill the cache."""
-    count, lines = windows.shape[:2]
-    line = math.prod(windows.shape[2:]) * windows.itemsize
-    fit = max(1, (CACHE if xp is np else MEMORY) // line)
-    if fit >= lines:
-        for start in range(0, count, fit // lines):
-            yield slice(start, start + fit // lines), slice(None)
-    else:
-        for image, start in itertools.product(range(count), range(0, lines, fit)):
-            yield slice(image, image + 1), slice(start, start + fit)
-
-
-def _columns(xp: Any, windows: Any, ndim: int, groups: int) -> Any:
-    """Windows (n, *counts, *kernel, C) copied into matrices (groups, n·counts, kernel·C/groups)."""
-    lead, kernel, channels = (
-        windows.shape[: ndim + 1],
-        windows.shape[ndim + 1 : -1],
-        windows.shape[-1],
-    )
-    inner = channels // groups
-    blocks = xp.moveaxis(windows.reshape(*lead, *kernel, groups, inner), -2, 0)
-    rows, size = math.prod(lead), math.prod(kernel) * inner
-    if kernel[-1] * inner < NARROW:
-        order = (0, *range(ndim + 2, 2 * ndim + 3), *range(1, ndim + 2))
-        columns = xp.empty((groups, *kernel, inner, *lead), windows.dtype)
-        columns[...] = blocks.transpose(order)
-        return columns.reshape(groups, size, rows).transpose(0, 2, 1)
-    columns = xp.empty((groups, *lead, *kernel, inner), windows.dtype)
-    columns[...] = blocks
-    return columns.reshape(groups, rows, size)
-
-
-def _convolved(
-    xp: Any, x: Any, weight: Any, counts: Any, stride: Any, dilation: Any, groups: int
-) -> Any:
-    """The convolution of a padded x (N, *spatial, C) with a weight (O, C / groups, *kernel)."""
-    kernel, outputs, inner = weight.shape[2:], weight.shape[0], weight.shape[1]
-    ndim, channels = len(kernel), x.shape[-1]
-    each = outputs // groups
-    matrix = xp.moveaxis(weight, 1, -1).reshape(groups, each, math.prod(kernel) * inner)
-    windows = _windows(xp, x, counts, kernel, stride, dilation)
-    out = xp.empty((x.shape[0], *counts, outputs), xp.result_type(x, weight))
-    if math.prod(kernel) == 1 and groups == 1:  # a 1 × 1 kernel: the windows are x itself
-        rows = windows.reshape(math.prod(out.shape[:-1]), channels)
-        return xp.matmul(rows, matrix[0].T).reshape(out.shape)
-    for images, rows in _parts(xp, windows):
-        part, target = windows[images, rows], out[images, rows]
-        if inner == 1 < groups:
-            _depthwise(xp, part, matrix, target)
-        else:
-            columns = _columns(xp, part, ndim, groups)
-            blocks = target.reshape(columns.shape[1], groups, each).transpose(1, 0, 2)
-            xp.matmul(columns, matrix.transpose(0, 2, 1), out=blocks)
-    return out
-
-
-def _depthwise(xp: Any, windows: Any, matrix: Any, out: Any) -> None:
-    """One input channel a group: instead of matrices, a weighted sum of shifted pictures."""
-    groups, each, _ = matrix.shape
-    target = out if each == 1 else out.reshape(*out.shape[:-1], groups, each)
-    for i, shifted in enumerate(_shifted(windows, (windows.ndim - 2) // 2)):
-        weight = xp.ascontiguousarray(matrix[:, :, i])
-        product = shifted * weight[:, 0] if each == 1 else shifted[..., None] * weight
-        if i:
-            target += product
-        else:
-            target[...] = product
-
-
-def _shifted(windows: Any, ndim: int) -> Iterator[Any]:
-    """For each place in the kernel, what lies there in all windows: (n, *counts, C)."""
-    for place in itertools.product(*map(range, windows.shape[ndim + 1 : -1])):
-        yield windows[last_axes(*place, slice(None))]

@@ -402,7 +402,7 @@ def sigmoid(xp: Any, x: ArrayLike) -> Any:
         return 1 / (1 + xp.exp(-x))
 
 
-@op(lambda g, out: g * (out > 0), local=["[x>0]"])
+@op(lambda g, out: (out > 0) * g, local=["[x>0]"])  # in this order: of out's memory order
 def relu(xp: Any, x: ArrayLike) -> Any:
     """max(x, 0); its derivative at 0 is taken as 0.
 
@@ -413,8 +413,13 @@ def relu(xp: Any, x: ArrayLike) -> Any:
     return xp.maximum(x, zeros)
 
 
+def _leaky_rule(xp: Any, g: Any, x: Any, slope: float) -> Any:
+    steep = xp.astype(x > 0, g.dtype)
+    return (steep + slope * (1.0 - steep)) * g  # `where` takes three times as long
+
+
 @op(
-    lambda xp, g, x, slope: xp.where(x > 0, g, slope * g),
+    _leaky_rule,
     symbol="leaky relu",
     local=["1 or slope"],
 )
@@ -424,7 +429,25 @@ def leaky_relu(xp: Any, x: ArrayLike, slope: float = 0.01) -> Any:
     >>> tg.leaky_relu(tg.tensor([-2.0, 3.0]), 0.5).tolist()
     [-1.0, 3.0]
     """
+    if 0 < slope <= 1:
+        return xp.maximum(x, slope * x)  # the same; `where` takes ten times as long
     return xp.where(x > 0, x, slope * x)
+
+
+@op(
+    lambda g, out, min_val, max_val: (out > min_val) * (out < max_val) * g,
+    symbol="hard tanh",
+    local=["[min_val<x<max_val]"],
+)
+def hardtanh(xp: Any, x: ArrayLike, min_val: float = -1.0, max_val: float = 1.0) -> Any:
+    """x limited to [min_val, max_val]; at the edges the derivative is 0 (that of `clip` is 1).
+
+    >>> tg.ops.hardtanh(tg.tensor([-2.0, 0.5, 2.0])).tolist()
+    [-1.0, 0.5, 1.0]
+    """
+    dtype = x.dtype if x.dtype.kind == "f" else xp.float64
+    low, high = (xp.full(x.shape[-1:], limit, dtype) for limit in (min_val, max_val))
+    return xp.minimum(xp.maximum(x, low), high)
 
 
 # --------------------------------------------------------------- choosing between values

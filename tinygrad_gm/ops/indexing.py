@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from ..tensor import Tensor
 
 
+FEW = 128  # places; a product with all mentions of more of them takes longer than to sort
+
+
 def plain_index(index: Any) -> Any:
     """`index` with arrays in the place of Tensors and lists."""
     if isinstance(index, tuple):
@@ -30,6 +34,34 @@ def plain_index(index: Any) -> Any:
             raise IndexError("getitem: an index is integer or boolean, not floating")
         return index._data
     return np.asarray(index, dtype=None if index else int) if isinstance(index, list) else index
+
+
+def check_index(x: Any, index: Any) -> None:
+    """IndexError where arrays of integers point outside of x.
+
+    NumPy sees to that itself, but CuPy would go around and count on from the start.
+    """
+    if type(x) is np.ndarray:
+        return
+    entries = index if isinstance(index, tuple) else (index,)
+    unread, axis = x.ndim - sum(map(_axes_read, entries)), 0
+    for entry in entries if unread >= 0 else ():
+        if hasattr(entry, "dtype") and entry.dtype.kind in "iu" and entry.size:
+            low, high, size = int(entry.min()), int(entry.max()), x.shape[axis]
+            if not -size <= low <= high < size:
+                outside = low if low < -size else high
+                raise IndexError(
+                    f"index {outside} is out of bounds for axis {axis} with size {size}"
+                )
+        axis += unread if entry is Ellipsis else _axes_read(entry)
+
+
+def _axes_read(entry: Any) -> int:
+    """How many axes an entry of an index stands for."""
+    if entry is None or entry is Ellipsis or isinstance(entry, bool):
+        return 0
+    masks = hasattr(entry, "dtype") and entry.dtype.kind == "b"
+    return int(entry.ndim) if masks else 1
 
 
 @op(
@@ -44,6 +76,7 @@ def getitem(xp: Any, x: ArrayLike, index: Any) -> Any:
     >>> tg.ops.getitem(tg.tensor([[1, 2], [3, 4]]), (slice(None), 1)).tolist()
     [2, 4]
     """
+    check_index(x, index)
     return x[index]
 
 
@@ -54,8 +87,14 @@ def scatter(xp: Any, values: ArrayLike, index: Any, shape: tuple[int, ...]) -> A
     >>> tg.ops.scatter(tg.tensor([1.0, 2.0, 3.0]), [0, 2, 0], (3,)).tolist()
     [4.0, 0.0, 2.0]
     """
-    out = xp.zeros_like(values, shape=shape)  # in the memory order of the values
     index = plain_index(index)
+    arrays = type(index) is type(values) is np.ndarray
+    if arrays and index.ndim and 0 < shape[0] <= FEW:
+        sums = _sums_by_product(values, index, shape)
+        if sums is not None:
+            return sums
+    out = xp.zeros_like(values, shape=shape)  # in the memory order of the values
+    check_index(out, index)
     entries = index if isinstance(index, tuple) else (index,)
     lists = [e for e in entries if getattr(e, "ndim", 0) and e.dtype.kind in "iu"]
     if not lists:  # slices, numbers and masks mention no element twice
@@ -66,6 +105,23 @@ def scatter(xp: Any, values: ArrayLike, index: Any, shape: tuple[int, ...]) -> A
     else:
         xp.add.at(out, index, values)
     return out
+
+
+def _sums_by_product(values: Any, index: Any, shape: tuple[int, ...]) -> Any:
+    """`scatter` to few places of a first axis: a product with the matrix of mentions.
+
+    Two to five times faster than sorting. None where it does not serve: 0 · ∞ is not 0.
+    """
+    dtype = values.dtype
+    if index.dtype.kind not in "iu" or dtype.char not in "fd" or not values.flags.c_contiguous:
+        return None
+    rows = index.reshape(-1)
+    mentions = np.zeros((shape[0], rows.size), dtype)
+    mentions[rows, np.arange(rows.size)] = 1
+    with np.errstate(invalid="ignore", over="ignore"):
+        sums = mentions.dot(values.reshape(rows.size, math.prod(shape[1:])))
+        finite = math.isfinite(sums[0].dot(sums[0]))  # any row shows it: 0 · ∞ is NaN in them all
+    return sums.reshape(shape) if finite else None
 
 
 def _is_all(entry: Any) -> bool:
@@ -106,7 +162,9 @@ def take_along_axis(xp: Any, x: ArrayLike, indices: Any, axis: int = -1) -> Any:
     [[3.0], [4.0]]
     """
     axis = normalize_axis("take_along_axis", axis, x.ndim)
-    return xp.take_along_axis(x, _integers("take_along_axis", indices), axis)
+    indices = xp.asarray(_integers("take_along_axis", indices))
+    check_index(x, along(axis, indices))
+    return xp.take_along_axis(x, indices, axis)
 
 
 @op(
@@ -122,8 +180,9 @@ def scatter_along_axis(
     [[0.0, 0.0, 2.0]]
     """
     axis = normalize_axis("scatter_along_axis", axis, len(shape))
-    indices = _integers("scatter_along_axis", indices)
+    indices = xp.asarray(_integers("scatter_along_axis", indices))
     out = xp.zeros_like(values, shape=shape)
+    check_index(out, along(axis, indices))
     places = grid(xp, shape)
     places[axis] = indices
     one_each = indices.shape == (*shape[:axis], 1, *shape[axis + 1 :])

@@ -129,27 +129,30 @@ def argmax_pool(
 
 
 def _best(xp: Any, x: Any, geometry: Any) -> tuple[Any, Any]:
-    """The maximum of every window, and its place in the window (counted in reading order)."""
-    kernel, stride, _, dilation, counts = geometry
+    """The maximum of every window, and its place in the window (counted in reading order).
+
+    The maximum is that of the lines' maxima: along the last axis, then along the one before. Of
+    places the larger one is kept: whatever wins over what stands before it stands at a larger one.
+    """
     lowest = -math.inf if x.dtype.kind == "f" else xp.iinfo(x.dtype).min
-    x = framed(xp, x, _pads(x.shape[2:], geometry), lowest)
-    elements = window_elements(kernel, counts, stride, dilation)
-    best = x[next(elements)[1]].copy(order="K")
-    place = xp.zeros_like(best, dtype=xp.min_scalar_type(math.prod(kernel)))
-    place[...] = _first_inside(xp, geometry)
-    for number, (_, read) in enumerate(elements, 1):
-        xp.copyto(place, place.dtype.type(number), where=x[read] > best)
-        xp.maximum(best, x[read], out=best)
-    return best, place
-
-
-def _first_inside(xp: Any, geometry: Any) -> Any:
-    """The first place of every window that is not padding: the maximum where all are −∞."""
-    first = 0
-    for k, s, p, d, c in zip(*geometry, strict=True):
-        inside = -(xp.minimum(xp.arange(c) * s - p, 0) // d)
-        first = xp.expand_dims(first * k, -1) + inside
-    return first
+    best, place = framed(xp, x, _pads(x.shape[2:], geometry), lowest), None
+    dtype, size = xp.min_scalar_type(math.prod(geometry[0])), 1
+    for axis, (k, s, p, d, c) in reversed([*enumerate(zip(*geometry, strict=True), 2)]):
+        lines, places, out = best, place, None
+        starts = range(0, k * d, d)
+        reads = [(*(slice(None),) * axis, slice(i, i + (c - 1) * s + 1, s)) for i in starts]
+        best = lines[reads[0]]
+        place = xp.zeros_like(best, dtype=dtype) if places is None else places[reads[0]].copy("K")
+        if p:  # where all are −∞, the first that is not padding
+            first = -(xp.minimum(xp.arange(c) * s - p, 0) // d) * size
+            place += first.astype(dtype).reshape(c, *(1,) * (x.ndim - 1 - axis))
+        for number, read in enumerate(reads[1:], 1):
+            wins = xp.greater(lines[read], best)
+            best = out = xp.maximum(best, lines[read], out=out)
+            step = dtype.type(number * size)
+            xp.maximum(place, wins * (step if places is None else places[read] + step), out=place)
+        size *= k
+    return (best.copy("K") if size == 1 else best), place
 
 
 @op(
@@ -178,13 +181,23 @@ def scatter_windows(
     """
     name, counts = "scatter_windows", values.shape[2:]
     whole = (*values.shape[:2], *shape)
-    *how, _ = pool_geometry(name, whole, kernel_size, stride, padding, dilation)
+    *how, _ = pool_geometry(name, whole, kernel_size, stride, padding, dilation, ceil_mode=True)
     kernel, steps, _, gaps = how
     pads = _pads(shape, (*how, counts))
-    wider = (before + n + after for n, (before, after) in zip(shape, pads, strict=True))
-    out = xp.zeros_like(values, shape=(*whole[:2], *wider))
+    wider = tuple(before + n + after for n, (before, after) in zip(shape, pads, strict=True))
+    apart = all(s >= d * (k - 1) + 1 for k, s, d in zip(kernel, steps, gaps, strict=True))
+    covered = apart and wider == tuple(c * k for c, k in zip(counts, kernel, strict=True))
+    empty = xp.empty_like if covered else xp.zeros_like
+    out = empty(places, dtype=values.dtype, shape=(*whole[:2], *wider))
+    if np.argsort(values.strides).tolist() != np.argsort(places.strides).tolist():
+        ordered = xp.empty_like(places, dtype=values.dtype)  # as x, and its maxima, lie in memory
+        ordered[...] = values
+        values = ordered
     for number, (_, read) in enumerate(window_elements(kernel, counts, steps, gaps)):
-        out[read] += values * (places == number)
+        if apart:  # no element belongs to two windows
+            xp.multiply(values, places == number, out=out[read])
+        else:
+            out[read] += values * (places == number)
     return framed(xp, out, tuple((-before, -after) for before, after in pads))
 
 
@@ -209,7 +222,8 @@ def gather_windows(
     >>> tg.ops.gather_windows(tg.tensor([[[5.0, 6.0, 8.0, 7.0]]]), places, 2).tolist()
     [[[5.0, 7.0]]]
     """
-    *how, _ = pool_geometry("gather_windows", x.shape, kernel_size, stride, padding, dilation)
+    name = "gather_windows"
+    *how, _ = pool_geometry(name, x.shape, kernel_size, stride, padding, dilation, ceil_mode=True)
     kernel, steps, _, gaps = how
     counts = places.shape[2:]
     x = framed(xp, x, _pads(x.shape[2:], (*how, counts)))
@@ -233,6 +247,13 @@ def _avg_rule(
     count_include_pad: bool,
     divisor_override: Any,
 ) -> Any:
+    sizes = x_shape[2:]
+    kernel = per_axis("avg_pool", "kernel_size", kernel_size, len(sizes))
+    pads = per_axis("avg_pool", "padding", padding, len(sizes), 0)
+    if kernel == sizes and not any(pads) and not divisor_override:
+        return xp.broadcast_to(
+            g / math.prod(sizes), x_shape
+        )  # which has no memory order of its own
     how = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
     return xp.avg_pool_transpose(g, x_shape[2:], *how)
 

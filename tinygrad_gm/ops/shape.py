@@ -18,6 +18,7 @@ import numpy as np
 from ..backend import ArrayLike
 from ..hints import named
 from ..operation import op
+from ..vocabulary import registry
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -341,7 +342,8 @@ def split(x: ArrayLike, indices_or_sections: int | Sequence[int], axis: int = 0)
         cuts = [size // parts * i for i in range(parts + 1)]
     else:
         cuts = [0, *indices_or_sections, size]
-    return [_part(x, along(axis, slice(a, b))) for a, b in pairwise(cuts)]
+    getitem, before = registry["getitem"].primitive, (slice(None),) * axis
+    return [getitem(x, (*before, slice(a, b))) for a, b in pairwise(cuts)]
 
 
 @named
@@ -382,6 +384,5 @@ def tile(x: ArrayLike, reps: Axes) -> Tensor:
 
 
 def _part(x: ArrayLike, index: Any) -> Tensor:
-    from .indexing import getitem  # indexing stands on the shape functions
-
-    return getitem(x, index)
+    part: Tensor = registry["getitem"].primitive(x, index)  # indexing stands on this file
+    return part

@@ -18,15 +18,11 @@ against 30 digits, on numbers spread over [0, 7].)
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from ..backend import ArrayLike
 from ..operation import op
-
-BLOCK = 1 << 13  # numbers at a time: what a long formula makes on the way stays in the cache
+from .blocks import in_blocks
 
 SHORT_LIMIT = 4.0
 SHORT_P = (
@@ -65,15 +61,15 @@ def erf(xp: Any, x: ArrayLike) -> Any:
     return in_blocks(xp, functools.partial(erf_of, xp), x)
 
 
-def erf_of(xp: Any, x: Any) -> Any:
-    """`erf` of one block."""
+def erf_of(xp: Any, out: Any, x: Any) -> None:
+    """`erf` of one block, left in `out`."""
     short = x.dtype.itemsize < 8
     magnitude = xp.minimum(xp.abs(x), SHORT_LIMIT if short else LIMIT).astype(xp.float64)
     inner = _polynomial(magnitude * magnitude, SHORT_P if short else P)
     inner *= magnitude
     inner += magnitude
     outer = 1.0 - xp.exp(-_polynomial(magnitude, SHORT_Q if short else Q))
-    return xp.copysign(xp.where(magnitude < 1.0, inner, outer), x).astype(x.dtype)
+    out[...] = xp.copysign(xp.where(magnitude < 1.0, inner, outer), x)
 
 
 def _polynomial(x: Any, coefficients: tuple[float, ...]) -> Any:
@@ -83,27 +79,4 @@ def _polynomial(x: Any, coefficients: tuple[float, ...]) -> Any:
         out += coefficient
         out *= x
     out += coefficients[0]
-    return out
-
-
-def in_blocks(xp: Any, function: Callable[[Any], Any], x: Any) -> Any:
-    """An elementwise function of x, block by block, in x's memory order.
-
-    Of a formula with many steps each one reads and writes the whole array; in blocks, the cache.
-    Integers count as float64.
-    """
-    if x.dtype.kind != "f":
-        x = x.astype(xp.float64)
-    if xp is not np or x.size <= BLOCK:
-        return function(x)
-    out = np.empty_like(x)
-    blocks = np.nditer(
-        [x, out],
-        flags=["external_loop", "buffered"],
-        op_flags=[["readonly"], ["writeonly"]],
-        buffersize=BLOCK,
-    )
-    with blocks:
-        for source, target in blocks:
-            target[...] = function(source)
     return out

@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, groupby, pairwise
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class Block:
         for i, part, place in self._pieces:
             source = gradients[i] if part is None else gradients[i].reshape(-1)[part]
             if scale != 1:
-                xp.multiply(source, scale, place, casting="same_kind")
+                xp.multiply(source, scale, place)
             elif len(self._pieces) == 1 and source.dtype == grad.dtype:
                 grad = source.reshape(-1)  # the gradient's own memory where it is contiguous
             else:
@@ -168,8 +168,10 @@ class Flat:
                 _bind(parameter, view)
             gradient = parameter.grad
             if gradient is not None:
-                _check_gradient(gradient, view)
-                gradient = gradient._data.transpose(order)
+                array = gradient._data if isinstance(gradient, Tensor) else None
+                if array is None or array.shape != view.shape:
+                    _refuse_gradient(gradient, view)
+                gradient = array.transpose(order) if len(order) > 1 else array
                 if gradient.size > BLOCK:  # it will be cut: make it contiguous once
                     gradient = module_of(gradient).ascontiguousarray(gradient)
             gradients.append(gradient)
@@ -282,8 +284,7 @@ def _facts(shape: tuple[int, ...], dtype: Any, device: str) -> str:
     return f"shape {shape}, {dtype}, on {device}"
 
 
-def _check_gradient(gradient: Any, view: Array) -> None:
-    shape = gradient._data.shape if isinstance(gradient, Tensor) else None
-    if shape != view.shape:
-        came = type(gradient).__name__ if shape is None else f"Tensor of shape {shape}"
-        raise ValueError(f"step: the gradient of a parameter of shape {view.shape} is a {came}")
+def _refuse_gradient(gradient: Any, view: Array) -> NoReturn:
+    kind = type(gradient).__name__
+    came = f"Tensor of shape {gradient.shape}" if isinstance(gradient, Tensor) else kind
+    raise ValueError(f"step: the gradient of a parameter of shape {view.shape} is a {came}")

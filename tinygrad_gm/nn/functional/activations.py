@@ -100,8 +100,8 @@ def hardtanh(input: ArrayLike, min_val: float = -1.0, max_val: float = 1.0) -> T
     """
     if not min_val <= max_val:
         raise ValueError(f"hardtanh: min_val {min_val} is larger than max_val {max_val}")
-    x: Any = asarray(input)
-    return where(x >= max_val, max_val, where(x <= min_val, min_val, x))
+    out: Tensor = ops.hardtanh(input, min_val, max_val)
+    return out
 
 
 def relu6(input: ArrayLike) -> Tensor:

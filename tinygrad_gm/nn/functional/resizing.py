@@ -252,7 +252,7 @@ def _resampled(x: Tensor, matrices: Sequence[Any]) -> Tensor:
     for axis, matrix in enumerate(matrices, 1):
         shape = y.shape
         lines = (math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
-        product = matmul(matrix.astype(x.dtype), reshape(y, lines))
+        product = matmul(asarray(matrix, x.dtype, x.device), reshape(y, lines))
         y = reshape(product, (*shape[:axis], len(matrix), *shape[axis + 1 :]))
     return moveaxis(y, -1, 1)
 

@@ -17,7 +17,7 @@ from ..elementwise import add, divide, exp, multiply, subtract, where
 from ..matmul import matmul, transposed
 from ..reduction import max, sum
 from ..shape import matrix_transpose
-from .softmax import stopped
+from .softmax import largest_of_rows, stopped, sums_of_rows
 
 INF = math.inf
 
@@ -76,20 +76,21 @@ def _attention_rule(
     """With P = softmax(S): S̄ = P·(P̄ − ⟨P̄, P⟩), where P̄ = g vᵀ and ⟨P̄, P⟩ = ⟨g, out⟩, row by row."""
     log_total, future = saved
     scale = _default_scale(query, scale)
-    weights = xp.matmul(query * scale, transposed(xp, key))
+    query = query * scale
+    weights = xp.matmul(query, transposed(xp, key))
     if bias is not None:
         weights = weights + bias
     if future is not None:
         weights += future
     weights -= log_total
-    weights = xp.exp(weights)
+    weights = xp.module.exp(weights, out=weights)
     value_gradient = xp.matmul(transposed(xp, weights), g) if 2 in slots else None
     scores = xp.matmul(g, transposed(xp, value))
-    scores -= xp.sum(g * out, -1, True)
+    scores -= sums_of_rows(xp.module, g * out)
     scores *= weights
     return (
         xp.matmul(scores, key) * scale if 0 in slots else None,
-        xp.matmul(transposed(xp, scores), query) * scale if 1 in slots else None,
+        xp.matmul(transposed(xp, scores), query) if 1 in slots else None,
         value_gradient,
         scores,
     )
@@ -142,11 +143,14 @@ def attention(
         scores = scores + bias
     if future is not None:
         scores += future
-    largest = scores.max(axis=-1, keepdims=True, initial=-INF)
-    largest[largest == -INF] = 0  # nothing to attend to: exp gives the row 0, not NaN
+    if columns:
+        largest = largest_of_rows(xp, scores)
+        largest[largest == -INF] = 0  # nothing to attend to: exp gives the row 0, not NaN
+    else:
+        largest = xp.zeros((*scores.shape[:-1], 1), scores.dtype)
     scores -= largest
     weights = xp.exp(scores, out=scores)
-    total = weights.sum(axis=-1, keepdims=True)
+    total = sums_of_rows(xp, weights)
     total[total == 0] = 1
     out = xp.matmul(weights, value)
     out /= total

@@ -8,10 +8,11 @@ import numpy as np
 
 from ...backend import ArrayLike
 from ...operation import op
+from ..comparison import equal
 from ..elementwise import add, where
-from ..indexing import getitem
+from ..indexing import getitem, plain_index
 from ..matmul import as_rows, matmul
-from ..shape import matrix_transpose
+from ..shape import expand_dims, matrix_transpose
 from .softmax import stopped
 
 
@@ -40,25 +41,26 @@ def linear(xp: Any, x: ArrayLike, weight: ArrayLike, bias: ArrayLike = None) -> 
     >>> tg.linear(tg.ones((4, 3)), tg.ones((2, 3))).shape
     (4, 2)
     """
-    inputs, weights, biases = np.shape(x), np.shape(weight), np.shape(bias)
+    inputs: tuple[int, ...] = getattr(x, "shape", ())
+    weights: tuple[int, ...] = getattr(weight, "shape", ())
     if not inputs or len(weights) != 2 or inputs[-1] != weights[1]:
         raise ValueError(
             "linear: an input (…, in) and a weight (out, in) are wanted; got input "
             f"{inputs} and weight {weights}"
         )
-    if bias is not None and biases != weights[:1]:
-        raise ValueError(f"linear: a bias {weights[:1]} is wanted; got {biases}")
-    out = as_rows(xp, x) @ weight.T
+    if bias is not None and getattr(bias, "shape", ()) != weights[:1]:
+        raise ValueError(f"linear: a bias {weights[:1]} is wanted; got {np.shape(bias)}")
+    out = as_rows(xp, x).dot(weight.T)
     if bias is not None:
         out += bias
     return out if x.ndim == 2 else out.reshape(*x.shape[:-1], weight.shape[0])
 
 
 def _embedding_twin(weight: Any, indices: Any, padding_idx: int | None = None) -> Any:
-    rows = getitem(weight, indices)
+    rows = getitem(weight, plain_index(indices))
     if padding_idx is None:
         return rows
-    fixed = (np.asarray(indices) == padding_idx)[..., None]
+    fixed = expand_dims(equal(indices, padding_idx), -1)
     return where(fixed, stopped(rows), rows)
 
 
@@ -84,7 +86,7 @@ def embedding(
     >>> tg.embedding(tg.tensor([[0.0, 1.0], [2.0, 3.0]]), [1, 1, 0]).tolist()
     [[2.0, 3.0], [2.0, 3.0], [0.0, 1.0]]
     """
-    if len(np.shape(weight)) != 2:
+    if getattr(weight, "ndim", 0) != 2:
         raise ValueError(f"embedding: a weight (count, width) is wanted; got {np.shape(weight)}")
     indices = xp.asarray(indices)
     if indices.dtype.kind not in "iu":
@@ -98,4 +100,4 @@ def embedding(
     if padding_idx is not None and not 0 <= padding_idx < count:
         raise IndexError(f"embedding: padding_idx is {padding_idx}, the rows are 0 to {count - 1}")
     trained = None if padding_idx is None else (indices != padding_idx)[..., None]
-    return xp.take(weight, indices, axis=0), (indices, trained)
+    return weight.take(indices, 0), (indices, trained)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from ...backend import ArrayLike
 from ...operation import op
-from ..elementwise import log, multiply, sigmoid, square, subtract
-from ..indexing import grid, take_along_axis
+from ..comparison import not_equal
+from ..elementwise import astype, log, multiply, sigmoid, square, subtract, where
+from ..indexing import grid, take, take_along_axis
 from ..reduction import divided
 from ..shape import expand_dims, squeeze
-from .softmax import log_softmax_twin
+from .softmax import log_softmax_twin, stopped
 
 
 def _reduced(losses: Any, reduction: str) -> Any:
@@ -38,14 +40,12 @@ def _cross_entropy_twin(logits: Any, target: Any, reduction: str = "mean") -> An
     return _reduced(-squeeze(picked, axis), reduction)
 
 
-def _cross_entropy_rule(xp: Any, g: Any, logits: Any, saved: Any, reduction: str) -> Any:
+def _cross_entropy_rule(xp: Any, g: Any, saved: Any, reduction: str) -> Any:
     """(softmax(logits) − one-hot(target)) · g."""
-    log_total, places, count = saved
-    gradient = xp.exp(logits - log_total)
-    gradient[places] -= 1.0
-    if reduction == "none":
-        return gradient * xp.reshape(g, log_total.shape)
-    gradient *= divided(g, count) if reduction == "mean" else g
+    probabilities, places, ones = saved  # the shape of the losses with the class axis as 1
+    g = _scaled(g, math.prod(ones), reduction)
+    gradient = probabilities * (xp.reshape(g, ones) if reduction == "none" else g)
+    gradient[places] -= g
     return gradient
 
 
@@ -68,9 +68,11 @@ def cross_entropy(xp: Any, logits: ArrayLike, target: ArrayLike, reduction: str 
     places = grid(xp, target.shape)
     places.insert(axis, target)
     largest = logits.max(axis=axis, keepdims=True)
-    log_total = largest + xp.log(xp.exp(logits - largest).sum(axis=axis, keepdims=True))
-    losses = log_total.reshape(target.shape) - logits[tuple(places)]
-    return _reduced(losses, reduction), (log_total, tuple(places), target.size)
+    probabilities = xp.exp(logits - largest)
+    total = probabilities.sum(axis=axis, keepdims=True)
+    probabilities /= total
+    losses = (largest + xp.log(total)).reshape(target.shape) - logits[tuple(places)]
+    return _reduced(losses, reduction), (probabilities, tuple(places), total.shape)
 
 
 def _nll_twin(
@@ -81,12 +83,13 @@ def _nll_twin(
     reduction: str = "mean",
 ) -> Any:
     axis = 0 if np.ndim(log_probabilities) == 1 else 1
-    target = np.asarray(target)
-    counts = target != ignore_index
-    safe = np.where(counts, target, 0)
-    weights = counts * (1.0 if weight is None else np.asarray(weight)[safe])
-    picked = squeeze(take_along_axis(log_probabilities, np.expand_dims(safe, axis), axis), axis)
-    losses = multiply(picked, -weights.astype(picked.dtype))
+    counts = not_equal(target, ignore_index)
+    safe = where(counts, target, 0)
+    picked = squeeze(take_along_axis(log_probabilities, expand_dims(safe, axis), axis), axis)
+    weights: Any = astype(counts, picked.dtype)
+    if weight is not None:
+        weights = multiply(weights, stopped(take(weight, safe, 0)))
+    losses = multiply(picked, -weights)
     if reduction == "mean":
         return divided(losses.sum(), weights.sum())
     return _reduced(losses, reduction)

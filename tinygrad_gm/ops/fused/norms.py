@@ -17,43 +17,14 @@ import numpy as np
 
 from ...backend import ArrayLike
 from ...operation import op
+from ..blocks import BLOCK, in_cache
 from ..elementwise import add, multiply, sqrt, square, subtract
 from ..reduction import divided, mean
 from ..shape import reshape, squeeze
+from .channels import Channels, at
 
+REMOTE = 16.0  # μ²/σ² from which on ⟨x²⟩ − μ² has lost a digit or more
 SLOPE = "(I − 1/n − x̂x̂ᵀ/n)·w/σ"
-
-
-def _normalized(xp: Any, x: Any, weight: Any, bias: Any, axes: Any, eps: float) -> Any:
-    """x̂·weight + bias, and the mean, variance and 1/σ over `axes`, which they keep."""
-    count = math.prod(x.shape[axis] for axis in axes)
-    mean = divided(x.sum(axis=axes, keepdims=True), count)
-    out = x - mean
-    variance = divided((out * out).sum(axis=axes, keepdims=True), count)
-    inverse = 1 / xp.sqrt(variance + eps)
-    out *= inverse
-    if weight is not None:
-        out *= weight
-    if bias is not None:
-        out += bias
-    return out, mean, variance, inverse
-
-
-def _gradients(
-    xp: Any, g: Any, x: Any, weight: Any, saved: Any, slots: Any, axes: Any
-) -> tuple[Any, Any, Any]:
-    """Of x, weight and bias; the last two not yet summed over where those were repeated."""
-    mean, inverse = saved
-    normal = (x - mean) * inverse
-    steepness = g * normal
-    if 0 not in slots:
-        return None, steepness, g
-    h = g if weight is None else g * weight
-    x_gradient = h - xp.mean(h, axes, True)
-    normal *= xp.mean(steepness if weight is None else steepness * weight, axes, True)
-    x_gradient -= normal
-    x_gradient *= inverse
-    return x_gradient, steepness, g
 
 
 def _scaled(x: Any, weight: Any, bias: Any) -> Any:
@@ -91,10 +62,60 @@ def _layer_norm_twin(
     return _textbook(x, weight, bias, tuple(range(-ndim, 0)), eps)[0]
 
 
+def _as_rows(xp: Any, x: Any, ndim: int) -> Any:
+    """(examples, numbers that share a mean)."""
+    split = len(x.shape) - ndim
+    shape = math.prod(x.shape[:split]), math.prod(x.shape[split:])
+    return xp.ascontiguousarray(x).reshape(shape)
+
+
+def _as_before(xp: Any, rows: Any, x: Any) -> Any:
+    """Rows in the shape, and the memory order, of x."""
+    rows = rows.reshape(x.shape)
+    if x.flags.c_contiguous:
+        return rows
+    out = xp.empty_like(x)
+    out[...] = rows
+    return out
+
+
+def _cuts(xp: Any, rows: Any) -> list[slice]:
+    """Slices of as many rows as stay in the cache."""
+    count, width = rows.shape
+    step = count if in_cache(xp, rows.size) else max(1, BLOCK // width)
+    return [slice(start, start + step) for start in range(0, count, step or 1)]
+
+
 def _layer_norm_rule(
     xp: Any, g: Any, x: Any, weight: Any, saved: Any, slots: Any, ndim: int
 ) -> Any:
-    return _gradients(xp, g, x, weight, saved, slots, tuple(range(-ndim, 0)))
+    """Sums over a row or a column are products with a vector: those run on all cores."""
+    xp, (mean, inverse) = xp.module, saved
+    rows, slopes = _as_rows(xp, x, ndim), _as_rows(xp, g, ndim)
+    width = rows.shape[1]
+    column = xp.ones((width, 1), x.dtype) if weight is None else weight.reshape(width, 1)
+    out = xp.empty_like(rows) if 0 in slots else None
+    weight_gradient, bias_gradient = xp.zeros((2, width), x.dtype)
+    for cut in _cuts(xp, rows):
+        g, scale = slopes[cut], inverse[cut]
+        deviation = rows[cut] - mean[cut]
+        steep = g * deviation
+        if 1 in slots:
+            weight_gradient += xp.matmul(scale[:, 0], steep)
+        if 2 in slots:
+            bias_gradient += xp.matmul(xp.ones(len(g), x.dtype), g)
+        if out is not None:
+            h = out[cut]
+            xp.multiply(g, column[:, 0], out=h)
+            h -= divided(xp.matmul(g, column), width)
+            deviation *= divided(xp.matmul(steep, column), width) * (scale * scale)
+            h -= deviation
+            h *= scale
+    return (
+        None if out is None else _as_before(xp, out, x),
+        weight_gradient.reshape(x.shape[len(x.shape) - ndim :]),
+        bias_gradient.reshape(x.shape[len(x.shape) - ndim :]),
+    )
 
 
 @op(joint=_layer_norm_rule, arity=3, twin=_layer_norm_twin, local=[SLOPE, "x̂", "1"])
@@ -117,10 +138,24 @@ def layer_norm(
     >>> tg.layer_norm(tg.tensor([[1.0, 3.0], [5.0, 5.0]]), eps=0.0 + 1e-12).round(4).tolist()
     [[-1.0, 1.0], [0.0, 0.0]]
     """
-    axes = _last("layer_norm", x.shape, ndim)
+    _last("layer_norm", x.shape, ndim)
     _check("layer_norm", x.shape[-ndim:], weight=weight, bias=bias)
-    out, mean, _, inverse = _normalized(xp, x, weight, bias, axes, eps)
-    return out, (mean, inverse)
+    rows = _as_rows(xp, x, ndim)
+    count, width = rows.shape
+    out, (mean, inverse) = xp.empty_like(rows), xp.empty((2, count, 1), rows.dtype)
+    ones = xp.ones((width, 1), rows.dtype)
+    for cut in _cuts(xp, rows):
+        block = out[cut]
+        mean[cut] = divided(xp.matmul(rows[cut], ones), width)
+        xp.subtract(rows[cut], mean[cut], out=block)
+        square = xp.matmul(block[:, None], block[:, :, None])[:, 0]
+        inverse[cut] = 1 / xp.sqrt(divided(square, width) + eps)
+        block *= inverse[cut]
+        if weight is not None:
+            block *= weight.reshape(width)
+        if bias is not None:
+            block += bias.reshape(width)
+    return _as_before(xp, out, x), (mean, inverse)
 
 
 # ---------------------------------------------------------------------------------- RMS norm
@@ -197,21 +232,73 @@ def _group_norm_twin(
     return reshape(_textbook(grouped, weight, bias, axes, eps)[0], np.shape(x))
 
 
+def _channel_norm(
+    xp: Any, x: Any, weight: Any, bias: Any, groups: int | None, eps: float
+) -> tuple[Any, Any, Any]:
+    """a·x + b with a = weight/σ and b = bias − μ·a; σ²; and what the way back needs.
+
+    σ² = ⟨x²⟩ − μ² spares a pass over memory, but where |μ| is many σ the difference of the two says
+    little: there ⟨(x − μ)²⟩ is formed.
+    """
+    channels = Channels(xp, x, groups)
+    rows = channels.rows(x)
+    mean = channels.shared(channels.totals(rows))
+    square = mean * mean
+    variance = channels.shared(channels.products(rows, rows)) - square
+    remote = x.dtype.itemsize < 4 or bool((square > REMOTE * variance).any())
+    if remote:
+        deviation = rows - channels.spread(mean)
+        variance = channels.shared(channels.products(deviation, deviation))
+    inverse = 1 / xp.sqrt(variance + eps)
+    factor = inverse if weight is None else inverse * weight
+    shift = -mean * factor if bias is None else bias - mean * factor
+    out, a, b = xp.empty_like(rows), channels.spread(factor), channels.spread(shift)
+    for place in channels.blocks(rows):
+        block = out[place]
+        xp.multiply(rows[place], at(a, place), out=block)
+        block += at(b, place)
+    return channels.back(out), variance, (mean, inverse, remote)
+
+
+def _channel_gradients(
+    xp: Any, g: Any, x: Any, weight: Any, saved: Any, slots: Any, groups: int | None, extra: Any = 0
+) -> tuple[Any, Any, Any]:
+    """Of x, weight and bias; x̄ = α·g + β·x + γ.
+
+    `extra` is what x̄ gets from gradients of μ and σ² themselves: a number per channel, and one that
+    multiplies x − μ.
+    """
+    mean, inverse, remote = saved
+    channels = Channels(xp, x, groups)
+    rows, slopes = channels.rows(x), channels.rows(g)
+    total = channels.totals(slopes)
+    if remote:
+        steep = channels.products(rows - channels.spread(mean), slopes)
+    else:
+        steep = channels.products(rows, slopes) - mean * total
+    weight_gradient, bias_gradient = (steep * inverse).sum(axis=0), total.sum(axis=0)
+    if 0 not in slots:
+        return None, weight_gradient, bias_gradient
+    if weight is not None:
+        total, steep = total * weight, steep * weight
+    mean_gradient, variance_gradient = extra or (0, 0)
+    factor = inverse if weight is None else inverse * weight
+    slope = variance_gradient - channels.shared(steep) * inverse * inverse * inverse
+    shift = mean_gradient - channels.shared(total) * inverse - mean * slope
+    a, b, c = (channels.spread(values) for values in (factor, slope, shift))
+    out = xp.empty_like(rows)
+    for place in channels.blocks(rows):
+        block = out[place]
+        xp.multiply(slopes[place], at(a, place), out=block)
+        block += rows[place] * at(b, place)
+        block += at(c, place)
+    return channels.back(out), weight_gradient, bias_gradient
+
+
 def _group_norm_rule(
     xp: Any, g: Any, x: Any, weight: Any, saved: Any, slots: Any, num_groups: int
 ) -> Any:
-    shape, channels = x.shape, (x.shape[1],)
-    x, g = (xp.reshape(array, _grouped(shape, num_groups)) for array in (x, g))
-    weight = _per_channel(xp.reshape, weight, _columns(x.shape, 2))
-    axes, others = tuple(range(2, len(x.shape))), (0, *range(3, len(x.shape)))
-    x_gradient, *rest = _gradients(xp, g, x, weight, saved, slots, axes)
-    if x_gradient is not None:
-        x_gradient = xp.reshape(x_gradient, shape)
-    pairs = enumerate(rest, 1)
-    return (
-        x_gradient,
-        *(xp.reshape(xp.sum(r, others), channels) if i in slots else None for i, r in pairs),
-    )
+    return _channel_gradients(xp.module, g, x, weight, saved, slots, num_groups)
 
 
 @op(joint=_group_norm_rule, arity=3, twin=_group_norm_twin, local=[SLOPE, "x̂", "1"])
@@ -241,12 +328,8 @@ def group_norm(
     _check_channels("group_norm", x.shape, weight, bias)
     if num_groups < 1 or x.shape[1] % num_groups:
         raise ValueError(f"group_norm: {num_groups} groups do not divide {x.shape[1]} channels")
-    grouped = x.reshape(_grouped(x.shape, num_groups))
-    like = _columns(grouped.shape, 2)
-    weight, bias = (_per_channel(xp.reshape, array, like) for array in (weight, bias))
-    axes = tuple(range(2, grouped.ndim))
-    out, mean, _, inverse = _normalized(xp, grouped, weight, bias, axes, eps)
-    return out.reshape(x.shape), (mean, inverse)
+    out, _, saved = _channel_norm(xp, x, weight, bias, num_groups, eps)
+    return out, saved
 
 
 def _check_channels(name: str, shape: tuple[int, ...], weight: Any, bias: Any) -> None:
@@ -267,25 +350,22 @@ def _batch_norm_twin(x: Any, weight: Any = None, bias: Any = None, eps: float = 
     return out, squeeze(average, axes), squeeze(variance, axes)
 
 
+def _with_positions(xp: Any, x: Any) -> Any:
+    """(N, C) as one example with N positions: (1, C, N)."""
+    return x if len(x.shape) > 2 else xp.moveaxis(x, 0, -1)[None]
+
+
 def _batch_norm_rule(xp: Any, g: Any, x: Any, weight: Any, saved: Any, slots: Any) -> Any:
-    """`_gradients`, where the weight is one number for all that share a mean: fewer passes."""
     g, mean_gradient, variance_gradient = g
-    mean, inverse = saved
-    axes, like = _batch_axes(x.shape), _columns(x.shape, 1)
-    count = math.prod(x.shape[axis] for axis in axes)
-    normal = (x - mean) * inverse
-    weight_gradient, bias_gradient = xp.sum(g * normal, axes), xp.sum(g, axes)
-    if 0 not in slots:
-        return None, weight_gradient, bias_gradient
-    across = xp.reshape(inverse, bias_gradient.shape)
-    factor = across if weight is None else across * weight
-    slope = divided(2.0 * variance_gradient / across - factor * weight_gradient, count)
-    shift = divided(mean_gradient - factor * bias_gradient, count)
-    x_gradient = g * xp.reshape(factor, like)
-    normal *= xp.reshape(slope, like)
-    x_gradient += normal
-    x_gradient += xp.reshape(shift, like)
-    return x_gradient, weight_gradient, bias_gradient
+    count = math.prod(x.shape[axis] for axis in _batch_axes(x.shape))
+    extra = divided(mean_gradient, count), divided(2.0 * variance_gradient, count)
+    g, as_examples = (_with_positions(xp.module, array) for array in (g, x))
+    x_gradient, *rest = _channel_gradients(
+        xp.module, g, as_examples, weight, saved, slots, None, extra
+    )
+    if x_gradient is not None and len(x.shape) == 2:
+        x_gradient = x_gradient[0].T
+    return x_gradient, *rest
 
 
 @op(
@@ -318,7 +398,7 @@ def batch_norm(
     ([[-1.0, 0.0], [1.0, 0.0]], [2.0, 0.0], [1.0, 0.0])
     """
     _check_channels("batch_norm", x.shape, weight, bias)
-    axes, like = _batch_axes(x.shape), _columns(x.shape, 1)
-    weight, bias = (_per_channel(xp.reshape, array, like) for array in (weight, bias))
-    out, mean, variance, inverse = _normalized(xp, x, weight, bias, axes, eps)
-    return (out, mean.reshape(-1), variance.reshape(-1)), (mean, inverse)
+    as_examples = _with_positions(xp, x)
+    out, variance, saved = _channel_norm(xp, as_examples, weight, bias, None, eps)
+    out = out if x.ndim > 2 else out[0].T
+    return (out, saved[0].reshape(-1), variance.reshape(-1)), saved

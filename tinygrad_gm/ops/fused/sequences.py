@@ -100,11 +100,12 @@ def _lstm_rule(
     bounded += 1
     bounded *= o
     into_hidden, into_cell = hidden_gradients[-1], cell_gradients[-1]
+    by_row = weight.copy()  # in C order, which takes a third off the products
     for t in reversed(range(len(states))):
         into_cell = into_cell + bounded[t] * into_hidden
         slopes[t, :, :3] *= into_cell[:, None]
         slopes[t, :, 3] *= into_hidden
-        into_hidden = _rows(slopes[t]) @ weight
+        into_hidden = _rows(slopes[t]) @ by_row
         into_cell *= f[t]
         if t:
             into_hidden += hidden_gradients[t - 1]
@@ -177,11 +178,11 @@ def _gru_rule(xp: Any, g: Any, hidden: Any, weight: Any, out: Any, saved: Any, s
     slopes = xp.stack(
         new * from_hidden * r * (1 - r), (before - n) * z * (1 - z), new * r, new, axis=2
     )
-    into_hidden = g[-1]
+    into_hidden, by_row = g[-1], weight.copy()  # as in the LSTM
     for t in reversed(range(len(out))):
         slopes[t] *= into_hidden[:, None]
         into_hidden = into_hidden * z[t]
-        into_hidden += _rows(slopes[t, :, :3]) @ weight
+        into_hidden += _rows(slopes[t, :, :3]) @ by_row
         if t:
             into_hidden += g[t - 1]
     shape = (*out.shape[:2], weight.shape[0])
@@ -255,10 +256,10 @@ def _rnn_rule(
     xp: Any, g: Any, hidden: Any, weight: Any, out: Any, slots: Any, nonlinearity: str
 ) -> Any:
     slopes = 1 - out * out if nonlinearity == "tanh" else xp.astype(out > 0, out.dtype)
-    into_hidden = g[-1]
+    into_hidden, by_row = g[-1], weight.copy()  # as in the LSTM
     for t in reversed(range(len(out))):
         slopes[t] *= into_hidden
-        into_hidden = slopes[t] @ weight
+        into_hidden = slopes[t] @ by_row
         if t:
             into_hidden += g[t - 1]
     weights = weight_gradient(xp, slopes, _before(xp, hidden, out)) if 2 in slots else None

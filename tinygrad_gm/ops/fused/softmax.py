@@ -15,6 +15,18 @@ def stopped(x: ArrayLike) -> Any:
     return x.detach()
 
 
+def largest_of_rows(xp: Any, x: Any) -> Any:
+    """The maximum along the last axis, which keeps size 1: with `argmax`, NumPy's faster loop."""
+    rows = xp.reshape(x, (-1, x.shape[-1]))
+    largest = rows[xp.arange(len(rows)), rows.argmax(axis=1)]
+    return largest.reshape((*x.shape[:-1], 1))
+
+
+def sums_of_rows(xp: Any, x: Any) -> Any:
+    """The sum along the last axis, which keeps size 1: a product with ones runs on all cores."""
+    return xp.matmul(x, xp.ones((x.shape[-1], 1), x.dtype))
+
+
 def _softmax_twin(x: Any, axis: int = -1) -> Any:
     powers = exp(subtract(x, stopped(max(x, axis, True))))
     return powers / sum(powers, axis, True)

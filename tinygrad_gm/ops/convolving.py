@@ -1,0 +1,370 @@
+"""How arrays are convolved: windows that are rows of a matrix without being copied side by side.
+
+Pixels lie in memory with their channels together, (N, *spatial, C). Every pixel is stacked with
+those that stand below it in a window, k copies of the picture for a kernel of k rows:
+
+    a b c d          pixel:    0     1     2     3
+    e f g h   k=2    memory:  a e | b f | c g | d h | e i | …
+    i j k l                   └─window 0─┘     ↑
+                                    └─window 1─┘
+
+A window k wide is now one run of memory, so "im2col" needs no more copies. Neighbouring windows
+overlap and are no matrix that BLAS takes, but every k-th one does not: windows 0, k, 2k … are the
+rows of one matrix, windows 1, k + 1, … those of the next, and k products, written to every k-th row
+of the result, do it all. A line may end in windows that reach over to the next line; what they
+give is dropped. The work is done in parts that stay in the processor's cache.
+
+With as many groups as channels there is nothing to multiply matrices for, and the windows are
+summed up with their weights.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .windows import framed, last_axes
+
+CACHE = 1 << 22  # bytes of stacked pixels at a time, within the caches
+MEMORY = 1 << 28  # the same on a GPU, where one large product is the fast one
+
+NARROW = 64  # output channels
+
+
+# ----------------------------------------------------------------------------- the two functions
+
+
+def convolved(
+    xp: Any,
+    x: Any,
+    weight: Any,
+    counts: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+    out: Any = None,
+) -> Any:
+    """The convolution (N, *counts, O) of x (N, *spatial, C) with a weight (O, C / groups, *kernel).
+
+    `padding` holds a pair per axis; a negative number cuts off, and what no window reaches does not
+    matter. The result is written to `out` where that is given.
+    """
+    if out is None:
+        out = xp.empty((x.shape[0], *counts, weight.shape[0]), xp.result_type(x, weight))
+    if len(counts) == 1:
+        args = (x[:, None], weight[:, :, None], (1, *counts), (1, *stride), ((0, 0), *padding))
+        convolved(xp, *args, (1, *dilation), groups, out[:, None])
+        return out
+    inner, each = weight.shape[1], weight.shape[0] // groups
+    if inner == 1 < groups:
+        _depthwise(xp, x, weight, (stride, padding, dilation), out)
+        return out
+    for block in range(groups):
+        channels = slice(block * inner, (block + 1) * inner)
+        outputs = slice(block * each, (block + 1) * each)
+        taken = x[..., channels], weight[outputs]
+        _dense(xp, *taken, (stride, padding, dilation), out[..., outputs])
+    return out
+
+
+def paired(
+    xp: Any,
+    x: Any,
+    y: Any,
+    kernel: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+) -> Any:
+    """The weight's gradient (O, *kernel, C / groups) for x (N, *spatial, C), y (N, *counts, O)."""
+    if len(kernel) == 1:
+        args = (x[:, None], y[:, None], (1, *kernel), (1, *stride), ((0, 0), *padding))
+        return paired(xp, *args, (1, *dilation), groups)[:, 0]
+    inner, each = x.shape[-1] // groups, y.shape[-1] // groups
+    how = stride, padding, dilation
+    if inner == 1 < groups:
+        return _depthwise_paired(xp, x, y, kernel, how)
+    parts = []
+    for block in range(groups):
+        channels = slice(block * inner, (block + 1) * inner)
+        outputs = slice(block * each, (block + 1) * each)
+        parts.append(_dense_paired(xp, x[..., channels], y[..., outputs], kernel, how))
+    return parts[0] if groups == 1 else xp.concatenate(parts)
+
+
+# ------------------------------------------------------------------------------ stacked pixels
+
+
+class _Stacked:
+    """The stacked pixels of x, a part of the windows at a time, and where the windows lie in them.
+
+    The kernel's last axis is the one that windows slide along. Where it is dilated a window would
+    be no run of memory, so that axis is stacked too, and windows are one pixel wide.
+    """
+
+    def __init__(self, xp: Any, x: Any, kernel: Any, counts: Any, how: Any) -> None:
+        axes = zip(x.shape[1:-1], kernel, counts, *how, strict=True)
+        keep, before = [], []
+        for n, k, c, s, (start, _), d in axes:
+            end = (c - 1) * s + d * (k - 1) + 1 - start  # no window reads further
+            keep.append(slice(max(0, -start), max(0, min(n, end))))
+            before.append(max(0, start))
+        x = x[last_axes(*keep, slice(None))]
+        channels, dtype = x.shape[-1], x.dtype
+        if channels > 1 and x.strides[-1] != x.itemsize:
+            x = xp.ascontiguousarray(x)
+        stride, _, dilation = how
+        self.slides = dilation[-1] == 1
+        self.width: int = kernel[-1] if self.slides else 1
+        self.step: int = stride[-1] if self.slides else 1
+        self.taps = [*itertools.product(*map(range, kernel[: -1 if self.slides else None]))]
+        lead = range(2, 1 + len(kernel))
+        self.order = (1 + len(kernel), *lead, 1) if self.slides else (*lead, 1 + len(kernel), 1)
+        self.xp, self.x, self.counts, self.how = xp, x, counts, (stride, before, dilation)
+        self.every = -(-self.width // self.step)  # windows so far apart do not overlap
+        self.size = self.width * len(self.taps) * channels
+        pitch = self.step * counts[-1]
+        if self.slides:  # the zeros before a line serve the line above as those behind it
+            reach = (counts[-1] - 1) * self.step + self.width
+            pitch = max(pitch, before[-1] + x.shape[-2], reach - before[-1])
+        self.per_line = -(-pitch // self.step)
+        self.pitch = self.per_line * self.step
+        self.shape = (len(self.taps), channels)
+        line = math.prod(counts[1:-1]) * self.pitch * math.prod(self.shape) * dtype.itemsize
+        self.parts = [*parts(xp, len(x), counts[0], line, CACHE)]
+        self.whole_pictures = not self.parts or self.parts[0][1] == slice(0, counts[0])
+
+    def __iter__(self) -> Iterator[tuple[Any, list[Any]]]:
+        """For each part: (its index in the windows, a matrix for each place modulo `every`)."""
+        xp, x, stacked = self.xp, self.x, None
+        for images, lines in self.parts:
+            count = images.stop - images.start, lines.stop - lines.start
+            pixels = math.prod(count) * math.prod(self.counts[1:-1]) * self.pitch
+            if stacked is None:
+                stacked = xp.zeros((pixels + self.width, *self.shape), x.dtype)
+            elif not self.whole_pictures:
+                stacked.fill(0)  # its margins are others than those of the part before
+            grid = stacked[:pixels].reshape(*count, *self.counts[1:-1], self.pitch, *self.shape)
+            target, source = whole_pixels(xp, grid), whole_pixels(xp, x[images])
+            for number, tap in enumerate(self.taps if x.size else ()):
+                to, start = zip(*self._copied(tap, lines), strict=True)
+                write, read = (slice(None), *to, number), (slice(None), *start)
+                target[write] = source[read]
+            yield (images, lines), self._matrices(stacked, pixels)
+
+    def _copied(self, tap: tuple[int, ...], lines: slice) -> Iterator[tuple[slice, slice]]:
+        """Per axis: where the pixels go to that stand at `tap` in their windows, and come from."""
+        stride, before, dilation = self.how
+        for axis, (n, count) in enumerate(zip(self.x.shape[1:-1], self.counts, strict=True)):
+            if axis == len(tap):  # the axis that windows slide along is copied as it is
+                yield slice(before[axis], before[axis] + n), slice(0, n)
+                continue
+            first, stop = (lines.start, lines.stop) if axis == 0 else (0, count)
+            offset, s = tap[axis] * dilation[axis] - before[axis], stride[axis]
+            low, high = max(first, -(offset // s)), min(stop, -((offset - n) // s))
+            high = max(low, high)
+            start = s * low + offset
+            yield slice(low - first, high - first), slice(start, start + s * (high - low), s)
+
+    def _matrices(self, stacked: Any, pixels: int) -> list[Any]:
+        """[(the rows' places among the windows of the part, the rows)]"""
+        found, (*_, element) = [], stacked.strides
+        step = self.step * math.prod(self.shape) * element
+        as_strided, windows = self.xp.lib.stride_tricks.as_strided, pixels // self.step
+        for place in range(min(self.every, windows)):
+            if self.per_line % self.every == 0 and place >= self.counts[-1]:
+                break  # these all reach over the end of a line
+            rows = slice(place, windows, self.every)
+            shape = (len(range(windows)[rows]), self.size)
+            matrix = as_strided(stacked[place * self.step :], shape, (self.every * step, element))
+            found.append((rows, matrix))
+        return found
+
+    def grid(self, block: Any) -> Any:
+        """Zeros for the windows of the largest part, those over the lines' ends included."""
+        lines = math.prod(block.shape[:-2])
+        return self.xp.zeros((lines, self.per_line, block.shape[-1]), block.dtype)
+
+
+# ------------------------------------------------------------------------- one group, or a few
+
+
+def _dense(xp: Any, x: Any, weight: Any, how: Any, out: Any) -> None:
+    """Every output channel sees every channel of x."""
+    outputs, channels, *kernel = weight.shape
+    _, *counts, _ = out.shape
+    if _is_pointwise(x, kernel, counts, how) and out.flags.c_contiguous:
+        rows = x.reshape(-1, channels)
+        xp.matmul(rows, weight.reshape(outputs, channels).T, out=out.reshape(-1, outputs))
+        return
+    stacked = _Stacked(xp, x, kernel, counts, how)
+    if weight.strides[0] > weight.strides[1]:  # whichever way is the shorter one to copy
+        matrix = weight.transpose(0, *stacked.order).reshape(outputs, stacked.size).T
+    else:
+        matrix = weight.transpose(*stacked.order, 0).reshape(stacked.size, outputs)
+    result = None
+    for part, matrices in stacked:
+        target = out[part]
+        if result is None:
+            result = stacked.grid(target)
+        grid = result[: math.prod(target.shape[:-2])]
+        flat = grid.reshape(-1, outputs)
+        for rows, windows in matrices:
+            xp.matmul(windows, matrix, out=flat[rows])
+        grid = grid[:, : counts[-1]].reshape(target.shape)
+        whole_pixels(xp, target)[...] = whole_pixels(xp, grid)
+
+
+def _dense_paired(xp: Any, x: Any, y: Any, kernel: Any, how: Any) -> Any:
+    _, *counts, outputs = y.shape
+    if _is_pointwise(x, kernel, counts, how):
+        product = xp.matmul(y.reshape(-1, outputs).T, x.reshape(-1, x.shape[-1]))
+        return product.reshape(outputs, *kernel, -1)
+    stacked = _Stacked(xp, x, kernel, counts, how)
+    dtype = xp.result_type(x, y)
+    if outputs < NARROW:  # BLAS is faster with the short side last
+        out = xp.zeros((stacked.size, outputs), dtype).T
+    else:
+        out = xp.zeros((outputs, stacked.size), dtype)
+    product = xp.empty_like(out)
+    upstream = None
+    for part, matrices in stacked:
+        block = y[part]
+        if upstream is None:
+            upstream = stacked.grid(block)
+        grid = upstream[: math.prod(block.shape[:-2])]
+        grid[:, : counts[-1]] = block.reshape(-1, counts[-1], outputs)  # 0 where lines end
+        flat = grid.reshape(-1, outputs)
+        for rows, windows in matrices:
+            out += xp.matmul(flat[rows].T, windows, out=product)
+    sizes = (outputs, x.shape[-1], *kernel)
+    out = out.reshape(outputs, *(sizes[axis] for axis in stacked.order))
+    places = [1 + stacked.order.index(axis) for axis in (*range(2, len(sizes)), 1)]
+    return xp.ascontiguousarray(out.transpose(0, *places))
+
+
+def _is_pointwise(x: Any, kernel: Any, counts: Any, how: Any) -> bool:
+    """Whether every pixel is a window."""
+    _, padding, _ = how
+    inside = not any(before for before, _ in padding)
+    return inside and math.prod(kernel) == 1 and tuple(x.shape[1:-1]) == tuple(counts)
+
+
+# -------------------------------------------------------------------------- a group per channel
+
+
+def _depthwise(xp: Any, x: Any, weight: Any, how: Any, out: Any) -> None:
+    """Weighted sums of the windows' elements, every channel by itself."""
+    outputs, _, *kernel = weight.shape
+    _, *counts, _ = out.shape
+    channels = x.shape[-1]
+    windows, run = _runs(xp, x, kernel, counts, how)
+    for each in range(outputs // channels):  # results per channel
+        taps = xp.moveaxis(weight[each :: outputs // channels, 0], 0, -1)
+        taps = xp.ascontiguousarray(xp.tile(taps, run // channels))
+        target = out[..., each :: outputs // channels]
+        for part in _parts_of(xp, windows, len(kernel)):
+            shape = target[part].shape
+            target[part] = _weighted(xp, windows[part], taps).reshape(shape)
+
+
+def _weighted(xp: Any, windows: Any, taps: Any) -> Any:
+    """Σ windows (n, *counts, *kernel, run) · taps (*kernel, run) over the kernel."""
+    ndim = taps.ndim - 1
+    if xp is np:  # the one function of NumPy that multiplies and adds in one pass
+        axes = [*range(windows.ndim)]
+        kernel = axes[ndim + 1 :]
+        return np.einsum(windows, axes, taps, kernel, [*axes[: ndim + 1], axes[-1]])
+    places = itertools.product(*map(range, taps.shape[:-1]))
+    return sum(windows[last_axes(*place, slice(None))] * taps[place] for place in places)
+
+
+def _depthwise_paired(xp: Any, x: Any, y: Any, kernel: Any, how: Any) -> Any:
+    channels, outputs = x.shape[-1], y.shape[-1]
+    windows, run = _runs(xp, x, kernel, y.shape[1:-1], how)
+    ndim, parts = len(kernel), []
+    for each in range(outputs // channels):
+        block = y[..., each :: outputs // channels].reshape(*windows.shape[: ndim + 1], run)
+        total: Any = 0
+        for part in _parts_of(xp, windows, ndim):
+            total = total + _correlated(xp, windows[part], block[part])
+        total = xp.zeros((*kernel, run), x.dtype) + total
+        parts.append(total.reshape(*kernel, run // channels, channels).sum(axis=-2))
+    matrix = xp.stack(parts, -1).reshape(-1, outputs)
+    return xp.ascontiguousarray(matrix.T).reshape(outputs, *kernel, 1)
+
+
+def _correlated(xp: Any, windows: Any, y: Any) -> Any:
+    """Σ windows (n, *counts, *kernel, run) · y (n, *counts, run) over pictures and windows."""
+    ndim = y.ndim - 2
+    if xp is np:
+        axes = [*range(windows.ndim)]
+        return np.einsum(windows, axes, y, [*axes[: ndim + 1], axes[-1]], axes[ndim + 1 :])
+    kernel = windows.shape[ndim + 1 : -1]
+    out = xp.empty((*kernel, y.shape[-1]), y.dtype)
+    for place in itertools.product(*map(range, kernel)):
+        product = windows[last_axes(*place, slice(None))] * y
+        out[place] = product.sum(axis=tuple(range(ndim + 1)))
+    return out
+
+
+def _runs(xp: Any, x: Any, kernel: Any, counts: Any, how: Any) -> tuple[Any, int]:
+    """A view (N, *counts, *kernel, run) of the windows, and the length of its runs of memory.
+
+    A run is a pixel's channels; with stride 1 all windows of a line are taken as a single one whose
+    elements are as long as the line, so that NumPy works on long runs.
+    """
+    stride, padding, dilation = how
+    x = xp.ascontiguousarray(framed(xp, x, (*padding, (0, 0))))
+    first, *steps, last = x.strides
+    merges = stride[-1] == 1
+    run = x.shape[-1] * (counts[-1] if merges else 1)
+    counts = (*counts[:-1], 1) if merges else counts
+    strides = (
+        first,
+        *(step * s for step, s in zip(steps, stride, strict=True)),
+        *(step * d for step, d in zip(steps, dilation, strict=True)),
+        last,
+    )
+    shape = (x.shape[0], *counts, *kernel, run)
+    return xp.lib.stride_tricks.as_strided(x, shape, strides), run
+
+
+def _parts_of(xp: Any, windows: Any, ndim: int) -> Iterator[tuple[slice, slice]]:
+    """Parts whose results, and as much of x, fit the cache."""
+    count, lines = windows.shape[:2]
+    line = math.prod(windows.shape[2 : ndim + 1]) * windows.shape[-1] * windows.itemsize
+    return parts(xp, count, lines, line, CACHE // 16)
+
+
+# ---------------------------------------------------------------------------------------- shared
+
+
+def parts(xp: Any, count: int, lines: int, line: int, cache: int) -> Iterator[tuple[slice, slice]]:
+    """Slices of pictures, and of lines in them, of `line` bytes each, that fill the cache."""
+    fit = max(1, (cache if xp is np else MEMORY) // line)
+    pictures = fit // lines
+    if pictures:
+        for start in range(0, count, pictures):
+            yield slice(start, min(count, start + pictures)), slice(0, lines)
+        return
+    for picture, start in itertools.product(range(count), range(0, lines, fit)):
+        yield slice(picture, picture + 1), slice(start, min(lines, start + fit))
+
+
+def whole_pixels(xp: Any, array: Any) -> Any:
+    """(…, C) as an array (…) of pixels that are copied in one piece; on a GPU as it is."""
+    if xp is not np:
+        return array
+    channels = array.shape[-1]
+    if channels == 1:
+        return array[..., 0]
+    if array.strides[-1] != array.itemsize:
+        return array
+    return array.view(np.dtype((np.void, channels * array.itemsize)))[..., 0]
