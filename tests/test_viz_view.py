@@ -156,7 +156,8 @@ def test_the_local_derivative_on_an_edge_is_the_slope_in_number_and_in_words(nam
         words = op.local[slot] if slot < len(op.local) else ""
         formula = op.forward.__module__.endswith("elementwise") and words not in ("", "1 or slope")
         if formula:
-            values = dict(zip(op.arrays, point, strict=True)) | {"out": out.item()}
+            values = dict(zip(op.names, op.defaults, strict=True)) | {"out": out.item()}
+            values |= dict(zip(op.arrays, point, strict=True))
             assert evaluate(words, values) == pytest.approx(slope, abs=1e-6), words
 
 

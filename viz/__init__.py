@@ -1,122 +1,144 @@
 """The graph of a computation as a picture: `viz.draw(loss)`.
 
 The record that `backward` walks is drawn as it is: `view` reads it and asks the engine for numbers,
-`figure` decides what is written where, `dot` writes that down for Graphviz, and `layered` and `svg`
-draw it where Graphviz is not installed.
+annotations mark what they find out, `collapse` closes what is too much to see, `figure` decides
+what is written where, `dot` writes that down for Graphviz, and `layered` and `svg` draw it where
+Graphviz is not installed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
-from tinygrad_gm.record import Traced
+from tinygrad_gm.nn import Module
+from tinygrad_gm.record import Traced, nodes_of
 
-from . import dot, engine, svg
-from .figure import Figure, compose
+from . import check as differences
+from . import cost as costs
+from . import diagnosis, example, jacobians, orders, paths
+from . import textbook as twins
+from .collapse import visible
+from .drawing import Drawing, load
+from .engine import MissingEngine
+from .engine import check as check_engine
+from .steps import Steps, steps
+from .themes import theme as theme_of
 from .view import look
 
-__all__ = ["Drawing", "draw"]
+__all__ = ["Drawing", "MissingEngine", "Steps", "draw", "load", "steps"]
 
 DIRECTIONS = ("LR", "TB")
 
 
 def draw(
     t: Any,
-    *,
+    *inputs: Any,
     names: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None,
     direction: str = "LR",
+    depth: int | None = None,
+    collapse: Callable[[str], bool] | Iterable[str] | None = None,
+    focus: str | None = None,
+    force: bool = False,
+    textbook: bool = False,
+    jacobian: bool = False,
+    heat: bool = False,
+    cost: bool = False,
+    path_to: Any = None,
+    check: bool = False,
+    theme: str = "light",
+    engine: str | None = None,
 ) -> Drawing:
     """Draw the graph that computed `t`: a card per variable, a disc per operation.
 
     A card shows name, shape and dtype, the value (of large tensors mean ± standard deviation) and
-    the gradient of `t` with respect to it. An edge shows the local derivative, and for single
-    numbers what flows back along it. Values and gradients are computed for the drawing: it makes no
-    difference whether `backward` has run, and nobody's `.grad` changes. A parameter's card has an
-    extra row `.grad` while that differs from the gradient: `·` until `backward` has stored one, or
-    more than one pass added up.
+    the gradient of `t` with respect to it. An edge shows the local derivative, and what flows back
+    along it. Values and gradients are computed for the drawing: it makes no difference whether
+    `backward` has run, and nobody's `.grad` changes. A parameter's card has an extra row `.grad`
+    while that differs from the gradient: `·` until `backward` has stored one, or more than one pass
+    added up. Operations of a module stand in a frame. Where a leaf was written since, there are
+    shapes and no numbers: draw before the step. The first operation with a NaN or an infinity is
+    marked, and units of ReLU that are zero for the whole batch are counted.
 
     Args:
         t: a Tensor, or a list of them; of several, and of one with several elements, the gradients
-            are those of the sum of all elements.
+            are those of the sum of all elements. Or a Module: what it makes of the inputs is drawn,
+            and its buffers and the random numbers are left as they were.
+        *inputs: the example inputs of a Module: tensors, arrays, or whatever its `forward` takes.
         names: names for tensors that have none of their own, as {"weight": w}, or
             `model.named_parameters()`. They win over `t.name`.
         direction: "LR" (left to right) or "TB" (top to bottom).
+        depth: close the modules that are so deep: 1 are those of the model itself. Without
+            `depth`, `collapse` and `focus` a graph of more than 200 nodes is closed by itself until
+            at most 60 are left.
+        collapse: close the modules with these paths, or those for whose path this is true.
+        focus: the path of the one module that is drawn open, as "blocks.1".
+        force: draw everything, however many nodes there are.
+        textbook: draw the textbook twins of fused operations instead.
+        jacobian: print local Jacobians of up to 64 entries.
+        heat: colour cards by the root mean square of their gradient, on a logarithmic scale.
+        cost: write time, floating-point operations and bytes kept beside every operation.
+        path_to: a tensor; highlight the paths to it, with the products of the local derivatives
+            along them, and dim the rest.
+        check: compare the gradients of leaves with central differences.
+        theme: "light", "dark" or "print".
+        engine: "dot", "pygraphviz" or "builtin"; by default the first that is installed.
 
     Raises:
         TypeError: what is to be drawn, or named, is not a Tensor.
-        ValueError: another direction, or nothing to draw.
+        ValueError: another direction, theme or engine, no such module, or nothing to draw.
+        RuntimeError: the engine that was asked for is not installed; the message says how to.
 
     >>> x = tg.tensor(3.0, requires_grad=True, name="x")
     >>> picture = draw(x * x)
     >>> picture.source.count("->")  # x into either slot of ×, and the result
     3
     """
-    roots = [t] if isinstance(t, Traced) else list(t) if isinstance(t, (list, tuple)) else []
-    if not roots or not all(isinstance(root, Traced) for root in roots):
-        raise TypeError(f"draw: a Tensor or a list of Tensors is wanted, not {t!r:.60}")
     if direction not in DIRECTIONS:
         raise ValueError(f'draw: direction is {direction!r}; "LR" or "TB" is wanted')
+    theme_of(theme)
+    check_engine(engine)
     named = dict(names or {})
     for name, tensor in named.items():
         if not isinstance(tensor, Traced):
             raise TypeError(f"draw: names[{name!r}] is no Tensor but a {type(tensor).__name__}")
-    with np.errstate(all="ignore"):
-        return Drawing(compose(look(roots, named)), direction)
+    is_model = isinstance(t, Module)
+    keeping: Any = example.untouched(t) if is_model else nullcontext()
+    with np.errstate(all="ignore"), keeping:
+        if is_model:
+            roots, known = example.outputs(t, inputs)
+            named = known | named
+        else:
+            roots = _roots(t, inputs)
+        if textbook:
+            roots, named = twins.opened(roots, named)
+        view = look(roots, named)
+        jacobians.annotate(view, jacobian)
+        orders.tell(view)
+        diagnosis.nonfinite(view)
+        diagnosis.dead_units(view)
+        if heat:
+            diagnosis.heat(view)
+        if cost:
+            costs.measure(view, nodes_of(*roots))
+        if check:
+            differences.differences(view, roots)
+        if path_to is not None:
+            paths.highlight(view, paths.find(view, path_to))
+        drawn = visible(view, depth, collapse, focus, force)
+    return Drawing(drawn, direction, theme, engine, force)
 
 
-class Drawing:
-    """A drawn graph: DOT text in `.source`, pictures by `.svg()`, `.png()` and `.save(path)`.
-
-    Graphviz's `dot` renders it where it is installed, else a layout of our own; a notebook shows
-    it.
-    """
-
-    def __init__(self, figure: Figure, direction: str) -> None:
-        self._figure, self._direction = figure, direction
-        self.source = dot.source(figure, direction)
-
-    def svg(self) -> str:
-        """The picture as SVG text, ready to stand in an HTML page."""
-        rendered = engine.try_dot(self.source, "svg")
-        return engine.inline(self._own_svg() if rendered is None else rendered.decode())
-
-    def png(self) -> bytes:
-        """The picture as PNG; RuntimeError where neither `dot` nor resvg is installed."""
-        return engine.try_dot(self.source, "png") or engine.rasterize(self._own_svg())
-
-    def save(self, path: str | Path) -> Path:
-        """Write the picture to a file; beside it, with the suffix .gv, its DOT text.
-
-        Args:
-            path: ends in .svg, .png, .pdf (needs `dot`), .gv or .dot.
-
-        Raises:
-            ValueError: another suffix.
-            RuntimeError: nothing installed can make this kind of picture; the .gv is there.
-        """
-        path = Path(path)
-        kind = path.suffix.lower()
-        if kind not in (".svg", ".png", ".pdf", ".gv", ".dot"):
-            raise ValueError(f"save: {path} should end in .svg, .png, .pdf, .gv or .dot")
-        text = path if kind in (".gv", ".dot") else path.with_suffix(".gv")
-        text.write_text(self.source, encoding="utf-8")
-        if kind == ".svg":
-            path.write_text(self.svg(), encoding="utf-8")
-        elif kind == ".png":
-            path.write_bytes(self.png())
-        elif kind == ".pdf":
-            path.write_bytes(engine.run_dot(self.source, "pdf"))
-        return path
-
-    def _own_svg(self) -> str:
-        return svg.draw(self._figure, self._direction)
-
-    def __repr__(self) -> str:
-        return f"<Drawing: {len(self._figure.boxes)} nodes, {len(self._figure.lines)} edges>"
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"image/svg+xml": self.svg(), "text/plain": repr(self)}
+def _roots(t: Any, inputs: tuple[Any, ...]) -> list[Traced]:
+    """The tensors to be drawn."""
+    roots = [t] if isinstance(t, Traced) else list(t) if isinstance(t, (list, tuple)) else []
+    if not roots or not all(isinstance(root, Traced) for root in roots):
+        raise TypeError(
+            f"draw: a Tensor, a list of Tensors or a Module with inputs is wanted, not {t!r:.60}"
+        )
+    if inputs:
+        raise TypeError("draw: inputs are for a Module, and what is to be drawn is a Tensor")
+    return roots

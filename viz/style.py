@@ -1,14 +1,9 @@
-"""How a drawing looks: colours, fonts, how numbers are written, and how wide a text is.
-
-The colours come from the palette of Okabe and Ito (2008), which people with any kind of colour
-vision can tell apart; texts in them are darkened until they stand out 4.5:1 from their ground (WCAG
-2.2, 1.4.3). A colour never speaks alone: what it says is also said by a border, a dash or a sign.
-"""
+"""How texts are written in a drawing: its font, how numbers look, and how wide a text is."""
 
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -16,29 +11,6 @@ from tinygrad_gm.backend import to_device
 
 FONT = "DejaVu Sans,Verdana,sans-serif"  # the first two are equally wide, so texts fit anywhere
 NAME_SIZE, TEXT_SIZE, SMALL_SIZE = 12, 10, 9
-
-INK, QUIET, PAPER = "#000000", "#595959", "#FFFFFF"
-LINE, FLOW = "#595959", "#A34700"  # data forward; what flows back (Okabe–Ito vermilion, darkened)
-ZERO = "#FAF3B0"  # the ground of a gradient that is zero (yellow, lightened)
-
-
-class Look(NamedTuple):
-    """The colours and the border of one kind of box."""
-
-    ground: str
-    text: str
-    border: str
-    width: int
-    dashed: bool = False
-
-
-LOOKS = {
-    "parameter": Look("#CFE6F5", INK, "#0072B2", 2),  # blue
-    "result": Look("#EFEFEF", INK, "#595959", 1),
-    "root": Look("#CDEBDF", INK, "#00664B", 3),  # bluish green
-    "constant": Look("#F7F7F7", QUIET, "#767676", 1, dashed=True),
-    "operation": Look("#FCE9C0", INK, "#7A5200", 1),  # orange
-}
 
 
 # --------------------------------------------------------------------------------- numbers

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from html import escape
 
 from . import style
-from .figure import HEADER, LEADING, PADDING, Box, Figure, Line, row_height
-from .layered import Point, arrange
+from .figure import CELL, HEADER, LEADING, PADDING, Box, Cluster, Figure, Key, Line, row_height
+from .layered import RIM, Point, arrange
+from .themes import Look, Theme
 
-MARGIN = 12.0
+MARGIN, GAP = 12.0, 6.0  # points around the graph; between the entries of the legend
+KEY_HEIGHT = 18.0
 DASHES = ' stroke-dasharray="5,2"'
 _HEADER = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="{w:.0f}pt" height="{h:.0f}pt" '
@@ -22,78 +24,139 @@ _HEADER = (
 
 def draw(figure: Figure, direction: str) -> str:
     """The SVG text of a figure; `direction` is "LR" or "TB"."""
-    layout = arrange(figure, direction)
-    leading = LEADING * style.SMALL_SIZE
+    layout, theme = arrange(figure, direction), figure.theme
     caption = max((style.text_width(text, style.SMALL_SIZE) for text in figure.caption), default=0)
-    width = max(layout.width, caption) + 2 * MARGIN
-    height = layout.height + leading * (len(figure.caption) + 1) + 2 * MARGIN
+    legend = sum(map(_key_width, figure.legend)) + GAP * max(len(figure.legend) - 1, 0)
+    width = max(layout.width, caption, legend) + 2 * MARGIN
+    below = (KEY_HEIGHT + MARGIN) * bool(figure.legend) + LEADING * style.SMALL_SIZE * len(
+        figure.caption
+    )
+    height = layout.height + MARGIN * bool(below) + below + 2 * MARGIN
     left = (width - layout.width) / 2
-    parts = [_HEADER.format(w=width, h=height, font=style.FONT, line=style.LINE, paper=style.PAPER)]
+    parts = [_HEADER.format(w=width, h=height, font=style.FONT, line=theme.line, paper=theme.paper)]
     parts.append(f'<g id="graph0" class="graph" transform="translate({left:.2f},{MARGIN})">')
+    for cluster in figure.clusters:
+        parts.append(_cluster(cluster, *layout.clusters[cluster.id], theme))
     for line in figure.lines:
         place = layout.texts.get(line.id, (0.0, 0.0))
-        parts.append(_line(line, layout.lines[line.id], place, direction))
-    parts += [_box(box, *layout.boxes[box.id]) for box in figure.boxes]
+        parts.append(_line(line, layout.lines[line.id], place, direction, theme))
+    parts += [_box(box, *layout.boxes[box.id], theme) for box in figure.boxes]
     parts.append("</g>")
-    top = height - MARGIN - leading * len(figure.caption)
-    for row, text in enumerate(figure.caption):
-        parts.append(
-            _text(text, width / 2, top + row * leading, style.SMALL_SIZE, style.QUIET, "middle")
-        )
+    parts += _below(figure, width, height - MARGIN - below, (width - legend) / 2)
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _box(box: Box, x: float, y: float) -> str:
+def _below(figure: Figure, width: float, top: float, left: float) -> list[str]:
+    """The legend, and the caption below it."""
+    parts = []
+    for key in figure.legend:
+        parts.append(_key(key, left, top))
+        left += _key_width(key) + GAP
+    top += (KEY_HEIGHT + MARGIN) * bool(figure.legend)
+    for text in figure.caption:
+        parts.append(label(text, width / 2, top, style.SMALL_SIZE, figure.theme.quiet, "middle"))
+        top += LEADING * style.SMALL_SIZE
+    return parts
+
+
+def _key(key: Key, left: float, top: float) -> str:
+    width, look = _key_width(key), key.look
+    frame = rectangle(left, top, width, KEY_HEIGHT, f'fill="{look.ground}" {_border(look)}')
+    middle = left + width / 2
+    return frame + label(key.text, middle, top + 4, style.SMALL_SIZE, look.text, "middle")
+
+
+def _key_width(key: Key) -> float:
+    return style.text_width(key.text, style.SMALL_SIZE) + 2 * PADDING
+
+
+def _border(look: Look) -> str:
+    return f'stroke="{look.border}" stroke-width="{look.width}"' + DASHES * look.dashed
+
+
+def _cluster(cluster: Cluster, corner: Point, extent: Point, theme: Theme) -> str:
+    look, (left, top) = theme.cluster, corner
+    paint = f'fill="{look.ground}" {_border(look)}'
+    title = label(cluster.title, left + RIM, top + RIM / 2, style.TEXT_SIZE, look.text, bold=True)
+    inside = [f"<title>{escape(cluster.tooltip)}</title>", rectangle(*corner, *extent, paint, 6.0)]
+    return _group(cluster.id, cluster.classes, [*inside, title])
+
+
+def _box(box: Box, x: float, y: float, theme: Theme) -> str:
     look = box.look
     left, top = x - box.width / 2, y - box.height / 2
-    border = f'stroke="{look.border}" stroke-width="{look.width}"' + DASHES * look.dashed
-    if box.shape == "card":
-        frame = _rectangle(left, top, box.width, box.height, f'fill="none" {border}')
-        inside = [*_card(box, left, top), frame]
+    border = _border(look)
+    if box.shape == "point":
+        paint = f'fill="{look.border}"'
+        inside = [rectangle(left, top, box.width, box.height, paint, box.width / 2)]
+    elif box.shape == "card":
+        frame = rectangle(left, top, box.width, box.height, f'fill="none" {border}')
+        inside = [*_card(box, left, top, theme), frame]
     else:
         radius = {"circle": box.width / 2, "pill": 8.0, "box": 0.0}[box.shape]
         paint = f'fill="{look.ground}" {border}'
-        inside = [_rectangle(left, top, box.width, box.height, paint, radius)]
+        inside = [rectangle(left, top, box.width, box.height, paint, radius)]
         leading = LEADING * style.TEXT_SIZE
         top = y - leading * len(box.title) / 2
         for row, text in enumerate(box.title):
-            inside.append(_text(text, x, top + row * leading, style.TEXT_SIZE, look.text, "middle"))
+            inside.append(label(text, x, top + row * leading, style.TEXT_SIZE, look.text, "middle"))
     return _group(box.id, f"node {box.classes}", [f"<title>{escape(box.tooltip)}</title>", *inside])
 
 
-def _card(box: Box, left: float, top: float) -> list[str]:
+def _card(box: Box, left: float, top: float, theme: Theme) -> list[str]:
     look = box.look
     middle, right = left + box.width / 2, left + box.width - PADDING
-    parts = [_rectangle(left, top, box.width, box.height, f'fill="{style.PAPER}"')]
-    parts.append(_rectangle(left, top, box.width, HEADER, f'fill="{look.ground}"'))
+    parts = [rectangle(left, top, box.width, box.height, f'fill="{theme.paper}"')]
+    parts.append(rectangle(left, top, box.width, HEADER, f'fill="{look.ground}"'))
     y = top + PADDING / 2
-    parts.append(_text(box.title[0], middle, y, style.NAME_SIZE, look.text, "middle", bold=True))
+    parts.append(label(box.title[0], middle, y, style.NAME_SIZE, look.text, "middle", bold=True))
     y += LEADING * style.NAME_SIZE
-    parts.append(_text(box.subtitle, middle, y, style.SMALL_SIZE, look.text, "middle"))
+    parts.append(label(box.subtitle, middle, y, style.SMALL_SIZE, look.text, "middle"))
     y = top + HEADER
     for row in box.rows:
-        parts.append(_rectangle(left, y, box.width, row_height(row), f'fill="{row.ground}"'))
+        parts.append(
+            rectangle(left, y, box.width, row_height(row), f'fill="{row.ground or theme.paper}"')
+        )
         text_top = y + PADDING / 2
-        parts.append(_text(row.label, left + PADDING, text_top, style.TEXT_SIZE, look.text))
+        parts.append(label(row.label, left + PADDING, text_top, style.TEXT_SIZE, look.text))
+        for number, (bar, ground) in enumerate(row.cells):
+            x = right - CELL * (len(row.cells) - number)
+            down = LEADING * style.TEXT_SIZE
+            parts.append(rectangle(x, text_top, CELL, down, f'fill="{ground}"'))
+            parts.append(label(bar, x + CELL / 2, text_top, style.TEXT_SIZE, theme.ink, "middle"))
         for number, text in enumerate(row.lines):
             down = text_top + number * LEADING * style.TEXT_SIZE
-            parts.append(_text(text, right, down, style.TEXT_SIZE, look.text, "end"))
+            parts.append(label(text, right, down, style.TEXT_SIZE, look.text, "end"))
         y += row_height(row)
     return parts
 
 
-def _line(line: Line, stops: Sequence[Point], text: Point, direction: str) -> str:
-    parts = [f"<title>{line.tail}&#45;&gt;{line.head}</title>"]
-    parts.append(
-        f'<path fill="none" stroke="{style.LINE}"{DASHES * line.dashed} marker-end="url(#arrow)" '
-        f'd="{_curve(stops, direction)}"/>'
-    )
+def _line(line: Line, stops: Sequence[Point], text: Point, direction: str, theme: Theme) -> str:
+    dashes, width = DASHES * line.dashed, ' stroke-width="3"' * line.thick
+    arrow = ' marker-end="url(#arrow)"' * (line.classes != "shared")  # its way goes on
+    stroke = theme.cluster.border if line.faint else theme.line
+    parts = [
+        f"<title>{escape(line.tooltip)}</title>" * bool(line.tooltip),
+        f'<path fill="none" stroke="{stroke}"{dashes}{width}{arrow} '
+        f'd="{_curve(stops, direction)}"/>',
+    ]
     x, y = text[0], text[1] - line.height / 2
-    if line.local:
-        parts.append(_text(line.local, x, y, style.SMALL_SIZE, style.INK, "middle"))
+    ink, flow = (theme.quiet, theme.quiet) if line.faint else (theme.ink, theme.flow)
+    for words in line.local:
+        parts.append(label(words, x, y, style.SMALL_SIZE, ink, "middle"))
         y += LEADING * style.SMALL_SIZE
+    for row in line.matrix:
+        right = x - sum(line.columns) / 2
+        for entry, column in zip(row, line.columns, strict=True):
+            right += column
+            parts.append(label(entry, right, y, style.SMALL_SIZE, ink, "end"))
+        y += LEADING * style.SMALL_SIZE
+    if line.matrix:
+        high, side = LEADING * style.SMALL_SIZE * len(line.matrix), sum(line.columns) / 2 + 2
+        bars = "".join(f"M{x + way * side:.1f},{y - high:.1f}v{high:.1f}" for way in (-1, 1))
+        parts.append(f'<path fill="none" stroke="{ink}" d="{bars}"/>')
     if line.flow:
-        parts.append(_text(line.flow, x, y, style.SMALL_SIZE, style.FLOW, "middle", bold=True))
+        parts.append(label(line.flow, x, y, style.SMALL_SIZE, flow, "middle", bold=True))
     return _group(line.id, f"edge {line.classes}", parts)
 
 
@@ -113,7 +176,7 @@ def _curve(stops: Sequence[Point], direction: str) -> str:
     return " ".join(path)
 
 
-def _text(
+def label(
     text: str,
     x: float,
     top: float,
@@ -129,7 +192,7 @@ def _text(
     )
 
 
-def _rectangle(
+def rectangle(
     x: float, y: float, width: float, height: float, paint: str, radius: float = 0.0
 ) -> str:
     return (

@@ -10,21 +10,34 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 
 from tinygrad_gm.autograd import Pass
 from tinygrad_gm.backend import Array, module_of
+from tinygrad_gm.modes import Frame
+from tinygrad_gm.nn.parameter import Parameter
 from tinygrad_gm.operation import Op
 from tinygrad_gm.record import Dropped, Node, Replayed, Traced, nodes_of, replay, wrap
 
 from .style import elided, literal, operand, printable
 
 
+@dataclass(eq=False, kw_only=True)
+class Part:
+    """What nodes and edges have in common: where they come from, and what was found out of them."""
+
+    path: tuple[str, ...] = ()  # the modules around it, outermost first; a model's own name is ""
+    kinds: tuple[str, ...] = ()  # their classes
+    where: str = ""  # "file:line" in the user's program, where the record knows it
+    order: int = 0  # 0 in the forward pass, 1 in a rule of a backward pass through it, 2 …
+    marks: dict[str, Any] = field(default_factory=dict)  # what annotations say: {"heat": 0.7}
+
+
 @dataclass(eq=False)
-class Variable:
+class Variable(Part):
     """A leaf, a constant or a result, with what is known of it; arrays are None where unknown."""
 
     id: str
@@ -37,19 +50,35 @@ class Variable:
     stored: Array = None  # a leaf's `.grad`
     is_root: bool = False
     part: int | None = None  # which output of an operation with several
+    learned: bool = False  # is it an nn.Parameter
 
 
 @dataclass(eq=False)
-class Operation:
+class Operation(Part):
     """One recorded call."""
 
     id: str
     op: Op
     params: Mapping[str, Any]  # the static arguments
+    call: str = ""  # as a person would write it, and what the operation does
 
 
 @dataclass(eq=False)
-class Edge:
+class Group(Part):
+    """Several operations and what is between them, drawn as one: a module, or a stretch of them."""
+
+    id: str
+    name: str  # the module's path, or what repeats
+    kind: str  # the module's class; "" for operations of no module
+    count: int  # equal copies in it
+    hidden: int  # operations in it
+    parameters: int  # elements of the parameters that only it reads
+    shapes: tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]  # what comes in, out
+    gradients: list[float] = field(default_factory=list)  # RMS per copy; NaN where unknown
+
+
+@dataclass(eq=False)
+class Edge(Part):
     """From a variable into an argument slot of an operation, or (slot None) from it to a result."""
 
     id: str
@@ -66,9 +95,10 @@ class Edge:
 class View:
     """Variables and operations in topological order, the edges between them, and remarks."""
 
-    nodes: list[Variable | Operation] = field(default_factory=list)
+    nodes: list[Variable | Operation | Group] = field(default_factory=list)
     edges: list[Edge] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    ids: dict[Any, str] = field(default_factory=dict)  # of the variable of each Node and leaf
 
     @property
     def variables(self) -> list[Variable]:
@@ -110,6 +140,7 @@ class _Builder:
         leaves = (parent for node in order for parent in node.parents if isinstance(parent, Traced))
         self.taken = {self.given_name(source) for source in (*order, *leaves)}
         self.counts = dict.fromkeys("xct", 0)
+        self.pass_order = 0  # of the backward pass that recorded the last node
 
     def derive(self, roots: Sequence[Traced]) -> None:
         """Ask the engine for every value, every gradient and every contribution."""
@@ -138,67 +169,100 @@ class _Builder:
         if op.part:
             self.link(self.operations[node.parents[0]], self.variable(node))
             return
+        place = _place(node.frame)
         arguments = {
-            slot: self.variable(_key(node, slot), parent, node.seq)
+            slot: self.variable(_key(node, slot), parent, node)
             for slot, parent in enumerate(node.parents)
             if parent is not None
         }
         params = dict(zip(op.names[op.arity :], node.params, strict=False))
-        operation = self.operations[node] = Operation(self.new_id(), op, params)
+        if place["order"]:  # the rule of a forward operation, run by a later pass, belongs to that
+            self.pass_order = max(self.pass_order, place["order"])
+            place["order"] = max(self.pass_order, *(v.order for v in arguments.values()))
+        elif node.frame is None or node.frame.kind != "expanded":
+            self.pass_order = 0  # the program went on with a forward pass
+        operation = self.operations[node] = Operation(
+            self.new_id(), op, params, _call(op, params), **place
+        )
         self.view.nodes.append(operation)
         words = {} if op.starred else {op.arrays[slot]: arguments[slot].name for slot in arguments}
         if op.outputs == 1:
             words["out"] = self.variable(node).name
         for slot, argument in arguments.items():
-            edge = Edge(f"e_{operation.id}_{slot}", argument.id, operation.id, slot)
+            edge = Edge(f"e_{operation.id}_{slot}", argument.id, operation.id, slot, **place)
             edge.differentiable = slot in node.plan.slots
             edge.local = _local(op, slot, words) if edge.differentiable else ""
             edge.upstream, edge.contribution = self.sent.get((node, slot), (None, None))
             self.view.edges.append(edge)
         if op.outputs == 1:
-            self.link(operation, self.variable(node))
+            result = self.variable(node)
+            result.order = operation.order
+            self.link(operation, result)
 
     def link(self, operation: Operation, result: Variable) -> None:
         """The edge from an operation to a result."""
         identity = f"e_{operation.id}_{result.id}"
-        self.view.edges.append(Edge(identity, operation.id, result.id))
+        place: dict[str, Any] = {"path": operation.path, "kinds": operation.kinds}
+        place |= {"where": operation.where, "order": operation.order}
+        self.view.edges.append(Edge(identity, operation.id, result.id, **place))
 
-    def variable(self, key: Any, source: Any = None, moment: float = inf) -> Variable:
+    def variable(self, key: Any, source: Any = None, reader: Node | None = None) -> Variable:
         """The variable of a Node, a leaf or a constant, made when first asked for.
 
-        `moment` is when it was read: a leaf that was written since has lost its value.
+        A leaf that was written since its `reader` ran has lost its value.
         """
         if key not in self.variables:
             source = key if source is None else source
-            make = self.result if type(source) is Node else self.leaf
-            self.variables[key] = variable = make(source)
-            if isinstance(source, Traced) and source.written > moment:
+            if type(source) is Node:
+                variable = self.result(source)
+            else:
+                variable = self.leaf(source, None if reader is None else reader.frame)
+            self.variables[key] = variable
+            self.view.ids[key] = variable.id
+            if isinstance(source, Traced) and reader and source.written > reader.seq:
                 variable.value = None
             self.view.nodes.append(variable)
+        elif reader is not None and type(source) is not Node:
+            variable = self.variables[key]
+            shared = _shared(variable.path, _place(reader.frame)["path"])
+            variable.path, variable.kinds = variable.path[:shared], variable.kinds[:shared]
         return self.variables[key]
 
     def result(self, node: Node) -> Variable:
         """The variable that an operation, or an output of one, made."""
         name = self.given_name(node) or self.new_name("t")
-        variable = Variable(self.new_id(), name, "result", node.shape, node.dtype)
+        place = _place(node.frame)
+        variable = Variable(self.new_id(), name, "result", node.shape, node.dtype, **place)
         variable.value = self.values[node].value if node in self.values else None
         variable.gradient = self.gradients.get(node)
         variable.part = node.params[0] if node.plan.op.part else None
         return variable
 
-    def leaf(self, source: Any) -> Variable:
-        """The variable of a tensor or a constant that no recorded operation made."""
+    def leaf(self, source: Any, frame: Frame | None) -> Variable:
+        """The variable of a tensor or a constant that no recorded operation made.
+
+        A parameter or a constant belongs to the module in whose `frame` it is read; another tensor
+        came from outside.
+        """
+        place = _place(frame)
+        place["where"] = ""
         if isinstance(source, (bool, int, float, np.generic)):
             value = source.item() if isinstance(source, np.generic) else source
-            return Variable(self.new_id(), literal(value), "number", (), None, value)
+            return Variable(self.new_id(), literal(value), "number", (), None, value, **place)
         if not isinstance(source, Traced):
             array = source if hasattr(source, "shape") else np.asarray(source)
             value = None if isinstance(source, Dropped) else array
             name = self.new_name("c")
-            return Variable(self.new_id(), name, "constant", array.shape, array.dtype, value)
+            return Variable(
+                self.new_id(), name, "constant", array.shape, array.dtype, value, **place
+            )
         role, letter = ("parameter", "x") if source._requires_grad else ("constant", "c")
         name = self.given_name(source) or self.new_name(letter)
         variable = Variable(self.new_id(), name, role, source.shape, source.dtype, source._data)
+        if isinstance(source, Parameter):
+            variable.learned, variable.path, variable.kinds = True, place["path"], place["kinds"]
+            if source not in self.names:
+                variable.name = ".".join(filter(None, (*variable.path, name)))
         variable.gradient = self.gradients.get(source)
         variable.stored = None if source.grad is None else source.grad._data
         return variable
@@ -221,6 +285,35 @@ class _Builder:
                 return name
 
 
+def _place(frame: Frame | None) -> dict[str, Any]:
+    """What a frame says of where something was recorded, as the fields of a Part."""
+    modules: list[tuple[str, str]] = []
+    where, order = "", 0
+    while frame is not None:
+        if frame.kind == "line":
+            where = where or printable(frame.name)
+        elif frame.kind == "backward":
+            order += 1
+        elif frame.kind != "expanded":
+            modules.append((printable(frame.name), printable(frame.kind)))
+        frame = frame.parent
+    path, kinds = zip(*reversed(modules), strict=True) if modules else ((), ())
+    return {"path": path, "kinds": kinds, "where": where, "order": order}
+
+
+def _shared(one: Sequence[str], two: Sequence[str]) -> int:
+    """How many names two paths begin with together."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, two, strict=False)))
+
+
+def _call(op: Op, params: Mapping[str, Any]) -> str:
+    """The call as a person would write it, and what the operation does."""
+    plain = (bool, int, float, str, tuple, slice, type(None))  # others may print an address
+    given = (f"{k}={elided(repr(v), 40)}" for k, v in params.items() if isinstance(v, plain))
+    summary = (op.forward.__doc__ or "").strip().partition("\n")[0]
+    return printable(f"{op.name}({', '.join([*op.arrays, *given])}): {summary}".rstrip(": "))
+
+
 def _key(node: Node, slot: int) -> Any:
     """What makes an argument the same variable: its identity; for a number also its place."""
     parent = node.parents[slot]
@@ -238,7 +331,7 @@ def _local(op: Op, slot: int, words: Mapping[str, str]) -> str:
 
     def rename(match: re.Match[str]) -> str:
         factor, parameter = match.groups()
-        name = elided(words[parameter], 12)
+        name = elided(words[parameter].rpartition(".")[2], 12)
         if match.group() != texts[slot]:
             name = operand(name)
         return f"{factor}·{name}" if factor and len(name) > 1 else factor + name

@@ -1,0 +1,133 @@
+"""A view as JSON and back: everything that is drawn, with its numbers as they are.
+
+Numbers are not rounded: JSON's decimal digits give a double back exactly, and larger arrays are
+written as their bytes. Infinities and NaN, which JSON does not have, are written as words.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from tinygrad_gm.backend import to_device
+
+from .view import Edge, Group, Operation, Variable, View
+
+FORMAT, VERSION = "tinygrad_gm drawing", 1
+LISTED = 1000  # elements of an array that is written as numbers, not as bytes
+
+KINDS: dict[str, Any] = {
+    "variable": Variable,
+    "operation": Operation,
+    "group": Group,
+    "edge": Edge,
+}
+TUPLES = ("shape", "path", "kinds", "shapes")  # fields that are tuples
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a drawing needs to know of an operation."""
+
+    name: str
+    symbol: str
+
+
+def dumps(view: View, settings: Mapping[str, str]) -> str:
+    """A view, and how to draw it, as JSON text."""
+    data = {"format": FORMAT, "version": VERSION, **settings, "remarks": view.remarks}
+    lines = ",\n".join(_text(_part(part)) for part in (*view.nodes, *view.edges))
+    return f'{_text(data)[:-1]}, "parts": [\n{lines}\n]}}\n'
+
+
+def loads(text: str) -> tuple[View, dict[str, Any]]:
+    """The view and the settings in a JSON text; ValueError where it is no drawing."""
+    try:
+        data = json.loads(text)
+        if data.get("format") != FORMAT or data.get("version") != VERSION:
+            raise ValueError(f"its format is {data.get('format')!r} {data.get('version')!r}")
+        view = View(remarks=data.pop("remarks"))
+        for part in data.pop("parts"):
+            made = _whole(part)
+            (view.edges if isinstance(made, Edge) else view.nodes).append(made)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"load: this is no drawing that was saved as JSON: {error}") from error
+    return view, {name: data[name] for name in data if name not in ("format", "version")}
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _part(part: Any) -> dict[str, Any]:
+    """The fields of a node or an edge that do not have their default value."""
+    found = {"is": next(name for name, kind in KINDS.items() if type(part) is kind)}
+    for field in fields(part):
+        value = getattr(part, field.name)
+        if field.name == "op":
+            value = {"name": value.name, "symbol": value.symbol}
+        elif field.name == "params":  # they stand in the text of the call
+            continue
+        elif field.name == "dtype":
+            value = None if value is None else str(value)
+        if value is not field.default and (field.name != "marks" or value):
+            found[field.name] = _plain(value)
+    return found
+
+
+def _whole(part: dict[str, Any]) -> Any:
+    kind = KINDS[part.pop("is")]
+    values = {name: _array(value) for name, value in part.items()}
+    for name in TUPLES:
+        if name in values:
+            values[name] = _tuple(values[name])
+    if kind is Operation:
+        values |= {"op": Signature(**values["op"]), "params": {}}
+    if kind is Variable and values["dtype"] is not None:
+        values["dtype"] = np.dtype(values["dtype"])
+    return kind(**values)
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(map(_tuple, value)) if isinstance(value, list) else value
+
+
+def _plain(value: Any) -> Any:
+    """A value in what JSON knows; an array is an object with "$dtype"."""
+    if isinstance(value, (str, bool, int, type(None))):
+        return value
+    if type(value) is float:  # and no NumPy number
+        return value if isfinite(value) else {"$number": str(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    array = np.asarray(to_device(value, "cpu"))
+    found = {"$dtype": array.dtype.str, "shape": list(array.shape)}
+    if array.size <= LISTED and array.dtype.kind in "biuf":
+        return found | {"numbers": [_plain(entry) for entry in array.reshape(-1).tolist()]}
+    return found | {"bytes": base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()}
+
+
+def _array(value: Any) -> Any:
+    """What `_plain` was given."""
+    if isinstance(value, list):
+        return [_array(entry) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    if "$number" in value:
+        return float(value["$number"])
+    if "$dtype" not in value:
+        return {name: _array(entry) for name, entry in value.items()}
+    dtype = np.dtype(value["$dtype"])
+    if "bytes" in value:
+        flat = np.frombuffer(base64.b64decode(value["bytes"]), dtype)
+    else:
+        flat = np.array([_array(number) for number in value["numbers"]], dtype)
+    return flat.reshape(value["shape"])

@@ -1,0 +1,429 @@
+"""What a unit of a convolutional network sees of its input: computed, and measured.
+
+Computed: going back from the unit, every window widens the field. With kernel k, stride s, padding
+p and dilation d, the interval [u, v] of a layer's outputs is made of [s·u − p, s·v − p + d(k − 1)]
+of its inputs, and a step there is s steps here (Araujo, Norris and Sim 2019, "Computing Receptive
+Fields of Convolutional Neural Networks", equations 1 to 6); where paths meet, the field is the
+union. Measured: the pixels at which the gradient of the unit is not zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+import tinygrad_gm as tg
+from tinygrad_gm.modes import enable_grad
+from tinygrad_gm.nn import Module
+from tinygrad_gm.ops.pooling import pool_geometry
+from tinygrad_gm.record import Node, nodes_of
+from tinygrad_gm.tensor import Tensor
+
+from . import heatmap, style
+from .example import evaluating, untouched
+from .picture import Picture, sheet
+from .style import SMALL_SIZE, TEXT_SIZE, text_width
+from .svg import label, rectangle
+from .themes import Theme
+from .themes import theme as theme_of
+
+PROBES = (16, 32, 64, 128, 256, 512)  # pixels: sizes tried to find out what the layers are
+LOCAL = ("elementwise", "activations", "special")  # files of operations that keep every place
+PLACES = ("concat", "batch_norm")  # others that do; batch_norm, as the model is in evaluation mode
+
+
+class Axis(NamedTuple):
+    """The field along one spatial axis: that of unit u is `size` pixels from start + stride · u."""
+
+    size: int
+    stride: int
+    start: int
+
+
+class ReceptiveField(Picture):
+    """A receptive field, computed and measured; `size`, `stride` and the like per spatial axis.
+
+    Attributes:
+        size: pixels that a unit sees.
+        stride: pixels from one unit's field to its neighbour's.
+        start: the first pixel of unit 0; negative where it reaches into the padding.
+        unit: the place of the unit looked at; the layer has `units` of them along each axis.
+        computed: its first and last pixel along each axis, cut at the input's border.
+        measured: the first and last pixel whose gradient is not zero; None where all are.
+        gradient: its mean absolute value over the input's channels, (H, W) or (L,).
+    """
+
+    def __init__(
+        self,
+        layer: str,
+        axes: Sequence[Axis],
+        unit: tuple[int, ...],
+        units: tuple[int, ...],
+        gradient: NDArray[np.float64],
+        theme: str = "light",
+    ) -> None:
+        self.layer, self.unit, self.units, self.gradient = layer, unit, units, gradient
+        self.size, self.stride, self.start = (tuple(values) for values in zip(*axes, strict=True))
+        firsts = [axis.start + axis.stride * u for axis, u in zip(axes, unit, strict=True)]
+        self.computed = tuple(
+            (max(first, 0), min(first + axis.size, length) - 1)
+            for first, axis, length in zip(firsts, axes, gradient.shape, strict=True)
+        )
+        seen = [np.unique(places).tolist() for places in np.nonzero(gradient)]
+        self.measured = tuple((places[0], places[-1]) for places in seen) if seen[0] else None
+        super().__init__(_drawn(self, theme_of(theme)))
+
+    def __repr__(self) -> str:
+        return (
+            f"<ReceptiveField of unit {_tuple(self.unit)} of {self.layer!r}: "
+            f"{_times(self.size)}, stride {_same(self.stride)}>"
+        )
+
+
+def receptive_field(
+    model: Module,
+    layer: str,
+    unit: Sequence[int] | None = None,
+    *,
+    input_shape: Sequence[int] | None = None,
+    samples: int = 1,
+    theme: str = "light",
+) -> ReceptiveField:
+    """What one unit of a layer sees of the input: by formula, and by its gradient, as a picture.
+
+    The model is run up to the layer, in evaluation mode and on standard normal input, and left as
+    it was. The measured support may be smaller than the computed one: the maximum of a pooling
+    window, or a unit of ReLU that is off, passes nothing on to the rest; more samples show more.
+
+    Args:
+        model: a model whose layers are convolutions, pools, and what works on each place by itself.
+        layer: the path of a layer, as in `model.named_modules()`: "features.12".
+        unit: its place in the layer's output, (row, column), or (channel, row, column) to measure
+            one channel; by default all channels at a place whose field the border does not cut.
+        input_shape: (C, H, W) of the input, or (C, L); by default as large as the field needs.
+        samples: how many random inputs are averaged over.
+        theme: "light", "dark" or "print".
+
+    Raises:
+        ValueError: there is no such layer, its output has no spatial axes or no such unit, or an
+            operation on the way mixes places in a way that the formula does not know.
+
+    >>> pair = nn.Sequential(nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 3, stride=2))
+    >>> field = receptive_field(pair, "1", (2, 2), input_shape=(1, 11, 11))
+    >>> field.size, field.stride, field.start, field.computed
+    ((5, 5), (2, 2), (0, 0), ((4, 8), (4, 8)))
+    """
+    target = dict(model.named_modules()).get(layer)
+    if target is None:
+        names = ", ".join(name for name, _ in model.named_modules() if name)
+        raise ValueError(f"receptive_field: there is no layer {layer!r}, only {names:.300}")
+    with untouched(model), evaluating(model), enable_grad():
+        if input_shape is None:
+            axes = _probed(model, target, layer)
+            place = None if unit is None else _place(unit, len(axes), layer)[1]
+            input_shape = (_channels(model), *_lengths(axes, place))
+        x = _input(model, samples, input_shape)
+        out = _output(model, target, layer, x)
+    axes = _fields(out, x)
+    channel, place = _place(unit, len(axes), layer) if unit is not None else (None, _middle(axes, x))
+    if any(not 0 <= u < n for u, n in zip(place, out.shape[2:], strict=True)) or (
+        channel is not None and not 0 <= channel < out.shape[1]
+    ):
+        raise ValueError(
+            f"receptive_field: layer {layer!r} has no unit {_tuple(unit or place)}, "
+            f"its output is (channels, *places) = {out.shape[1:]}"
+        )
+    channels = slice(None) if channel is None else channel
+    (gradient,) = tg.grad(out[(slice(None), channels, *place)].sum(), x)
+    measured = np.abs(gradient.numpy().astype(float)).mean(axis=(0, 1))
+    return ReceptiveField(layer, axes, place, out.shape[2:], measured, theme)
+
+
+# ------------------------------------------------------------------------------ running
+
+
+class _Reached(Exception):  # noqa: N818 (nothing has gone wrong)
+    """The layer has run; what is behind it need not."""
+
+
+def _output(model: Module, target: Module, layer: str, x: Tensor) -> Tensor:
+    """What the layer makes when the model is given x."""
+    found: list[Any] = []
+
+    def stop(_: Module, __: Any, output: Any) -> None:
+        found.append(output)
+        raise _Reached
+
+    handle = target.register_forward_hook(stop)
+    try:
+        model(x)
+    except _Reached:
+        pass
+    finally:
+        handle.remove()
+    if not found:
+        raise ValueError(f"receptive_field: the model does not call layer {layer!r}")
+    out = found[0]
+    if not isinstance(out, Tensor) or out.ndim not in (3, 4) or out.ndim != x.ndim:
+        what = f"shape {out.shape}" if isinstance(out, Tensor) else f"class {type(out).__name__}"
+        raise ValueError(
+            f"receptive_field: the output of layer {layer!r}, of {what}, has no spatial axes; "
+            "(N, C, L) or (N, C, H, W) is wanted"
+        )
+    return out
+
+
+def _input(model: Module, samples: int, shape: Sequence[int]) -> Tensor:
+    """Standard normal numbers, on the model's device and in its dtype."""
+    parameter = next(model.parameters(), None)
+    values = np.random.default_rng(0).standard_normal((samples, *shape))
+    kind = {} if parameter is None else {"dtype": parameter.dtype, "device": parameter.device}
+    return tg.tensor(values, requires_grad=True, **kind)
+
+
+def _channels(model: Module) -> int:
+    first = (m for m in model.modules() if hasattr(m, "in_channels"))
+    return next((int(m.in_channels) for m in first), 1)
+
+
+def _probed(model: Module, target: Module, layer: str) -> list[Axis]:
+    """The fields, found with the first input that is large enough for all windows."""
+    flat = any(type(module).__name__ == "Conv1d" for module in model.modules())
+    refusal: ValueError | None = None
+    for length in PROBES:
+        x = _input(model, 1, (_channels(model), *[length] * (1 if flat else 2)))
+        try:
+            out = _output(model, target, layer, x)
+        except ValueError as error:
+            if str(error).startswith("receptive_field"):
+                raise
+            refusal = error
+        else:
+            return _fields(out, x)
+    raise ValueError(
+        f"receptive_field: no input of up to {length} pixels comes to layer {layer!r}; "
+        f"give input_shape= ({refusal})"
+    )
+
+
+def _lengths(axes: Sequence[Axis], unit: Sequence[int] | None) -> Iterator[int]:
+    """Along each axis as many pixels before a unit's field as behind it."""
+    for number, axis in enumerate(axes):
+        half = -(-axis.size // 2)
+        place = -(-(half - axis.start) // axis.stride) if unit is None else unit[number]
+        first = axis.start + axis.stride * place
+        yield first + axis.size + max(first, axis.stride)
+
+
+def _middle(axes: Sequence[Axis], x: Tensor) -> tuple[int, ...]:
+    """The unit whose field's middle is nearest to the input's."""
+    pairs = zip(axes, x.shape[2:], strict=True)
+    return tuple(
+        max(round(((length - axis.size) / 2 - axis.start) / axis.stride), 0)
+        for axis, length in pairs
+    )
+
+
+def _place(unit: Sequence[int], ndim: int, layer: str) -> tuple[int | None, tuple[int, ...]]:
+    """A unit's channel, None for all, and its place."""
+    numbers = tuple(map(int, unit))
+    if len(numbers) not in (ndim, ndim + 1):
+        wanted = "(row, column) or (channel, row, column)" if ndim == 2 else "(place,)"
+        raise ValueError(
+            f"receptive_field: unit {_tuple(numbers)} of layer {layer!r}; {wanted} is wanted"
+        )
+    return (numbers[0] if len(numbers) > ndim else None), numbers[-ndim:]
+
+
+# ---------------------------------------------------------------------------- computing
+
+
+def _fields(out: Tensor, x: Tensor) -> list[Axis]:
+    """The recursion, from an output back to the input over all paths between them."""
+    reaches: set[Any] = {x}
+    order: list[Node] = []
+    for node in nodes_of(out):
+        if any(source in reaches for source in _sources(node)):
+            reaches.add(node)
+            order.append(node)
+    ndim = out.ndim - 2
+    unit = [(0, 0, 1)] * ndim  # first, last, and pixels per step
+    fields: dict[Any, list[tuple[int, int, int]]] = {out.node: unit}
+    if out.node is None or out.node not in reaches:
+        raise ValueError("receptive_field: the layer's output does not depend on the input")
+    for node in reversed(order):
+        if node not in fields:
+            continue
+        windows = _windows(node, ndim)
+        for source in _sources(node):
+            if source not in reaches:
+                continue
+            field = [
+                (s * first - p, s * last - p + d * (k - 1), s * step)
+                for (first, last, step), (k, s, p, d) in zip(fields[node], windows, strict=True)
+            ]
+            fields[source] = _union(fields.get(source, field), field)
+    return [Axis(last - first + 1, step, first) for first, last, step in fields[x]]
+
+
+def _sources(node: Node) -> list[Any]:
+    """The nodes and leaves that an operation reads."""
+    return [p for p in node.parents if isinstance(p, (Node, Tensor))]
+
+
+def _windows(node: Node, ndim: int) -> list[tuple[int, int, int, int]]:
+    """Kernel, stride, padding and dilation of an operation, along each spatial axis."""
+    op = node.plan.op
+    given = dict(zip(op.names[op.arity :], node.params, strict=False))
+    if op.name == "conv":
+        kernel = node.parents[1].shape[2:]
+        before = [pair[0] for pair in given["padding"]]
+        return list(zip(kernel, given["stride"], before, given["dilation"], strict=True))
+    if op.name in ("max_pool", "argmax_pool", "avg_pool"):
+        how = (given["kernel_size"], given["stride"], given["padding"], given.get("dilation", 1))
+        shape = node.parents[0].shape
+        geometry = pool_geometry(op.name, shape, *how, given["ceil_mode"])
+        return list(zip(*geometry[:4], strict=True))
+    if op.name == "pad" and not any(sum(given["pad_width"][:2], ())):
+        return [(1, 1, before, 1) for before, _ in given["pad_width"][2:]]
+    same = all(s.shape[-ndim:] == node.shape[-ndim:] for s in _sources(node) if s.shape)
+    local = op.forward.__module__.endswith(LOCAL) or op.name in PLACES or op.part
+    if local and same and len(node.shape) == ndim + 2:
+        return [(1, 1, 0, 1)] * ndim
+    where = f" of module {node.frame.name!r}" if node.frame is not None else ""
+    raise ValueError(
+        f"receptive_field: the formula knows convolutions, pools and what works place by place, "
+        f"not {op.name}{where}"
+    )
+
+
+def _union(
+    one: list[tuple[int, int, int]], two: list[tuple[int, int, int]]
+) -> list[tuple[int, int, int]]:
+    """The interval around both, along each axis."""
+    if any(a[2] != b[2] for a, b in zip(one, two, strict=True)):
+        raise ValueError("receptive_field: two paths to the layer have different strides")
+    return [(min(a[0], b[0]), max(a[1], b[1]), a[2]) for a, b in zip(one, two, strict=True)]
+
+
+# ------------------------------------------------------------------------------ drawing
+
+SHADE = "#7F9FB2"  # half of the gradient's colour
+SIDE, STRIP, MARGIN, LEADING = 330.0, 46.0, 30.0, 1.45  # points; lines of text
+
+
+def _drawn(field: ReceptiveField, theme: Theme) -> str:
+    """The input plane with the gradient on it, both fields around it, and what they are."""
+    plane = field.gradient if field.gradient.ndim == 2 else field.gradient[None]
+    rows, columns = plane.shape
+    pixel = SIDE / max(plane.shape)
+    width, height = columns * pixel, rows * pixel if field.gradient.ndim == 2 else STRIP
+    texts = _texts(field)
+    room = max([width, *(text_width(text, TEXT_SIZE) + 24 for text in texts)])
+    left, top = MARGIN + (room - width) / 2, MARGIN + LEADING * TEXT_SIZE
+    scale = width / columns, height / rows
+    shown = heatmap.sequential(np.sqrt(plane))
+    name = style.elided(style.printable(field.layer), 40)
+    title = f"what unit {_tuple(field.unit)} of layer {name} sees"
+    parts = [
+        label(title, MARGIN + room / 2, 14, style.NAME_SIZE, theme.ink, "middle", bold=True),
+        heatmap.image(shown, left, top, width, height),
+        rectangle(left, top, width, height, f'fill="none" stroke="{theme.line}"'),
+        _steps(field, left, top, scale, theme),
+    ]
+    looks = {"computed": theme.looks["parameter"], "measured": theme.alarm}
+    for name, dashes in (("computed", ""), ("measured", ' stroke-dasharray="6,4"')):
+        ranges = getattr(field, name)
+        if ranges is None:
+            continue
+        (y0, y1), (x0, x1) = ranges if len(ranges) == 2 else ((0, 0), ranges[0])
+        wide = 4 if name == "computed" else 1.8
+        paint = f'fill="none" stroke="{looks[name].border}" stroke-width="{wide}"{dashes}'
+        place = left + x0 * scale[0], top + y0 * scale[1]
+        parts.append(
+            f'<g class="{name}">'
+            + rectangle(*place, (x1 - x0 + 1) * scale[0], (y1 - y0 + 1) * scale[1], paint)
+            + "</g>"
+        )
+    for number, text in ((0, "0"), (columns - 1, str(columns - 1))):
+        x = left + (number + 0.5) * scale[0]
+        parts.append(label(text, x, top + height + 3, SMALL_SIZE, theme.quiet, "middle"))
+    if field.gradient.ndim == 2:
+        for number, text in ((0, "0"), (rows - 1, str(rows - 1))):
+            y = top + (number + 0.5) * scale[1] - SMALL_SIZE / 2
+            parts.append(label(text, left - 4, y, SMALL_SIZE, theme.quiet, "end"))
+    y = top + height + 22
+    keys = (
+        f'stroke="{looks["computed"].border}" stroke-width="4"',
+        f'stroke="{looks["measured"].border}" stroke-width="1.8" stroke-dasharray="6,4"',
+        f'stroke="{theme.flow}" stroke-width="2.5" stroke-linecap="round" stroke-dasharray="0,7"',
+    )
+    for text, key in zip(texts, (*keys, f'stroke="{SHADE}" stroke-width="9"'), strict=False):
+        middle = y + TEXT_SIZE * 0.6
+        parts.append(f'<path fill="none" {key} d="M{MARGIN:.1f},{middle:.1f}h17"/>')
+        parts.append(label(text, MARGIN + 24, y, TEXT_SIZE, theme.ink))
+        y += LEADING * TEXT_SIZE
+    return sheet(parts, room + 2 * MARGIN, y + 12, theme, title)
+
+
+def _steps(
+    field: ReceptiveField, left: float, top: float, scale: tuple[float, float], theme: Theme
+) -> str:
+    """A dot in the middle of each unit's field, and a ring in that of the unit looked at."""
+    axes = list(zip(field.start, field.size, field.stride, strict=True))
+    offsets = [(start + size / 2, stride) for start, size, stride in axes]
+    if len(offsets) == 1:
+        offsets = [(0.5, 1), *offsets]
+    units, own = ((1,) * (2 - len(axes)) + field.units), ((0,) * (2 - len(axes)) + field.unit)
+    ys, xs = (
+        [corner + pixel * (first + stride * u) for u in range(count)]
+        for corner, pixel, (first, stride), count in zip(
+            (top, left), scale[::-1], offsets, units, strict=True
+        )
+    )
+    dots = []
+    if min(field.stride) * scale[0] >= 6:  # nearer ones would run together
+        dots = [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.3"/>' for y in ys for x in xs]
+    ring = f'<circle cx="{xs[own[1]]:.1f}" cy="{ys[own[0]]:.1f}" r="5" fill="none" '
+    halo = f'{ring} stroke="{theme.paper}" stroke-width="4"/>'
+    return (
+        f'<g class="units" fill="{theme.flow}">{"".join(dots)}{halo}'
+        f'{ring} stroke="{theme.flow}" stroke-width="2"/></g>'
+    )
+
+
+def _texts(field: ReceptiveField) -> list[str]:
+    """What the three kinds of marks say."""
+    names = ("rows ", "columns ") if len(field.size) == 2 else ("",)
+    at = _ranges(names, field.computed)
+    texts = [f"computed: {_times(field.size)} pixels, {at}"]
+    if field.measured is None:
+        texts.append("measured: the gradient is zero everywhere")
+    else:
+        extents = [last - first + 1 for first, last in field.measured]
+        at = _ranges(names, field.measured)
+        texts.append(f"measured: {_times(extents)} pixels, {at}: the gradient is not zero")
+    apart = f"{_same(field.stride)} pixel{'s' * (max(field.stride) > 1)}"
+    texts.append(f"a dot in the middle of each unit's field, {apart} apart; the ring: this unit")
+    return [*texts, "the gradient's size, mean over channels; darker is larger (square root)"]
+
+
+def _ranges(names: Sequence[str], ranges: Sequence[tuple[int, int]]) -> str:
+    pairs = zip(names, ranges, strict=True)
+    return ", ".join(f"{name}{first} … {last}" for name, (first, last) in pairs)
+
+
+def _same(numbers: Sequence[int]) -> str:
+    return _times(numbers if len(set(numbers)) > 1 else numbers[:1])
+
+
+def _times(numbers: Sequence[int]) -> str:
+    return " × ".join(map(str, numbers))
+
+
+def _tuple(unit: Sequence[int]) -> str:
+    return f"({', '.join(map(str, unit))}{',' * (len(unit) == 1)})"

@@ -1,0 +1,62 @@
+"""Opened boxes: the record run again with every fused operation as its textbook twin.
+
+A fused operation is one node. Its twin is the same function composed of primitives, the steps that
+a course would show. The new record reads the same leaves; it is made for drawing only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tinygrad_gm.modes import Frame, Switch, frame, on, recording, textbook_mode
+from tinygrad_gm.record import Dropped, Node, Traced, nodes_of
+
+
+def opened(
+    roots: Sequence[Traced], names: Mapping[str, Traced]
+) -> tuple[list[Traced], dict[str, Traced]]:
+    """The roots computed again, recorded with twins, and the names moved to the new record.
+
+    Operations without a twin are recorded as they are. RuntimeError where a large constant was
+    freed or a leaf was written since: the values would not be those of the record.
+    """
+    made: dict[Node | None, Any] = {}
+    calls: Counter[tuple[Frame | None, str]] = Counter()
+    with Switch(on, True), Switch(recording, True), Switch(textbook_mode, True):
+        for node in nodes_of(*roots):
+            args = [_argument(node, parent, made) for parent in node.parents]
+            if node.plan.op.part:
+                made[node] = args[0][node.params[0]]
+            elif node.plan.op.twin is None:
+                with Switch(frame, node.frame):
+                    starred = node.plan.op.starred
+                    made[node] = node.plan.op.primitive(
+                        *([args] if starred else args), *node.params
+                    )
+            else:
+                made[node] = _opened(node, args, calls)
+            if node.name and isinstance(made[node], Traced) and made[node].node is not None:
+                made[node].node.name = node.name
+    moved = {name: made.get(tensor.node, tensor) for name, tensor in names.items()}
+    return [made.get(root.node, root) for root in roots], moved
+
+
+def _opened(node: Node, args: list[Any], calls: Counter[tuple[Frame | None, str]]) -> Any:
+    """The twin of a node's operation, in a frame with its name: what was one box stays together."""
+    op = node.plan.op
+    calls[node.frame, op.name] += 1
+    number = calls[node.frame, op.name]
+    name = op.name if number == 1 else f"{op.name}_{number}"
+    with Switch(frame, Frame(name, "opened", node.frame)):
+        out = op.twin(*args, *node.params)
+    return out[0] if op.outputs == 1 and isinstance(out, tuple) else out
+
+
+def _argument(node: Node, parent: Any, made: Mapping[Node | None, Any]) -> Any:
+    if isinstance(parent, Dropped):
+        raise RuntimeError("textbook: backward freed a large constant; draw before backward")
+    if isinstance(parent, Traced) and parent.written > node.seq:
+        raise RuntimeError("textbook: values changed since: draw before the step")
+    return made[parent] if type(parent) is Node else parent
