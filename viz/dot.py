@@ -77,7 +77,6 @@ def source(figure: Figure, direction: str) -> str:
 
 def _frame(cluster: Cluster, theme: Theme, direction: str) -> dict[str, str]:
     room = cluster.width + 24 if direction == "TB" else 0  # lines come in beside the title
-
     look = theme.cluster
     return {
         "id": cluster.id,
