@@ -242,6 +242,29 @@ def penalty(x: Any, w1: Any, b1: Any, w2: Any, b2: Any, w3: Any) -> Any:
     return ((slope.square().sum(axis=(1, 2, 3)).sqrt() - 1.0) ** 2).mean()
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_channel_by_itself_has_the_weight_gradient_it_has_alone(stride: int) -> None:
+    rng = np.random.default_rng(stride)
+    x = rng.standard_normal((2, 32, 24, 24))  # lines longer than what one call is worth it for
+    y = rng.standard_normal((2, 32, 24 // stride, 24 // stride))
+    together = conv_weight_gradient(x, y, (3, 3), stride, 1, 1, 32).numpy()
+    for c in range(32):
+        part = slice(c, c + 1)
+        alone = conv_weight_gradient(x[:, part], y[:, part], (3, 3), stride, 1).numpy()
+        np.testing.assert_allclose(together[part], alone, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_a_single_pixel_stamps_the_weight(count: int) -> None:
+    rng = np.random.default_rng(count)
+    x, weight = rng.standard_normal((count, 4, 1, 1)), rng.standard_normal((4, 2, 3, 5))
+    bias = rng.standard_normal(2)
+    out = tg.conv_transpose(x, weight, bias, 2)
+    wanted = np.einsum("nc,cohw->nohw", x[:, :, 0, 0], weight) + bias[:, None, None]
+    np.testing.assert_allclose(out.numpy(), wanted, atol=1e-12)
+    assert np.moveaxis(out.numpy(), 1, -1).flags.c_contiguous
+
+
 def test_the_parameter_gradient_of_a_gradient_penalty_is_that_of_differences() -> None:
     rng = np.random.default_rng(0)
     x = variable(rng, 2, 2, 6, 6)

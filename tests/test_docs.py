@@ -47,5 +47,15 @@ def test_the_readmes_program_runs(
 
 
 def test_there_is_a_page_for_every_part() -> None:
-    parts = {"tensors", "gradients", "nn", "optim", "data", "runs", "notes-errata", "ops"}
+    parts = {
+        "tensors",
+        "gradients",
+        "nn",
+        "optim",
+        "data",
+        "runs",
+        "notes-errata",
+        "ops",
+        "drawing",
+    }
     assert parts <= {page.stem for page in PAGES}

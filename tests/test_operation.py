@@ -330,3 +330,23 @@ def test_results_of_a_subclass_are_plain_tensors() -> None:
     weight = Weight([1.0], requires_grad=True)
     assert type(weight * 2) is tg.Tensor
     assert type(2 * weight) is tg.Tensor
+
+
+def test_factors_of_either_sign_of_zero_and_of_either_dtype_are_kept_apart() -> None:
+    x = tg.tensor([1.0, -1.0], requires_grad=True)
+    for factor in (0.0, -0.0, 0.1):
+        for dtype in (tg.float32, tg.float64):
+            wanted = x.numpy().astype(dtype) * factor
+            out = (x.astype(dtype) * factor).numpy()
+            assert out.dtype == wanted.dtype
+            np.testing.assert_array_equal(np.signbit(out), np.signbit(wanted))
+            np.testing.assert_array_equal(out, wanted)
+
+
+def test_a_factor_stays_the_number_that_was_written() -> None:
+    x = leaf([1.0, 2.0])
+    y = x * 0.7
+    assert y.node.parents[1] == 0.7
+    assert type(y.node.parents[1]) is float
+    (slope,) = tg.grad(y.sum(), x, create_graph=True)
+    assert all(0.7 in node.parents for node in nodes_of(slope) if node.plan.op.name == "multiply")

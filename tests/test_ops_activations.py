@@ -61,6 +61,19 @@ def test_gelu_of_x_plus_gelu_of_minus_x_is_x_erf() -> None:
     np.testing.assert_allclose(even.numpy(), wanted, rtol=1e-14)
 
 
+def test_gelu_and_its_slope_in_float32_are_right_to_the_last_digits_of_1() -> None:
+    points = np.concatenate([np.linspace(-14, 14, 5001), [-3e38, 3e38]]).astype(np.float32)
+    x = tg.tensor(points, requires_grad=True)
+    out = F.gelu(x)
+    out.sum().backward()
+    exact = points.astype(float)
+    below = np.array([math.erfc(-v / math.sqrt(2)) / 2 for v in exact])
+    density = np.array([math.exp(-min(v * v, 1e3) / 2) / math.sqrt(2 * math.pi) for v in exact])
+    error = np.abs(out.numpy() - exact * below) / np.maximum(1, np.abs(exact))
+    assert error.max() < 1.2e-7
+    assert np.abs(x.grad.numpy() - (below + exact * density)).max() < 2e-7
+
+
 def test_the_tanh_form_of_gelu_is_within_its_known_error() -> None:
     x = tg.tensor(np.linspace(-6, 6, 2001))
     error = np.abs(F.gelu(x).numpy() - tanh_gelu(x).numpy()).max()

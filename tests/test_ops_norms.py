@@ -27,6 +27,28 @@ def test_layer_norm_gives_mean_0_and_variance_1_of_each_example() -> None:
     np.testing.assert_allclose(out.var(axis=(1, 2)), 1.0, rtol=1e-4)
 
 
+@pytest.mark.parametrize("shape", [(8,), (1, 8), (1, 1, 8), (2, 4), (1, 2, 4), (1,)])
+def test_layer_norm_of_one_example_is_that_of_a_row_of_two(shape: tuple[int, ...]) -> None:
+    tail = shape[-2:] if shape[-2:] == (2, 4) else shape[-1:]
+    pair, weight, bias = (rng.normal(3.0, 2.0, s) for s in ((2, *tail), tail, tail))
+    g = rng.normal(size=tail)
+    results = []
+    for x in (leaf(pair[0].reshape(shape)), leaf(pair)):
+        w, b = leaf(weight), leaf(bias)
+        out = F.layer_norm(x, tail, w, b)
+        first = out.reshape(-1, *tail)[0]
+        (first * g).sum().backward()
+        slopes = x.grad.numpy().reshape(-1, *tail)[0]
+        results.append([first.detach().numpy(), slopes, w.grad.numpy(), b.grad.numpy()])
+    for one, row in zip(*results, strict=True):
+        np.testing.assert_allclose(one, row, rtol=1e-12, atol=1e-12)
+
+
+def test_layer_norm_of_one_example_of_equal_numbers_without_eps_is_nan() -> None:
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(F.layer_norm(tg.ones(3), 3, eps=0.0).numpy()).all()
+
+
 def test_the_gradient_of_layer_norm_is_orthogonal_to_1_and_to_x() -> None:
     # neither a shift nor (with eps → 0) a scale of x changes the result
     x = leaf(rng.normal(size=(3, 8)))

@@ -25,6 +25,33 @@ def slope(fn: Any, values: Any) -> Any:
     return gradient.tolist()
 
 
+# ------------------------------------------------------------------------------ large sums
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("axis", [0, 1, (0, 2, 3), (-1, 2), (3, 0, 2), (1, 2), None])
+@pytest.mark.parametrize("last", [1, 3])
+def test_sums_of_large_arrays_in_any_memory_order(dtype: Any, axis: Any, last: int) -> None:
+    integers = np.random.default_rng(0).integers(-8, 9, (8, 24, 16, 12))  # so sums are exact
+    pixels = np.moveaxis(np.moveaxis(integers, 1, last).astype(dtype, order="C"), last, 1)
+    x = tg.asarray(pixels)
+    for keepdims in (False, True):
+        out = x.sum(axis, keepdims=keepdims)
+        wanted = integers.sum(axis, keepdims=keepdims)
+        assert out.dtype == dtype
+        assert out.shape == wanted.shape
+        assert (out.numpy() == wanted).all()
+        share = wanted.size / integers.size
+        np.testing.assert_allclose(x.mean(axis, keepdims=keepdims).numpy(), wanted * share, 1e-6)
+
+
+def test_axes_of_large_arrays_are_checked_as_those_of_small_ones() -> None:
+    x = tg.zeros((200, 100))
+    for axis in (2, (0, 0), (0, -3)):
+        with pytest.raises((ValueError, IndexError), match="axis"):
+            x.sum(axis)
+
+
 # ----------------------------------------------------------------------------- ties and NaN
 
 

@@ -15,7 +15,7 @@ import pytest
 
 import tinygrad_gm as tg
 from tinygrad_gm import nn, viz
-from tinygrad_gm.viz import style
+from tinygrad_gm.viz.figure import card_title
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 HOSTILE = [
@@ -144,7 +144,7 @@ def test_no_name_breaks_an_svg_or_runs(kind: str, engine: str) -> None:
     for name in HOSTILE:
         assert shown(name) in titles
         if kind == "tensors":
-            assert style.elided(shown(name), 26).strip() in words
+            assert card_title(shown(name)).strip() in words
 
 
 @pytest.mark.parametrize("kind", ["tensors", "modules"])

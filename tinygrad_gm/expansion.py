@@ -19,7 +19,7 @@ def as_tensors(node: Node, kept: tuple[Any, ...], every_argument: bool = False) 
     """
 
     def revive(parent: Any, array: Any) -> Any:
-        if isinstance(parent, Traced):
+        if isinstance(parent, (Traced, float)):
             return parent
         if type(parent) is Node:
             return wrap(array, parent)

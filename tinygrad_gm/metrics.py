@@ -6,10 +6,13 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import pictures
 from .io import PathLike, replacing
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 POINTS = 60  # of a curve, at most: each is the mean over a stretch of steps
 
@@ -21,7 +24,15 @@ def read_metrics(folder: PathLike) -> list[dict[str, Any]]:
 
 
 def write_curves(folder: PathLike) -> None:
-    """Draw all metrics of a run over its steps, into `curves.png`; without any, do nothing.
+    """Draw all metrics of a run over its steps, into `curves.png`; without any, do nothing."""
+    sheet = curves(folder)
+    if sheet is not None:
+        with replacing(Path(folder) / "curves.png") as path:
+            sheet.save(path, format="PNG")
+
+
+def curves(folder: PathLike) -> Image | None:
+    """All metrics of a run over its steps, as a picture; None where none is written.
 
     Each metric has axes of its own, but for one called by another's name with a word in front:
     `test_loss` is drawn beside `loss`.
@@ -35,7 +46,7 @@ def write_curves(folder: PathLike) -> None:
         base = name.partition("_")[2]
         panels.setdefault(base if base in names else name, []).append(name)
     if not panels:
-        return
+        return None
     columns = 1 if len(panels) < 4 else 2
     sheet = Image.new("RGB", (columns * _WIDTH, -(-len(panels) // columns) * _HEIGHT), "white")
     for number, (title, members) in enumerate(panels.items()):
@@ -43,8 +54,7 @@ def write_curves(folder: PathLike) -> None:
         picture = pictures.curves(series, y_label=title, size=(_WIDTH, _HEIGHT))
         row, column = divmod(number, columns)
         sheet.paste(picture, (column * _WIDTH, row * _HEIGHT))
-    with replacing(Path(folder) / "curves.png") as path:
-        sheet.save(path, format="PNG")
+    return sheet
 
 
 _PLACE = ("step", "epoch")  # where a line was written, and not what was measured

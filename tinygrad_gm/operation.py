@@ -19,7 +19,7 @@ from . import anomaly
 from .backend import default_dtype, module_of, promote
 from .hints import refuse_keywords
 from .modes import frame, recording, textbook_mode
-from .record import Node, Traced, recorded, wrap
+from .record import Node, Traced, constant, recorded, wrap
 from .vocabulary import registry
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 EMPTY = inspect.Parameter.empty
 ERRORS = (TypeError, ValueError, IndexError)  # what NumPy raises for arguments that do not fit
+NUMBERS = (float, int)
 
 
 class Op:
@@ -46,10 +47,11 @@ class Op:
         closed: bool = True,
         outputs: int = 1,
         view: bool = False,
+        scales: bool = False,
     ) -> None:
         self.name, self.symbol, self.local = forward.__name__, symbol or forward.__name__, local
         self.forward, self.rules, self.joint, self.twin = forward, rules, joint, twin
-        self.closed, self.outputs, self.view = closed, outputs, view
+        self.closed, self.outputs, self.view, self.scales = closed, outputs, view, scales
         signature = inspect.signature(forward)
         parameters = list(signature.parameters.values())[1:]
         self.signature = signature.replace(parameters=parameters)
@@ -88,7 +90,7 @@ class Op:
             if place < given:
                 self._refuse(args, keywords)
             values[place] = value
-        missing = any(value is EMPTY for value in values[given : self.required])
+        missing = given < self.required and any(v is EMPTY for v in values[given : self.required])
         if missing or given > len(self.names):
             self._refuse(args, keywords)
         arrays = values[0] if self.starred else tuple(values[: self.arity])
@@ -114,8 +116,8 @@ class Op:
         plans, differentiable, own_dtype = self.plans, self.differentiable, self.own_dtype
         mixes = differentiable or -1  # the arguments whose dtypes are brought together
         starred = self.starred
-        count = self.arity if self.required == self.arity and not self.starred else -1
         defaults = self.defaults[self.arity :]
+        count = -1 if self.starred or self.required > self.arity else self.arity
 
         def primitive(*args: Any, **keywords: Any) -> Any:
             params = defaults
@@ -123,25 +125,18 @@ class Op:
                 args, params = self.bind(args, keywords)
             if twin is not None and textbook_mode.get():
                 return twin(*args, *params)
-            needs, bit, dtype, plain = 0, 1, None, True
-            data, parents = [], []
+            needs, bit, dtype, plain, data = 0, 1, None, True, []
             for argument in args:
                 if isinstance(argument, Traced):
-                    parents.append(argument.node or argument)
                     if argument._requires_grad:
                         needs |= bit
                     argument = argument._data
-                else:
-                    parents.append(argument)
-                kind = type(argument)
-                if kind is np.ndarray:
-                    if not mixes & bit:  # class numbers, a mask: of a dtype of its own
-                        pass
-                    elif dtype is None:
+                if type(argument) is np.ndarray:
+                    if dtype is None and mixes & bit:
                         dtype = argument.dtype
-                    elif argument.dtype is not dtype:
-                        plain = False
-                elif kind is not float and kind is not int and argument is not None:
+                    elif mixes & bit and argument.dtype is not dtype:
+                        plain = False  # others, class numbers or a mask, have a dtype of their own
+                elif argument is not None and type(argument) not in NUMBERS:
                     plain = False
                 data.append(argument)
                 bit <<= 1
@@ -159,9 +154,11 @@ class Op:
                 out, saved, data = self.run(data, params)
             needs &= differentiable
             mode = recording.get()
-            place = anomaly.check(self, data, out) if mode is None else frame.get()
+            place = anomaly.check(self, data, out) if mode is None else None
             if not needs or mode is False or (own_dtype and out.dtype.kind != "f"):
                 return wrap(out) if outputs == 1 else tuple(map(wrap, out))
+            place = place if mode is None else frame.get()
+            parents = [a.node or a if isinstance(a, Traced) else a for a in args]
             if starred:
                 data = [tuple(data)]
             plan = plans.get(needs | bit) or self._plan(needs, bit)
@@ -171,20 +168,21 @@ class Op:
             shapes, dtypes = tuple(a.shape for a in out), tuple(a.dtype for a in out)
             return parts_of(Node(plan, tuple(parents), kept, params, place, shapes, dtypes), out)
 
-        if saves or starred or twin or own_dtype or outputs > 1:
+        if saves or starred or own_dtype or outputs > 1:
             return primitive
         if self.arity == 1:
             return self._spelled_out_for_one(primitive)
-        return self._spelled_out_for_two(primitive) if count == 2 and not defaults else primitive
+        two = self.arity == self.required == len(self.names) == 2 and not twin
+        return self._spelled_out_for_two(primitive) if two else primitive
 
     def _spelled_out_for_one(self, general: Callable[..., Any]) -> Callable[..., Any]:
         """`general` for one floating array and static parameters, in two thirds of its time."""
         forward, plans, differentiable = self.forward, self.plans, self.differentiable
-        defaults, required = self.defaults[1:], self.required - 1
+        defaults, required, twin = self.defaults[1:], self.required - 1, self.twin
         count = len(defaults)
 
         def primitive(x: Any = EMPTY, /, *params: Any, **keywords: Any) -> Any:
-            if keywords or not isinstance(x, Traced):
+            if keywords or not isinstance(x, Traced) or (twin and textbook_mode.get()):
                 return general(*_given(x, *params), **keywords)
             if len(params) != count:
                 if not required <= len(params) < count:
@@ -212,6 +210,7 @@ class Op:
     def _spelled_out_for_two(self, general: Callable[..., Any]) -> Callable[..., Any]:
         """`general` for two floating arrays of one dtype, or one and a number on its right."""
         forward, plans, differentiable = self.forward, self.plans, self.differentiable
+        scales = self.scales
 
         def primitive(x: Any = EMPTY, y: Any = EMPTY, /, *rest: Any, **keywords: Any) -> Any:
             if keywords or rest or y is EMPTY or not isinstance(x, Traced):
@@ -226,6 +225,8 @@ class Op:
             else:
                 b = parent = y
                 fits = type(y) is float
+                if fits and scales and y:
+                    b = constant(y, dtype)
             if not fits or type(a) is not np.ndarray or dtype.kind != "f":
                 return general(x, y)
             try:
@@ -349,6 +350,7 @@ def op(
     closed: bool = False,
     outputs: int = 1,
     view: bool = False,
+    scales: bool = False,
 ) -> Callable[[Callable[Concatenate[Any, P], Any]], Callable[P, Tensor]]:
     """Make a differentiable operation of a function on arrays.
 
@@ -372,6 +374,7 @@ def op(
         outputs: how many arrays the function returns; with more than one, `g` is a list, with zeros
             for an output that nobody read, and `out` a tuple.
         view: the result may share memory with the first array.
+        scales: a number on the right may come as a 0-d array.
 
     A function whose rules read `saved` returns the pair (out, saved).
 
@@ -385,6 +388,7 @@ def op(
     12.0
     """
     facts = {"joint": joint, "twin": twin, "closed": closed, "outputs": outputs, "view": view}
+    facts["scales"] = scales
 
     def define(forward: Callable[Concatenate[Any, P], Any]) -> Callable[P, Tensor]:
         definition = Op(forward, rules, arity, symbol, tuple(local), **facts)

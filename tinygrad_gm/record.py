@@ -6,9 +6,12 @@ parents and not its own output, so there are no cycles, and a record is freed by
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
 
 from .backend import Array
 from .modes import Frame
@@ -141,6 +144,12 @@ def recorded(
 _new = object.__new__
 
 
+@functools.lru_cache(maxsize=256)
+def constant(value: float, dtype: Any) -> Array:
+    """A number ≠ 0 as a 0-d array, of which NumPy makes a factor in half the time; 0 is also −0."""
+    return np.array(value, dtype)
+
+
 def nodes_of(*roots: Any, newer_than: int = 0) -> list[Node]:
     """Every node that the roots (Tensors or Nodes) depend on, oldest first: a topological order."""
     stack = [root.node if isinstance(root, Traced) else root for root in roots]
@@ -198,8 +207,9 @@ def kept_bytes(*roots: Any) -> int:
 
 def kept_arrays(nodes: Sequence[Node]) -> dict[Node, list[Array]]:
     """Per node the arrays it keeps that are not the program's own; of a view, what it looks at."""
-    given = (_array_of(parent) for node in nodes for parent in node.parents)
-    own = {id(array) for value in given for array in _owners(value)}
+    given = ((parent, node.dtype) for node in nodes for parent in node.parents)
+    arrays = (constant(p, d) if type(p) is float and p else _array_of(p) for p, d in given)
+    own = {id(array) for value in arrays for array in _owners(value)}
     kept = {node: _owners(node.kept) for node in nodes}
     return {node: [a for a in arrays if id(a) not in own] for node, arrays in kept.items()}
 

@@ -157,7 +157,7 @@ class GELU(Module):
         approximate: "none", or "tanh", as in GPT-2, for x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))).
 
     >>> nn.GELU()(tg.tensor([-1000.0, 1.0])).round(4).tolist()
-    [-0.0, 0.8413000106811523]
+    [0.0, 0.8413000106811523]
     """
 
     def __init__(self, approximate: str = "none") -> None:

@@ -33,6 +33,7 @@ CACHE = 1 << 22  # bytes of stacked pixels at a time, within the caches
 MEMORY = 1 << 28  # the same on a GPU, where one large product is the fast one
 
 NARROW = 64  # output channels
+LONG = 512  # elements of a run from which on a call of NumPy per element of the kernel is faster
 
 
 # ----------------------------------------------------------------------------- the two functions
@@ -186,10 +187,9 @@ class _Stacked:
             found.append((rows, matrix))
         return found
 
-    def grid(self, block: Any) -> Any:
-        """Zeros for the windows of the largest part, those over the lines' ends included."""
-        lines = math.prod(block.shape[:-2])
-        return self.xp.zeros((lines, self.per_line, block.shape[-1]), block.dtype)
+    def grid(self, make: Any, block: Any) -> Any:
+        """An array for the windows of the largest part, those over the lines' ends included."""
+        return make((math.prod(block.shape[:-2]), self.per_line, block.shape[-1]), block.dtype)
 
 
 # ------------------------------------------------------------------------- one group, or a few
@@ -212,7 +212,7 @@ def _dense(xp: Any, x: Any, weight: Any, how: Any, out: Any) -> None:
     for part, matrices in stacked:
         target = out[part]
         if result is None:
-            result = stacked.grid(target)
+            result = stacked.grid(xp.empty, target)
         grid = result[: math.prod(target.shape[:-2])]
         flat = grid.reshape(-1, outputs)
         for rows, windows in matrices:
@@ -237,7 +237,7 @@ def _dense_paired(xp: Any, x: Any, y: Any, kernel: Any, how: Any) -> Any:
     for part, matrices in stacked:
         block = y[part]
         if upstream is None:
-            upstream = stacked.grid(block)
+            upstream = stacked.grid(xp.zeros, block)
         grid = upstream[: math.prod(block.shape[:-2])]
         grid[:, : counts[-1]] = block.reshape(-1, counts[-1], outputs)  # 0 where lines end
         flat = grid.reshape(-1, outputs)
@@ -269,7 +269,7 @@ def _depthwise(xp: Any, x: Any, weight: Any, how: Any, out: Any) -> None:
         taps = xp.moveaxis(weight[each :: outputs // channels, 0], 0, -1)
         taps = xp.ascontiguousarray(xp.tile(taps, run // channels))
         target = out[..., each :: outputs // channels]
-        for part in _parts_of(xp, windows, len(kernel)):
+        for part in _parts_of(xp, windows, len(kernel), CACHE // 16):
             shape = target[part].shape
             target[part] = _weighted(xp, windows[part], taps).reshape(shape)
 
@@ -292,7 +292,7 @@ def _depthwise_paired(xp: Any, x: Any, y: Any, kernel: Any, how: Any) -> Any:
     for each in range(outputs // channels):
         block = y[..., each :: outputs // channels].reshape(*windows.shape[: ndim + 1], run)
         total: Any = 0
-        for part in _parts_of(xp, windows, ndim):
+        for part in _parts_of(xp, windows, ndim, CACHE // 4):
             total = total + _correlated(xp, windows[part], block[part])
         total = xp.zeros((*kernel, run), x.dtype) + total
         parts.append(total.reshape(*kernel, run // channels, channels).sum(axis=-2))
@@ -302,15 +302,18 @@ def _depthwise_paired(xp: Any, x: Any, y: Any, kernel: Any, how: Any) -> Any:
 
 def _correlated(xp: Any, windows: Any, y: Any) -> Any:
     """Σ windows (n, *counts, *kernel, run) · y (n, *counts, run) over pictures and windows."""
-    ndim = y.ndim - 2
-    if xp is np:
-        axes = [*range(windows.ndim)]
-        return np.einsum(windows, axes, y, [*axes[: ndim + 1], axes[-1]], axes[ndim + 1 :])
+    ndim, axes = y.ndim - 2, [*range(windows.ndim)]
+    kept = [*axes[: ndim + 1], axes[-1]]
+    if xp is np and y.shape[-1] < LONG:
+        return np.einsum(windows, axes, y, kept, axes[ndim + 1 :])
     kernel = windows.shape[ndim + 1 : -1]
     out = xp.empty((*kernel, y.shape[-1]), y.dtype)
     for place in itertools.product(*map(range, kernel)):
-        product = windows[last_axes(*place, slice(None))] * y
-        out[place] = product.sum(axis=tuple(range(ndim + 1)))
+        window = windows[last_axes(*place, slice(None))]
+        if xp is np:
+            np.einsum(window, kept, y, kept, kept[-1:], out=out[place])
+        else:
+            out[place] = (window * y).sum(axis=tuple(range(ndim + 1)))
     return out
 
 
@@ -336,11 +339,11 @@ def _runs(xp: Any, x: Any, kernel: Any, counts: Any, how: Any) -> tuple[Any, int
     return xp.lib.stride_tricks.as_strided(x, shape, strides), run
 
 
-def _parts_of(xp: Any, windows: Any, ndim: int) -> Iterator[tuple[slice, slice]]:
-    """Parts whose results, and as much of x, fit the cache."""
+def _parts_of(xp: Any, windows: Any, ndim: int, cache: int) -> Iterator[tuple[slice, slice]]:
+    """Parts whose results, and as much of x, fit so many bytes each."""
     count, lines = windows.shape[:2]
     line = math.prod(windows.shape[2 : ndim + 1]) * windows.shape[-1] * windows.itemsize
-    return parts(xp, count, lines, line, CACHE // 16)
+    return parts(xp, count, lines, line, cache)
 
 
 # ---------------------------------------------------------------------------------------- shared

@@ -45,7 +45,7 @@ def subtract(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
     return xp.subtract(x, y)
 
 
-@op(lambda g, y: g * y, lambda g, x: g * x, symbol="×", local=["y", "x"])
+@op(lambda g, y: g * y, lambda g, x: g * x, symbol="×", scales=True, local=["y", "x"])
 def multiply(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
     """x · y.
 
@@ -445,9 +445,7 @@ def hardtanh(xp: Any, x: ArrayLike, min_val: float = -1.0, max_val: float = 1.0)
     >>> tg.ops.hardtanh(tg.tensor([-2.0, 0.5, 2.0])).tolist()
     [-1.0, 0.5, 1.0]
     """
-    dtype = x.dtype if x.dtype.kind == "f" else xp.float64
-    low, high = (xp.full(x.shape[-1:], limit, dtype) for limit in (min_val, max_val))
-    return xp.minimum(xp.maximum(x, low), high)
+    return xp.clip(x if x.dtype.kind == "f" else x.astype(xp.float64), min_val, max_val)
 
 
 # --------------------------------------------------------------- choosing between values

@@ -195,8 +195,8 @@ def scatter_along_axis(
 
 def grid(xp: Any, shape: tuple[int, ...]) -> list[Any]:
     """Per axis its indices 0 … n−1, shaped to broadcast with those of the other axes."""
-    later = [(1,) * (len(shape) - 1 - axis) for axis in range(len(shape))]
-    return [xp.arange(n).reshape(n, *ones) for n, ones in zip(shape, later, strict=True)]
+    last = len(shape) - 1
+    return [xp.arange(n).reshape(n, *(1,) * (last - axis)) for axis, n in enumerate(shape)]
 
 
 def _integers(name: str, indices: Any) -> Any:

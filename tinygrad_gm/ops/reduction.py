@@ -22,6 +22,9 @@ from .shape import Axes, along, broadcast_to, concat, normalize_axis, pad, squee
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
+MANY = 1 << 14  # elements that a product with ones is worth its preparation for
+LONG = 1024  # elements of a row that NumPy adds up at full speed
+
 
 def _axes(axis: Axes | None, ndim: int) -> tuple[int, ...]:
     """The reduced axes, counted from the front; a number has none, whatever `axis` says."""
@@ -59,7 +62,33 @@ def sum(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False)
     >>> tg.sum(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0).tolist()
     [4.0, 6.0]
     """
-    return x.sum(axis=axis, keepdims=keepdims)
+    return _summed(xp, x, axis, keepdims)
+
+
+def _summed(xp: Any, x: Any, axis: Any, keepdims: bool) -> Any:
+    """x.sum(axis), as a product with ones where that is many times faster.
+
+    NumPy adds up short rows of memory, such as the channels of pixels, one call of a loop for each.
+    """
+    if x.size < MANY:
+        return x.sum(axis=axis, keepdims=keepdims)
+    axes, ndim = axis if isinstance(axis, tuple) else (axis,), x.ndim
+    usual = xp is not np or x.dtype.char not in "fd" or axis is None
+    if usual or not {*axes} <= {*range(-ndim, ndim)}:
+        return x.sum(axis=axis, keepdims=keepdims)
+    order = sorted(range(ndim), key=lambda a: -x.strides[a])  # as the axes lie in memory
+    dense, gone = x.transpose(order), {a % ndim for a in axes}
+    places = [place for place, a in enumerate(order) if a in gone]
+    first, stop = places[0], places[-1] + 1
+    count, width = math.prod(dense.shape[first:stop]), math.prod(dense.shape[stop:])
+    together = stop - first == len(axes) and dense.flags.c_contiguous
+    if not together or not 1 < width < LONG or count * width < MANY // 8:
+        return x.sum(axis=axis, keepdims=keepdims)
+    rows = dense.reshape(-1, count, width)
+    total = np.matmul(np.ones(count, x.dtype), rows)
+    total = total.reshape([1 if a in gone else x.shape[a] for a in order])
+    total = total.transpose(sorted(range(ndim), key=order.__getitem__))
+    return total if keepdims else total.squeeze(tuple(gone))
 
 
 def _mean_rule(xp: Any, g: Any, x_shape: Any, axis: Any, keepdims: Any) -> Any:
@@ -74,7 +103,7 @@ def mean(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False
     >>> tg.mean(tg.tensor([1.0, 2.0, 6.0])).item()
     3.0
     """
-    return divided(x.sum(axis=axis, keepdims=keepdims), _count(x.shape, axis))
+    return divided(_summed(xp, x, axis, keepdims), _count(x.shape, axis))
 
 
 def _deviation(xp: Any, x: Any, axis: Any) -> Any:

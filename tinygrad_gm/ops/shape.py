@@ -331,8 +331,9 @@ def split(x: ArrayLike, indices_or_sections: int | Sequence[int], axis: int = 0)
     >>> [part.shape for part in tg.split(tg.zeros(5), [2, 3])]
     [(2,), (1,), (2,)]
     """
-    axis = normalize_axis("split", axis, np.ndim(x))
-    size = np.shape(x)[axis]
+    shape = getattr(x, "shape", None) or np.shape(x)
+    axis = normalize_axis("split", axis, len(shape))
+    size = shape[axis]
     if isinstance(indices_or_sections, (int, np.integer)):
         parts = int(indices_or_sections)
         if parts < 1 or size % parts:

@@ -65,14 +65,14 @@ def erf_of(xp: Any, out: Any, x: Any) -> None:
     """`erf` of one block, left in `out`."""
     short = x.dtype.itemsize < 8
     magnitude = xp.minimum(xp.abs(x), SHORT_LIMIT if short else LIMIT).astype(xp.float64)
-    inner = _polynomial(magnitude * magnitude, SHORT_P if short else P)
+    inner = polynomial(magnitude * magnitude, SHORT_P if short else P)
     inner *= magnitude
     inner += magnitude
-    outer = 1.0 - xp.exp(-_polynomial(magnitude, SHORT_Q if short else Q))
+    outer = 1.0 - xp.exp(-polynomial(magnitude, SHORT_Q if short else Q))
     out[...] = xp.copysign(xp.where(magnitude < 1.0, inner, outer), x)
 
 
-def _polynomial(x: Any, coefficients: tuple[float, ...]) -> Any:
+def polynomial(x: Any, coefficients: tuple[float, ...]) -> Any:
     """c₀ + c₁x + c₂x² + … by Horner's rule."""
     out = x * coefficients[-1]
     for coefficient in coefficients[-2:0:-1]:

@@ -19,7 +19,7 @@ from ...tensor import Tensor, asarray
 def _last_axes(name: str, input: ArrayLike, normalized_shape: int | tuple[int, ...]) -> int:
     """How many axes `normalized_shape` says; they must be the input's last."""
     wanted = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    shape = np.shape(input)
+    shape = input.shape if isinstance(input, Tensor) else np.shape(input)
     if not wanted or shape[-len(wanted) :] != wanted:
         raise ValueError(f"{name}: an input {shape} does not end in normalized_shape {wanted}")
     return len(wanted)

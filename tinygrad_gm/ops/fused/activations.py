@@ -16,11 +16,17 @@ from ...backend import ArrayLike
 from ...operation import op
 from ..blocks import in_blocks
 from ..elementwise import exp, log1p, minimum, multiply, sigmoid, tanh, where
-from ..special import erf, erf_of
+from ..special import erf, erf_of, polynomial
 
 ROOT_HALF = math.sqrt(0.5)
 DENSITY = 1 / math.sqrt(2 * math.pi)  # of the standard normal distribution at 0
 TANH_SCALE, TANH_CUBIC = math.sqrt(2 / math.pi), 0.044715
+TAIL = (
+    -0.6931471228599548, -0.7978874444961548, -0.31828072667121887, -0.03644445538520813,
+    0.004980845842510462, -0.00016160510131157935, -0.00010084435052704066, 2.125275022990536e-05,
+    -1.4531549368257402e-06,
+)  # fmt: skip
+TAIL_LIMIT = 12.0  # Φ(−12) is 0 in float32
 FLAT = 30.0  # far beyond where tanh(softplus(x)) is 1 to the last digit; e^(2·30) is a float32
 
 
@@ -36,15 +42,30 @@ def _gelu_rule(xp: Any, g: Any, x: Any, approximate: str) -> Any:
     return in_blocks(xp.module, functools.partial(slope, xp.module), x, g)
 
 
+def _tail(xp: Any, magnitude: Any) -> Any:
+    """Φ(−a) in float32, right to 8e-8, as exp of a polynomial in a (from 0 to the limit).
+
+    The polynomial makes the largest error of a·Φ(−a) on [0, 6] as small as its degree allows
+    (Lawson's iteration), and falls to the limit, beyond which nothing is left.
+    """
+    return xp.exp(polynomial(magnitude, TAIL))
+
+
 def _slope(xp: Any, out: Any, x: Any, g: Any) -> None:
     """g·(Φ(x) + x·φ(x))."""
+    short = x.dtype.itemsize == 4
+    if short:
+        x = xp.clip(x, -TAIL_LIMIT, TAIL_LIMIT)
     density = x * x
     density *= -0.5
     density = xp.exp(density)
     density *= DENSITY
     density *= x
-    erf_of(xp, out, x * ROOT_HALF)
-    out *= 0.5
+    if short:
+        xp.copysign(0.5 - _tail(xp, xp.abs(x)), x, out=out)
+    else:
+        erf_of(xp, out, x * ROOT_HALF)
+        out *= 0.5
     out += 0.5
     out += density
     out *= g
@@ -77,13 +98,21 @@ def gelu(xp: Any, x: ArrayLike, approximate: str = "none") -> Any:
         x: any shape.
         approximate: "none", or "tanh", as in GPT-2, for x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))).
 
+    Without approximation it is right to 1e-7 of the larger of 1 and |x| in float32.
+
     >>> tg.gelu(tg.tensor([-1000.0, 0.0, 1.0, 1000.0])).round(4).tolist()
-    [-0.0, 0.0, 0.8413000106811523, 1000.0]
+    [0.0, 0.0, 0.8413000106811523, 1000.0]
     """
     if approximate not in ("none", "tanh"):
         raise ValueError(f'gelu: approximate is {approximate!r}; "none" or "tanh" is wanted')
 
     def exact(out: Any, x: Any) -> None:
+        if x.dtype.itemsize == 4:  # max(x, 0) − |x|·Φ(−|x|)
+            magnitude = xp.abs(xp.clip(x, -TAIL_LIMIT, TAIL_LIMIT))
+            magnitude *= _tail(xp, magnitude)
+            xp.clip(x, 0.0, np.inf, out=out)
+            out -= magnitude
+            return
         erf_of(xp, out, x * ROOT_HALF)
         out += 1.0
         out *= x

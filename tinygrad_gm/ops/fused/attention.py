@@ -6,6 +6,7 @@ scores themselves, a matrix per head, are computed again on the way back, as Dao
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -20,6 +21,7 @@ from ..shape import matrix_transpose
 from .softmax import largest_of_rows, stopped, sums_of_rows
 
 INF = math.inf
+FEW = 1024  # scores, of which NumPy finds the largest faster than `largest_of_rows` sets about it
 
 
 def _default_scale(query: Any, scale: float | None) -> float:
@@ -125,7 +127,7 @@ def attention(
     >>> tg.ops.attention(tg.ones((2, 1)), tg.ones((2, 1)), tg.tensor([[1.0], [3.0]])).tolist()
     [[2.0], [2.0]]
     """
-    q, k, v = map(np.shape, (query, key, value))
+    q, k, v = query.shape, key.shape, value.shape
     if min(len(q), len(k), len(v)) < 2 or q[-1] != k[-1] or k[-2] != v[-2]:
         raise ValueError(
             "attention: a query (…, L, E), a key (…, S, E) and a value (…, S, V) are wanted; "
@@ -137,24 +139,31 @@ def attention(
             f"attention: a mask that broadcasts to (…, {rows}, {columns}) is wanted; "
             f"got {np.shape(bias)}"
         )
-    scores = xp.matmul(query * _default_scale(query, scale), xp.swapaxes(key, -1, -2))
+    scores = xp.matmul(query * _default_scale(query, scale), key.swapaxes(-1, -2))
     future = _future(xp, rows, columns, scores.dtype) if is_causal else None
     if bias is not None:
         scores = scores + bias
     if future is not None:
         scores += future
-    if columns:
+    if xp is np and scores.size <= FEW:
+        largest = scores.max(axis=-1, keepdims=True, initial=_lowest(scores.dtype))
+    elif columns:
         largest = largest_of_rows(xp, scores)
         largest[largest == -INF] = 0  # nothing to attend to: exp gives the row 0, not NaN
     else:
         largest = xp.zeros((*scores.shape[:-1], 1), scores.dtype)
     scores -= largest
     weights = xp.exp(scores, out=scores)
-    total = sums_of_rows(xp, weights)
-    total[total == 0] = 1
+    total = xp.maximum(sums_of_rows(xp, weights), 1)  # the largest adds 1: less is nothing at all
     out = xp.matmul(weights, value)
     out /= total
     return out, (largest + xp.log(total), future)
+
+
+@functools.cache
+def _lowest(dtype: Any) -> float:
+    """Less than any score but −∞, which is where nothing is to be attended to."""
+    return float(np.finfo(dtype).min)
 
 
 def _fits(shape: tuple[int, ...], rows: int, columns: int) -> bool:

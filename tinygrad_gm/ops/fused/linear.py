@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -50,10 +51,12 @@ def linear(xp: Any, x: ArrayLike, weight: ArrayLike, bias: ArrayLike = None) -> 
         )
     if bias is not None and getattr(bias, "shape", ()) != weights[:1]:
         raise ValueError(f"linear: a bias {weights[:1]} is wanted; got {np.shape(bias)}")
-    out = as_rows(xp, x).dot(weight.T)
+    *batch, length = inputs
+    rows = x if len(batch) == 1 else x.reshape(math.prod(batch), length)
+    out = rows.dot(weight.T)
     if bias is not None:
         out += bias
-    return out if x.ndim == 2 else out.reshape(*x.shape[:-1], weight.shape[0])
+    return out if rows is x else out.reshape(*batch, weights[0])
 
 
 def _embedding_twin(weight: Any, indices: Any, padding_idx: int | None = None) -> Any:

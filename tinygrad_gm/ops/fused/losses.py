@@ -14,7 +14,7 @@ from ..elementwise import astype, log, multiply, sigmoid, square, subtract, wher
 from ..indexing import grid, take, take_along_axis
 from ..reduction import divided
 from ..shape import expand_dims, squeeze
-from .softmax import log_softmax_twin, stopped
+from .softmax import log_softmax_twin, stopped, sums_of_rows
 
 
 def _reduced(losses: Any, reduction: str) -> Any:
@@ -69,7 +69,10 @@ def cross_entropy(xp: Any, logits: ArrayLike, target: ArrayLike, reduction: str 
     places.insert(axis, target)
     largest = logits.max(axis=axis, keepdims=True)
     probabilities = xp.exp(logits - largest)
-    total = probabilities.sum(axis=axis, keepdims=True)
+    if axis + 1 == len(scores):
+        total = sums_of_rows(xp, probabilities)
+    else:
+        total = probabilities.sum(axis=axis, keepdims=True)
     probabilities /= total
     losses = (largest + xp.log(total)).reshape(target.shape) - logits[tuple(places)]
     return _reduced(losses, reduction), (probabilities, tuple(places), total.shape)
