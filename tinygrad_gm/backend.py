@@ -7,6 +7,7 @@ somebody names a CUDA device.
 
 from __future__ import annotations
 
+import ctypes
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -17,10 +18,25 @@ ArrayLike: TypeAlias = Any  # a Tensor, an array, a number, or nested lists of n
 
 KINDS = ("cpu", "cuda")
 
-# The C library gives large freed arrays back to the system, and the next step pays for each page
-# anew: up to half of a small step. Having freed one of 32 MB, glibc keeps what is smaller.
-np.empty((32 << 20) - (64 << 10), np.uint8)
 _default_device = "cpu"
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep what is freed: else each training step asks the system for its memory anew.
+
+    Paying for every page again took up to half of a small step, and a quarter of a convolutional
+    one. 32 MB is the largest threshold of single arrays; up to 512 MB stay at the heap's end.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # another C library
+        return
+    mallopt(_MMAP_THRESHOLD, 32 << 20)
+    mallopt(_TRIM_THRESHOLD, 512 << 20)
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
+_keep_freed_memory()
 
 
 def module_of(array: Array) -> ModuleType:

@@ -15,21 +15,38 @@ from typing import Any
 import numpy as np
 
 from tinygrad_gm.nn import Module
+from tinygrad_gm.pictures import grid
 from tinygrad_gm.record import Traced, nodes_of
 
 from . import check as differences
 from . import cost as costs
 from . import diagnosis, example, jacobians, orders, paths
 from . import textbook as twins
+from .architecture import Architecture, architecture
 from .collapse import visible
+from .curves import curves
 from .drawing import Drawing, load
 from .engine import MissingEngine
 from .engine import check as check_engine
+from .receptive_field import ReceptiveField, receptive_field
 from .steps import Steps, steps
 from .themes import theme as theme_of
 from .view import look
 
-__all__ = ["Drawing", "MissingEngine", "Steps", "draw", "load", "steps"]
+__all__ = [
+    "Architecture",
+    "Drawing",
+    "MissingEngine",
+    "ReceptiveField",
+    "Steps",
+    "architecture",
+    "curves",
+    "draw",
+    "grid",
+    "load",
+    "receptive_field",
+    "steps",
+]
 
 DIRECTIONS = ("LR", "TB")
 

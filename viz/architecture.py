@@ -20,8 +20,8 @@ from . import style
 from .cost import flops
 from .example import evaluating, outputs, untouched
 from .picture import Picture, sheet
+from .shapes import label
 from .style import SMALL_SIZE, TEXT_SIZE, text_width
-from .svg import label
 from .themes import Look, Theme
 from .themes import theme as theme_of
 from .view import Operation
@@ -34,7 +34,7 @@ class Layer(NamedTuple):
 
     name: str  # its path in the model; "" is the model itself
     kind: str  # its class
-    shape: tuple[int, ...] | None  # of its output; None where that is no tensor
+    shape: tuple[int, ...] | None  # of its (first) output; None where that is no tensor
     parameters: int  # of its own, counted where they are used first
     flops: int  # in its own operations; a multiply-add counts two
 
@@ -109,7 +109,9 @@ def architecture(
     """
     with untouched(model), evaluating(model), enable_grad():
         calls, roots = _run(model, _zeros(model, tuple(input_shape), dtype))
-    return Architecture(type(model).__name__, _layers(model, calls, roots), tuple(input_shape), theme)
+    return Architecture(
+        type(model).__name__, _layers(model, calls, roots), tuple(input_shape), theme
+    )
 
 
 # ------------------------------------------------------------------------------ running
@@ -146,7 +148,8 @@ def _run(model: Module, x: Tensor) -> tuple[list[_Call], list[Any]]:
     for name, module in model.named_modules():
 
         def end(module: Module, args: Any, output: Any, name: str = name) -> None:
-            shape = output.shape if isinstance(output, Tensor) else None
+            first = output[0] if isinstance(output, tuple) and output else output
+            shape = first.shape if isinstance(first, Tensor) else None
             kind = type(module).__name__
             calls.append(_Call(name, kind, shape, starts.pop(), next_moment()))
 
@@ -258,9 +261,7 @@ def _drawn(table: Architecture, theme: Theme) -> str:
         text_width(title, style.NAME_SIZE, bold=True),
         *(sum(block.width + GAP for block in row) - GAP for row in rows),
     )
-    parts = [
-        label(title, MARGIN + room / 2, 14, style.NAME_SIZE, theme.ink, "middle", bold=True)
-    ]
+    parts = [label(title, MARGIN + room / 2, 14, style.NAME_SIZE, theme.ink, "middle", bold=True)]
     top = 14 + 2 * LEADING * style.NAME_SIZE
     for number, row in enumerate(rows):
         parts.append('<g class="row">')
@@ -329,6 +330,9 @@ def _solid(block: _Block, left: float, top: float, theme: Theme) -> str:
 def _blocks(table: Architecture, theme: Theme) -> list[_Block]:
     """A block per new shape or parameter; layers that change neither are written to the last."""
     looks = theme.looks
+    names = [layer.name for layer in table.layers if layer.name]
+    around = {name for name in names if any(n.startswith(f"{name}.") for n in names)} | {""}
+    around -= {layer.name for layer in table.layers if layer.parameters}
     steps: list[tuple[tuple[int, ...], Look, list[str]]] = [
         (table.input_shape, looks["constant"], ["input"])
     ]
@@ -336,13 +340,13 @@ def _blocks(table: Architecture, theme: Theme) -> list[_Block]:
         shape = layer.shape or ()
         name = style.elided(style.printable(layer.name), NAME_LENGTH)
         kind = style.elided(style.printable(layer.kind), NAME_LENGTH)
-        if not layer.parameters and (shape == steps[-1][0] or not layer.name):
-            texts = steps[-1][2]
-            if layer.name and texts[-1] != kind:
-                texts.append(kind)
+        if layer.name in around:
+            continue
+        if not layer.parameters and shape == steps[-1][0]:
+            steps[-1][2].append(kind)
             continue
         look = looks["parameter" if layer.parameters else "result"]
-        texts = [kind, *[name] * (name != "")]
+        texts = [kind, name] if name else [kind]
         texts += [f"{layer.parameters:,} par."] * (layer.parameters > 0)
         steps.append((shape, look, texts))
     if len(steps) > 1:
@@ -358,13 +362,10 @@ def _block(
     """Height and depth from spatial extents (square root), the front from channels (logarithm)."""
     written = " × ".join(map(str, shape[1:])) or str(shape)
     if len(shape) > 2:
-        *_, high, deep = (1, *shape[2:])
-        deep = deep if len(shape) > 3 else 1
-        high = shape[-2] if len(shape) > 3 else shape[2]
         front = 5 + 5 * log2(max(shape[1], 1))
-        sides = (max(SIDE * sqrt(extent / largest), 5.0) for extent in (high, deep))
-        height, depth = sides
-        return _Block(front, height, depth if len(shape) > 3 else 0.0, look, (written, *texts))
+        sides = [max(SIDE * sqrt(extent / largest), 5.0) for extent in shape[2:][-2:]]
+        height, depth = sides if len(sides) == 2 else (sides[0], 0.0)
+        return _Block(front, height, depth, look, (written, *texts))
     count = prod(shape[1:])
     height = 14 + (SIDE - 14) * log2(max(count, 1)) / max(log2(max(longest, 2)), 1)
     return _Block(9.0, height, 0.0, look, (written, *texts))

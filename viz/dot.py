@@ -10,6 +10,7 @@ from html import escape
 
 from . import style
 from .figure import CELL, Box, Cluster, Figure, Key, Line, Row
+from .sketches import vacant
 from .themes import Theme
 
 NO_LINES = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">'
@@ -142,6 +143,12 @@ def _card(box: Box, theme: Theme) -> dict[str, str]:
 
 def _row(row: Row, theme: Theme) -> str:
     ground = row.ground or theme.paper
+    if row.sketch is not None:
+        room = f'WIDTH="{row.sketch.width + 4:.0f}" HEIGHT="{row.sketch.height + 4:.0f}"'
+        return (
+            f'<TR><TD ALIGN="LEFT" VALIGN="TOP" BGCOLOR="{ground}">{_plain(row.label)}</TD>'
+            f'<TD {room} FIXEDSIZE="TRUE" BGCOLOR="{vacant(theme)}"></TD></TR>'
+        )
     texts = _strip(row) if row.cells else _breaks(row.lines, ' ALIGN="RIGHT"')
     return (
         f'<TR><TD ALIGN="LEFT" VALIGN="TOP" BGCOLOR="{ground}">{_plain(row.label)}</TD>'

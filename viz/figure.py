@@ -18,12 +18,15 @@ from .check import badge
 from .cost import text_of
 from .diagnosis import levels
 from .orders import word
+from .sketches import Sketch, sketches
 from .themes import THEMES, Look, Theme
 from .view import Edge, Group, Operation, Part, Variable, View
 
 LEADING = 1.25  # from one line of text to the next, as part of the font size
 PADDING = 5.0  # around the texts of a card
 CELL, MOST_CELLS, BARS = 9.0, 24, "▁▂▃▄▅▆▇█"  # of a strip: the width of a cell, and its texts
+MANY_NODES = 200  # of more the cards have no pictures
+WIDEST = 220.0  # points, of a card with a long name
 NAME_LENGTH, CAPTION_LENGTH, EDGE_LENGTH = 26, 90, 30  # letters
 HEADER = (
     LEADING * (style.NAME_SIZE + style.SMALL_SIZE) + PADDING
@@ -38,6 +41,7 @@ class Row:
     lines: tuple[str, ...]
     ground: str = ""
     cells: tuple[tuple[str, str], ...] = ()  # instead of lines, small cells: a bar and its ground
+    sketch: Sketch | None = None  # instead of lines, a small picture
 
 
 @dataclass(frozen=True)
@@ -172,7 +176,7 @@ class _Writer:
         classes = (
             f"variable {variable.role}{' root' * variable.is_root} {_gradient_class(variable)}"
         )
-        title = style.elided(variable.name, NAME_LENGTH)
+        title = card_title(variable.name)
         look = self.look("constant" if kind == "number" else kind, variable)
         classes += _mark_classes(variable)
         if kind == "number":
@@ -216,6 +220,9 @@ class _Writer:
         rows = []
         if variable.value is not None:
             rows.append(Row("value", style.describe(variable.value)))
+            if len(self.view.nodes) <= MANY_NODES:
+                pictures = sketches(variable.value, self.theme)
+                rows += [Row(picture.label, (), sketch=picture) for picture in pictures]
         if variable.role == "constant":
             return rows
         name, top = variable.name, self.top
@@ -314,6 +321,14 @@ def _card(
     return Box(name, classes, "card", look, width, height, tooltip, (title,), subtitle, tuple(rows))
 
 
+def card_title(name: str) -> str:
+    """A name that is short enough for a card."""
+    lengths = range(NAME_LENGTH, 1, -1)
+    titles = (style.elided(name, length) for length in lengths)
+    room = WIDEST - 4 * PADDING
+    return next(t for t in titles if style.text_width(t, style.NAME_SIZE, bold=True) <= room)
+
+
 def _shape(shape: tuple[int, ...]) -> str:
     return str(shape) if shape else "scalar"
 
@@ -396,12 +411,14 @@ def _columns(rows: Sequence[Row]) -> tuple[float, float]:
     labels = (style.text_width(row.label, size) for row in rows)
     texts = [style.text_width(line, size) for row in rows for line in row.lines]
     texts += [CELL * len(row.cells) for row in rows]
+    texts += [row.sketch.width for row in rows if row.sketch is not None]
     return max(labels, default=0) + room, max(texts, default=0) + room
 
 
 def row_height(row: Row) -> float:
     """The height of a row of a card, in points."""
-    return LEADING * style.TEXT_SIZE * max(len(row.lines), 1) + PADDING
+    text = LEADING * style.TEXT_SIZE * max(len(row.lines), 1)
+    return max(text, 0 if row.sketch is None else row.sketch.height) + PADDING
 
 
 # ------------------------------------------------------------------------------------ lines
@@ -463,6 +480,10 @@ def _caption(view: View, boxes: tuple[Box, ...], lines: tuple[Line, ...]) -> lis
         )
     if any("Σ" in row.label for row in rows):
         caption.append("Σ: the sum of all elements that are drawn as roots")
+    if any(row.label in ("matrix", "matrices") for row in rows):
+        caption.append("in a matrix: blue below zero, white zero, orange above; darker is larger")
+    if any(row.label == "shares" for row in rows):
+        caption.append("shares, which sum to 1: white 0, dark 1")
     written = [text for row in rows for text in row.lines] + [line.flow for line in lines]
     if any(" ± " in text for text in written):
         caption.append("m ± s: mean and standard deviation of the elements")

@@ -17,11 +17,12 @@ Pixels = NDArray[np.uint8]  # (height, width, 3)
 WHITE, NEGATIVE, POSITIVE = (255, 255, 255), (0, 78, 122), (176, 60, 0)
 SIZE = (0, 63, 102)
 NONFINITE = (204, 121, 167)
+SHADES = 24  # from white to full: what no eye can tell apart only makes files large
+COLOURS = 64  # of one image
 
 
-def diverging(plane: NDArray[np.float64]) -> Pixels:
-    """Colours of a matrix around zero, full at its largest absolute value."""
-    span = _largest(np.abs(plane))
+def diverging(plane: NDArray[np.float64], span: float) -> Pixels:
+    """Colours of a matrix around zero, full at ± `span`."""
     share = np.nan_to_num(plane / span, nan=0.0, posinf=0.0, neginf=0.0)[..., None]
     end = np.where(share < 0, np.array(NEGATIVE), np.array(POSITIVE))
     return _mixed(plane, np.abs(share), end)
@@ -38,7 +39,8 @@ def grey(image: NDArray[np.float64]) -> Pixels:
     """The colours of an image (H, W) or (H, W, 3) with values in [0, 1]."""
     if image.ndim == 2:
         image = image[..., None].repeat(3, axis=2)
-    return (np.nan_to_num(image).clip(0, 1) * 255).round().astype(np.uint8)
+    pixels: Pixels = (np.nan_to_num(image).clip(0, 1) * 255).round().astype(np.uint8)
+    return pixels
 
 
 def image(pixels: Pixels, x: float, y: float, width: float, height: float) -> str:
@@ -46,7 +48,8 @@ def image(pixels: Pixels, x: float, y: float, width: float, height: float) -> st
     from PIL import Image
 
     out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "PNG", optimize=True)
+    picture = Image.fromarray(pixels).quantize(COLOURS, dither=Image.Dither.NONE)
+    picture.save(out, "PNG", optimize=True)
     data = base64.b64encode(out.getvalue()).decode()
     return (
         f'<image x="{x:.2f}" y="{y:.2f}" width="{width:.2f}" height="{height:.2f}" '
@@ -61,6 +64,8 @@ def _largest(plane: NDArray[np.float64]) -> float:
 
 
 def _mixed(plane: NDArray[np.float64], share: NDArray[np.float64], end: object) -> Pixels:
+    share = (share * SHADES).round() / SHADES
     mixed = (1 - share) * np.array(WHITE) + share * np.asarray(end)
     mixed[~np.isfinite(plane)] = NONFINITE
-    return mixed.round().astype(np.uint8)
+    pixels: Pixels = mixed.round().astype(np.uint8)
+    return pixels

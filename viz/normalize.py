@@ -7,6 +7,8 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 
 from .figure import PADDING, Box, Figure
+from .sketches import vacant
+from .themes import Theme
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 FADED = "0.85"  # the opacity of what is dimmed: grey texts still stand out 4.5:1
@@ -30,6 +32,7 @@ def normalize(svg: str, figure: Figure) -> str:
         _unwrap(group)
         if group.get("id") in cards:
             _align(group, cards[group.get("id", "")])
+            _sketch(group, cards[group.get("id", "")], figure.theme)
         _title(group, tooltips)
         if "dim" in group.get("class", "").split():
             group.set("opacity", FADED)
@@ -52,14 +55,32 @@ def _unwrap(group: ElementTree.Element) -> None:
 
 def _align(card: ElementTree.Element, box: Box) -> None:
     """Hold a card's values at its right side, however wide a reader's font makes them."""
-    corners = " ".join(shape.get("points", "") for shape in card.iter(f"{{{SVG}}}polygon"))
-    places = [float(corner.partition(",")[0]) for corner in corners.split()]
+    places = [x for shape in card.iter(f"{{{SVG}}}polygon") for x, _ in _corners(shape)]
     values = {line for row in box.rows for line in row.lines}
     for text in card.iter(f"{{{SVG}}}text") if places else ():
         words = (text.text or "").replace("\xa0", " ")
         if text.get("text-anchor") == "start" and words in values:
             text.set("text-anchor", "end")
             text.set("x", f"{max(places) - PADDING:.2f}")
+
+
+def _sketch(card: ElementTree.Element, box: Box, theme: Theme) -> None:
+    """Put a card's sketches where Graphviz has left room for them."""
+    sketches = [row.sketch for row in box.rows if row.sketch is not None]
+    shapes = list(card.iter(f"{{{SVG}}}polygon"))
+    cells = [shape for shape in shapes if shape.get("fill", "").upper() == vacant(theme)]
+    right = max((x for shape in shapes for x, _ in _corners(shape)), default=0.0) - PADDING
+    for sketch, cell in zip(sketches, cells, strict=False):
+        heights = [y for _, y in _corners(cell)]
+        top = (min(heights) + max(heights) - sketch.height) / 2
+        cell.set("fill", theme.paper)
+        text = sketch.placed(right - sketch.width, top)
+        card.append(ElementTree.fromstring(f'<svg xmlns="{SVG}">{text}</svg>')[0])
+
+
+def _corners(polygon: ElementTree.Element) -> list[tuple[float, float]]:
+    pairs = (corner.split(",") for corner in polygon.get("points", "").split())
+    return [(float(x), float(y)) for x, y in pairs]
 
 
 def _title(group: ElementTree.Element, tooltips: Mapping[str, str]) -> None:

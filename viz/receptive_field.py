@@ -10,7 +10,6 @@ union. Measured: the pixels at which the gradient of the unit is not zero.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,8 +25,8 @@ from tinygrad_gm.tensor import Tensor
 from . import heatmap, style
 from .example import evaluating, untouched
 from .picture import Picture, sheet
+from .shapes import label, rectangle
 from .style import SMALL_SIZE, TEXT_SIZE, text_width
-from .svg import label, rectangle
 from .themes import Theme
 from .themes import theme as theme_of
 
@@ -129,7 +128,9 @@ def receptive_field(
         x = _input(model, samples, input_shape)
         out = _output(model, target, layer, x)
     axes = _fields(out, x)
-    channel, place = _place(unit, len(axes), layer) if unit is not None else (None, _middle(axes, x))
+    channel, place = (
+        _place(unit, len(axes), layer) if unit is not None else (None, _middle(axes, x))
+    )
     if any(not 0 <= u < n for u, n in zip(place, out.shape[2:], strict=True)) or (
         channel is not None and not 0 <= channel < out.shape[1]
     ):
@@ -137,8 +138,8 @@ def receptive_field(
             f"receptive_field: layer {layer!r} has no unit {_tuple(unit or place)}, "
             f"its output is (channels, *places) = {out.shape[1:]}"
         )
-    channels = slice(None) if channel is None else channel
-    (gradient,) = tg.grad(out[(slice(None), channels, *place)].sum(), x)
+    at = (slice(None), slice(None) if channel is None else channel, *place)
+    (gradient,) = tg.grad(out[at].sum(), x)
     measured = np.abs(gradient.numpy().astype(float)).mean(axis=(0, 1))
     return ReceptiveField(layer, axes, place, out.shape[2:], measured, theme)
 
@@ -258,10 +259,9 @@ def _fields(out: Tensor, x: Tensor) -> list[Axis]:
     for node in reversed(order):
         if node not in fields:
             continue
-        windows = _windows(node, ndim)
-        for source in _sources(node):
-            if source not in reaches:
-                continue
+        sources = [source for source in _sources(node) if source in reaches]
+        windows = _windows(node, sources, ndim)
+        for source in sources:
             field = [
                 (s * first - p, s * last - p + d * (k - 1), s * step)
                 for (first, last, step), (k, s, p, d) in zip(fields[node], windows, strict=True)
@@ -275,7 +275,7 @@ def _sources(node: Node) -> list[Any]:
     return [p for p in node.parents if isinstance(p, (Node, Tensor))]
 
 
-def _windows(node: Node, ndim: int) -> list[tuple[int, int, int, int]]:
+def _windows(node: Node, sources: Sequence[Any], ndim: int) -> list[tuple[int, int, int, int]]:
     """Kernel, stride, padding and dilation of an operation, along each spatial axis."""
     op = node.plan.op
     given = dict(zip(op.names[op.arity :], node.params, strict=False))
@@ -290,7 +290,7 @@ def _windows(node: Node, ndim: int) -> list[tuple[int, int, int, int]]:
         return list(zip(*geometry[:4], strict=True))
     if op.name == "pad" and not any(sum(given["pad_width"][:2], ())):
         return [(1, 1, before, 1) for before, _ in given["pad_width"][2:]]
-    same = all(s.shape[-ndim:] == node.shape[-ndim:] for s in _sources(node) if s.shape)
+    same = all(source.shape[2:] == node.shape[2:] for source in sources)
     local = op.forward.__module__.endswith(LOCAL) or op.name in PLACES or op.part
     if local and same and len(node.shape) == ndim + 2:
         return [(1, 1, 0, 1)] * ndim

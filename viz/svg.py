@@ -8,6 +8,7 @@ from html import escape
 from . import style
 from .figure import CELL, HEADER, LEADING, PADDING, Box, Cluster, Figure, Key, Line, row_height
 from .layered import RIM, Point, arrange
+from .shapes import label, rectangle
 from .themes import Look, Theme
 
 MARGIN, GAP = 12.0, 6.0  # points around the graph; between the entries of the legend
@@ -112,7 +113,7 @@ def _card(box: Box, left: float, top: float, theme: Theme) -> list[str]:
     parts.append(label(box.title[0], middle, y, style.NAME_SIZE, look.text, "middle", bold=True))
     y += LEADING * style.NAME_SIZE
     parts.append(label(box.subtitle, middle, y, style.SMALL_SIZE, look.text, "middle"))
-    y = top + HEADER
+    y, sketches = top + HEADER, []
     for row in box.rows:
         parts.append(
             rectangle(left, y, box.width, row_height(row), f'fill="{row.ground or theme.paper}"')
@@ -124,11 +125,13 @@ def _card(box: Box, left: float, top: float, theme: Theme) -> list[str]:
             down = LEADING * style.TEXT_SIZE
             parts.append(rectangle(x, text_top, CELL, down, f'fill="{ground}"'))
             parts.append(label(bar, x + CELL / 2, text_top, style.TEXT_SIZE, theme.ink, "middle"))
+        if row.sketch is not None:
+            sketches.append(row.sketch.placed(right - row.sketch.width, text_top))
         for number, text in enumerate(row.lines):
             down = text_top + number * LEADING * style.TEXT_SIZE
             parts.append(label(text, right, down, style.TEXT_SIZE, look.text, "end"))
         y += row_height(row)
-    return parts
+    return parts + sketches
 
 
 def _line(line: Line, stops: Sequence[Point], text: Point, direction: str, theme: Theme) -> str:
@@ -174,31 +177,6 @@ def _curve(stops: Sequence[Point], direction: str) -> str:
         path.append(f"C{bend} {ahead_x:.1f},{ahead_y:.1f}")
         x, y = ahead_x, ahead_y
     return " ".join(path)
-
-
-def label(
-    text: str,
-    x: float,
-    top: float,
-    size: float,
-    ink: str,
-    anchor: str = "start",
-    bold: bool = False,
-) -> str:
-    weight = ' font-weight="bold"' if bold else ""
-    return (
-        f'<text x="{x:.1f}" y="{top + 0.95 * size:.1f}" font-size="{size}" fill="{ink}" '
-        f'text-anchor="{anchor}"{weight} xml:space="preserve">{escape(text)}</text>'
-    )
-
-
-def rectangle(
-    x: float, y: float, width: float, height: float, paint: str, radius: float = 0.0
-) -> str:
-    return (
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
-        f'rx="{radius:.1f}" {paint}/>'
-    )
 
 
 def _group(identity: str, classes: str, parts: Sequence[str]) -> str:
