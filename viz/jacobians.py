@@ -161,11 +161,15 @@ def _words(call: Call, rows: Mapping[int, Array], places: Sequence[int]) -> dict
 
 
 def _typical(value: Any) -> Any:
-    """A value whose zeros, NaN and infinities do not hide what a result depends on."""
+    """A value whose zeros, NaN and infinities do not hide what a result depends on.
+
+    Numbers that differ take their places: equal ones could make a diagonal look like an identity.
+    """
     if getattr(getattr(value, "dtype", None), "kind", "") != "f":
         return value
     xp = module_of(value)
-    return xp.where(xp.isfinite(value) & (value != 0), value, xp.asarray(0.5, dtype=value.dtype))
+    others = xp.linspace(0.5, 0.9, value.size, dtype=value.dtype).reshape(value.shape)
+    return xp.where(xp.isfinite(value) & (value != 0), value, others)
 
 
 def _sample(size: int) -> list[int]:
