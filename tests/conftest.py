@@ -1,15 +1,18 @@
-"""The device on which tests of devices run: a stand-in for CuPy, and a GPU where there is one."""
+"""What tests run on: a stand-in for CuPy, a GPU where there is one; each engine of drawings."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
 from device_double import CUPY
 
 import tinygrad_gm as tg
+from tinygrad_gm.viz import engine as engines
 
 ON_A_GPU = pytest.mark.skipif(not tg.cuda.is_available(), reason="no GPU, or no CuPy")
 
@@ -20,3 +23,14 @@ def device(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     if request.param == "double":
         monkeypatch.setitem(sys.modules, "cupy", CUPY)
     return "cuda:0"
+
+
+@pytest.fixture(params=["dot", "pygraphviz", "builtin"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are drawn by Graphviz's program, by pygraphviz, and by the built-in layout."""
+    name = request.param
+    here = {"dot": shutil.which("dot"), "pygraphviz": find_spec("pygraphviz"), "builtin": True}
+    if not here[name]:
+        pytest.skip(f"no {name} here")
+    picture = engines.picture
+    monkeypatch.setattr(engines, "picture", lambda f, direction: picture(f, direction, name))

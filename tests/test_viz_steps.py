@@ -1,124 +1,35 @@
-"""`viz.steps`: the frames against the engine's own record, and the page, the GIF and the SVGs."""
+"""`viz.steps`: the frames against the engine's own record, and how each is drawn."""
 
 from __future__ import annotations
 
 import copy
-import json
 import re
-import shutil
-import subprocess
 import xml.etree.ElementTree as ElementTree
-from collections import Counter
 from collections.abc import Callable
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from viz_graphs import (
+    GRAPHS,
+    backward_steps,
+    diamond,
+    each_graph,
+    groups,
+    leaf,
+    named,
+    neuron,
+    recorded,
+    said,
+    texts,
+    updates,
+)
 
 import tinygrad_gm as tg
 from tinygrad_gm import nn, optim, viz
-from tinygrad_gm.models import neuron as neuron_model
-from tinygrad_gm.viz import engine as engines
 from tinygrad_gm.viz import states, themes
-from tinygrad_gm.viz.captions import HIDE, SHOW, plain
+from tinygrad_gm.viz.captions import plain
 from tinygrad_gm.viz.view import look
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-BAD_NAME = "</script><script>document.title='run'</script>\"'&<b>\u2028\n{{svg}}"
-
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
-
-
-def leaf(data: Any, name: str | None = None, requires_grad: bool = True) -> tg.Tensor:
-    return tg.tensor(data, dtype=np.float64, requires_grad=requires_grad, name=name)
-
-
-def named(name: str, tensor: tg.Tensor) -> tg.Tensor:
-    tensor.name = name
-    return tensor
-
-
-def neuron() -> tuple[tg.Tensor, dict[str, tg.Tensor]]:
-    return neuron_model.example(neuron_model.Config())
-
-
-def neuron_with_names() -> tg.Tensor:
-    x1, w1, x2, w2 = (
-        leaf(1.0, "x1", False),
-        leaf(0.1, "w1"),
-        leaf(2.0, "x2", False),
-        leaf(-0.2, "w2"),
-    )
-    m1, m2 = named("m1", x1 * w1), named("m2", x2 * w2)
-    z = named("z", named("m", m1 + m2) + leaf(0.0, "b"))
-    return named("L", tg.square(named("d", named("p", tg.sigmoid(z)) - leaf(1.0, "y", False))))
-
-
-def diamond() -> tuple[tg.Tensor, tg.Tensor]:
-    x = leaf(1.5, "x")
-    return named("L", named("a", x * 2.0) * named("b", tg.tanh(x))), x
-
-
-def three_readers() -> tg.Tensor:
-    w, x = leaf(-0.4, "w"), leaf(2.0, "x")
-    m, r = named("m", w * x), named("r", w * w)
-    return named("L", named("s", named("q", tg.sigmoid(m)) + r) * x)
-
-
-def vectors() -> tg.Tensor:
-    w, x = leaf([[0.5, -1.0], [2.0, 0.25]], "w"), leaf([1.0, 3.0], "x")
-    h = named("h", tg.tanh(named("z", w @ x)))
-    both = named("both", tg.concat([h, h]))
-    return named("L", named("squares", both * both).sum())
-
-
-def network() -> tg.Tensor:
-    """Thirty nodes and a few more."""
-    x = leaf(0.3, "x", False)
-    z = [named(f"z{i}", leaf(0.1 * i - 0.2, f"w{i}") * x) for i in range(4)]
-    h = [named(f"h{i}", tg.tanh(z[i])) for i in range(4)]
-    total = named("total", named("p", h[0] * h[1]) + named("q", h[2] * h[3]))
-    return named("L", tg.square(named("d", total - 1.0)))
-
-
-GRAPHS = {
-    "neuron": neuron_with_names,
-    "diamond": lambda: diamond()[0],
-    "three readers": three_readers,
-    "vectors": vectors,
-    "network": network,
-}
-each_graph = pytest.mark.parametrize("make", GRAPHS.values(), ids=GRAPHS)
-
-
-def said(film: viz.Steps, k: int) -> str:
-    return "\n".join(film.frames[k].caption).replace(HIDE, "").replace(SHOW, "")
-
-
-def backward_steps(film: viz.Steps) -> list[int]:
-    return [k for k, frame in enumerate(film.frames) if frame.phase == "backward"]
-
-
-def updates(film: viz.Steps) -> list[int]:
-    return [k for k, frame in enumerate(film.frames) if frame.phase == "update"]
-
-
-def recorded(loss: tg.Tensor) -> list[tuple[set[str], set[str]]]:
-    """The names with a partial and with a complete sum after each operation, by an observer."""
-    events: list[tuple[Any, Any]] = []
-    loss.backward(observer=lambda node, slot, *_: events.append((node, node.parents[slot])))
-    due = Counter(parent.name for _, parent in events)
-    seen: Counter[str] = Counter()
-    moments = []
-    for place, (node, parent) in enumerate(events):
-        seen[parent.name] += 1
-        if place + 1 == len(events) or events[place + 1][0] is not node:
-            partial = {name for name in seen if seen[name] < due[name]}
-            moments.append((partial, {"L"} | seen.keys() - partial))
-    return moments
-
 
 # ----------------------------------------------------------------------------------- frames
 
@@ -331,16 +242,6 @@ def test_parameters_that_the_optimizer_does_not_hold_stay() -> None:
 # ---------------------------------------------------------------------------------- drawing
 
 
-@pytest.fixture(params=["dot", "pygraphviz", "builtin"])
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    name = request.param
-    here = {"dot": shutil.which("dot"), "pygraphviz": find_spec("pygraphviz"), "builtin": True}
-    if not here[name]:
-        pytest.skip(f"no {name} here")
-    picture = engines.picture
-    monkeypatch.setattr(engines, "picture", lambda f, direction: picture(f, direction, name))
-
-
 def places(svg: str) -> list[tuple[str, ...]]:
     """Everything that says where something is."""
     keys = ("id", "x", "y", "points", "d", "cx", "cy", "r", "rx", "width", "height", "transform")
@@ -361,15 +262,6 @@ def test_nothing_jumps_from_frame_to_frame(make: Callable[[], tg.Tensor]) -> Non
     assert all(other == first for other in others)
     boxes = {ElementTree.fromstring(film.svg(k)).get("viewBox") for k in range(len(film))}
     assert len(boxes) == 1
-
-
-def groups(svg: str) -> dict[str, Any]:
-    tree = ElementTree.fromstring(svg)
-    return {g.get("id", ""): g for g in tree.iter() if g.tag.endswith("}g") and g.get("class")}
-
-
-def texts(group: Any) -> list[str]:
-    return ["".join(t.itertext()) for t in group.iter() if t.tag.endswith("}text")]
 
 
 @pytest.mark.usefixtures("engine")
@@ -438,146 +330,6 @@ def contrast(one: str, two: str) -> float:
 
     light, dark = sorted(map(luminance, (one, two)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
-
-
-# ---------------------------------------------------------------------------------- exports
-
-
-def dumped(page: Path, k: int | str) -> str:
-    """The page's elements after its script has run, in a browser without network."""
-    assert CHROMIUM is not None
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
-    command += ["--host-resolver-rules=MAP * ~NOTFOUND", f"{page.as_uri()}#{k}"]
-    done = subprocess.run(command, capture_output=True, timeout=60, check=True)
-    return done.stdout.decode()
-
-
-def root_data(dom: str) -> dict[str, str]:
-    (head,) = re.findall(r"<html[^>]*>", dom)
-    return dict(re.findall(r'data-(\w+)="([^"]*)"', head))
-
-
-def visible_text(dom: str) -> str:
-    body = re.sub(r"<(script|style)\b.*?</\1>", "", dom, flags=re.S)
-    return re.sub(r"<[^>]*>", "", body)
-
-
-@pytest.mark.usefixtures("engine")
-def test_the_page_refers_to_nothing_outside_and_is_small(tmp_path: Path) -> None:
-    loss = network()
-    assert len(look([loss], {}).nodes) >= 30
-    page = viz.steps(loss).html(tmp_path / "film.html").read_text()
-    assert "http" not in page
-    assert not re.search(r"\b(src|href|action)\s*=|@import|url\((?!#)", page)
-    assert len(page.encode()) < 150_000
-
-
-@needs_chromium
-def test_the_page_opens_at_the_step_in_its_address(tmp_path: Path) -> None:
-    film = viz.steps(neuron()[0], lr=0.5)
-    page = film.html(tmp_path / "film.html")
-    for k in (5, len(film) - 1):
-        dom = dumped(page, k)
-        data = root_data(dom)
-        assert "error" not in data
-        assert data["step"] == str(k)
-        for line in film.frames[k].caption:
-            text = line.replace(HIDE, "").replace(SHOW, "").replace("&", "&amp;")
-            assert text in visible_text(dom)
-        drawing = dom[dom.index("<svg") : dom.index("</svg>") + 6]
-        shown = {
-            g.get("id"): (g.get("class"), texts_of(g))
-            for g in ElementTree.fromstring(drawing.replace("&nbsp;", " ")).iter("g")
-        }
-        for identity, group in groups(film.svg(k)).items():
-            if re.match(r"n\d|e_n", identity):
-                assert shown[identity] == (group.get("class"), texts(group))
-
-
-def texts_of(group: Any) -> list[str]:
-    return ["".join(t.itertext()) for t in group.iter("text")]
-
-
-@needs_chromium
-def test_predict_then_reveal_hides_the_next_number_until_asked(tmp_path: Path) -> None:
-    film = viz.steps(neuron()[0])
-    page = film.html(tmp_path / "film.html")
-    k = 14  # × sends ∂L/∂w2 = −0.5617
-    asking = page.read_text().replace(
-        "</body>", "<script>document.getElementById('predict').click()</script></body>"
-    )
-    hidden, shown, left = (tmp_path / f"{name}.html" for name in ("hidden", "shown", "left"))
-    hidden.write_text(asking)
-    key = "<script>document.dispatchEvent(new KeyboardEvent('keydown',{key:'%s'}))</script></body>"
-    shown.write_text(asking.replace("</body>", key % "Enter"))
-    left.write_text(asking.replace("</body>", key % "ArrowLeft"))
-    dom = dumped(hidden, k)
-    assert "error" not in root_data(dom)
-    assert "0.5617" not in visible_text(dom)
-    assert "?" in visible_text(dom)
-    dom = dumped(shown, k)
-    assert visible_text(dom).count("0.5617") == 3  # caption, edge, card
-    dom = dumped(left, k)
-    assert root_data(dom) == {"step": "13"}
-    assert "0.5617" not in visible_text(dom)
-
-
-@needs_chromium
-def test_hostile_names_do_not_run_and_break_nothing(tmp_path: Path) -> None:
-    x = leaf(2.0, BAD_NAME)
-    film = viz.steps(named(BAD_NAME * 3, x * x))
-    page = film.html(tmp_path / "film.html")
-    dom = dumped(page, 3)
-    assert "error" not in root_data(dom)
-    assert root_data(dom)["step"] == "3"
-    assert "<title>Backpropagation" in dom
-    for k in range(len(film)):
-        ElementTree.fromstring(film.svg(k))
-
-
-def test_the_gif_has_as_many_frames_as_there_are_steps(tmp_path: Path) -> None:
-    pytest.importorskip("resvg_py")
-    from PIL import Image
-
-    film = viz.steps(diamond()[0])
-    with Image.open(film.gif(tmp_path / "film.gif", seconds=1.0)) as picture:
-        assert picture.n_frames == len(film)  # type: ignore[attr-defined]
-        lengths = []
-        for k in range(len(film)):
-            picture.seek(k)
-            lengths.append(picture.info["duration"])
-    assert lengths == [1000] * (len(film) - 1) + [3000]
-
-
-def test_the_pictures_are_numbered(tmp_path: Path) -> None:
-    film = viz.steps(diamond()[0])
-    paths = film.svgs(tmp_path / "frames")
-    assert [path.name for path in paths] == [f"step-{k:03}.svg" for k in range(len(film))]
-    assert paths[4].read_text() == film.svg(4)
-    with pytest.raises(IndexError):
-        film.svg(len(film))
-
-
-def test_a_notebook_shows_the_page_in_a_frame_of_its_own() -> None:
-    film = viz.steps(diamond()[0])
-    bundle = film._repr_mimebundle_()
-    assert bundle["text/plain"] == f"<Steps: {len(film)} frames>"
-    assert bundle["text/html"].startswith("<iframe srcdoc=")
-    assert "<script" not in bundle["text/html"]  # but escaped, inside the frame
-
-
-def test_the_users_lines_stand_beside_the_steps(tmp_path: Path) -> None:
-    x = leaf(2.0, "x")
-    with tg.detect_anomaly():
-        loss = tg.tanh(x * x)  # here
-    film = viz.steps(loss)
-    places = {frame.where for frame in film.frames if frame.where}
-    (where,) = places
-    assert where.rpartition(":")[0].endswith("test_viz_steps.py")
-    page = film.html(tmp_path / "film.html").read_text()
-    found = re.search(r'<script id="film"[^>]*>(.*?)</script>', page, re.S)
-    assert found is not None
-    assert json.loads(found[1])["code"] == [[where, "        loss = tg.tanh(x * x)  # here"]]
 
 
 # ---------------------------------------------------------------------------------- refusals
