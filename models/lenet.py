@@ -68,31 +68,6 @@ class LeNet5(nn.Module):
         return logits
 
 
-def load_data(name: str) -> data.Split:
-    """A data set of digits as images (N, 1, 28, 28): "mnist_small", "mnist" or "digits".
-
-    Those of `digits`, 8 × 8, are enlarged threefold and framed.
-
-    Raises ValueError for another name.
-
-    >>> load_data("digits").test.tensors[0].shape
-    (360, 1, 28, 28)
-    """
-    if name == "mnist_small":
-        return data.mnist_small()
-    if name == "mnist":
-        return data.mnist()
-    if name == "digits":
-        return data.Split(*(_enlarged(part) for part in data.digits()))
-    raise ValueError(f"lenet: the dataset is mnist_small, mnist or digits, not {name!r}")
-
-
-def _enlarged(part: data.TensorDataset) -> data.TensorDataset:
-    images, labels = part.tensors
-    large = F.interpolate(images, scale_factor=3, mode="nearest")
-    return data.TensorDataset(F.pad(large, (2, 2, 2, 2)), labels)
-
-
 def fit(model: nn.Module, split: data.Split, config: Config, run: Run) -> None:
     """Train any classifier of images by the recipe, and measure it after each epoch."""
     loader = data.DataLoader(split.train, config.batch_size, shuffle=True, seed=config.seed)
@@ -137,7 +112,7 @@ def _share_right(logits: Tensor, labels: Tensor) -> Tensor:
 
 def train(config: Config, run: Run) -> None:
     """Train a LeNet-5, and write a sheet of the unseen images that it takes for something else."""
-    split = load_data(config.dataset)
+    split = images.load(config.dataset)
     tg.manual_seed(config.seed)
     model = LeNet5()
     first = data.TensorDataset(*split.train[: config.images])

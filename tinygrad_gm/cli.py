@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import inspect
 import shlex
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -77,13 +79,7 @@ def train(argv: list[str]) -> None:
     _add_out(parser, name)
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     for field in dataclasses.fields(module.Config):
-        parser.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            type=type(field.default),
-            default=field.default,
-            metavar=type(field.default).__name__.upper(),
-            help=f"{field.metadata['help']} (default {field.default})",
-        )
+        _add_field(parser, field)
     args = vars(parser.parse_args(rest))
     folder, resume = args.pop("out"), args.pop("resume")
     from .training import Run
@@ -102,9 +98,13 @@ def sample(argv: list[str]) -> None:
     _add_out(parser, name)
     parser.add_argument("--count", type=int, default=64, help="how many (default 64)")
     parser.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
-    args = parser.parse_args(rest)
     if not hasattr(module, "sample"):
         parser.error(f"{name} is not a generative model")
+    offered = [wish for wish in WISHES if wish in inspect.signature(module.sample).parameters]
+    for wish in offered:
+        flag, text = WISHES[wish]
+        parser.add_argument(flag, dest=wish, type=int, help=text)
+    args = parser.parse_args(rest)
     if args.count < 1:
         parser.error(f"--count is {args.count}; at least 1 is wanted")
     from . import pictures
@@ -115,9 +115,23 @@ def sample(argv: list[str]) -> None:
     except FileNotFoundError as error:
         command = f"{PROGRAM} train {name} --out {args.out}"
         raise FileNotFoundError(f"{error}: `{command}` takes {module.TRAINING_TIME}") from None
+    wishes = {wish: getattr(args, wish) for wish in offered if getattr(args, wish) is not None}
+    began = time.perf_counter()
+    try:
+        drawn = module.sample(model, args.count, Generator(args.seed), **wishes)
+    except ValueError as error:
+        parser.error(str(error))
+    seconds = time.perf_counter() - began
     path = args.out / "samples.png"
-    pictures.grid(module.sample(model, args.count, Generator(args.seed)), path=path)
-    print(f"written to {path}")
+    pictures.sheet(drawn, path=path)
+    print(f"{args.count} samples in {seconds:.2f} s, written to {path}")
+
+
+# What a user may ask of a model's `sample`, where it has a parameter of that name.
+WISHES = {
+    "label": ("--class", "draw this class only"),
+    "steps": ("--steps", "steps of the sampler"),
+}
 
 
 def draw(argv: list[str]) -> None:
@@ -203,6 +217,25 @@ def _model(command: str, argv: list[str], example: str) -> tuple[str, Any, list[
         return name, catalogue.load(name), argv[1:]
     except ValueError as error:
         parser.error(str(error))
+
+
+def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None:
+    """A flag for a field of a Config: on or off, one of its `choices`, or a value of its type."""
+    flag = f"--{field.name.replace('_', '-')}"
+    text = f"{field.metadata['help']} (default {field.default})"
+    if isinstance(field.default, bool):
+        parser.add_argument(
+            flag, action=argparse.BooleanOptionalAction, default=field.default, help=text
+        )
+        return
+    parser.add_argument(
+        flag,
+        type=type(field.default),
+        default=field.default,
+        choices=field.metadata.get("choices"),
+        metavar=type(field.default).__name__.upper(),
+        help=text,
+    )
 
 
 def _add_out(parser: _Parser, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Pictures of data and of training: sheets of images and curves, as Pillow images.
+"""Pictures of data and of training: images, clouds of points, curves, films; as Pillow images.
 
 Everything is drawn twice as large as wanted and then halved, which smooths the lines.
 """
@@ -61,6 +61,86 @@ def grid(
         top, left = gap + row * (height + gap), gap + column * (width + gap)
         sheet[top : top + height, left : left + width] = image
     return _saved(Image.fromarray(sheet[..., 0] if channels == 1 else sheet), path)
+
+
+def sheet(samples: ArrayLike, *, path: str | Path | None = None) -> Image:
+    """Samples of a model, whatever they are: points (N, 2) as a cloud, images as a grid.
+
+    >>> sheet(tg.zeros((5, 2))).size == scatter({"samples": tg.zeros((5, 2))}).size
+    True
+    """
+    if len(samples.shape) == 2:
+        return scatter({"samples": samples}, path=path)
+    return grid(samples, path=path)
+
+
+def scatter(
+    clouds: Mapping[str, ArrayLike],
+    *,
+    bounds: tuple[float, float] | None = None,
+    size: int = 480,
+    path: str | Path | None = None,
+) -> Image:
+    """Points of the plane, each cloud in a colour of its own, the later ones above.
+
+    Args:
+        clouds: points (N, 2) by name; the first of several is drawn pale, as the ground for others.
+        bounds: the smallest and the largest coordinate shown, on both axes; None: 1.1 times the
+            largest there is. Points that are not finite or outside are left out.
+        size: width and height of the square in pixels; a line for the names comes on top.
+        path: where to save the picture, if anywhere; the suffix gives the format.
+
+    Raises:
+        ValueError: there is no cloud, or one of another shape.
+
+    >>> scatter({"data": [[0.0, 1.0]], "samples": [[1.0, 0.0]]}, size=200).size
+    (200, 224)
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    points = {name: _as_cloud(name, cloud) for name, cloud in clouds.items()}
+    if not points:
+        raise ValueError("scatter: there is no cloud to draw")
+    reach = max((float(np.abs(cloud).max()) for cloud in points.values() if cloud.size), default=1)
+    low, high = bounds or (-1.1 * (reach or 1.0), 1.1 * (reach or 1.0))
+    picture = Image.new("RGB", (2 * size, 2 * size + 48), "white")
+    draw, font, left = ImageDraw.Draw(picture), ImageFont.load_default(24), 16.0
+    colours = COLOURS if len(points) == 1 else ("#B8B8B8", *COLOURS)
+    for number, (name, cloud) in enumerate(points.items()):
+        colour = colours[number % len(colours)]
+        draw.ellipse([(left, 16), (left + 16, 32)], colour)
+        draw.text((left + 24, 24), _plain(name), INK, font, anchor="lm")
+        left += 56 + draw.textlength(_plain(name), font=font)
+        inside = cloud[((cloud >= low) & (cloud <= high)).all(axis=1)]
+        across = (inside[:, 0] - low) / (high - low) * 2 * size
+        down = 48 + (high - inside[:, 1]) / (high - low) * 2 * size
+        for x, y in zip(across.tolist(), down.tolist(), strict=True):
+            draw.ellipse([(x - 3, y - 3), (x + 3, y + 3)], colour)
+    draw.rectangle([(0, 48), (2 * size - 1, 2 * size + 47)], outline=PALE, width=2)
+    return _saved(picture.resize((size, size + 24), Image.Resampling.LANCZOS), path)
+
+
+def film(frames: Sequence[str | Path], path: str | Path, *, seconds: float = 0.25) -> None:
+    """Pictures of one size, read from files, as an animated GIF that starts again at its end.
+
+    Args:
+        frames: the files of the pictures, in order.
+        path: of the GIF.
+        seconds: how long each is shown; the last stays for two seconds more.
+
+    Raises:
+        ValueError: there is no frame.
+    """
+    from PIL import Image
+
+    if not frames:
+        raise ValueError("film: there is no frame")
+    first, *others = (
+        Image.open(frame).convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames
+    )
+    pause = round(1000 * seconds)
+    lengths = [pause] * len(others) + [pause + 2000]
+    first.save(path, "GIF", save_all=True, append_images=others, duration=lengths, loop=0)
 
 
 def curves(
@@ -182,6 +262,14 @@ def _as_pixels(images: ArrayLike) -> Any:
             f"grid: images (N, H, W), (N, 1, H, W) or (N, 3, H, W) are wanted, got {array.shape}"
         )
     return (array.clip(0, 1) * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
+
+
+def _as_cloud(name: str, cloud: ArrayLike) -> Any:
+    """The finite points of a cloud, (N, 2)."""
+    array = cloud.numpy() if isinstance(cloud, Tensor) else np.asarray(cloud)
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise ValueError(f"scatter: {name}: points (N, 2) are wanted, got {array.shape}")
+    return array[np.isfinite(array).all(axis=1)]
 
 
 def _as_points(name: str, values: Any) -> list[tuple[float, float]]:

@@ -1,8 +1,8 @@
 """A run: a folder in which a model is trained, and trained on after an interruption, bit for bit.
 
 The folder holds `config.json`; `metrics.jsonl`, one line of numbers per step and per epoch, without
-times; `log.jsonl`, what happened when; `samples/` and, at the end, `curves.png`; and
-`checkpoint.safetensors`, which holds everything that the next step depends on: the weights, the
+times; `log.jsonl`, what happened when; `samples/` and, at the end, `samples.gif`, a film of them, and
+`curves.png`; and `checkpoint.safetensors`, which holds everything that the next step depends on: the weights, the
 state of the optimizer and its helpers, the position in the data, the random generator. What is
 random in a step comes from (seed, epoch, number of the batch) alone. When a run is resumed, the
 metrics are cut back to what they were at the checkpoint. So a run that was killed at any moment and
@@ -126,6 +126,19 @@ class Run:
         log = self.folder / "log.jsonl"
         if log.exists():  # a killed process may have left half a line
             os.truncate(log, log.read_bytes().rfind(b"\n") + 1)
+
+    def stage(self, name: str) -> Run:
+        """A run in a folder inside this one, for a further training that stands on the first.
+
+        It has the same config, and it is resumed if this run is.
+
+        >>> import tempfile
+        >>> from tinygrad_gm.training import Run
+        >>> with Run(tempfile.mkdtemp()) as run, run.stage("prior") as second:
+        ...     second.folder.name, second.folder.parent == run.folder
+        ('prior', True)
+        """
+        return Run(self.folder / name, self.config, resume=self._resume, command=self._command)
 
     @property
     def checkpoint(self) -> Path:
@@ -274,6 +287,7 @@ class Run:
                 self._save(parts, loader)
             if not interrupt.asked:
                 write_curves(self.folder)
+                self._write_film()
         finally:
             bar.close()
             self.close()
@@ -308,6 +322,13 @@ class Run:
         folder = self.folder / "samples"
         folder.mkdir(exist_ok=True)
         picture.save(folder / f"step-{self.step:06}.png")
+
+    def _write_film(self) -> None:
+        """The pictures in `samples/` one after the other, as `samples.gif`."""
+        frames = sorted((self.folder / "samples").glob("step-*.png"))
+        if len(frames) > 1:
+            with replacing(self.folder / "samples.gif") as path:
+                pictures.film(frames, path)
 
     def _record(self, epoch: int, found: Metrics) -> dict[str, float]:
         metrics = self._finite(found)

@@ -1,0 +1,79 @@
+"""What the models of points in the plane share: data sets by name, refusals, pictures of clouds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import tinygrad_gm as tg
+from tinygrad_gm import Tensor, data, pictures
+from tinygrad_gm.backend import ArrayLike
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+DATASETS = ("ring", "grid", "moons", "swiss_roll")
+
+
+class Draws(data.Dataset):
+    """Points (2,) with their labels, drawn anew for each batch, `count` of them in an epoch.
+
+    In a loader they come from the batch's own generator: what is drawn depends on (seed, epoch,
+    batch number) alone.
+
+    Args:
+        name: "ring", eight Gaussians on a circle of radius √2; "grid", 25 on a square; "moons" or
+            "swiss_roll".
+        count: how many points make an epoch.
+
+    Raises ValueError for another name.
+
+    >>> points, labels = Draws("ring", 1000).batch(range(64))
+    >>> points.shape, labels.shape
+    ((64, 2), (64,))
+    """
+
+    def __init__(self, name: str, count: int) -> None:
+        if name not in DATASETS:
+            raise ValueError(f"the data set is {', '.join(DATASETS)}, not {name!r}")
+        self.name, self.count = name, count
+
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        points, labels = self.batch([index])
+        return points[0], labels[0]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batch(self, indices: ArrayLike) -> tuple[Tensor, ...]:
+        """As many new points as there are indices."""
+        found: Any = _SOURCES[self.name](len(indices))
+        return found[0], found[1]
+
+
+_SOURCES: dict[str, Callable[[int], Any]] = {
+    "ring": lambda n: data.gaussians_ring(8, n),
+    "grid": lambda n: data.gaussians_grid(25, n),
+    "moons": lambda n: data.moons(n),
+    "swiss_roll": lambda n: data.swiss_roll(n),
+}
+
+
+def check(model: str, points: Tensor) -> None:
+    """Refuse what is not a batch of finite points (N, 2); ValueError, in the name of the `model`.
+
+    >>> check("gan", tg.zeros((5, 3)))
+    Traceback (most recent call last):
+        ...
+    ValueError: gan: points of shape (N, 2) are wanted, not (5, 3)
+    """
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"{model}: points of shape (N, 2) are wanted, not {points.shape}")
+    if not bool(tg.all(tg.isfinite(points))):
+        raise ValueError(f"{model}: the points must be finite")
+
+
+def cloud(name: str, samples: Tensor) -> Image:
+    """A model's points over 2,000 of the data set `name`, on axes that do not change."""
+    truth, _ = Draws(name, 0).batch(range(2000))
+    return pictures.scatter({"data": truth, "samples": samples}, bounds=(-2.1, 2.1))
