@@ -27,6 +27,8 @@ import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, Tensor, data, nn, optim, pictures
 from tinygrad_gm.training import Run, read_checkpoint
 
+from . import digits
+
 TRAINING_TIME = "about 5 seconds on two cores"
 
 
@@ -112,7 +114,7 @@ def _share_right(logits: Tensor, labels: Tensor) -> Tensor:
 
 def train(config: Config, run: Run) -> None:
     """Train a LeNet-5, and write a sheet of the unseen images that it takes for something else."""
-    split = images.load(config.dataset)
+    split = digits.load(config.dataset)
     tg.manual_seed(config.seed)
     model = LeNet5()
     first = data.TensorDataset(*split.train[: config.images])

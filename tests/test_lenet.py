@@ -9,7 +9,7 @@ import tinygrad_gm as tg
 from tinygrad_gm import data, nn
 from tinygrad_gm.data.files import find
 from tinygrad_gm.metrics import read_metrics
-from tinygrad_gm.models import lenet
+from tinygrad_gm.models import digits, lenet
 from tinygrad_gm.training import Run
 
 SMALL = lenet.Config(dataset="digits", images=96, epochs=1)
@@ -63,7 +63,7 @@ def test_accuracy_counts_right_answers_in_evaluation_mode_and_keeps_the_mode():
 
 
 def test_small_digits_are_enlarged_threefold_and_framed():
-    images = lenet.load_data("digits").train.tensors[0].numpy()
+    images = digits.load("digits").train.tensors[0].numpy()
     small = data.digits().train.tensors[0].numpy()
     assert images.shape == (1437, 1, 28, 28)
     for i, j in ((0, 0), (4, 3), (7, 7)):
@@ -88,7 +88,7 @@ def test_the_learning_rate_goes_through_one_cycle(tmp_path):
 def test_a_restored_model_is_the_trained_one_and_its_mistakes_are_shown(tmp_path):
     with Run(tmp_path, SMALL) as run:
         lenet.train(SMALL, run)
-    unseen = lenet.load_data("digits").test
+    unseen = digits.load("digits").test
     found = lenet.accuracy(lenet.restore(tmp_path), *unseen.tensors)
     assert found == read_metrics(tmp_path)[-1]["test_accuracy"]
     assert (tmp_path / "mistakes.png").exists()
@@ -96,7 +96,7 @@ def test_a_restored_model_is_the_trained_one_and_its_mistakes_are_shown(tmp_path
 
 @pytest.mark.slow
 def test_small_digits_are_read_with_97_percent(tmp_path):
-    split = lenet.load_data("digits")
+    split = digits.load("digits")
     config = lenet.Config(dataset="digits", epochs=10)
     assert trained(tmp_path, lenet.LeNet5, split, config) >= 0.97
 
