@@ -1,4 +1,4 @@
-"""What the models of handwritten digits share: data sets by name, refusals of wrong images, sheets of pairs."""
+"""What models of handwritten digits share: data sets by name, refusals of wrong images, sheets."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def test_a_lenet_is_trained_and_another_data_set_is_refused(capsys, tmp_path):
     assert {"curves.png", "mistakes.png"} <= {path.name for path in (tmp_path / "run").iterdir()}
     code, _, err = run(capsys, *argv, "letters", "--out", str(tmp_path / "other"))
     assert code == 1
-    assert "the dataset is mnist_small, mnist or digits, not 'letters'" in err
+    assert "the data set is mnist_small, mnist, digits, not 'letters'" in err
 
 
 def test_sampling_without_a_checkpoint_says_how_to_make_one_and_how_long_that_takes(

@@ -65,3 +65,54 @@ def test_ticks_are_few_round_and_enclose_the_values(values):
     assert ticks[0] <= min(values)
     assert ticks[-1] >= max(values)
     assert all(len(f"{tick:.3g}") <= 9 for tick in ticks)
+
+
+def places(picture: Image.Image, colour: str) -> np.ndarray:
+    """Rows and columns of the pixels that have a colour."""
+    wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return np.argwhere((np.asarray(picture) == wanted).all(-1))
+
+
+def test_points_lie_where_their_coordinates_say():
+    clouds = {"data": [[1.0, 1.0]], "samples": [[-1.0, 0.5]]}
+    picture = pictures.scatter(clouds, bounds=(-2, 2), size=400)
+    found = places(picture, pictures.COLOURS[0])
+    row, column = found[found[:, 0] > 24].mean(axis=0)
+    assert (row, column) == pytest.approx((24 + 400 * 1.5 / 4, 400 * 1 / 4), abs=1)
+    found = places(picture, "#B8B8B8")
+    row, column = found[found[:, 0] > 24].mean(axis=0)
+    assert (row, column) == pytest.approx((24 + 400 * 1 / 4, 400 * 3 / 4), abs=1)
+
+
+def test_points_outside_and_not_finite_are_left_out_and_wrong_clouds_refused():
+    far = pictures.scatter({"a": [[9.0, 9.0], [math.nan, 0.0]]}, bounds=(-1, 1), size=100)
+    inside = places(far, pictures.COLOURS[0])
+    assert (inside[:, 0] < 24).all()  # the legend alone
+    pictures.scatter({"a": np.zeros((0, 2))})
+    with pytest.raises(ValueError, match=r"a: points \(N, 2\) are wanted, got \(3, 3\)"):
+        pictures.scatter({"a": np.zeros((3, 3))})
+    with pytest.raises(ValueError, match="no cloud"):
+        pictures.scatter({})
+
+
+def test_samples_are_drawn_as_what_they_are(tmp_path):
+    assert pictures.sheet(np.zeros((4, 2)), path=tmp_path / "cloud.png").mode == "RGB"
+    assert pictures.sheet(tg.zeros((4, 1, 8, 8))).mode == "L"
+    assert (tmp_path / "cloud.png").exists()
+
+
+def test_a_film_shows_every_frame_in_order_and_the_last_one_longer(tmp_path):
+    frames = [tmp_path / f"{i}.png" for i in range(3)]
+    for number, path in enumerate(frames):
+        pictures.grid(np.full((1, 4, 4), number / 2), path=path)
+    pictures.film(frames, tmp_path / "film.gif", seconds=0.1)
+    with Image.open(tmp_path / "film.gif") as film:
+        shown, lengths = [], []
+        for number in range(film.n_frames):
+            film.seek(number)
+            shown.append(film.convert("L").getpixel((6, 6)))
+            lengths.append(film.info["duration"])
+    assert shown == pytest.approx([0, 128, 255], abs=1)
+    assert lengths == [100, 100, 2100]
+    with pytest.raises(ValueError, match="no frame"):
+        pictures.film([], tmp_path / "none.gif")

@@ -385,6 +385,36 @@ def test_without_a_number_of_steps_a_picture_is_drawn_after_each_epoch(tmp_path)
         assert drawn.size == (200, 100)
 
 
+def test_the_pictures_of_a_training_become_a_film_at_its_end(tmp_path):
+    shade = iter((0.0, 1.0))
+    Small(tmp_path / "two").fit(epochs=2, sample=lambda g: tg.full((1, 4, 4), next(shade)))
+    with Image.open(tmp_path / "two" / "samples.gif") as film:
+        assert film.n_frames == 2
+    Small(tmp_path / "one").fit(epochs=1, sample=lambda generator: tg.zeros((1, 4, 4)))
+    assert not (tmp_path / "one" / "samples.gif").exists()
+
+
+def test_a_stage_is_a_run_inside_another_that_is_resumed_with_it(tmp_path):
+    def train(epochs, resume):
+        with Run(tmp_path, {"lr": 0.1}, resume=resume) as run, run.stage("second") as stage:
+            model = nn.Linear(1, 1)
+            x = tg.ones((4, 1))
+            stage.fit(
+                model,
+                optim.SGD(model.parameters(), lr=0.1),
+                lambda batch, generator: tg.square(model(batch[0])).sum(),
+                data.DataLoader(data.TensorDataset(x), 2),
+                epochs,
+            )
+            return stage
+
+    assert train(1, resume=False).folder == tmp_path / "second"
+    with pytest.raises(FileExistsError, match="there is a run in"):
+        train(2, resume=False)
+    assert train(2, resume=True).step == 4
+    assert read_checkpoint(tmp_path / "second")["run"]["config"] == {"lr": 0.1}
+
+
 def test_a_schedule_that_wants_a_number_is_refused_with_advice(tmp_path):
     small = Small(tmp_path)
     schedule = optim.lr_scheduler.ReduceLROnPlateau(small.optimizer)

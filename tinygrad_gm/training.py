@@ -3,10 +3,10 @@
 The folder holds `config.json`; `metrics.jsonl`, one line of numbers per step and per epoch, without
 times; `log.jsonl`, what happened when; `samples/` and, at the end, `samples.gif`, a film of them,
 and `curves.png`; and `checkpoint.safetensors`, which holds everything that the next step depends
-on: the weights, the state of the optimizer and its helpers, the position in the data, the random generator. What is
-random in a step comes from (seed, epoch, number of the batch) alone. When a run is resumed, the
-metrics are cut back to what they were at the checkpoint. So a run that was killed at any moment and
-resumed ends with the same bytes, in weights and metrics, as one that was not.
+on: the weights, the state of the optimizer and its helpers, the position in the data, the random
+generator. What is random in a step comes from (seed, epoch, number of the batch) alone. When a run
+is resumed, the metrics are cut back to what they were at the checkpoint. So a run that was killed
+at any moment and resumed ends with the same bytes, in weights and metrics, as one that was not.
 """
 
 from __future__ import annotations
