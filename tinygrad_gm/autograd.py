@@ -113,7 +113,8 @@ class Pass:
         """Hand each output its gradient, and walk."""
         tokens = on.set(True), recording.set(True), frame.set(frame.get())
         try:
-            self._mark_wanted([output.node for output in outputs], 0)
+            if self.wanted is not None:
+                self._mark_wanted([output.node for output in outputs], 0)
             seeds = [_with_node(g) if self.create_graph else g._data for g in gradients]
             self._walk(self._arrivals_at(outputs, seeds), tuple(seeds))
         finally:
@@ -141,7 +142,7 @@ class Pass:
                         if newest:
                             heappush(heap, (-newest.seq, newest))
                         newest = parent
-                    elif _is_lent(contribution, (g, *kept)):
+                    elif contribution is g or _is_lent(contribution, (g, *kept)):
                         self.borrowed.add(parent)
                 elif parent in summed and not create_graph:
                     held += contribution
@@ -281,7 +282,7 @@ class Pass:
             array = gradient._data
             if gradient.node is None and key not in self.summed:
                 lent = key in self.borrowed or type(key) is Node or id(array) in given
-                if lent or _shares_memory(array):
+                if lent or (array.base is not None and _shares_memory(array)):
                     gradient = wrap(array.copy(order="K"))
             given.add(id(gradient._data))
             owned[key] = gradient
@@ -309,10 +310,8 @@ def _with_zeros(node: Node, parts: list[Any]) -> list[Any]:
 
 
 def _shares_memory(array: Any) -> bool:
-    """Whether it is a view of memory that somebody else holds too, or of a part of it."""
+    """Whether a view's memory is held by somebody else too, or it is of a part of it only."""
     base = array.base
-    if base is None:
-        return False
     alone = sys.getrefcount(base) == 3  # the view, the name `base`, and the call itself
     return not (alone and array.flags.writeable and getattr(base, "size", 0) == array.size)
 
@@ -424,7 +423,7 @@ def _seed(caller: str, output: Traced, gradient: Any) -> Any:
                 f"{caller}: the output has shape {output.shape}; only a single number has an "
                 "implied gradient. Reduce it with .sum() or .mean(), or give one of its shape"
             )
-        return wrap(xp.ones(output.shape, output.dtype))
+        return wrap(xp.array(1, output.dtype).reshape(output.shape))
     seed = gradient if isinstance(gradient, Traced) else wrap(xp.asarray(gradient, output.dtype))
     if seed.shape != output.shape:
         raise ValueError(

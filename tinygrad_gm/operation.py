@@ -76,10 +76,6 @@ class Op:
 
     def bind(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[Any, Any]:
         """Split a call's arguments into arrays and static parameters, defaults filled in."""
-        fits = self.required <= len(args) <= len(self.defaults)
-        if fits and not keywords and not self.starred:  # no names to look at: half the time
-            args = (*args, *self.defaults[len(args) :])
-            return args[: self.arity], args[self.arity :]
         if self.starred:  # concat(a, b, axis=1) and concat([a, b], 1) are the same
             listed = len(args) > 0 and isinstance(args[0], (list, tuple))
             args = (tuple(args[0]), *args[1:]) if listed else (tuple(args),)
@@ -116,21 +112,26 @@ class Op:
         plans, differentiable, own_dtype = self.plans, self.differentiable, self.own_dtype
         mixes = differentiable or -1  # the arguments whose dtypes are brought together
         starred = self.starred
-        defaults = self.defaults[self.arity :]
-        count = -1 if self.starred or self.required > self.arity else self.arity
+        defaults, arity, required = self.defaults, self.arity, self.required
+        most = -1 if starred else len(defaults)
 
         def primitive(*args: Any, **keywords: Any) -> Any:
-            params = defaults
-            if keywords or len(args) != count:
+            if keywords or not required <= len(args) <= most:
                 args, params = self.bind(args, keywords)
+            else:
+                params = (*args[arity:], *defaults[len(args) if len(args) > arity else arity :])
+                args = (*args[:arity], *defaults[len(args) : arity])
             if twin is not None and textbook_mode.get():
                 return twin(*args, *params)
-            needs, bit, dtype, plain, data = 0, 1, None, True, []
+            needs, bit, dtype, plain, data, parents = 0, 1, None, True, [], []
             for argument in args:
                 if isinstance(argument, Traced):
                     if argument._requires_grad:
                         needs |= bit
+                    parents.append(argument.node or argument)
                     argument = argument._data
+                else:
+                    parents.append(argument)
                 if type(argument) is np.ndarray:
                     if dtype is None and mixes & bit:
                         dtype = argument.dtype
@@ -158,7 +159,6 @@ class Op:
             if not needs or mode is False or (own_dtype and out.dtype.kind != "f"):
                 return wrap(out) if outputs == 1 else tuple(map(wrap, out))
             place = place if mode is None else frame.get()
-            parents = [a.node or a if isinstance(a, Traced) else a for a in args]
             if starred:
                 data = [tuple(data)]
             plan = plans.get(needs | bit) or self._plan(needs, bit)
@@ -273,7 +273,9 @@ class Op:
         """The result as an array (NumPy gives scalars for 0-d ones) of the right floating dtype."""
         if self.outputs > 1:
             return tuple(xp.asarray(part) for part in out)
-        out = (module_of(out) if hasattr(out, "dtype") else xp).asarray(out)  # it may have moved
+        if hasattr(out, "dtype") and not isinstance(out, np.generic):
+            xp = module_of(out)  # it may have moved
+        out = xp.asarray(out)
         if out.dtype != dtype and out.dtype.kind == "f" and not self.own_dtype:
             out = out.astype(dtype)
         return out
@@ -337,7 +339,7 @@ class Plan:
         self.ordinary = not (op.joint or op.always_expands or op.part) and op.outputs == 1
 
     def _keep_with_shapes(self, sources: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (*self.pick(sources), *(_shape_of(sources[slot + 2]) for slot in self.shapes))
+        return (*self.pick(sources), *[_shape_of(sources[slot + 2]) for slot in self.shapes])
 
 
 def op(
@@ -429,6 +431,8 @@ def _picker(indices: Sequence[int]) -> Any:
 
 
 def _shape_of(value: Any) -> Any:
+    if type(value) is np.ndarray:
+        return value.shape
     return tuple(map(np.shape, value)) if isinstance(value, tuple) else np.shape(value)
 
 

@@ -58,9 +58,7 @@ class Traced:
 
     def mark_written(self) -> None:
         """Note that the array changed, so that backward through its old values can refuse."""
-        self.written = last_write[0] = moment = next_moment()
-        if hasattr(self, "source"):
-            self.owner().written = moment
+        mark_written([self])
 
     def owner(self) -> Traced:
         """The leaf that this is a detached alias of, while they share memory; else itself."""
@@ -144,6 +142,15 @@ def recorded(
 _new = object.__new__
 
 
+def mark_written(tensors: Sequence[Traced]) -> None:
+    """`mark_written` of each, at one moment."""
+    last_write[0] = moment = next_moment()
+    for tensor in tensors:
+        tensor.written = moment
+        if hasattr(tensor, "source"):
+            tensor.owner().written = moment
+
+
 @functools.lru_cache(maxsize=256)
 def constant(value: float, dtype: Any) -> Array:
     """A number ≠ 0 as a 0-d array, of which NumPy makes a factor in half the time; 0 is also −0."""
@@ -184,7 +191,8 @@ def check_unwritten(node: Node, kept: tuple[Any, ...]) -> None:
 def drop_if_large(node: Node, slot: int) -> None:
     """Let go of a large constant argument, which would be held as long as the record is."""
     constant = node.parents[slot]
-    if getattr(constant, "size", 0) > LARGE_CONSTANT:
+    array = constant._data if isinstance(constant, Traced) else constant
+    if getattr(array, "size", 0) > LARGE_CONSTANT:
         dropped = Dropped(constant.shape, constant.dtype)
         node.parents = (*node.parents[:slot], dropped, *node.parents[slot + 1 :])
 

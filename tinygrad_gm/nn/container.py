@@ -129,8 +129,9 @@ class Sequential(_Listed[Module]):
 
     def forward(self, x: Any) -> Any:
         """The last module's output for the input `x` of the first."""
-        for module in [part for part in vars(self).values() if isinstance(part, Module)]:
-            x = module(x)
+        for part in tuple(vars(self).values()):
+            if isinstance(part, Module):
+                x = part(x)
         return x
 
     @overload

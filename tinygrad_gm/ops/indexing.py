@@ -110,18 +110,19 @@ def scatter(xp: Any, values: ArrayLike, index: Any, shape: tuple[int, ...]) -> A
 def _sums_by_product(values: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """`scatter` to few places of a first axis: a product with the matrix of mentions.
 
-    Two to five times faster than sorting. None where it does not serve: 0 · ∞ is not 0.
+    Two to five times faster than sorting. None where it does not serve: 0 · ∞ is not 0, and huge
+    values are taken for infinite ones.
     """
     dtype = values.dtype
     if index.dtype.kind not in "iu" or dtype.char not in "fd" or not values.flags.c_contiguous:
         return None
+    flat = values.reshape(-1)
+    if not math.isfinite(flat.dot(flat)):
+        return None
     rows = index.reshape(-1)
     mentions = np.zeros((shape[0], rows.size), dtype)
     mentions[rows, np.arange(rows.size)] = 1
-    with np.errstate(invalid="ignore", over="ignore"):
-        sums = mentions.dot(values.reshape(rows.size, math.prod(shape[1:])))
-        finite = math.isfinite(sums[0].dot(sums[0]))  # any row shows it: 0 · ∞ is NaN in them all
-    return sums.reshape(shape) if finite else None
+    return mentions.dot(values.reshape(rows.size, math.prod(shape[1:]))).reshape(shape)
 
 
 def _is_all(entry: Any) -> bool:

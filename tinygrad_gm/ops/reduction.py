@@ -70,8 +70,8 @@ def _summed(xp: Any, x: Any, axis: Any, keepdims: bool) -> Any:
 
     NumPy adds up short rows of memory, such as the channels of pixels, one call of a loop for each.
     """
-    if x.size < MANY:
-        return x.sum(axis=axis, keepdims=keepdims)
+    if xp is np and x.size < MANY:
+        return np.add.reduce(x, axis, keepdims=keepdims)  # `x.sum` without its Python
     axes, ndim = axis if isinstance(axis, tuple) else (axis,), x.ndim
     usual = xp is not np or x.dtype.char not in "fd" or axis is None
     if usual or not {*axes} <= {*range(-ndim, ndim)}:

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..backend import Array, device_of, module_of, to_device
+from ..record import mark_written
 from ..tensor import Tensor, asarray
 
 LINE = 16  # float32 elements of a cache line, where blocks begin
@@ -162,7 +163,7 @@ class Flat:
         step is 1. A block's gradient is scale · (gradient + decay · param), and its param is
         multiplied with `keep`.
         """
-        gradients = []
+        gradients, live = [], []
         for parameter, view, order in zip(self.parameters, self.views, self.orders, strict=True):
             if parameter._data is not view:
                 _bind(parameter, view)
@@ -175,15 +176,14 @@ class Flat:
                 if gradient.size > BLOCK:  # it will be cut: make it contiguous once
                     gradient = module_of(gradient).ascontiguousarray(gradient)
             gradients.append(gradient)
-        live = [gradient is not None for gradient in gradients]
+            live.append(gradient is not None)
         if live != self._live:
             self._plan(live)
         for blocks in self._runs:
             for i in blocks.members:
                 self.steps[i] += 1
             yield self.steps[blocks.members[0]], blocks.fill_with(gradients, scale, decay, keep)
-            for i in blocks.members:
-                self.parameters[i].mark_written()
+            mark_written([self.parameters[i] for i in blocks.members])
 
     def _plan(self, live: list[bool]) -> None:
         """Cut the vector into runs of neighbours with equal counts, and each run into blocks.

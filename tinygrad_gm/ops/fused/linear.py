@@ -24,8 +24,9 @@ def _linear_twin(x: Any, weight: Any, bias: Any = None) -> Any:
 
 def weight_gradient(xp: Any, g: Any, x: Any) -> Any:
     """gᵀ x, laid out in memory as `nn.Linear` lays out its weight."""
-    product = xp.matmul(xp.permute_dims(as_rows(xp, x), (1, 0)), as_rows(xp, g))
-    return xp.permute_dims(product, (1, 0))
+    if len(g.shape) != 2:
+        g, x = as_rows(xp, g), as_rows(xp, x)
+    return (x.T @ g).T
 
 
 @op(
