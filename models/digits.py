@@ -68,8 +68,8 @@ def pairs(above: Tensor, below: Tensor, columns: int = 10) -> Tensor:
 
     N must be a multiple of `columns`.
 
-    >>> pairs(tg.zeros((20, 1, 28, 28)), tg.ones((20, 1, 28, 28)))[:, 0, 0, 0][::10]
-    tensor([0., 1., 0., 1.])
+    >>> pairs(tg.zeros((20, 1, 28, 28)), tg.ones((20, 1, 28, 28)))[::10, 0, 0, 0].tolist()
+    [0.0, 1.0, 0.0, 1.0]
     """
     rows = (-1, columns, *above.shape[1:])
     return tg.stack([above.reshape(rows), below.reshape(rows)], axis=1).reshape(

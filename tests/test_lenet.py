@@ -8,6 +8,7 @@ import pytest
 import tinygrad_gm as tg
 from tinygrad_gm import data, nn
 from tinygrad_gm.data.files import find
+from tinygrad_gm.io import CheckpointError
 from tinygrad_gm.metrics import read_metrics
 from tinygrad_gm.models import digits, lenet
 from tinygrad_gm.training import Run
@@ -62,6 +63,44 @@ def test_accuracy_counts_right_answers_in_evaluation_mode_and_keeps_the_mode():
     assert model.training
 
 
+def test_the_logits_are_those_of_the_features_which_are_not_negative():
+    tg.manual_seed(0)
+    model, images = lenet.LeNet5(), tg.rand((3, 1, 28, 28))
+    features = model.features(images)
+    assert features.shape == (3, 84)
+    assert features.numpy().min() == 0
+    weight, bias = model.fc3.weight.numpy(), model.fc3.bias.numpy()
+    np.testing.assert_allclose(model(images).numpy(), features.numpy() @ weight.T + bias, atol=1e-6)
+
+
+def test_augmentation_changes_what_is_learned_from_and_is_the_same_for_the_same_seed(tmp_path):
+    def weights(name: str, augment: bool) -> bytes:
+        config = lenet.Config(dataset="digits", images=64, epochs=1, augment=augment)
+        with Run(tmp_path / name, config) as run:
+            lenet.train(config, run)
+        return lenet.restore(tmp_path / name).conv1.weight.numpy().tobytes()
+
+    first = weights("first", augment=True)
+    assert weights("again", augment=True) == first
+    assert weights("plain", augment=False) != first
+
+
+def test_augmented_digits_are_moved_by_two_pixels_at_most_and_keep_their_ink():
+    images, _ = data.mnist_small().train[:500]
+    changed = lenet.augmentation(images, tg.Generator(0))
+    assert changed.shape == images.shape
+    assert changed.numpy().min() >= 0
+    assert changed.numpy().max() <= 1
+    ink, before = changed.numpy().sum((1, 2, 3)), images.numpy().sum((1, 2, 3))
+    assert 0.75 < (ink / before).min() < (ink / before).max() < 1.3
+    places = np.arange(28) - 13.5
+    drift = [
+        (array.numpy()[:, 0] * places[:, None]).sum((1, 2)) / array.numpy().sum((1, 2, 3))
+        for array in (changed, images)
+    ]
+    assert 1.5 < np.abs(drift[0] - drift[1]).max() < 2.5  # MNIST centres each digit by its ink
+
+
 def test_small_digits_are_enlarged_threefold_and_framed():
     images = digits.load("digits").train.tensors[0].numpy()
     small = data.digits().train.tensors[0].numpy()
@@ -92,6 +131,32 @@ def test_a_restored_model_is_the_trained_one_and_its_mistakes_are_shown(tmp_path
     found = lenet.accuracy(lenet.restore(tmp_path), *unseen.tensors)
     assert found == read_metrics(tmp_path)[-1]["test_accuracy"]
     assert (tmp_path / "mistakes.png").exists()
+
+
+def test_the_pretrained_lenet_reads_digits_in_evaluation_mode_without_gradients():
+    judge = lenet.pretrained()
+    assert not judge.training
+    assert not any(parameter.requires_grad for parameter in judge.parameters())
+    assert sum(parameter.size for parameter in judge.parameters()) == 61_706
+    assert lenet.accuracy(judge, *data.mnist_small().test.tensors) >= 0.99
+
+
+@needs_mnist
+def test_the_pretrained_lenet_reads_993_of_1000_of_mnists_test_images():
+    found = lenet.accuracy(lenet.pretrained(), *data.mnist().test.tensors)
+    assert found >= 0.993
+    assert f"{found:.2%}".replace("%", " %") in (lenet.pretrained.__doc__ or "")
+
+
+def test_weights_that_are_missing_or_damaged_are_refused(tmp_path, monkeypatch):
+    content = bytearray(lenet.WEIGHTS.read_bytes())
+    monkeypatch.setattr(lenet, "WEIGHTS", tmp_path / "lenet.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"not at .*lenet.safetensors; install"):
+        lenet.pretrained()
+    content[-1] ^= 1
+    lenet.WEIGHTS.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"lenet.safetensors is damaged: its SHA-256 is"):
+        lenet.pretrained()
 
 
 @pytest.mark.slow

@@ -93,10 +93,34 @@ def train(argv: list[str]) -> None:
 
 def sample(argv: list[str]) -> None:
     """Draw new data from a trained model into a picture."""
-    name, module, rest = _model("sample", argv, "vae --count 100")
-    parser = _Parser(f"{PROGRAM} sample {name}", sample.__doc__, "--count 100 --seed 1")
+    args, samples = _sampler("sample", argv, count=64)
+    from . import pictures
+
+    began = time.perf_counter()
+    drawn = samples(args.count)
+    seconds = time.perf_counter() - began
+    path = args.out / "samples.png"
+    pictures.sheet(drawn, path=path)
+    print(f"{args.count} samples in {seconds:.2f} s, written to {path}")
+
+
+def judge(argv: list[str]) -> None:
+    """Measure samples of a trained model: LeNet distance and purity, or mode coverage."""
+    args, samples = _sampler("judge", argv, count=5000)
+    from . import concat
+    from .models import metrics
+    from .training import read_checkpoint
+
+    drawn = concat([samples(min(500, args.count - done)) for done in range(0, args.count, 500)])
+    print(metrics.report(drawn, read_checkpoint(args.out)["run"]["config"].get("dataset")))
+
+
+def _sampler(command: str, argv: list[str], count: int) -> tuple[Any, Callable[[int], Any]]:
+    """The arguments of a command that draws from a model, and what draws so many samples."""
+    name, module, rest = _model(command, argv, f"vae --count {count}")
+    parser = _Parser(f"{PROGRAM} {command} {name}", COMMANDS[command].__doc__, "--seed 1")
     _add_out(parser, name)
-    parser.add_argument("--count", type=int, default=64, help="how many (default 64)")
+    parser.add_argument("--count", type=int, default=count, help=f"how many (default {count})")
     parser.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
     if not hasattr(module, "sample"):
         parser.error(f"{name} is not a generative model")
@@ -107,24 +131,23 @@ def sample(argv: list[str]) -> None:
     args = parser.parse_args(rest)
     if args.count < 1:
         parser.error(f"--count is {args.count}; at least 1 is wanted")
-    from . import pictures
     from .random import Generator
 
     try:
         model = module.restore(args.out)
     except FileNotFoundError as error:
-        command = f"{PROGRAM} train {name} --out {args.out}"
-        raise FileNotFoundError(f"{error}: `{command}` takes {module.TRAINING_TIME}") from None
+        advice = f"{PROGRAM} train {name} --out {args.out}"
+        raise FileNotFoundError(f"{error}: `{advice}` takes {module.TRAINING_TIME}") from None
     wishes = {wish: getattr(args, wish) for wish in offered if getattr(args, wish) is not None}
-    began = time.perf_counter()
-    try:
-        drawn = module.sample(model, args.count, Generator(args.seed), **wishes)
-    except ValueError as error:
-        parser.error(str(error))
-    seconds = time.perf_counter() - began
-    path = args.out / "samples.png"
-    pictures.sheet(drawn, path=path)
-    print(f"{args.count} samples in {seconds:.2f} s, written to {path}")
+    generator = Generator(args.seed)
+
+    def samples(count: int) -> Any:
+        try:
+            return module.sample(model, count, generator, **wishes)
+        except ValueError as error:
+            parser.error(str(error))
+
+    return args, samples
 
 
 # What a user may ask of a model's `sample`, where it has a parameter of that name.
@@ -201,6 +224,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "models": models,
     "train": train,
     "sample": sample,
+    "judge": judge,
     "draw": draw,
     "info": info,
 }
