@@ -84,6 +84,17 @@ def test_points_lie_where_their_coordinates_say():
     assert (row, column) == pytest.approx((24 + 400 * 1 / 4, 400 * 3 / 4), abs=1)
 
 
+def test_classes_have_ten_colours_and_their_names_in_the_middle_of_their_points():
+    clouds = {str(i): np.array([[i - 4.5, 0.0]] * 3) for i in range(10)}
+    picture = pictures.scatter(clouds, bounds=(-5, 5), ground=False, size=500)
+    assert len(set(pictures.COLOURS)) == 10
+    for number, colour in enumerate(pictures.COLOURS):
+        assert (places(picture, colour)[:, 0] < 24).any()  # in the legend
+        middle = np.asarray(picture)[264:284, 50 * number + 15 : 50 * number + 35]
+        assert (middle < 0x50).all(-1).sum() > 10  # of the name, which is bigger than a point
+    assert len(places(picture, "#B8B8B8")) < 10  # but for edges of letters: no ground
+
+
 def test_points_outside_and_not_finite_are_left_out_and_wrong_clouds_refused():
     far = pictures.scatter({"a": [[9.0, 9.0], [math.nan, 0.0]]}, bounds=(-1, 1), size=100)
     inside = places(far, pictures.COLOURS[0])

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")  # Okabe and Ito 2008
+# Six of Okabe and Ito 2008, two of Tol's, and theirs again: told apart by colour-blind eyes too.
+COLOURS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"),
+    *("#882255", "#999933", "#000000", "#F0E442"),
+)
 INK, PALE = "#222222", "#E3E3E3"
 
 
@@ -78,15 +82,18 @@ def scatter(
     clouds: Mapping[str, ArrayLike],
     *,
     bounds: tuple[float, float] | None = None,
+    ground: bool = True,
     size: int = 480,
     path: str | Path | None = None,
 ) -> Image:
     """Points of the plane, each cloud in a colour of its own, the later ones above.
 
     Args:
-        clouds: points (N, 2) by name; the first of several is drawn pale, as the ground for others.
+        clouds: points (N, 2) by name.
         bounds: the smallest and the largest coordinate shown, on both axes; None: 1.1 times the
             largest there is. Points that are not finite or outside are left out.
+        ground: the first of several clouds is drawn pale, as the ground for the others. Otherwise
+            all are alike, as classes are, and each one's name also stands in its middle.
         size: width and height of the square in pixels; a line for the names comes on top.
         path: where to save the picture, if anywhere; the suffix gives the format.
 
@@ -105,7 +112,8 @@ def scatter(
     low, high = bounds or (-1.1 * (reach or 1.0), 1.1 * (reach or 1.0))
     picture = Image.new("RGB", (2 * size, 2 * size + 48), "white")
     draw, font, left = ImageDraw.Draw(picture), ImageFont.load_default(24), 16.0
-    colours = COLOURS if len(points) == 1 else ("#B8B8B8", *COLOURS)
+    colours = ("#B8B8B8", *COLOURS) if ground and len(points) > 1 else COLOURS
+    middles: list[tuple[tuple[float, float], str]] = []
     for number, (name, cloud) in enumerate(points.items()):
         colour = colours[number % len(colours)]
         draw.ellipse([(left, 16), (left + 16, 32)], colour)
@@ -116,6 +124,11 @@ def scatter(
         down = 48 + (high - inside[:, 1]) / (high - low) * 2 * size
         for x, y in zip(across.tolist(), down.tolist(), strict=True):
             draw.ellipse([(x - 3, y - 3), (x + 3, y + 3)], colour)
+        if not ground and len(inside):
+            middles.append(((float(np.median(across)), float(np.median(down))), _plain(name)))
+    for middle, name in middles:  # above all clouds
+        bold = ImageFont.load_default(40)
+        draw.text(middle, name, INK, bold, anchor="mm", stroke_width=4, stroke_fill="white")
     draw.rectangle([(0, 48), (2 * size - 1, 2 * size + 47)], outline=PALE, width=2)
     return _saved(picture.resize((size, size + 24), Image.Resampling.LANCZOS), path)
 
