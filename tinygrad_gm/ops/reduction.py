@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MANY = 1 << 14  # elements that a product with ones is worth its preparation for
 LONG = 1024  # elements of a row that NumPy adds up at full speed
+_numpy_sum: Any = np.add.reduce  # what `x.sum` calls, by a detour through Python
 
 
 def _axes(axis: Axes | None, ndim: int) -> tuple[int, ...]:
@@ -71,7 +72,7 @@ def _summed(xp: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     NumPy adds up short rows of memory, such as the channels of pixels, one call of a loop for each.
     """
     if xp is np and x.size < MANY:
-        return np.add.reduce(x, axis, keepdims=keepdims)  # `x.sum` without its Python
+        return _numpy_sum(x, axis, keepdims=keepdims)
     axes, ndim = axis if isinstance(axis, tuple) else (axis,), x.ndim
     usual = xp is not np or x.dtype.char not in "fd" or axis is None
     if usual or not {*axes} <= {*range(-ndim, ndim)}:

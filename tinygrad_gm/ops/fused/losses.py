@@ -62,7 +62,7 @@ def cross_entropy(xp: Any, logits: ArrayLike, target: ArrayLike, reduction: str 
     1.3863
     """
     _check_reduction("cross_entropy", reduction)
-    target, scores = xp.asarray(target), np.shape(logits)
+    target, scores = xp.asarray(target), getattr(logits, "shape", ())
     axis = _class_axis("cross_entropy", scores, target)
     _check_classes("cross_entropy", target, scores[axis])
     places = grid(xp, target.shape)
