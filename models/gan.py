@@ -1,0 +1,542 @@
+"""Generative adversarial networks (Goodfellow et al. 2014, "Generative Adversarial Nets").
+
+**The game.** A *generator* G turns noise z ~ N(0, I) into data G(z), whose distribution is p_G; a
+*discriminator* D says how probable it is that x is one of the data p and not one of G's:
+
+    min_G max_D V(D, G),  V = E_p [ln D(x)] + E_{p_G} [ln(1 − D(x))]              (eq. 1)
+
+**What is minimised.** At each x, p ln D + p_G ln(1 − D) is largest where p/D = p_G/(1 − D), that is
+for D* = p/(p + p_G) (proposition 1). So the best discriminator knows the ratio of two densities
+neither of which anybody can compute: its logit is ln p − ln p_G. Put into V it gives (theorem 1)
+
+    V(D*, G) = −ln 4 + 2 JS(p ‖ p_G),  JS = ½ KL(p ‖ m) + ½ KL(p_G ‖ m),  m = ½ (p + p_G)
+
+with the Jensen-Shannon divergence, which is 0 for p_G = p and positive otherwise.
+
+**Logits.** D ends in a logit l, and D = σ(l) is never computed: −ln σ(l) = softplus(−l) and
+−ln(1 − σ(l)) = softplus(l) are finite where ln D and ln(1 − D) have long become −∞.
+
+**What the generator sees.** The slope of ln(1 − D) in l is −σ(l): nothing, wherever D is sure of a
+fake, as it soon is. So G rather minimises −ln D ("non-saturating", section 3), whose slope is
+−σ(−l): the same fixed point, and a strong gradient where G is bad. Other games are
+
+                    what D minimises                    what G minimises
+    least squares   ½ E(l_real − 1)² + ½ E l_fake²      ½ E(l_fake − 1)²    Mao et al. 2017, eq. 9
+    hinge           E[1 − l_real]₊ + E[1 + l_fake]₊     −E l_fake           Lim and Ye 2017
+    wasserstein     E l_fake − E l_real                 −E l_fake           Arjovsky et al. 2017
+
+**Wasserstein.** How far must mass be moved to make p of p_G? By Kantorovich-Rubinstein duality this
+distance is the largest E_p f − E_{p_G} f over all functions f whose slope is at most 1 everywhere:
+a *critic* in D's place, with a constraint. The *gradient penalty* (Gulrajani et al. 2017, eq. 3)
+
+    λ E [(‖∇_x f(x)‖ − 1)²],  x = u x_real + (1 − u) x_fake,  u ~ U[0, 1] for each x
+
+asks for it between the data and the fakes, where the best f has exactly the slope 1. Its gradient
+is a derivative of a derivative. A batch norm would make f(x) depend on the other x in the batch, so
+the critic has none. *Spectral normalisation* (Miyato et al. 2018) bounds the slope layer by layer.
+
+**Conditional** (Mirza and Osindero 2014): both players see the class, one-hot, beside their input.
+
+**Taking turns.** A step of D changes D alone, for its fakes are made without a record; a step of G
+changes G alone, for D is frozen while the gradient goes through it. The two circle each other
+rather than settle, so samples are drawn with the mean of G's last weights (`optim.EMA`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tinygrad_gm as tg
+import tinygrad_gm.nn.functional as F
+from tinygrad_gm import Tensor, data, nn, optim, pictures
+from tinygrad_gm.training import Run, read_checkpoint
+
+from . import digits, metrics, plane
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+TRAINING_TIME = "about a minute on two cores"
+NETWORKS = ("mlp", "dcgan", "plane")
+LOSSES = ("non-saturating", "saturating", "least-squares", "hinge", "wasserstein")
+CLASSES = {"ring": 8, "grid": 25, "moons": 2, **dict.fromkeys(digits.DATASETS, 10)}
+STEPS = 100  # of the generator in an epoch of points, which are drawn anew and never end
+
+
+@dataclass(frozen=True)
+class Config:
+    """The recipe; the defaults are the notes' networks on 9,000 handwritten digits."""
+
+    dataset: str = field(
+        default="mnist_small",
+        metadata={
+            "help": "digits (mnist_small, mnist, digits) or points (ring, grid, moons, swiss_roll)",
+            "choices": (*digits.DATASETS, *plane.DATASETS),
+        },
+    )
+    network: str = field(
+        default="mlp",
+        metadata={"help": "mlp, the notes', or dcgan; plane for points", "choices": NETWORKS},
+    )
+    loss: str = field(
+        default="non-saturating", metadata={"help": "what the players play for", "choices": LOSSES}
+    )
+    penalty: float = field(default=0.0, metadata={"help": "λ of the gradient penalty"})
+    spectral_norm: bool = field(
+        default=False, metadata={"help": "divide D's weights by their spectral norms"}
+    )
+    conditional: bool = field(default=False, metadata={"help": "show both players the class"})
+    latent_dim: int = field(default=100, metadata={"help": "size of the noise z"})
+    channels: int = field(default=32, metadata={"help": "of dcgan's widest images"})
+    hidden_dim: int = field(default=128, metadata={"help": "width of the layers for points"})
+    critic_steps: int = field(default=1, metadata={"help": "steps of D for each of G"})
+    epochs: int = field(
+        default=30, metadata={"help": f"passes over the images, or {STEPS} steps on points"}
+    )
+    batch_size: int = field(default=64, metadata={"help": "images or points per step of D"})
+    learning_rate: float = field(default=2e-4, metadata={"help": "of both Adams"})
+    beta1: float = field(default=0.5, metadata={"help": "of both Adams"})
+    beta2: float = field(default=0.999, metadata={"help": "of both Adams"})
+    ema_decay: float = field(default=0.999, metadata={"help": "of the mean of G's weights"})
+    seed: int = field(default=0, metadata={"help": "of the weights, the batches and the noise"})
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            value, choices = getattr(self, entry.name), entry.metadata.get("choices")
+            if choices and value not in choices:
+                raise ValueError(f"gan: {entry.name} is one of {', '.join(choices)}, not {value!r}")
+        if (self.network == "plane") != (self.dataset in plane.DATASETS):
+            fitting = "plane" if self.dataset in plane.DATASETS else "mlp or dcgan"
+            raise ValueError(f"gan: {self.dataset} wants the network {fitting}")
+        if self.loss == "wasserstein" and not (self.penalty or self.spectral_norm):
+            raise ValueError(
+                "gan: the wasserstein loss has no bound unless the critic's slope has one: give "
+                "it a penalty or spectral_norm"
+            )
+        if self.conditional and self.dataset not in CLASSES:
+            raise ValueError(f"gan: {self.dataset} has no classes to be conditional on")
+        if self.penalty < 0 or self.critic_steps < 1:
+            raise ValueError("gan: penalty must be at least 0 and critic_steps at least 1")
+
+
+# ------------------------------------------------------------------------------ the networks
+
+
+class Generator(nn.Sequential):
+    """The notes' G: noise (N, latent_dim) → images (N, output_dim) in [−1, 1].
+
+    >>> Generator(100, 784)(tg.zeros((2, 100))).shape
+    (2, 784)
+    """
+
+    def __init__(self, latent_dim: int, output_dim: int) -> None:
+        super().__init__(
+            nn.Linear(latent_dim, 256),
+            nn.LeakyReLU(0.2),
+            nn.Linear(256, 512),
+            nn.LeakyReLU(0.2),
+            nn.Linear(512, output_dim),
+            nn.Tanh(),
+        )
+
+
+class Discriminator(nn.Sequential):
+    """The notes' D: images (N, input_dim) → logits (N, 1), without the sigmoid that ends theirs."""
+
+    def __init__(self, input_dim: int) -> None:
+        super().__init__(
+            nn.Linear(input_dim, 512),
+            nn.LeakyReLU(0.2),
+            nn.Linear(512, 256),
+            nn.LeakyReLU(0.2),
+            nn.Linear(256, 1),
+        )
+
+
+class ConvGenerator(nn.Sequential):
+    """DCGAN's G (Radford et al. 2016, fig. 1): noise (N, latent_dim) → images (N, 1, 32, 32).
+
+    The noise becomes a 4 × 4 image of many channels; three times a transposed convolution doubles
+    its sides and halves its channels.
+
+    >>> ConvGenerator(100, channels=32)(tg.zeros((2, 100))).shape
+    (2, 1, 32, 32)
+    """
+
+    def __init__(self, latent_dim: int, channels: int) -> None:
+        c = channels
+        super().__init__(
+            nn.Linear(latent_dim, 4 * c * 4 * 4, bias=False),  # before a norm a bias does nothing
+            nn.Unflatten(1, (4 * c, 4, 4)),
+            nn.BatchNorm2d(4 * c),
+            nn.ReLU(),
+            nn.ConvTranspose2d(4 * c, 2 * c, 4, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(2 * c),
+            nn.ReLU(),
+            nn.ConvTranspose2d(2 * c, c, 4, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(c),
+            nn.ReLU(),
+            nn.ConvTranspose2d(c, 1, 4, stride=2, padding=1),
+            nn.Tanh(),
+        )
+        _initialize(self)
+
+
+class ConvDiscriminator(nn.Sequential):
+    """DCGAN's D: images (N, planes, 32, 32) → logits (N, 1); `norm`: with batch norms."""
+
+    def __init__(self, planes: int, channels: int, norm: bool = True) -> None:
+        c = channels
+        super().__init__(
+            nn.Conv2d(planes, c, 4, stride=2, padding=1),  # no norm where the images come in
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(c, 2 * c, 4, stride=2, padding=1, bias=not norm),
+            nn.BatchNorm2d(2 * c) if norm else nn.Identity(),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(2 * c, 4 * c, 4, stride=2, padding=1, bias=not norm),
+            nn.BatchNorm2d(4 * c) if norm else nn.Identity(),
+            nn.LeakyReLU(0.2),
+            nn.Flatten(),
+            nn.Linear(4 * c * 4 * 4, 1),
+        )
+        _initialize(self)
+
+
+def _initialize(network: nn.Module) -> None:
+    """Weights from N(0, 0.02²), those of norms around 1, biases 0 (Radford et al., section 4)."""
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(parameter)
+        else:
+            nn.init.normal_(parameter, 1.0 if parameter.ndim == 1 else 0.0, 0.02)
+
+
+def perceptron(input_dim: int, output_dim: int, hidden_dim: int) -> nn.Sequential:
+    """Three hidden layers of ReLU: either player in the plane (Gulrajani et al.'s are 512 wide)."""
+    h = hidden_dim
+    return nn.Sequential(
+        nn.Linear(input_dim, h),
+        nn.ReLU(),
+        nn.Linear(h, h),
+        nn.ReLU(),
+        nn.Linear(h, h),
+        nn.ReLU(),
+        nn.Linear(h, output_dim),
+    )
+
+
+class GAN(nn.Module):
+    """The two players of a config, and how data look to them.
+
+    Outside, images are (N, 1, 28, 28) in [0, 1]. Inside they lie in [−1, 1], and are flat for the
+    notes' networks and framed to 32 × 32 for DCGAN. Points are the same inside and outside.
+
+    Attributes:
+        classes: how many the players are shown, 0 if they are shown none.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.network, self.latent_dim = config.network, config.latent_dim
+        self.classes = CLASSES[config.dataset] if config.conditional else 0
+        inputs, shown = config.latent_dim + self.classes, self.classes
+        if config.network == "mlp":
+            self.generator: nn.Sequential = Generator(inputs, 784)
+            self.discriminator: nn.Sequential = Discriminator(784 + shown)
+        elif config.network == "dcgan":
+            norm = not (config.penalty or config.spectral_norm)
+            self.generator = ConvGenerator(inputs, config.channels)
+            self.discriminator = ConvDiscriminator(1 + shown, config.channels, norm)
+        else:
+            self.generator = perceptron(inputs, 2, config.hidden_dim)
+            self.discriminator = perceptron(2 + shown, 1, config.hidden_dim)
+        if config.spectral_norm:
+            for layer in list(self.discriminator.modules()):
+                if isinstance(layer, (nn.Linear, nn.Conv2d)):
+                    nn.spectral_norm(layer)
+
+    def inside(self, x: Tensor) -> Tensor:
+        """Data as the players see them; ValueError for a wrong shape or range."""
+        if self.network == "plane":
+            plane.check("gan", x)
+            return x
+        digits.check("gan", x)
+        x = digits.framed(x) if self.network == "dcgan" else x.reshape(len(x), -1)
+        return 2 * x - 1
+
+    def outside(self, x: Tensor) -> Tensor:
+        """What G made, as the data are."""
+        if self.network == "plane":
+            return x
+        x = (x + 1) / 2
+        return digits.cropped(x) if self.network == "dcgan" else x.reshape(-1, 1, 28, 28)
+
+    def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Noise (N, latent_dim), and the classes (N,) if it is shown any → fakes, as inside."""
+        fakes: Tensor = self.generator(self._with_classes(z, labels))
+        return fakes
+
+    def judge(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Data, as inside, and the classes (N,) if it is shown any → D's logits (N,)."""
+        logits: Tensor = self.discriminator(self._with_classes(x, labels))
+        return logits.reshape(-1)
+
+    def _with_classes(self, x: Tensor, labels: Tensor | None) -> Tensor:
+        """The one-hot class as further numbers of each row, or planes of each image."""
+        if not self.classes:
+            return x
+        hot = F.one_hot(labels, self.classes).astype(x.dtype)
+        shape = (len(x), self.classes, *x.shape[2:])
+        hot = tg.broadcast_to(hot.reshape(*hot.shape, *(1 for _ in x.shape[2:])), shape)
+        return tg.concat([x, hot], axis=1)
+
+
+# ------------------------------------------------------------------------------ the losses
+
+
+def discriminator_loss(loss: str, real: Tensor, fake: Tensor) -> Tensor:
+    """What D minimises, of its logits for data and for fakes; −V for either saturation.
+
+    >>> discriminator_loss("non-saturating", tg.tensor([200.0]), tg.tensor([-200.0])).item()
+    0.0
+    """
+    if loss == "least-squares":
+        return 0.5 * tg.mean((real - 1) ** 2) + 0.5 * tg.mean(fake**2)
+    if loss == "hinge":
+        return tg.mean(F.relu(1 - real)) + tg.mean(F.relu(1 + fake))
+    if loss == "wasserstein":
+        return tg.mean(fake) - tg.mean(real)
+    return tg.mean(F.softplus(-real)) + tg.mean(F.softplus(fake))
+
+
+def generator_loss(loss: str, fake: Tensor) -> Tensor:
+    """What G minimises, of D's logits for its fakes.
+
+    >>> logits = tg.tensor([-20.0], requires_grad=True)  # D is sure
+    >>> for loss in ("saturating", "non-saturating"):
+    ...     (slope,) = tg.grad(generator_loss(loss, logits), [logits])
+    ...     print(f"{slope.item():.1g}")
+    -2e-09
+    -1
+    """
+    if loss == "non-saturating":
+        return tg.mean(F.softplus(-fake))
+    if loss == "saturating":
+        return -tg.mean(F.softplus(fake))
+    if loss == "least-squares":
+        return 0.5 * tg.mean((fake - 1) ** 2)
+    return -tg.mean(fake)
+
+
+def gradient_penalty(
+    critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, generator: tg.Generator
+) -> Tensor:
+    """E (‖∇_x f(x)‖ − 1)², one x at a random place between each of the data and its fake.
+
+    >>> critic = lambda x: x @ tg.tensor([3.0, 4.0])  # has the slope 5
+    >>> gradient_penalty(critic, tg.zeros((6, 2)), tg.ones((6, 2)), tg.Generator(0)).item()
+    16.0
+    """
+    u = tg.rand((len(real), *(1 for _ in real.shape[1:])), real.dtype, generator=generator)
+    x = (u * real + (1 - u) * fake).detach().requires_grad_()
+    # Each logit depends on its own x alone, so the gradient of the sum has all their gradients.
+    (slopes,) = tg.grad(tg.sum(critic(x)), [x], create_graph=True)
+    return tg.mean((tg.norm(slopes.reshape(len(slopes), -1), axis=1) - 1) ** 2)
+
+
+# ------------------------------------------------------------------------------ the training
+
+
+def discriminator_step(
+    model: GAN,
+    optimizer: optim.Optimizer,
+    real: Tensor,
+    labels: Tensor,
+    generator: tg.Generator,
+    config: Config,
+) -> dict[str, Tensor]:
+    """One step of D, on as many fakes as there are data; G and its gradients stay as they are."""
+    with tg.no_grad():  # so no gradient reaches G
+        fake = model.generate(_noise(model, len(real), generator), labels)
+    real_logits, fake_logits = model.judge(real, labels), model.judge(fake, labels)
+    loss = discriminator_loss(config.loss, real_logits, fake_logits)
+    found = {"loss": loss, "score": tg.mean(real_logits), "fake_score": tg.mean(fake_logits)}
+    if config.penalty:
+        excess = gradient_penalty(lambda x: model.judge(x, labels), real, fake, generator)
+        found["penalty"] = excess
+        loss = loss + config.penalty * excess
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return found
+
+
+def generator_step(
+    model: GAN,
+    optimizer: optim.Optimizer,
+    labels: Tensor,
+    generator: tg.Generator,
+    config: Config,
+) -> dict[str, Tensor]:
+    """One step of G, on a fake for each of the labels; D's gradients stay as they are."""
+    with frozen(model.discriminator):
+        fake = model.generate(_noise(model, len(labels), generator), labels)
+        loss = generator_loss(config.loss, model.judge(fake, labels))
+        optimizer.zero_grad()
+        loss.backward()
+    optimizer.step()
+    return {"generator_loss": loss}
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """In this block gradients go through a module, but its own parameters get none."""
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        module.requires_grad_(True)
+
+
+def _noise(model: GAN, count: int, generator: tg.Generator) -> Tensor:
+    return tg.randn((count, model.latent_dim), generator=generator)
+
+
+def train(config: Config, run: Run) -> None:
+    """Train both players in turn, and write what the mean of G's weights has learned.
+
+    A step is one of G and `critic_steps` of D, each on data of its own. Its metrics: "loss", D's,
+    without the penalty, and "generator_loss"; "score" and "fake_score", D's mean logits for data
+    and for fakes; "penalty", without λ. After each epoch of a mixture: how many of its "modes" are
+    covered, and the shares of samples that are "near" to one and "sharp", as in `metrics.Modes`.
+    """
+    tg.manual_seed(config.seed)
+    rows = config.critic_steps * config.batch_size
+    source: data.Dataset = (
+        plane.Draws(config.dataset, STEPS * rows)
+        if config.network == "plane"
+        else digits.load(config.dataset).train
+    )
+    model = GAN(config)
+    ema = optim.EMA(model.generator, config.ema_decay, warmup=True)
+    of_discriminator, of_generator = (
+        optim.Adam(player.parameters(), config.learning_rate, (config.beta1, config.beta2))
+        for player in (model.discriminator, model.generator)
+    )
+
+    def step(batch: tuple[Tensor, Tensor], generator: tg.Generator) -> dict[str, Tensor]:
+        real, labels = model.inside(batch[0]), batch[1]
+        cuts = range(config.batch_size, len(real), config.batch_size)
+        for some, classes in zip(tg.split(real, cuts), tg.split(labels, cuts), strict=True):
+            found = discriminator_step(model, of_discriminator, some, classes, generator, config)
+        found |= generator_step(model, of_generator, classes, generator, config)
+        ema.update()
+        return found
+
+    def coverage(epoch: int) -> dict[str, float] | None:
+        if config.dataset not in metrics.MIXTURES:
+            return None
+        with ema.average():
+            found = metrics.modes(sample(model, 2500, tg.Generator(0)), config.dataset)
+        return {"modes": found.covered, "near": tg.sum(found.shares).item(), "sharp": found.sharp}
+
+    def draw(generator: tg.Generator) -> Tensor | Image:
+        with ema.average():
+            if config.network == "plane":
+                return plane.cloud(config.dataset, sample(model, 2000, generator))
+            return sample(model, 100, generator)
+
+    run.train(
+        step,
+        {
+            "model": model,
+            "discriminator_optimizer": of_discriminator,
+            "generator_optimizer": of_generator,
+            "ema": ema,
+        },
+        data.DataLoader(source, rows, shuffle=True, seed=config.seed),
+        config.epochs,
+        on_epoch=coverage,
+        sample=draw,
+    )
+    with ema.average():
+        write_pictures(model, config, run.folder)
+
+
+def restore(folder: str | Path) -> GAN:
+    """The model of a run's checkpoint, its G with the mean of the weights."""
+    checkpoint = read_checkpoint(folder)
+    model = GAN(Config(**checkpoint["run"]["config"]))
+    model.load_state_dict(checkpoint["model"])
+    model.generator.load_state_dict(checkpoint["ema"]["model"])
+    return model.eval()
+
+
+# ------------------------------------------------------------------------------ the samples
+
+
+@tg.no_grad()
+def sample(model: GAN, count: int, generator: tg.Generator, *, label: int | None = None) -> Tensor:
+    """New images (count, 1, 28, 28) in [0, 1] or points (count, 2), of one class or of all in turn.
+
+    Raises ValueError for a label that the model has not learned.
+    """
+    if label is not None and not 0 <= label < model.classes:
+        learned = f"classes 0 to {model.classes - 1}" if model.classes else "no classes"
+        raise ValueError(f"the model has learned {learned}, so it cannot draw class {label}")
+    z = _noise(model, count, generator)
+    labels = tg.arange(count) % max(model.classes, 1) if label is None else tg.full(count, label)
+    return _drawn(model, z, labels)
+
+
+@tg.no_grad()
+def interpolate(model: GAN, rows: int, columns: int, generator: tg.Generator) -> Tensor:
+    """From one noise to another, in each row: images (rows · columns, 1, 28, 28).
+
+    On the arc z = z₀ cos θ + z₁ sin θ all z have the distribution of the noise, N(0, I); those in
+    the middle of a straight line would be shorter than any that G has seen.
+    """
+    ends = _noise(model, 2 * rows, generator).reshape(2, rows, 1, -1)
+    angle = tg.linspace(0, tg.pi / 2, columns).reshape(-1, 1)
+    z = (ends[0] * tg.cos(angle) + ends[1] * tg.sin(angle)).reshape(rows * columns, -1)
+    return _drawn(model, z, tg.arange(rows * columns) // columns % max(model.classes, 1))
+
+
+def _drawn(model: GAN, z: Tensor, labels: Tensor) -> Tensor:
+    """Fakes as the data are, a thousand at a time; the mode stays as it was."""
+    training = model.training
+    model.eval()
+    cuts = range(1000, len(z), 1000)
+    parts = zip(tg.split(z, cuts), tg.split(labels, cuts), strict=True)
+    drawn = tg.concat([model.outside(model.generate(*part)) for part in parts])
+    model.train(training)
+    return drawn
+
+
+def write_pictures(model: GAN, config: Config, folder: Path) -> None:
+    """Samples, and the way from one image to another, as pictures in a run's folder."""
+    generator = tg.Generator(0)
+    if config.network == "plane":
+        points = sample(model, 2000, generator)
+        plane.cloud(config.dataset, points).save(folder / "samples.png")
+        return
+    pictures.grid(sample(model, 100, generator), columns=10, path=folder / "samples.png")
+    sheet = interpolate(model, 10, 10, generator)
+    pictures.grid(sheet, columns=10, path=folder / "interpolation.png")
+
+
+def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of an untrained generator for 4 fakes, and the names of its leaves."""
+    tg.manual_seed(config.seed)
+    model = GAN(config)
+    z, labels = _noise(model, 4, tg.Generator(config.seed)), tg.arange(4) % max(model.classes, 1)
+    model.discriminator.requires_grad_(False)  # as in the generator's step
+    fake = model.generate(z, labels)
+    logits = model.judge(fake, labels)
+    loss = generator_loss(config.loss, logits)
+    named = {"z": z, "G(z)": fake, "logits": logits, "loss": loss}
+    return loss, {**named, **dict(model.named_parameters())}
