@@ -1,0 +1,489 @@
+"""The vector-quantised variational autoencoder (van den Oord et al. 2017, arXiv 1711.00937).
+
+**The model.** The hidden code of an image is not a vector of real numbers but a small map of whole
+numbers, here 7 × 7 of them in 0 … K−1. Each names one of K vectors e_k, the *codebook*. The encoder
+computes a vector z_e at each place, which is replaced by the nearest entry (there, eq. 1 and 2),
+
+    k* = argmin_k ‖z_e − e_k‖²,   z_q = e_k*,
+
+and the decoder makes the image of the map of z_q. In the words of `vae.py`, q(k|x) is certain of
+one code, and with an even p(k) the KL term of the ELBO is ln K at every place, whatever the weights
+are: only the reconstruction is left to be learned. The prior is learned afterwards, see below.
+
+**The straight-through estimator** (Bengio et al. 2013, arXiv 1308.3432). The argmin is a staircase:
+its derivative is 0 wherever it has one, so nothing would reach the encoder. Therefore the decoder's
+gradient is copied: forwards z_q = e_k*, backwards ∂L/∂z_e := ∂L/∂z_q, as if z_q were z_e, to which
+it is near. Stopping gradients does not do this. sg[x], x with the derivative 0, can only take a
+path away, and with z_q = sg[e_k*] none is left. What makes one is a term of value 0 and slope 1:
+
+    z_q = sg[e_k*] + (z_e − sg[z_e]).
+
+**The loss** (eq. 3) has a part for each of the three, and here sg has its place: it says who moves
+towards whom.
+
+    L = ‖x − x̂(z_q)‖²  +  ‖sg[z_e] − e‖²  +  β ‖z_e − sg[e]‖²
+        decoder, encoder    codebook           encoder: *commitment*
+
+Each is a mean, over pixels or over the numbers in z_e. The first one says nothing to the codebook,
+since in z_q the entries stand behind an sg.
+
+**The codebook as a running mean** (appendix A.1) can take the place of the second part. The best
+e_k is the mean of the z_e that chose it, as in k-means. So count and sum them, with a decay γ:
+
+    N_k ← γ N_k + (1−γ) n_k,   m_k ← γ m_k + (1−γ) Σ z_e,   e_k = m_k / N_k.
+
+In the denominator N_k is smoothed (Laplace), (N_k + ε) · n / (n + K ε) with n = Σ N_k, so that none
+is 0 and their sum stays.
+
+**Dead codes.** An entry that nothing chooses gets no gradient and no mean: it stays where it is,
+and nothing will ever choose it. What is chosen less than once a batch (N_k < 1) is put on a z_e of
+the batch, drawn at random (Dhariwal et al. 2020, "Jukebox", arXiv 2005.00341, section 3.1). In the
+first step that is all of them, so the codebook begins among the z_e. The *perplexity*, exp of the
+entropy of how often codes are used, says how many of the K are worth their place.
+
+**The prior.** Codes drawn evenly decode to scribbles. So a `pixelcnn.GatedPixelCNN` learns p(k) of
+the maps of the training images, each code given those before it and the digit. A sample is a map
+drawn from it, decoded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import tinygrad_gm as tg
+import tinygrad_gm.nn.functional as F
+from tinygrad_gm import Generator, Tensor, data, nn, optim, pictures
+from tinygrad_gm.training import Run, read_checkpoint
+
+from . import digits, pixelcnn
+
+TRAINING_TIME = "about 4 minutes on two cores"
+
+
+@dataclass(frozen=True)
+class Config:
+    """The recipe of both trainings."""
+
+    dataset: str = field(
+        default="mnist_small", metadata={"help": "of the digits", "choices": digits.DATASETS}
+    )
+    codebook: str = field(
+        default="ema", metadata={"help": "how it is learned", "choices": ("ema", "loss")}
+    )
+    codes: int = field(default=64, metadata={"help": "K, the entries of the codebook"})
+    code_dim: int = field(default=16, metadata={"help": "the length of an entry"})
+    channels: int = field(default=32, metadata={"help": "of the first convolution"})
+    commitment: float = field(default=0.25, metadata={"help": "β, the weight of that part"})
+    epochs: int = field(default=10, metadata={"help": "passes over the training images"})
+    batch_size: int = field(default=128, metadata={"help": "images per step, in both trainings"})
+    learning_rate: float = field(default=2e-3, metadata={"help": "of Adam"})
+    conditional: bool = field(default=True, metadata={"help": "the prior is told the digit"})
+    prior_channels: int = field(default=48, metadata={"help": "of the prior's hidden layers"})
+    prior_layers: int = field(default=6, metadata={"help": "of the prior"})
+    prior_epochs: int = field(default=15, metadata={"help": "passes over the codes"})
+    prior_learning_rate: float = field(default=3e-3, metadata={"help": "of Adam, at its peak"})
+    seed: int = field(default=0, metadata={"help": "of the weights, the batches and the restarts"})
+
+
+class VectorQuantizer(nn.Module):
+    """A codebook of K vectors, and how it follows the vectors z_e that are looked up in it.
+
+    Args:
+        codes: K.
+        dim: the length D of the vectors.
+        learned: the codebook is a parameter, which a loss moves; else it is a running mean.
+        decay: γ of the running means.
+
+    Shapes: `codebook` and `sum` (K, D), `count` (K,).
+
+    Raises ValueError for an empty codebook, and for z of another shape.
+
+    >>> quantizer = VectorQuantizer(codes=2, dim=1)
+    >>> _ = quantizer.codebook.copy_([[0.0], [1.0]])
+    >>> codes = quantizer.nearest(tg.tensor([0.4, 0.6, 0.5]).reshape(1, 1, 1, 3))
+    >>> codes.tolist(), quantizer.lookup(codes).shape
+    ([[[0, 1, 0]]], (1, 1, 1, 3))
+    """
+
+    codebook: Tensor
+    count: Tensor
+    sum: Tensor
+
+    def __init__(self, codes: int, dim: int, *, learned: bool = False, decay: float = 0.99) -> None:
+        super().__init__()
+        if min(codes, dim) < 1:
+            raise ValueError(f"VectorQuantizer: a codebook of {codes} × {dim} numbers is empty")
+        self.codes, self.dim, self.learned, self.decay = codes, dim, learned, decay
+        if learned:
+            self.codebook = nn.Parameter(tg.zeros((codes, dim)))
+        else:
+            self.register_buffer("codebook", tg.zeros((codes, dim)))
+        self.register_buffer("count", tg.zeros(codes))
+        self.register_buffer("sum", tg.zeros((codes, dim)))
+
+    @tg.no_grad()
+    def nearest(self, z: Tensor) -> Tensor:
+        """Vectors (N, D, H, W) → the numbers of their entries (N, H, W), the first of equals."""
+        # ‖z − e‖² = ‖z‖² − 2 z·e + ‖e‖², one matrix product instead of K differences for each z.
+        # Its terms cancel where z and e are near each other and far from 0; so in float64.
+        rows, entries = self._rows(z).astype(tg.float64), self.codebook.astype(tg.float64)
+        squares = tg.sum(rows * rows, axis=1, keepdims=True), tg.sum(entries * entries, axis=1)
+        distances = squares[0] - 2 * (rows @ entries.T) + squares[1]
+        return tg.argmin(distances, axis=1).reshape(len(z), *z.shape[2:])
+
+    def lookup(self, codes: Tensor) -> Tensor:
+        """Numbers of entries (N, H, W) → the entries (N, D, H, W)."""
+        return tg.permute_dims(F.embedding(codes, self.codebook), (0, 3, 1, 2))
+
+    @tg.no_grad()
+    def restart(self, z: Tensor, generator: Generator) -> None:
+        """Put the entries that are chosen less than once a batch on vectors of this batch."""
+        rows = self._rows(z)
+        drawn = rows[generator.integers(0, len(rows), (self.codes,))]
+        dead = self.count < 1
+        self.codebook.copy_(tg.where(dead[:, None], drawn, self.codebook))
+        self.sum.copy_(tg.where(dead[:, None], drawn, self.sum))
+        self.count.copy_(tg.where(dead, 1.0, self.count))
+
+    @tg.no_grad()
+    def follow(self, z: Tensor, codes: Tensor, eps: float = 1e-5) -> None:
+        """Count who was chosen; a codebook that no loss moves goes to the running means."""
+        chosen = tg.one_hot(codes.reshape(-1), self.codes, z.dtype)
+        self.count.copy_(self.decay * self.count + (1 - self.decay) * tg.sum(chosen, axis=0))
+        if not self.learned:
+            self.sum.copy_(self.decay * self.sum + (1 - self.decay) * (chosen.T @ self._rows(z)))
+            self.codebook.copy_(self.sum / self.smoothed(eps)[:, None])
+
+    def smoothed(self, eps: float) -> Tensor:
+        """The counts with ε more for each, scaled to the old sum."""
+        total = tg.sum(self.count)
+        return (self.count + eps) * (total / (total + self.codes * eps))
+
+    def extra_repr(self) -> str:
+        """The sizes, and how the codebook is learned."""
+        return f"codes={self.codes}, dim={self.dim}, learned={self.learned}, decay={self.decay}"
+
+    def _rows(self, z: Tensor) -> Tensor:
+        if z.ndim != 4 or z.shape[1] != self.dim:
+            raise ValueError(
+                f"VectorQuantizer: z of shape (N, {self.dim}, H, W) is wanted, not {z.shape}"
+            )
+        return tg.permute_dims(z.detach(), (0, 2, 3, 1)).reshape(-1, self.dim)
+
+
+def straight_through(z: Tensor, chosen: Tensor) -> Tensor:
+    """The values of `chosen`, bit for bit, with the gradient going to z as it comes.
+
+    >>> z = tg.tensor([0.4, 0.9], requires_grad=True)
+    >>> z_q = straight_through(z, tg.tensor([0.0, 1.0]))
+    >>> (z_q * tg.tensor([2.0, 3.0])).sum().backward()
+    >>> z_q.tolist(), z.grad.tolist()
+    ([0.0, 1.0], [2.0, 3.0])
+    """
+    return tg.stop_gradient(chosen) + (z - tg.stop_gradient(z))
+
+
+class Residual(nn.Module):
+    """x + the answer of a 3 × 3 and a 1 × 1 convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels // 2, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels // 2, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        more: Tensor = self.conv2(F.relu(self.conv1(F.relu(x))))
+        return x + more
+
+
+class VQVAE(nn.Module):
+    """Encoder (N, 1, 28, 28) → z_e (N, D, 7, 7), quantizer, and decoder z_q → (N, 1, 28, 28).
+
+    >>> model = VQVAE(codes=8)
+    >>> codes = model.encode(tg.zeros((2, 1, 28, 28)))
+    >>> codes.shape, model.decode(codes).shape
+    ((2, 7, 7), (2, 1, 28, 28))
+    """
+
+    def __init__(
+        self, codes: int = 64, code_dim: int = 16, channels: int = 32, *, learned: bool = False
+    ) -> None:
+        super().__init__()
+        wide = 2 * channels
+        self.encoder = nn.Sequential(
+            nn.Conv2d(1, channels, 4, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(channels, wide, 4, stride=2, padding=1),
+            Residual(wide),
+            nn.ReLU(),
+            nn.Conv2d(wide, code_dim, 1),
+        )
+        self.quantizer = VectorQuantizer(codes, code_dim, learned=learned)
+        self.decoder = nn.Sequential(
+            nn.Conv2d(code_dim, wide, 3, padding=1),
+            Residual(wide),
+            nn.ReLU(),
+            nn.ConvTranspose2d(wide, channels, 4, stride=2, padding=1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(channels, 1, 4, stride=2, padding=1),
+        )
+
+    @tg.no_grad()
+    def encode(self, images: Tensor) -> Tensor:
+        """Images (N, 1, 28, 28) in [0, 1] → codes (N, 7, 7)."""
+        digits.check("vqvae", images)
+        parts = tg.split(images, range(1000, len(images), 1000))
+        return tg.concat([self.quantizer.nearest(self.encoder(part)) for part in parts])
+
+    @tg.no_grad()
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes (N, 7, 7) → images (N, 1, 28, 28) in [0, 1]."""
+        parts = tg.split(codes, range(1000, len(codes), 1000))
+        decoded = [self.decoder(self.quantizer.lookup(part)) for part in parts]
+        return tg.clip(tg.concat(decoded), 0, 1)
+
+
+def loss(
+    model: VQVAE, images: Tensor, generator: Generator, commitment: float = 0.25
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """L of images (N, 1, 28, 28), its parts, and the perplexity of the codes.
+
+    In training mode the codebook restarts its dead entries and follows the running means.
+    """
+    z, quantizer = model.encoder(images), model.quantizer
+    if model.training:
+        quantizer.restart(z, generator)
+    codes = quantizer.nearest(z)
+    chosen = quantizer.lookup(codes)
+    made = model.decoder(straight_through(z, chosen))
+    if model.training:
+        quantizer.follow(z, codes)
+    total, parts = objective(images, made, z, chosen, commitment)
+    return total, {**parts, "perplexity": perplexity(codes, quantizer.codes)}
+
+
+def objective(
+    images: Tensor, made: Tensor, z: Tensor, chosen: Tensor, commitment: float
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """L and its parts; the one for the codebook only if that is learned by a loss.
+
+    Args:
+        images: x.
+        made: x̂, of the same shape.
+        z: z_e.
+        chosen: e, of the same shape.
+        commitment: β.
+    """
+    reconstruction = F.mse_loss(made, images)
+    distance = F.mse_loss(z, tg.stop_gradient(chosen))
+    total = reconstruction + commitment * distance
+    if chosen.requires_grad:
+        total = total + F.mse_loss(chosen, tg.stop_gradient(z))
+    return total, {"reconstruction": reconstruction, "distance": distance}
+
+
+def perplexity(codes: Tensor, count: int) -> Tensor:
+    """exp of the entropy of how often each of `count` codes is used, in [1, count].
+
+    >>> perplexity(tg.tensor([0, 1, 2, 2, 1, 0]), 64).round(3).item()
+    3.0
+    """
+    share = tg.bincount(codes.reshape(-1), minlength=count) / codes.size
+    return tg.exp(F.entropy(share))
+
+
+class TwoStages(NamedTuple):
+    """What a run has trained: the autoencoder, and the prior over its codes."""
+
+    autoencoder: VQVAE
+    prior: pixelcnn.GatedPixelCNN
+
+
+def train(config: Config, run: Run) -> None:
+    """Train the autoencoder, then the prior in the folder `prior`; write what they have learned."""
+    split = digits.load(config.dataset)
+    unseen, _ = split.test.tensors
+    model = build(config)
+    run.fit(
+        model,
+        optim.Adam(model.parameters(), lr=config.learning_rate),
+        lambda batch, generator: loss(model, batch[0], generator, config.commitment),
+        data.DataLoader(split.train, config.batch_size, shuffle=True, seed=config.seed),
+        config.epochs,
+        on_epoch=lambda epoch: evaluate(model, unseen),
+        sample=lambda generator: digits.pairs(unseen[:40], reconstruct(model, unseen[:40])),
+    )
+    write_codebook(model, unseen[:1000], run.folder)
+    with run.stage("prior") as second:
+        prior = train_prior(model, split, config, second)
+    write_images(TwoStages(model, prior), unseen[:50], run.folder)
+
+
+def train_prior(
+    model: VQVAE, split: data.Split, config: Config, run: Run
+) -> pixelcnn.GatedPixelCNN:
+    """Train p(k), or p(k | digit), on the codes of the training images, which are made once."""
+    coded = data.TensorDataset(model.encode(split.train.tensors[0]), split.train.tensors[1])
+    codes, labels = model.encode(split.test.tensors[0]), split.test.tensors[1]
+    loader = data.DataLoader(coded, config.batch_size, shuffle=True, seed=config.seed)
+    prior = build_prior(config)
+    optimizer = optim.Adam(prior.parameters(), lr=config.prior_learning_rate)
+    schedule = optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        config.prior_learning_rate,
+        total_steps=max(config.prior_epochs, 1) * len(loader),
+        pct_start=0.1,
+    )
+    run.fit(
+        prior,
+        optimizer,
+        lambda batch, generator: nats(prior, *batch),
+        loader,
+        config.prior_epochs,
+        schedule=schedule,
+        on_epoch=lambda epoch: {"test_loss": evaluate_prior(prior, codes, labels)},
+        sample=lambda generator: sample(TwoStages(model, prior), 64, generator),
+    )
+    return prior.eval()
+
+
+def nats(prior: pixelcnn.GatedPixelCNN, codes: Tensor, labels: Tensor) -> Tensor:
+    """−ln p(k), or −ln p(k | digit), in nats per map: codes (N, 7, 7), labels (N,)."""
+    return pixelcnn.negative_log_likelihood(prior, codes, *_condition(prior, labels)).mean()
+
+
+@tg.no_grad()
+def evaluate(model: VQVAE, images: Tensor) -> dict[str, float]:
+    """The squared error per pixel of images that are decoded again, and their codes' perplexity."""
+    codes = model.encode(images)
+    error = F.mse_loss(model.decode(codes), images)
+    return {
+        "test_mse": float(error),
+        "test_perplexity": float(perplexity(codes, model.quantizer.codes)),
+    }
+
+
+@tg.no_grad()
+def evaluate_prior(prior: pixelcnn.GatedPixelCNN, codes: Tensor, labels: Tensor) -> float:
+    """`nats` of many maps, a thousand at a time."""
+    cuts = range(1000, len(codes), 1000)
+    parts = zip(tg.split(codes, cuts), tg.split(labels, cuts), strict=True)
+    return sum(float(nats(prior, *part)) * len(part[0]) for part in parts) / len(codes)
+
+
+def reconstruct(model: VQVAE, images: Tensor) -> Tensor:
+    """Images (N, 1, 28, 28), encoded and decoded again."""
+    return model.decode(model.encode(images))
+
+
+def sample(
+    model: TwoStages, count: int, generator: Generator, *, label: int | None = None
+) -> Tensor:
+    """New images (count, 1, 28, 28): maps of codes drawn from the prior, decoded.
+
+    Args:
+        model: both stages, from `restore`.
+        count: how many.
+        generator: of the digits and of the codes.
+        label: the digit to draw; None: each one drawn evenly.
+
+    Raises ValueError for a label that is no digit, or where the prior is not told the digit.
+    """
+    autoencoder, prior = model
+    if label is not None and not prior.classes:
+        raise ValueError("the prior was trained with --no-conditional: no digit can be asked for")
+    if label is not None and not 0 <= label < prior.classes:
+        raise ValueError(f"a digit is one of 0 … {prior.classes - 1}, not {label}")
+    labels = generator.integers(0, 10, (count,)) if label is None else tg.full(count, label)
+    codes = pixelcnn.draw(prior, count, (7, 7), generator, *_condition(prior, labels))
+    return autoencoder.decode(codes)
+
+
+def build(config: Config) -> VQVAE:
+    """The autoencoder of a config, with the weights that its seed gives."""
+    tg.manual_seed(config.seed)
+    return VQVAE(config.codes, config.code_dim, config.channels, learned=config.codebook == "loss")
+
+
+def build_prior(config: Config) -> pixelcnn.GatedPixelCNN:
+    """The prior of a config, with the weights that its seed gives."""
+    tg.manual_seed(config.seed)
+    classes = 10 if config.conditional else 0
+    return pixelcnn.GatedPixelCNN(
+        config.codes, config.prior_channels, config.prior_layers, classes=classes
+    )
+
+
+def restore(folder: str | Path) -> TwoStages:
+    """Both stages of a run, from their checkpoints."""
+    first, second = read_checkpoint(folder), read_checkpoint(Path(folder) / "prior")
+    config = Config(**first["run"]["config"])
+    model, prior = build(config), build_prior(config)
+    model.load_state_dict(first["model"])
+    prior.load_state_dict(second["model"])
+    return TwoStages(model.eval(), prior.eval())
+
+
+def write_images(model: TwoStages, images: Tensor, folder: Path) -> None:
+    """What a run has made of both stages, in three pictures in its folder.
+
+    `reconstructions.png` has images, and below each what its codes give; `samples.png` ten samples
+    of each digit; `random_codes.png`, against which to hold it, the same without the prior.
+    """
+    autoencoder, prior = model
+    labels = tg.repeat(tg.arange(10), 10)
+    drawn = pixelcnn.draw(prior, 100, (7, 7), Generator(0), *_condition(prior, labels))
+    even = Generator(0).integers(0, autoencoder.quantizer.codes, (100, 7, 7))
+    sheets = {
+        "reconstructions": digits.pairs(images, reconstruct(autoencoder, images)),
+        "samples": autoencoder.decode(drawn),
+        "random_codes": autoencoder.decode(even),
+    }
+    for name, sheet in sheets.items():
+        pictures.grid(sheet, columns=10, path=folder / f"{name}.png")
+
+
+@tg.no_grad()
+def write_codebook(model: VQVAE, images: Tensor, folder: Path) -> None:
+    """What the codes stand for, and how often they are used, in two pictures in a run's folder.
+
+    `codebook.png` has the mean of the 12 × 12 pixels around the places that have a code, the most
+    used code first; `usage.png` the shares of the places.
+    """
+    codes, count = model.encode(images).reshape(-1), model.quantizer.codes
+    framed = F.pad(images[:, 0], (4, 4, 4, 4))
+    corners = [(4 * row, 4 * column) for row in range(7) for column in range(7)]
+    patches = tg.stack([framed[:, y : y + 12, x : x + 12] for y, x in corners], axis=1)
+    chosen = tg.one_hot(codes, count, patches.dtype)
+    used = tg.sum(chosen, axis=0)
+    means = (chosen.T @ patches.reshape(-1, 144)) / tg.maximum(used, 1)[:, None]
+    order = tg.flip(tg.argsort(used))
+    pictures.grid(means[order].reshape(-1, 12, 12), scale=6, path=folder / "codebook.png")
+    shares = used[order] / codes.size
+    pictures.curves(
+        {"codes, by use": shares.tolist(), "even use": [1 / count] * count},
+        title="How often each code is used",
+        x_label="code",
+        y_label="share of the places",
+        path=folder / "usage.png",
+    )
+
+
+def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of an untrained model on 4 images, and the names of its leaves."""
+    images, _ = digits.load("mnist_small").train[:4]
+    model = build(config)
+    z = model.encoder(images)
+    model.quantizer.restart(z, Generator(config.seed))
+    chosen = model.quantizer.lookup(model.quantizer.nearest(z))
+    z_q = straight_through(z, chosen)
+    made = model.decoder(z_q)
+    total, parts = objective(images, made, z, chosen, config.commitment)
+    named = {"x": images, "z_e": z, "e": chosen, "z_q": z_q, "x̂": made, "L": total, **parts}
+    return total, {**named, **dict(model.named_parameters())}
+
+
+def _condition(prior: pixelcnn.GatedPixelCNN, labels: Tensor) -> tuple[Tensor, ...]:
+    return (labels,) if prior.classes else ()
