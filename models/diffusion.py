@@ -1,0 +1,525 @@
+"""Denoising diffusion (Ho, Jain and Abbeel 2020, "Denoising Diffusion Probabilistic Models").
+
+**Noising.** A little of the data x_0 is replaced by noise, T times over, until nothing is left:
+
+    q(x_t|x_{t−1}) = N(√α_t x_{t−1}, β_t I),  α_t = 1 − β_t        (there, eq. 2)
+
+Any x_t is reached in one leap. Let ᾱ_t = α_1 ⋯ α_t, and let x_{t−1} be √ᾱ_{t−1} x_0 plus a normal
+noise of variance 1 − ᾱ_{t−1}, which is so for t = 1 with ᾱ_0 = 1. The next step multiplies both by
+√α_t and adds a normal noise, and normals add up to a normal one, whose variance is here
+α_t (1 − ᾱ_{t−1}) + β_t = 1 − ᾱ_t. Hence for every t, with ε ~ N(0, I),
+
+    x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε                                  (eq. 4)
+
+**The way back, if one knew x_0.** By Bayes' rule q(x_{t−1}|x_t, x_0) is q(x_t|x_{t−1}) times
+q(x_{t−1}|x_0), up to a constant. Both are squares of x_{t−1} in an exponent: the precisions add up,
+1/β̃_t = α_t/β_t + 1/(1 − ᾱ_{t−1}), and completing the square gives N(μ̃_t, β̃_t I) with
+
+    μ̃_t = (√ᾱ_{t−1} β_t x_0 + √α_t (1 − ᾱ_{t−1}) x_t) / (1 − ᾱ_t)
+    β̃_t = β_t (1 − ᾱ_{t−1}) / (1 − ᾱ_t)                            (eqs. 6 and 7)
+
+**The bound.** The model begins with p(x_T) = N(0, I) and goes back by p(x_{t−1}|x_t) =
+N(μ(x_t, t), β̃_t I). As in a variational autoencoder whose encoder q is fixed, Jensen's inequality
+bounds the likelihood, and the bound falls apart into one term for each step (eq. 5):
+
+    −ln p(x_0) ≤ KL(q(x_T|x_0) ‖ p(x_T)) − E ln p(x_0|x_1)
+                 + Σ_{t>1} E KL(q(x_{t−1}|x_t, x_0) ‖ p(x_{t−1}|x_t))
+
+The first term has no parameters. Two normals of equal variance are ‖μ̃_t − μ‖² / (2 β̃_t) apart.
+Put x_0 as eq. 4 gives it into μ̃_t, and it becomes (x_t − β_t ε / √(1 − ᾱ_t)) / √α_t (eq. 11).
+A network that is handed x_t has thus to guess nothing but ε, and the sum is one of
+
+    β_t² / (2 β̃_t α_t (1 − ᾱ_t)) · ‖ε − ε_θ(x_t, t)‖²              (eq. 12, with β̃_t for its σ_t²)
+
+**The loss** is this without the weight, the mean squared error of the noise at a random t (eq. 14).
+The weight is largest at small t, where there is hardly any noise and little to learn; without it
+the network works on the steps that decide what the picture will be. At any t, the best guess is the
+mean of the ε that lead to x_t, which is −√(1 − ᾱ_t) times the gradient of ln q(x_t): learning to
+denoise is learning the score.
+
+**Sampling.** Song, Meng and Ermon 2021 ("Denoising Diffusion Implicit Models") note that the loss
+knows of q(x_t|x_0) alone, not of the chain, and that other chains have the same q(x_t|x_0):
+
+    x_s = √ᾱ_s x_0 + √(1 − ᾱ_s − σ²) ε + σ z,  z ~ N(0, I)
+    σ = η √((1 − ᾱ_s) / (1 − ᾱ_t)) √(1 − ᾱ_t / ᾱ_s)                (eqs. 7, 12 and 16)
+
+η = 1 is the posterior above, σ² = β̃_t for s = t − 1: from T down to 0, step by step, it is
+*ancestral sampling*. η = 0 is *DDIM*: nothing is drawn but x_T, and the same x_T gives the same
+sample. In both, x_0 is what eq. 4 says for the network's ε; and as s need not be t − 1, DDIM does
+with few steps.
+
+**Counting.** The papers' step t = 1 … T is t − 1 = 0 … T − 1 in the code, as in the notes. What the
+papers call x_0 has the number −1 there, with ᾱ = 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+import tinygrad_gm as tg
+import tinygrad_gm.nn.functional as F
+from tinygrad_gm import Generator, Tensor, data, nn, optim, pictures
+from tinygrad_gm.training import Run, read_checkpoint
+
+from . import digits, plane
+from .denoisers import ConvDenoiser, MLPDenoiser
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+TRAINING_TIME = "about 20 seconds for points, 10 minutes for digits, on one core"
+SCHEDULES = ("linear", "cosine")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The recipe; the defaults are for points in the plane."""
+
+    dataset: str = field(
+        default="ring",
+        metadata={"help": "points or digits", "choices": plane.DATASETS + digits.DATASETS},
+    )
+    timesteps: int = field(default=100, metadata={"help": "T, the steps from data to noise"})
+    schedule: str = field(default="cosine", metadata={"help": "of the noise", "choices": SCHEDULES})
+    width: int = field(default=128, metadata={"help": "of the hidden layers, for points"})
+    channels: int = field(default=32, metadata={"help": "of the convolutions, for digits"})
+    epochs: int = field(
+        default=6, metadata={"help": "passes over the digits, or times 256,000 new points"}
+    )
+    batch_size: int = field(default=256, metadata={"help": "points or images per step"})
+    learning_rate: float = field(default=2e-3, metadata={"help": "of Adam, at its peak"})
+    ema: float = field(default=0.995, metadata={"help": "decay of the average of the weights"})
+    sample_every: int = field(default=300, metadata={"help": "steps from one picture to the next"})
+    seed: int = field(default=0, metadata={"help": "of the weights, the batches and the noise"})
+
+
+def linear_schedule(timesteps: int) -> Tensor:
+    """β_1 … β_T on a line from 1e-4 to 0.02 (Ho et al., section 4), float64.
+
+    The paper's T is 1000. For another the ends are multiplied by 1000/T, so that as much noise is
+    added in all; below T = 20 that is more than there can be.
+
+    >>> f"{tg.cumulative_prod(1 - linear_schedule(1000))[-1].item():.3g}"
+    '4.04e-05'
+    """
+    if timesteps < 20:
+        raise ValueError(f"diffusion: a linear schedule has at least 20 steps, not {timesteps}")
+    scale = 1000 / timesteps
+    return tg.tensor(np.linspace(scale * 1e-4, scale * 0.02, timesteps).clip(0, 0.999))
+
+
+def cosine_schedule(timesteps: int) -> Tensor:
+    """β_1 … β_T of Nichol and Dhariwal 2021 ("Improved DDPM", eq. 17), float64.
+
+        ᾱ_t = f(t) / f(0),  f(t) = cos²((t/T + s) / (1 + s) · π/2),  s = 0.008
+
+    so β_t = 1 − f(t) / f(t − 1), clipped to 0.999: the last would be 1. The signal fades evenly,
+    where the linear schedule drowns small images in noise long before T.
+
+    >>> f"{cosine_schedule(1000)[0].item():.3e}"
+    '4.128e-05'
+    """
+    angles = (np.arange(timesteps + 1) / timesteps + 0.008) / 1.008 * (math.pi / 2)
+    f = np.cos(angles) ** 2
+    return tg.tensor((1 - f[1:] / f[:-1]).clip(0, 0.999))
+
+
+class DiffusionModel(nn.Module):
+    """Noising, the loss, and sampling, around any network that guesses noise.
+
+    Args:
+        model: called as `model(x_t, t)`, x_t (N, …) and t (N,) int64, from 0 to timesteps − 1;
+            returns its guess of the noise in x_t, of the shape of x_t.
+        timesteps: T.
+        schedule: "linear" or "cosine".
+        clip: the largest absolute value that data has; a guess of x_0 beyond it is clipped in
+            sampling. At high noise a small error of ε is a large one of x_0, and the larger the
+            fewer the steps. None: nothing is clipped.
+
+    Attributes:
+        betas: β, (T,), a buffer, float64: 1 − ᾱ near 0 has few digits left in float32.
+        alphas_cumprod: ᾱ, (T,), likewise.
+
+    Raises ValueError for another schedule, or fewer than one step.
+
+    >>> model = DiffusionModel(MLPDenoiser(), timesteps=100, schedule="cosine")
+    >>> x_t, noise = model.forward_diffusion(tg.zeros((5, 2)), tg.full(5, 99))
+    >>> bool(tg.allclose(x_t, noise, atol=1e-3)), model.sample((3, 2), steps=4).shape
+    (True, (3, 2))
+    """
+
+    betas: Tensor
+    alphas_cumprod: Tensor
+
+    def __init__(
+        self,
+        model: nn.Module,
+        timesteps: int = 1000,
+        schedule: str = "linear",
+        clip: float | None = None,
+    ) -> None:
+        super().__init__()
+        if timesteps < 1:
+            raise ValueError(f"diffusion: timesteps is {timesteps}; at least 1 is wanted")
+        if schedule not in SCHEDULES:
+            raise ValueError(f"diffusion: schedule is {' or '.join(SCHEDULES)}, not {schedule!r}")
+        self.model, self.timesteps, self.clip = model, timesteps, clip
+        betas = (linear_schedule if schedule == "linear" else cosine_schedule)(timesteps)
+        self.register_buffer("betas", betas)
+        self.register_buffer("alphas_cumprod", tg.cumulative_prod(1 - betas))
+
+    def forward_diffusion(
+        self, x0: Tensor, t: Tensor, noise: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """x_t and the noise in it: √ᾱ_t x_0 + √(1 − ᾱ_t) ε.
+
+        Args:
+            x0: data of any rank, (N, …).
+            t: how much noise each gets, (N,), whole numbers from 0 to T − 1.
+            noise: ε, of the shape of x0; None: drawn.
+
+        Raises ValueError for another t, noise of another shape, or whole numbers as x0.
+        """
+        if x0.ndim == 0 or x0.dtype.kind != "f":
+            raise ValueError(
+                f"forward_diffusion: x0 is rows of floating-point data, not {x0.dtype} of shape "
+                f"{x0.shape}"
+            )
+        if t.shape != x0.shape[:1] or t.dtype.kind not in "iu":
+            raise ValueError(
+                f"forward_diffusion: t is a whole number for each of the {len(x0)} rows of x0, "
+                f"not {t.dtype} of shape {t.shape}"
+            )
+        if len(t) and not 0 <= int(t.min()) <= int(t.max()) < self.timesteps:
+            raise ValueError(
+                f"forward_diffusion: t lies in 0 … {self.timesteps - 1}, and these in "
+                f"{int(t.min())} … {int(t.max())}"
+            )
+        if noise is None:
+            noise = tg.randn(x0.shape, x0.dtype, device=x0.device)
+        if noise.shape != x0.shape:
+            raise ValueError(f"forward_diffusion: x0 is {x0.shape}, and its noise {noise.shape}")
+        alpha_bar = self.alpha_bar(t, x0)
+        return _rooted(alpha_bar, x0) * x0 + _rooted(1 - alpha_bar, x0) * noise, noise
+
+    def train_step(self, x0: Tensor) -> Tensor:
+        """The loss on data (N, …): the mean squared error of the noise, each row at a random t."""
+        t = tg.randint(0, self.timesteps, (len(x0),), device=x0.device)
+        x_t, noise = self.forward_diffusion(x0, t)
+        return F.mse_loss(self.model(x_t, t), noise)
+
+    def alpha_bar(self, t: Tensor, x: Tensor) -> Tensor:
+        """ᾱ_t for each row of x, of shape (N, 1, …, 1) with the rank of x; 1 where t is −1."""
+        found = tg.where(t < 0, 1.0, self.alphas_cumprod[tg.maximum(t, 0)])
+        return found.reshape(-1, *[1] * (x.ndim - 1))
+
+    def predict_x0(self, x_t: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """Eq. 4 solved for x_0: (x_t − √(1 − ᾱ_t) ε) / √ᾱ_t, clipped to what data can be."""
+        alpha_bar = self.alpha_bar(t, x_t)
+        x0 = (x_t - _rooted(1 - alpha_bar, x_t) * noise) / _rooted(alpha_bar, x_t)
+        return x0 if self.clip is None else tg.clip(x0, -self.clip, self.clip)
+
+    def posterior(
+        self, x0: Tensor, x_t: Tensor, t: Tensor, s: Tensor | None = None, eta: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """Mean (N, …) and variance (N, 1, …, 1) of x_s, given x_t and x_0.
+
+        Args:
+            x0: data, or a guess of it.
+            x_t: the same with noise.
+            t: how much noise each has, (N,), 0 at least.
+            s: how much it is to have, (N,), −1 for none; None: t − 1.
+            eta: η: 1 gives q(x_s|x_t, x_0), with μ̃_t and β̃_t for s = t − 1; 0 gives DDIM, which
+                goes both ways: with s > t towards the noise.
+
+        Raises ValueError for η outside [0, 1], or a step towards the noise with η > 0.
+        """
+        s = t - 1 if s is None else s
+        if not 0 <= eta <= 1:
+            raise ValueError(f"diffusion: eta is {eta}; a number in [0, 1] is wanted")
+        now, then = self.alpha_bar(t, x_t), self.alpha_bar(s, x_t)
+        noise = (x_t - _rooted(now, x_t) * x0) / _rooted(1 - now, x_t)
+        variance = tg.zeros_like(now)
+        if eta > 0:  # towards the noise this is the root of a negative number, and 0 · NaN is NaN
+            if bool(tg.any(s > t)):
+                raise ValueError("diffusion: a step towards the noise wants eta = 0")
+            variance = eta**2 * (1 - then) / (1 - now) * (1 - now / then)
+        rest = tg.maximum(1 - then - variance, 0.0)
+        mean = _rooted(then, x_t) * x0 + _rooted(rest, x_t) * noise
+        return mean, variance.astype(x_t.dtype)
+
+    def walk(
+        self,
+        x: Tensor,
+        *,
+        steps: int | None = None,
+        eta: float = 1.0,
+        generator: Generator | None = None,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Denoise x_T step by step: after each step where x is, and the guess of x_0 behind it.
+
+        Args: as for `sample`.
+        """
+        steps = self.timesteps if steps is None else steps
+        if not 1 <= steps <= self.timesteps:
+            raise ValueError(f"diffusion: steps lie in 1 … {self.timesteps}, not {steps}")
+        times = np.linspace(self.timesteps, 0, steps + 1).round().astype(int) - 1
+        for t, s in zip(times[:-1].tolist(), times[1:].tolist(), strict=True):
+            x, x0 = self._step(x, t, s, eta, generator)
+            yield x, x0
+
+    @tg.no_grad()
+    def _step(
+        self, x: Tensor, t: int, s: int, eta: float, generator: Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        now, then = (tg.full(len(x), time, device=x.device) for time in (t, s))
+        x0 = self.predict_x0(x, now, self.model(x, now))
+        mean, variance = self.posterior(x0, x, now, then, eta)
+        if eta > 0 and s >= 0:
+            z = tg.randn(x.shape, x.dtype, device=x.device, generator=generator)
+            mean = mean + tg.sqrt(variance) * z
+        return mean, x0
+
+    def sample(
+        self,
+        shape: tuple[int, ...],
+        *,
+        steps: int | None = None,
+        eta: float = 1.0,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """New data of a shape (N, …).
+
+        Args:
+            shape: of the result.
+            steps: in how many steps, evenly spread over 1 … T, to walk from T to 0; None: T.
+            eta: η: 1 with all steps is ancestral sampling; 0 is DDIM, better in few steps.
+            generator: of everything random; None: the default generator.
+
+        Raises ValueError if steps are not in 1 … T.
+        """
+        x = tg.randn(shape, device=self.betas.device, generator=generator)
+        for moved, _ in self.walk(x, steps=steps, eta=eta, generator=generator):
+            x = moved
+        return x
+
+
+def _rooted(coefficient: Tensor, x: Tensor) -> Tensor:
+    """The square root of a coefficient from the schedule, in the dtype of the data."""
+    return tg.sqrt(coefficient).astype(x.dtype)
+
+
+# ------------------------------------------------------------------------------------- training
+
+
+def build(config: Config) -> DiffusionModel:
+    """The untrained model that a config describes."""
+    points = config.dataset in plane.DATASETS
+    network = MLPDenoiser(width=config.width) if points else ConvDenoiser(config.channels)
+    return DiffusionModel(network, config.timesteps, config.schedule, clip=2.5 if points else 1.0)
+
+
+def loss(model: DiffusionModel, x: Tensor) -> Tensor:
+    """The loss on points (N, 2), or on images (N, 1, 28, 28) in [0, 1], which are noised around 0.
+
+    Raises ValueError for other data.
+    """
+    return model.train_step(_centred(x))
+
+
+@tg.no_grad()
+def evaluate(model: DiffusionModel, x: Tensor, seed: int = 0) -> float:
+    """The loss on points or images, with times and noise that depend on the seed alone."""
+    with tg.random.using(Generator(seed)):
+        parts = tg.split(x, range(1000, len(x), 1000))
+        return sum(float(loss(model, part)) * len(part) for part in parts) / len(x)
+
+
+def sample(
+    model: DiffusionModel, count: int, generator: Generator, *, steps: int | None = None
+) -> Tensor:
+    """New points (count, 2), or images (count, 1, 28, 28) in [0, 1].
+
+    Ancestral sampling in all steps; with `steps`, DDIM in so many.
+    """
+    eta = 1.0 if steps is None else 0.0
+    points = isinstance(model.model, MLPDenoiser)
+    shape = (count, 2) if points else (count, 1, 28, 28)
+    x = model.sample(shape, steps=steps, eta=eta, generator=generator)
+    return x if points else _shown(x)
+
+
+def train(config: Config, run: Run) -> None:
+    """Train on points or digits, and write pictures of what was learned."""
+    train_set: data.Dataset
+    if config.dataset in plane.DATASETS:
+        train_set = plane.Draws(config.dataset, 256_000)
+        with tg.random.using(Generator(config.seed)):
+            unseen, _ = train_set.batch(range(2000))
+    else:
+        train_set, test_set = digits.load(config.dataset)
+        unseen = test_set.tensors[0][:2000]
+    tg.manual_seed(config.seed)
+    model = build(config)
+    loader = data.DataLoader(train_set, config.batch_size, shuffle=True, seed=config.seed)
+    optimizer = optim.Adam(model.parameters(), lr=config.learning_rate)
+    ema = optim.EMA(model, config.ema, warmup=True)
+    average = cast(DiffusionModel, ema.model)
+    run.fit(
+        model,
+        optimizer,
+        lambda batch, generator: loss(model, batch[0]),
+        loader,
+        config.epochs,
+        schedule=optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            config.learning_rate,
+            total_steps=max(config.epochs * len(loader), 1),
+            pct_start=0.1,
+            cycle_momentum=False,
+        ),
+        ema=ema,
+        on_epoch=lambda epoch: {"test_loss": evaluate(average, unseen)},
+        sample=lambda generator: _sheet(config, average, generator),
+        sample_every=config.sample_every,
+    )
+    write = _write_clouds if unseen.ndim == 2 else _write_sheets
+    write(average, unseen, run.folder)
+
+
+def restore(folder: str | Path) -> DiffusionModel:
+    """The model of a run's checkpoint, with the averaged weights."""
+    checkpoint = read_checkpoint(folder)
+    model = build(Config(**checkpoint["run"]["config"]))
+    model.load_state_dict(checkpoint["ema"]["model"])
+    return model.eval()
+
+
+def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of an untrained model on a few rows, and the names of its leaves."""
+    tg.manual_seed(config.seed)
+    if config.dataset in plane.DATASETS:
+        x0, _ = plane.Draws(config.dataset, 8).batch(range(8))
+    else:
+        x0, _ = digits.load("mnist_small").train[:2]
+    model = build(config)
+    x0 = _centred(x0).requires_grad_()  # so that its way into the network is drawn
+    t = tg.randint(0, config.timesteps, (len(x0),))
+    x_t, noise = model.forward_diffusion(x0, t)
+    predicted = model.model(x_t, t)
+    total = F.mse_loss(predicted, noise)
+    named = {"x₀": x0, "t": t, "x_t": x_t, "ε": noise, "predicted ε": predicted, "loss": total}
+    return total, {**named, **dict(model.named_parameters())}
+
+
+def _centred(x: Tensor) -> Tensor:
+    if x.ndim == 2:
+        plane.check("diffusion", x)
+        return x
+    digits.check("diffusion", x)
+    return 2 * x - 1
+
+
+def _shown(x: Tensor) -> Tensor:
+    return tg.clip((x + 1) / 2, 0, 1)
+
+
+# ------------------------------------------------------------------------------------- pictures
+
+
+def _sheet(config: Config, model: DiffusionModel, generator: Generator) -> Tensor | Image:
+    if config.dataset in plane.DATASETS:
+        return plane.cloud(config.dataset, sample(model, 1000, generator))
+    return sample(model, 64, generator, steps=min(25, config.timesteps))
+
+
+def _write_clouds(model: DiffusionModel, points: Tensor, folder: Path) -> None:
+    """Data turning into noise, noise into samples, and a film of the latter, in a run's folder."""
+    last = model.timesteps
+    times = sorted({round(last * share) for share in (0, 0.02, 0.06, 0.15, 0.35, 1)})
+    noised = [_noised(model, points, t) for t in times]
+    states, _ = _denoising(model, points.shape)
+    clouds = [_cloud({f"t = {t}": x}) for t, x in zip(times, noised, strict=True)]
+    _beside(clouds).save(folder / "noising.png")
+    clouds = [_cloud({f"t = {t}": states[last - t]}) for t in reversed(times)]
+    _beside(clouds).save(folder / "denoising.png")
+    _cloud({"data": points, "samples": states[-1]}, 480).save(folder / "samples.png")
+    frames = folder / "denoising"
+    frames.mkdir(exist_ok=True)
+    shown = [*states[: -last // 2 : 2], *states[-last // 2 :]]  # the end is what matters
+    paths = [frames / f"frame-{number:04}.png" for number in range(len(shown))]
+    for path, x in zip(paths, shown, strict=True):
+        _cloud({"data": points, "samples": x[:1000]}, 360).save(path)
+    pictures.film(paths, folder / "denoising.gif", seconds=0.06)
+
+
+def _write_sheets(model: DiffusionModel, images: Tensor, folder: Path) -> None:
+    """Digits turning into noise, noise into digits, and what sampling can do, in a run's folder."""
+    times = np.linspace(0, model.timesteps, 11).round().astype(int).tolist()
+    noised = [_noised(model, _centred(images[:6]), t) for t in times]
+    pictures.grid(_rows(noised), columns=11, path=folder / "noising.png")
+    states, guesses = _denoising(model, (5, 1, 28, 28))
+    noisy, guessed = (_rows([strip[t] for t in times]) for strip in (states, guesses))
+    pictures.grid(digits.pairs(noisy, guessed, 11), columns=11, path=folder / "denoising.png")
+    pictures.grid(sample(model, 100, Generator(0)), path=folder / "samples.png")
+    counts = sorted({min(count, model.timesteps) for count in (5, 10, 20, 50, 100)})
+    same_noise = [sample(model, 12, Generator(1), steps=count) for count in counts]
+    pictures.grid(tg.concat(same_noise), columns=12, path=folder / "steps.png")
+    arcs = interpolate(model, 6, Generator(2))
+    pictures.grid(arcs, columns=11, path=folder / "interpolation.png")
+
+
+def interpolate(model: DiffusionModel, rows: int, generator: Generator) -> Tensor:
+    """Images (rows · 11, 1, 28, 28): each row of eleven walks from one sample to another one.
+
+    By DDIM, where a sample is a function of its x_T. Between two x_T it goes along an arc, not a
+    line, whose middle would be shorter than noise is (Song et al. 2021, section 5.3).
+    """
+    one, other = (tg.randn((rows, 1, 1, 28, 28), generator=generator) for _ in range(2))
+    angles = tg.linspace(0, math.pi / 2, 11).reshape(1, -1, 1, 1, 1)
+    x = (tg.cos(angles) * one + tg.sin(angles) * other).reshape(-1, 1, 28, 28)
+    for moved, _ in model.walk(x, steps=min(50, model.timesteps), eta=0.0):
+        x = moved
+    return _shown(x)
+
+
+def _noised(model: DiffusionModel, x0: Tensor, t: int) -> Tensor:
+    """The paper's x_t, with the same noise for every t; x_0 for t = 0."""
+    if t == 0:
+        return x0
+    noise = tg.randn(x0.shape, generator=Generator(0))
+    return model.forward_diffusion(x0, tg.full(len(x0), t - 1), noise)[0]
+
+
+def _denoising(model: DiffusionModel, shape: tuple[int, ...]) -> tuple[list[Tensor], list[Tensor]]:
+    """x_T, …, x_0 of ancestral sampling, and for each of them the guess of x_0 from there."""
+    generator = Generator(0)
+    states, guesses = [tg.randn(shape, generator=generator)], []
+    for x, x0 in model.walk(states[0], generator=generator):
+        states.append(x)
+        guesses.append(x0)
+    return states, [*guesses, states[-1]]
+
+
+def _rows(strips: list[Tensor]) -> Tensor:
+    """The same images at several times, (N, …) each, as one set: all times of the first, …"""
+    return _shown(tg.stack(strips, axis=1).reshape(-1, *strips[0].shape[1:]))
+
+
+def _cloud(clouds: dict[str, Tensor], size: int = 220) -> Image:
+    return pictures.scatter(clouds, bounds=(-2.5, 2.5), size=size)
+
+
+def _beside(images: list[Image]) -> Image:
+    """Pictures of one size in a row."""
+    width, height = images[0].size
+    row = images[0].resize((width * len(images), height))
+    for number, image in enumerate(images):
+        row.paste(image, (number * width, 0))
+    return row
