@@ -11,7 +11,7 @@ import difflib
 import importlib
 from types import ModuleType
 
-NAMES = ("neuron", "lenet", "vae")
+NAMES = ("neuron", "lenet", "autoencoder", "vae", "vqvae", "pixelcnn", "gan", "diffusion")
 
 
 def load(name: str) -> ModuleType:

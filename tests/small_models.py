@@ -9,5 +9,103 @@ from typing import Any
 
 SMALL: dict[str, list[dict[str, Any]]] = {
     "neuron": [{"epochs": 3}],
-    "lenet": [{"dataset": "digits", "images": 96, "epochs": 2}],
+    "lenet": [
+        {"dataset": "digits", "images": 96, "epochs": 2},
+        {"dataset": "digits", "images": 96, "epochs": 2, "augment": True},
+    ],
+    "autoencoder": [
+        {"dataset": "digits", "images": 256, "hidden_dim": 16, "epochs": 2},
+        {
+            "dataset": "digits",
+            "images": 256,
+            "network": "conv",
+            "corruption": 0.3,
+            "latent_dim": 3,
+            "hidden_dim": 16,
+            "epochs": 2,
+        },
+    ],
+    "vae": [
+        {"dataset": "digits", "images": 512, "hidden_dim": 16, "latent_dim": 2, "epochs": 2},
+        {
+            "dataset": "digits",
+            "images": 128,
+            "network": "conv",
+            "batch_size": 64,
+            "likelihood": "gaussian",
+            "conditional": True,
+            "beta": 2.0,
+            "warm_up": 3,
+            "hidden_dim": 16,
+            "epochs": 2,
+        },
+    ],
+    "pixelcnn": [
+        {
+            "dataset": "digits",
+            "images": 64,
+            "network": network,
+            "conditional": network == "gated",
+            "channels": 2,
+            "layers": 1,
+            "epochs": 2,
+            "batch_size": 32,
+        }
+        for network in ("gated", "masked")
+    ],
+    "gan": [
+        {"dataset": "digits", "loss": "hinge", "conditional": True, "batch_size": 256, "epochs": 2},
+        {
+            "dataset": "digits",
+            "network": "dcgan",
+            "channels": 2,
+            "spectral_norm": True,
+            "batch_size": 512,
+            "epochs": 2,
+        },
+        {
+            "dataset": "ring",
+            "network": "plane",
+            "loss": "wasserstein",
+            "penalty": 0.1,
+            "critic_steps": 2,
+            "batch_size": 16,
+            "hidden_dim": 8,
+            "epochs": 2,
+        },
+    ],
+    "vqvae": [
+        {
+            "dataset": "digits",
+            "codebook": codebook,
+            "codes": 8,
+            "code_dim": 4,
+            "channels": 2,
+            "batch_size": 512,
+            "epochs": 2,
+            "conditional": codebook == "ema",
+            "prior_channels": 4,
+            "prior_layers": 1,
+            "prior_epochs": 2,
+        }
+        for codebook in ("ema", "loss")
+    ],
+    "diffusion": [
+        {
+            "dataset": "ring",
+            "timesteps": 10,
+            "width": 8,
+            "epochs": 2,
+            "batch_size": 4096,
+            "sample_every": 50,
+        },
+        {
+            "dataset": "digits",
+            "timesteps": 4,
+            "channels": 8,
+            "epochs": 2,
+            "batch_size": 512,
+            "sample_every": 3,
+        },
+    ],
 }

@@ -120,7 +120,7 @@ def test_every_field_of_a_config_is_a_flag_that_is_explained(capsys, name):
 def test_a_generative_model_offers_what_the_command_line_can_ask_for(name):
     module = models.load(name)
     if hasattr(module, "sample"):
-        model, count, generator, *wishes = inspect.signature(module.sample).parameters
+        _, count, generator, *wishes = inspect.signature(module.sample).parameters
         assert (count, generator) == ("count", "generator")
         assert set(wishes) <= set(cli.WISHES)
         assert module.TRAINING_TIME
