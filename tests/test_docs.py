@@ -57,5 +57,6 @@ def test_there_is_a_page_for_every_part() -> None:
         "notes-errata",
         "ops",
         "drawing",
+        "models",
     }
     assert parts <= {page.stem for page in PAGES}
