@@ -111,7 +111,8 @@ def linear_schedule(timesteps: int) -> Tensor:
     if timesteps < 20:
         raise ValueError(f"diffusion: a linear schedule has at least 20 steps, not {timesteps}")
     scale = 1000 / timesteps
-    return tg.tensor(np.linspace(scale * 1e-4, scale * 0.02, timesteps).clip(0, 0.999))
+    ends = scale * 1e-4, scale * 0.02
+    return tg.clip(tg.linspace(*ends, timesteps, dtype=tg.float64), 0, 0.999)
 
 
 def cosine_schedule(timesteps: int) -> Tensor:
@@ -125,9 +126,10 @@ def cosine_schedule(timesteps: int) -> Tensor:
     >>> f"{cosine_schedule(1000)[0].item():.3e}"
     '4.128e-05'
     """
-    angles = (np.arange(timesteps + 1) / timesteps + 0.008) / 1.008 * (math.pi / 2)
-    f = np.cos(angles) ** 2
-    return tg.tensor((1 - f[1:] / f[:-1]).clip(0, 0.999))
+    t = tg.arange(timesteps + 1, dtype=tg.float64)
+    angles = (t / timesteps + 0.008) / 1.008 * (math.pi / 2)
+    f = tg.cos(angles) ** 2
+    return tg.clip(1 - f[1:] / f[:-1], 0, 0.999)
 
 
 class DiffusionModel(nn.Module):

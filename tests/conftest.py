@@ -25,6 +25,14 @@ def device(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     return "cuda:0"
 
 
+@pytest.fixture
+def default_device(device: str) -> Iterator[str]:
+    """The device as the default one."""
+    tg.set_default_device(device)
+    yield device
+    tg.set_default_device("cpu")
+
+
 @pytest.fixture(params=["dot", "pygraphviz", "builtin"])
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures are drawn by Graphviz's program, by pygraphviz, and by the built-in layout."""

@@ -1,9 +1,9 @@
-"""Training on a GPU: optimizers, schedulers, helpers, models, data and files as on the CPU."""
+"""Training on a GPU: optimizers, schedulers, helpers, data and files as on the CPU."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,6 @@ from devices import same
 
 import tinygrad_gm as tg
 from tinygrad_gm import data, nn, optim
-from tinygrad_gm.models import lenet, neuron, vae
-from tinygrad_gm.nn import functional as F
 from tinygrad_gm.optim import lr_scheduler
 from tinygrad_gm.testing import gradcheck
 
@@ -25,14 +23,6 @@ OPTIMIZERS = {
     "RMSprop": {"lr": 0.1, "momentum": 0.9, "centered": True},
 }
 del OPTIMIZERS["Optimizer"]
-
-
-@pytest.fixture
-def default_device(device: str) -> Iterator[str]:
-    """The device as the default one."""
-    tg.set_default_device(device)
-    yield device
-    tg.set_default_device("cpu")
 
 
 def net(device: str) -> nn.Module:
@@ -143,52 +133,6 @@ def test_reparametrized_weights(device: str) -> None:
             outputs.append([out, *(p.grad for p in model.parameters())])
         for found, wanted in zip(*reversed(outputs), strict=True):
             same(found, wanted, 1e-6)
-
-
-# ---------------------------------------------------------------------------------------- models
-
-
-def test_vae(default_device: str) -> None:
-    losses = []
-    for place in ("cpu", default_device):
-        tg.set_default_device(place)
-        tg.manual_seed(0)
-        model = vae.VAE(input_dim=16, latent_dim=2, hidden_dim=8)
-        optimizer = optim.Adam(model.parameters(), lr=0.01)
-        images = tg.rand((5, 1, 4, 4))
-        for _ in range(2):
-            total, parts = vae.loss(model, images, tg.Generator(1))
-            optimizer.zero_grad()
-            total.backward()
-            optimizer.step()
-        assert total.device == place
-        losses.append([total, *parts.values(), vae.reconstruct(model, images)])
-    for found, wanted in zip(*reversed(losses), strict=True):
-        same(found, wanted, 1e-6)
-
-
-def test_lenet(device: str) -> None:
-    losses = []
-    for place in ("cpu", device):
-        tg.manual_seed(0)
-        model = lenet.LeNet5().to(place)
-        images, labels = tg.rand((4, 1, 28, 28)).to(place), tg.tensor([1, 2, 3, 4], device=place)
-        optimizer = optim.Adam(model.parameters(), lr=0.01)
-        for _ in range(2):
-            loss = F.cross_entropy(model(images), labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        losses.append(loss)
-        assert 0 <= lenet.accuracy(model, images, labels) <= 1
-    same(losses[1], losses[0], 1e-5)
-
-
-def test_neuron(default_device: str) -> None:
-    rows, wanted = [[1.0, 2.0], [2.0, 1.0]], [0.0, 1.0]
-    there = neuron.train_neuron(rows, wanted, [0.1, -0.2], 0.1, 0.1, 3)
-    tg.set_default_device("cpu")
-    assert there == neuron.train_neuron(rows, wanted, [0.1, -0.2], 0.1, 0.1, 3)
 
 
 # ------------------------------------------------------------------------------- data and files
