@@ -1,8 +1,11 @@
 """The models, one file each: architecture, loss, training recipe, sampling.
 
-Each module has a `Config` dataclass (its fields are the flags of the command line), the network,
-the loss with its equation, `train(config, run)` and `example(config)`, a small training graph to
-draw. Generative models also have `sample`.
+Each module has a `Config` dataclass, the network, the loss with its equation, `train(config, run)`,
+`restore(folder)`, the trained model, and `example(config)`, a small training graph to draw.
+Generative models also have `sample(model, count, generator)`.
+
+The fields of a Config are the flags of the command line. Their metadata has a "help", and for words
+the "choices", for numbers the "least" that is allowed where it is not 1 (of floats: 0).
 """
 
 from __future__ import annotations

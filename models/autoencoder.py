@@ -68,10 +68,14 @@ class Config:
     )
     latent_dim: int = field(default=2, metadata={"help": "size of the code z"})
     hidden_dim: int = field(default=512, metadata={"help": "width of the first hidden layer"})
-    epochs: int = field(default=20, metadata={"help": "passes over the training images"})
+    epochs: int = field(
+        default=20, metadata={"help": "passes over the training images", "least": 0}
+    )
     batch_size: int = field(default=128, metadata={"help": "images per step"})
     learning_rate: float = field(default=1e-3, metadata={"help": "of Adam"})
-    seed: int = field(default=0, metadata={"help": "of the weights, the batches and the gaps"})
+    seed: int = field(
+        default=0, metadata={"help": "of the weights, the batches and the gaps", "least": 0}
+    )
 
 
 class Autoencoder(nn.Module):

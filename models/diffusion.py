@@ -90,13 +90,16 @@ class Config:
     width: int = field(default=128, metadata={"help": "of the hidden layers, for points"})
     channels: int = field(default=32, metadata={"help": "of the convolutions, for digits"})
     epochs: int = field(
-        default=6, metadata={"help": "passes over the digits, or times 256,000 new points"}
+        default=6,
+        metadata={"help": "passes over the digits, or times 256,000 new points", "least": 0},
     )
     batch_size: int = field(default=256, metadata={"help": "points or images per step"})
     learning_rate: float = field(default=2e-3, metadata={"help": "of Adam, at its peak"})
     ema: float = field(default=0.995, metadata={"help": "decay of the average of the weights"})
     sample_every: int = field(default=300, metadata={"help": "steps from one picture to the next"})
-    seed: int = field(default=0, metadata={"help": "of the weights, the batches and the noise"})
+    seed: int = field(
+        default=0, metadata={"help": "of the weights, the batches and the noise", "least": 0}
+    )
 
 
 def linear_schedule(timesteps: int) -> Tensor:

@@ -95,14 +95,17 @@ class Config:
     hidden_dim: int = field(default=128, metadata={"help": "width of the layers for points"})
     critic_steps: int = field(default=1, metadata={"help": "steps of D for each of G"})
     epochs: int = field(
-        default=30, metadata={"help": f"passes over the images, or {STEPS} steps on points"}
+        default=30,
+        metadata={"help": f"passes over the images, or {STEPS} steps on points", "least": 0},
     )
     batch_size: int = field(default=64, metadata={"help": "images or points per step of D"})
     learning_rate: float = field(default=2e-4, metadata={"help": "of both Adams"})
     beta1: float = field(default=0.5, metadata={"help": "of both Adams"})
     beta2: float = field(default=0.999, metadata={"help": "of both Adams"})
     ema_decay: float = field(default=0.999, metadata={"help": "of the mean of G's weights"})
-    seed: int = field(default=0, metadata={"help": "of the weights, the batches and the noise"})
+    seed: int = field(
+        default=0, metadata={"help": "of the weights, the batches and the noise", "least": 0}
+    )
 
     def __post_init__(self) -> None:
         for entry in fields(self):

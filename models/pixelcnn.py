@@ -89,10 +89,12 @@ class Config:
     conditional: bool = field(default=False, metadata={"help": "tell the gated network the class"})
     channels: int = field(default=24, metadata={"help": "of the hidden layers"})
     layers: int = field(default=8, metadata={"help": "after the first"})
-    epochs: int = field(default=2, metadata={"help": "passes over the training images"})
+    epochs: int = field(default=2, metadata={"help": "passes over the training images", "least": 0})
     batch_size: int = field(default=16, metadata={"help": "images per step"})
     learning_rate: float = field(default=5e-3, metadata={"help": "of Adam, at its peak"})
-    seed: int = field(default=0, metadata={"help": "of the weights, the batches and the pixels"})
+    seed: int = field(
+        default=0, metadata={"help": "of the weights, the batches and the pixels", "least": 0}
+    )
 
 
 class MaskedConv2d(nn.Conv2d):

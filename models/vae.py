@@ -82,13 +82,19 @@ class Config:
     )
     conditional: bool = field(default=False, metadata={"help": "tell both nets the class"})
     beta: float = field(default=1.0, metadata={"help": "weight of the KL"})
-    warm_up: int = field(default=0, metadata={"help": "steps in which that weight rises from 0"})
+    warm_up: int = field(
+        default=0, metadata={"help": "steps in which that weight rises from 0", "least": 0}
+    )
     latent_dim: int = field(default=20, metadata={"help": "size of the code z"})
     hidden_dim: int = field(default=256, metadata={"help": "width of the hidden layers"})
-    epochs: int = field(default=20, metadata={"help": "passes over the training images"})
+    epochs: int = field(
+        default=20, metadata={"help": "passes over the training images", "least": 0}
+    )
     batch_size: int = field(default=128, metadata={"help": "images per step"})
     learning_rate: float = field(default=2e-3, metadata={"help": "of Adam"})
-    seed: int = field(default=0, metadata={"help": "of the weights, the batches and the noise"})
+    seed: int = field(
+        default=0, metadata={"help": "of the weights, the batches and the noise", "least": 0}
+    )
 
 
 class VAE(nn.Module):

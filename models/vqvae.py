@@ -76,15 +76,19 @@ class Config:
     code_dim: int = field(default=16, metadata={"help": "the length of an entry"})
     channels: int = field(default=32, metadata={"help": "of the first convolution"})
     commitment: float = field(default=0.25, metadata={"help": "β, the weight of that part"})
-    epochs: int = field(default=10, metadata={"help": "passes over the training images"})
+    epochs: int = field(
+        default=10, metadata={"help": "passes over the training images", "least": 0}
+    )
     batch_size: int = field(default=128, metadata={"help": "images per step, in both trainings"})
     learning_rate: float = field(default=2e-3, metadata={"help": "of Adam"})
     conditional: bool = field(default=True, metadata={"help": "the prior is told the digit"})
     prior_channels: int = field(default=48, metadata={"help": "of the prior's hidden layers"})
     prior_layers: int = field(default=6, metadata={"help": "of the prior"})
-    prior_epochs: int = field(default=15, metadata={"help": "passes over the codes"})
+    prior_epochs: int = field(default=15, metadata={"help": "passes over the codes", "least": 0})
     prior_learning_rate: float = field(default=3e-3, metadata={"help": "of Adam, at its peak"})
-    seed: int = field(default=0, metadata={"help": "of the weights, the batches and the restarts"})
+    seed: int = field(
+        default=0, metadata={"help": "of the weights, the batches and the restarts", "least": 0}
+    )
 
 
 class VectorQuantizer(nn.Module):

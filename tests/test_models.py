@@ -127,11 +127,32 @@ def test_a_generative_model_offers_what_the_command_line_can_ask_for(name):
         assert callable(module.restore)
 
 
-@pytest.mark.parametrize("name", models.NAMES)
-def test_a_bad_flag_is_refused_in_one_line_before_anything_is_written(capsys, tmp_path, name):
-    folder = tmp_path / "run"
+BAD = [
+    (name, field.name, word)
+    for name in models.NAMES
+    for field in dataclasses.fields(models.load(name).Config)
+    for word in {int: ("many", "-1"), float: ("nan", "inf", "-0.1"), str: ("?",)}.get(
+        type(field.default), ()
+    )
+]
+
+
+@pytest.mark.parametrize(("name", "field", "word"), BAD)
+def test_a_bad_flag_is_refused_in_one_line_before_anything_is_written(
+    capsys, tmp_path, name, field, word
+):
+    folder, flag = tmp_path / "run", f"--{field.replace('_', '-')}"
     with pytest.raises(SystemExit) as stop:
-        cli.main(["train", name, "--out", str(folder), "--epochs", "many"])
+        cli.main(["train", name, "--out", str(folder), flag, word])
     assert stop.value.code == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert flag in line
+    assert word in line
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("flag", ["--latent-dim", "--hidden-dim", "--batch-size"])
+def test_nothing_is_built_of_size_zero(capsys, flag):
+    with pytest.raises(SystemExit):
+        cli.main(["train", "vae", flag, "0"])
+    assert f"{flag}: 0 is not a number from 1 on" in capsys.readouterr().err

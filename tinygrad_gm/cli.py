@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import inspect
+import math
 import shlex
 import sys
 import time
@@ -68,8 +69,9 @@ def models(argv: list[str]) -> None:
     _Parser(f"{PROGRAM} models", models.__doc__, "").parse_args(argv)
     from . import models as catalogue
 
+    width = max(map(len, catalogue.NAMES))
     for name in catalogue.NAMES:
-        print(f"{name:8} {catalogue.summary(name)}")
+        print(f"{name:{width}}  {catalogue.summary(name)}")
 
 
 def train(argv: list[str]) -> None:
@@ -136,7 +138,8 @@ def _sampler(command: str, argv: list[str], count: int) -> tuple[Any, Callable[[
     try:
         model = module.restore(args.out)
     except FileNotFoundError as error:
-        advice = f"{PROGRAM} train {name} --out {args.out}"
+        begun = " --resume" if (args.out / "checkpoint.safetensors").exists() else ""
+        advice = f"{PROGRAM} train {name} --out {args.out}{begun}"
         raise FileNotFoundError(f"{error}: `{advice}` takes {module.TRAINING_TIME}") from None
     wishes = {wish: getattr(args, wish) for wish in offered if getattr(args, wish) is not None}
     generator = Generator(args.seed)
@@ -254,12 +257,30 @@ def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -
         return
     parser.add_argument(
         flag,
-        type=type(field.default),
+        type=_checked(field),
         default=field.default,
         choices=field.metadata.get("choices"),
         metavar=type(field.default).__name__.upper(),
         help=text,
     )
+
+
+def _checked(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
+    """What makes a field's value of a word: a number is finite, and not below the field's `least`.
+
+    Unless the field says otherwise that is 1 for whole numbers, and 0 for others.
+    """
+    kind = type(field.default)
+    least = field.metadata.get("least", 1 if kind is int else 0)
+
+    def value(word: str) -> Any:
+        found = kind(word)
+        if kind is not str and not least <= found < math.inf:
+            raise argparse.ArgumentTypeError(f"{word} is not a number from {least} on")
+        return found
+
+    value.__name__ = kind.__name__  # argparse's "invalid int value"
+    return value
 
 
 def _add_out(parser: _Parser, name: str) -> None:
