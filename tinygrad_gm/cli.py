@@ -270,7 +270,7 @@ def _checked(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
 
     Unless the field says otherwise that is 1 for whole numbers, and 0 for others.
     """
-    kind = type(field.default)
+    kind: Any = type(field.default)
     least = field.metadata.get("least", 1 if kind is int else 0)
 
     def value(word: str) -> Any:
