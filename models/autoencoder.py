@@ -171,7 +171,7 @@ def loss(
 def evaluate(model: Autoencoder, images: Tensor, corruption: float = 0.0, seed: int = 0) -> float:
     """The loss on all images (N, 1, 28, 28), a thousand at a time."""
     generator = Generator(seed)
-    parts = tg.split(images, range(1000, len(images), 1000))
+    parts = digits.thousands(images)
     errors = [float(loss(model, part, generator, corruption)) * len(part) for part in parts]
     return sum(errors) / len(images)
 

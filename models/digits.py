@@ -63,6 +63,15 @@ def cropped(images: Tensor) -> Tensor:
     return images[:, :, 2:-2, 2:-2]
 
 
+def thousands(x: Tensor) -> list[Tensor]:
+    """The rows of x in parts of a thousand, for which the memory of a forward pass is small.
+
+    >>> [len(part) for part in thousands(tg.zeros((2500, 1)))]
+    [1000, 1000, 500]
+    """
+    return tg.split(x, range(1000, len(x), 1000))
+
+
 def pairs(above: Tensor, below: Tensor, columns: int = 10) -> Tensor:
     """Two sets of N images as one, for a sheet: a row of the first, under it its partners, …
 

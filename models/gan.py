@@ -513,8 +513,7 @@ def _drawn(model: GAN, z: Tensor, labels: Tensor) -> Tensor:
     """Fakes as the data are, a thousand at a time; the mode stays as it was."""
     training = model.training
     model.eval()
-    cuts = range(1000, len(z), 1000)
-    parts = zip(tg.split(z, cuts), tg.split(labels, cuts), strict=True)
+    parts = zip(digits.thousands(z), digits.thousands(labels), strict=True)
     drawn = tg.concat([model.outside(model.generate(*part)) for part in parts])
     model.train(training)
     return drawn

@@ -119,7 +119,7 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
     """Logits (N, 10) of images (N, 1, 28, 28), a thousand at a time; the mode stays as it was."""
     training = model.training
     model.eval()
-    logits = [model(part) for part in tg.split(images, range(1000, len(images), 1000))]
+    logits = [model(part) for part in digits.thousands(images)]
     model.train(training)
     return tg.concat(logits)
 

@@ -119,7 +119,7 @@ def _root(covariance: Any) -> Any:
 def _moments(images: Tensor) -> tuple[Any, Any]:
     """Mean (84,) and covariance (84, 84) of what the judge sees in the images, in float64."""
     judge = lenet.pretrained()
-    parts = tg.split(images, range(1000, len(images), 1000))
+    parts = digits.thousands(images)
     features = np.concatenate([judge.features(part).numpy() for part in parts], dtype=np.float64)
     return features.mean(axis=0), np.cov(features, rowvar=False)
 

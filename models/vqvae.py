@@ -238,13 +238,13 @@ class VQVAE(nn.Module):
     def encode(self, images: Tensor) -> Tensor:
         """Images (N, 1, 28, 28) in [0, 1] → codes (N, 7, 7)."""
         digits.check("vqvae", images)
-        parts = tg.split(images, range(1000, len(images), 1000))
+        parts = digits.thousands(images)
         return tg.concat([self.quantizer.nearest(self.encoder(part)) for part in parts])
 
     @tg.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (N, 7, 7) → images (N, 1, 28, 28) in [0, 1]."""
-        parts = tg.split(codes, range(1000, len(codes), 1000))
+        parts = digits.thousands(codes)
         decoded = [self.decoder(self.quantizer.lookup(part)) for part in parts]
         return tg.clip(tg.concat(decoded), 0, 1)
 
@@ -372,8 +372,7 @@ def evaluate(model: VQVAE, images: Tensor) -> dict[str, float]:
 @tg.no_grad()
 def evaluate_prior(prior: pixelcnn.GatedPixelCNN, codes: Tensor, labels: Tensor) -> float:
     """`nats` of many maps, a thousand at a time."""
-    cuts = range(1000, len(codes), 1000)
-    parts = zip(tg.split(codes, cuts), tg.split(labels, cuts), strict=True)
+    parts = zip(digits.thousands(codes), digits.thousands(labels), strict=True)
     return sum(float(nats(prior, *part)) * len(part[0]) for part in parts) / len(codes)
 
 
