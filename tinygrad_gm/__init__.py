@@ -9,6 +9,8 @@ those of PyTorch. The subpackages are loaded when they are first used.
 
 import importlib
 import os
+import sys
+from importlib.machinery import ModuleSpec, PathFinder
 from typing import TYPE_CHECKING
 
 from numpy import (
@@ -171,10 +173,21 @@ __all__ = [
 ]
 __all__ += ops.__all__
 
-# In a checkout, unlike in an installation, `models` and `viz` lie beside this folder.
-_root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-if os.path.isfile(os.path.join(_root, "setup.cfg")):
-    __path__.append(_root)
+
+class _Checkout:
+    """Finds `models` and `viz` in the folder above this one, where a checkout has them."""
+
+    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    names = (f"{__name__}.models", f"{__name__}.viz")
+
+    @classmethod
+    def find_spec(cls, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        """The package of that name in the checkout; None for every other name."""
+        return PathFinder.find_spec(name, [cls.folder]) if name in cls.names else None
+
+
+if not os.path.isfile(os.path.join(__path__[0], "models", "__init__.py")):  # as an installation has
+    sys.meta_path.insert(0, _Checkout)
 
 _LAZY = ("data", "models", "nn", "optim", "pictures", "testing", "training", "viz")
 
