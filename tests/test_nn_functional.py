@@ -1,5 +1,7 @@
 """Losses and functions: closed forms, reductions, gradients, errors."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,24 @@ rng = np.random.default_rng(0)
 def test_everything_promised_is_there():
     for name in F.__all__:
         assert callable(getattr(F, name))
+
+
+def test_the_first_array_is_called_input_by_every_activation_and_spatial_function():
+    x = tg.tensor([[-1.0, 2.0]])
+    assert F.softmax(input=tg.zeros((1, 2)), axis=1).tolist() == [[0.5, 0.5]]
+    assert F.relu(input=x).tolist() == [[0.0, 2.0]]
+    assert F.linear(input=x, weight=x).tolist() == [[5.0]]
+    assert F.max_pool1d(input=x, kernel_size=2).tolist() == [[2.0]]
+
+
+@pytest.mark.parametrize(("word", "ours"), [("dim", "axis"), ("keepdim", "keepdims")])
+def test_pytorchs_words_are_refused_with_ours_wherever_we_have_them(word, ours):
+    functions = [getattr(F, name) for name in F.__all__]
+    affected = [f for f in functions if ours in inspect.signature(f).parameters]
+    assert affected
+    for function in affected:
+        with pytest.raises(TypeError, match=f"PyTorch's `{word}` is `{ours}` here"):
+            function(tg.ones((2, 2)), **{word: 1})
 
 
 def test_leaky_relu_takes_pytorchs_keyword():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import ops
 from ..creation import empty
 from . import functional as F
 from . import init
@@ -20,7 +21,7 @@ class ReLU(Module):
 
     def forward(self, x: Any) -> Any:
         """max(x, 0)."""
-        return F.relu(x)
+        return ops.relu(x)
 
 
 class LeakyReLU(Module):
@@ -166,7 +167,7 @@ class GELU(Module):
 
     def forward(self, x: Any) -> Any:
         """x · Φ(x)."""
-        return F.gelu(x, self.approximate)
+        return ops.gelu(x, self.approximate)
 
     def extra_repr(self) -> str:
         """The formula."""
@@ -182,7 +183,7 @@ class SiLU(Module):
 
     def forward(self, x: Any) -> Any:
         """x · σ(x)."""
-        return F.silu(x)
+        return ops.silu(x)
 
 
 class Hardswish(Module):
@@ -206,7 +207,7 @@ class Mish(Module):
 
     def forward(self, x: Any) -> Any:
         """x · tanh(ln(1 + e^x))."""
-        return F.mish(x)
+        return ops.mish(x)
 
 
 class Softplus(Module):
@@ -222,7 +223,7 @@ class Softplus(Module):
 
     def forward(self, x: Any) -> Any:
         """ln(1 + e^(βx)) / β."""
-        return F.softplus(x, self.beta, self.threshold)
+        return ops.softplus(x, self.beta, self.threshold)
 
     def extra_repr(self) -> str:
         """Both numbers."""
@@ -241,7 +242,7 @@ class Sigmoid(Module):
 
     def forward(self, x: Any) -> Any:
         """1 / (1 + e^−x)."""
-        return F.sigmoid(x)
+        return ops.sigmoid(x)
 
 
 class LogSigmoid(Module):
@@ -277,7 +278,7 @@ class Tanh(Module):
 
     def forward(self, x: Any) -> Any:
         """tanh x."""
-        return F.tanh(x)
+        return ops.tanh(x)
 
 
 class Hardtanh(Module):
@@ -328,7 +329,7 @@ class Softmax(Module):
 
     def forward(self, x: Any) -> Any:
         """e^x / Σ e^x."""
-        return F.softmax(x, self.axis)
+        return ops.softmax(x, self.axis)
 
     def extra_repr(self) -> str:
         """The axis."""
@@ -351,7 +352,7 @@ class LogSoftmax(Module):
 
     def forward(self, x: Any) -> Any:
         """ln softmax(x)."""
-        return F.log_softmax(x, self.axis)
+        return ops.log_softmax(x, self.axis)
 
     def extra_repr(self) -> str:
         """The axis."""

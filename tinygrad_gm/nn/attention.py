@@ -298,12 +298,12 @@ class MultiheadAttention(Module):
         """Queries, keys and values; in self-attention by one matrix product."""
         weight, bias = self.in_proj_weight, self.in_proj_bias
         if weight is not None and query is key is value:
-            together: Tensor = F.linear(query, weight, bias)
+            together: Tensor = ops.linear(query, weight, bias)
             return together.split(3, -1)
         own = [self.q_proj_weight, self.k_proj_weight, self.v_proj_weight]
         weights: list[Any] = own if weight is None else weight.split(3)
         biases: list[Any] = [None] * 3 if bias is None else bias.split(3)
-        return list(map(F.linear, (query, key, value), weights, biases))
+        return list(map(ops.linear, (query, key, value), weights, biases))
 
     def _heads(self, x: Tensor) -> Tensor:
         """(L, N, E), or (N, L, E) with `batch_first`, or (L, E), as (N, h, L, d)."""

@@ -16,7 +16,6 @@ from ..creation import empty, zeros
 from ..modes import no_grad
 from ..ops.fused.sequences import CELLS
 from ..tensor import Tensor, asarray
-from . import functional as F
 from . import init
 from .module import Module
 from .parameter import Parameter, is_placeholder
@@ -116,8 +115,8 @@ class _Cell(Module):
     def _products(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """W x and U h, each plus its bias."""
         return (
-            F.linear(x, self.weight_ih, self.bias_ih),
-            F.linear(hidden, self.weight_hh, self.bias_hh),
+            ops.linear(x, self.weight_ih, self.bias_ih),
+            ops.linear(hidden, self.weight_hh, self.bias_hh),
         )
 
     def extra_repr(self) -> str:

@@ -106,7 +106,7 @@ class Dropout1d(Dropout):
 
 
 class Dropout2d(Dropout):
-    """`Dropout` of whole channels of (N, C, H, W): m is drawn per example and channel.
+    """`Dropout` of whole channels of (N, C, H, W) or (C, H, W): one m per example and channel.
 
     Neighbouring pixels are alike, and would give away what is dropped one by one (Tompson et al.
     2015, "Efficient object localization using convolutional networks", section 3.2).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from .. import ops
 from ..creation import empty
 from . import functional as F
 from . import init
@@ -58,7 +59,7 @@ class Linear(Module):
 
     def forward(self, x: Any) -> Any:
         """x Wᵀ + b."""
-        return F.linear(x, self.weight, self.bias)
+        return ops.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         """The sizes."""

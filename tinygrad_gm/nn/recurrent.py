@@ -279,7 +279,7 @@ class RNN(_Recurrent):
 
     def _pass(self, x: Tensor, state: Sequence[Tensor], suffix: str) -> tuple[Tensor, ...]:
         weight, recurrent, bias, other = self._parameters(suffix)
-        inputs = F.linear(x, weight, _sum_of(bias, other))
+        inputs = ops.linear(x, weight, _sum_of(bias, other))
         return (ops.rnn_sequence(inputs, state[0], recurrent, self.nonlinearity),)
 
     def extra_repr(self) -> str:
@@ -350,7 +350,7 @@ class LSTM(_Recurrent):
 
     def _pass(self, x: Tensor, state: Sequence[Tensor], suffix: str) -> tuple[Tensor, ...]:
         weight, recurrent, bias, other = self._parameters(suffix)
-        inputs = F.linear(x, weight, _sum_of(bias, other))
+        inputs = ops.linear(x, weight, _sum_of(bias, other))
         return tuple(ops.lstm_sequence(inputs, state[0], state[1], recurrent))
 
 
@@ -401,4 +401,4 @@ class GRU(_Recurrent):
 
     def _pass(self, x: Tensor, state: Sequence[Tensor], suffix: str) -> tuple[Tensor, ...]:
         weight, recurrent, bias, other = self._parameters(suffix)
-        return (ops.gru_sequence(F.linear(x, weight, bias), state[0], recurrent, other),)
+        return (ops.gru_sequence(ops.linear(x, weight, bias), state[0], recurrent, other),)

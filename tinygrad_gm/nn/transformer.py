@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Any
 
+from .. import ops
 from ..backend import ArrayLike
 from ..creation import full, triu
 from ..tensor import Tensor, asarray
-from . import functional as F
 from . import init
 from .attention import KeyValueCache, MultiheadAttention
 from .container import ModuleList
@@ -27,7 +27,7 @@ from .module import Module
 from .normalization import LayerNorm
 
 Activation = str | Callable[[Any], Any]
-ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"relu": F.relu, "gelu": F.gelu}
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"relu": ops.relu, "gelu": ops.gelu}
 
 
 class TransformerEncoderLayer(Module):

@@ -2,40 +2,35 @@
 
     import tinygrad_gm.nn.functional as F
 
-Many are operations of `tinygrad_gm.ops` themselves; those composed of several stand in the files
-beside this one, by subject. A loss has a `reduction`: "mean" over all its elements, "sum", or
-"none" for all of them.
+The first array is called `input`; the other parameters have PyTorch's names and order, except that
+`dim` is `axis` and `keepdim` is `keepdims`. A loss has a `reduction`: "mean" over all its elements,
+"sum", or "none" for all of them.
 """
 
-from ...ops import (
-    gelu,
-    linear,
-    log_softmax,
-    mish,
-    mse_loss,
-    relu,
-    sigmoid,
-    silu,
-    softmax,
-    softplus,
-    tanh,
-)
 from .activations import (
     celu,
     elu,
+    gelu,
     glu,
     hardsigmoid,
     hardswish,
     hardtanh,
     leaky_relu,
+    log_softmax,
     logsigmoid,
+    mish,
     prelu,
+    relu,
     relu6,
     selu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
     softsign,
+    tanh,
 )
 from .attention import scaled_dot_product_attention
-from .bilinear import bilinear
 from .distances import (
     cosine_embedding_loss,
     cosine_similarity,
@@ -46,12 +41,14 @@ from .distances import (
 )
 from .dropout import drop_connect, dropout, dropout1d, dropout2d, dropout3d
 from .embedding import embedding, one_hot
+from .linear import bilinear, linear
 from .losses import (
     gaussian_nll_loss,
     huber_loss,
     l1_loss,
     l1_penalty,
     l2_penalty,
+    mse_loss,
     poisson_nll_loss,
     smooth_l1_loss,
 )

@@ -1,7 +1,4 @@
-"""Activations: elementwise functions. Here are those that are no operations of `tinygrad_gm.ops`.
-
-Where a function has a kink, its derivative there is PyTorch's.
-"""
+"""Activations: elementwise functions, and softmax. At a kink the derivative is PyTorch's."""
 
 from __future__ import annotations
 
@@ -10,14 +7,23 @@ from typing import Any
 from ... import ops
 from ...backend import ArrayLike
 from ...hints import named
-from ...ops import expm1, logaddexp, sigmoid, split, where
+from ...ops import expm1, logaddexp, split, where
 from ...ops.shape import normalize_axis
 from ...tensor import Tensor, asarray
 
 SELU_ALPHA = 1.6732632423543772  # with these two, mean 0 and variance 1 stay what they are
 SELU_SCALE = 1.0507009873554805
 
-# ------------------------------------------------------------------------ relatives of relu
+# ------------------------------------------------------------------------ relu and its relatives
+
+
+def relu(input: ArrayLike) -> Tensor:
+    """max(x, 0); its derivative at 0 is 0 (Nair & Hinton 2010).
+
+    >>> F.relu(tg.tensor([-2.0, 2.0])).tolist()
+    [0.0, 2.0]
+    """
+    return ops.relu(input)
 
 
 def leaky_relu(input: ArrayLike, negative_slope: float = 0.01) -> Tensor:
@@ -132,7 +138,68 @@ def hardswish(input: ArrayLike) -> Tensor:
     return x * hardsigmoid(x)
 
 
+# ------------------------------------------------------------------------ smooth relatives of relu
+
+
+def gelu(input: ArrayLike, approximate: str = "none") -> Tensor:
+    """x·Φ(x), with Φ the standard normal distribution function (Hendrycks & Gimpel 2016).
+
+    Args:
+        input: any shape.
+        approximate: "none", or "tanh", as in GPT-2, for x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))).
+
+    >>> F.gelu(tg.tensor([-1000.0, 0.0, 1.0])).round(4).tolist()
+    [0.0, 0.0, 0.8413000106811523]
+    """
+    return ops.gelu(input, approximate)
+
+
+def silu(input: ArrayLike) -> Tensor:
+    """x·σ(x), also called swish (Ramachandran, Zoph & Le 2017).
+
+    >>> F.silu(tg.tensor([-1000.0, 0.0, 1000.0])).tolist()
+    [-0.0, 0.0, 1000.0]
+    """
+    return ops.silu(input)
+
+
+def mish(input: ArrayLike) -> Tensor:
+    """x·tanh(softplus(x)) (Misra 2020).
+
+    >>> F.mish(tg.tensor([-1000.0, 0.0, 1.0])).round(4).tolist()
+    [-0.0, 0.0, 0.8651000261306763]
+    """
+    return ops.mish(input)
+
+
+def softplus(input: ArrayLike, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """ln(1 + e^(βx)) / β, and x itself where βx > threshold (Dugas et al. 2001).
+
+    >>> F.softplus(tg.tensor([-1000.0, 0.0, 1000.0])).round(4).tolist()
+    [0.0, 0.6930999755859375, 1000.0]
+    """
+    return ops.softplus(input, beta, threshold)
+
+
 # ------------------------------------------------------------------------ between two bounds
+
+
+def sigmoid(input: ArrayLike) -> Tensor:
+    """σ(x) = 1 / (1 + e^−x), between 0 and 1.
+
+    >>> F.sigmoid(tg.tensor([-1000.0, 0.0, 1000.0])).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    return ops.sigmoid(input)
+
+
+def tanh(input: ArrayLike) -> Tensor:
+    """The hyperbolic tangent, between −1 and 1.
+
+    >>> F.tanh(tg.tensor([-1000.0, 0.0, 1000.0])).tolist()
+    [-1.0, 0.0, 1.0]
+    """
+    return ops.tanh(input)
 
 
 def softsign(input: ArrayLike) -> Tensor:
@@ -168,4 +235,27 @@ def glu(input: ArrayLike, axis: int = -1) -> Tensor:
     if x.shape[normalize_axis("glu", axis, x.ndim)] % 2:
         raise ValueError(f"glu: axis {axis} of an input {x.shape} has no two halves")
     values, gates = split(x, 2, axis)
-    return values * sigmoid(gates)
+    return values * ops.sigmoid(gates)
+
+
+# ------------------------------------------------------------------------ probabilities
+
+
+@named
+def softmax(input: ArrayLike, axis: int = -1) -> Tensor:
+    """e^xᵢ / Σⱼ e^xⱼ along an axis: positive numbers that sum to 1.
+
+    >>> F.softmax(tg.tensor([[1.0, 1.0], [0.0, 1000.0]]), axis=1).tolist()
+    [[0.5, 0.5], [0.0, 1.0]]
+    """
+    return ops.softmax(input, axis)
+
+
+@named
+def log_softmax(input: ArrayLike, axis: int = -1) -> Tensor:
+    """xᵢ − ln Σⱼ e^xⱼ along an axis: the logarithm of `softmax`, finite where that rounds to 0.
+
+    >>> F.log_softmax(tg.tensor([0.0, 1000.0])).tolist()
+    [-1000.0, 0.0]
+    """
+    return ops.log_softmax(input, axis)

@@ -32,11 +32,15 @@ def scaled_dot_product_attention(
             block; they may require a gradient.
         dropout_p: the probability of dropping a weight, whether in training or not: pass 0 in
             evaluation. The draws come from the default generator.
-        is_causal: row i attends to columns up to i only, besides what the mask says.
+        is_causal: row i attends to columns up to i only; goes without `attn_mask`.
         scale: of the scores; None: 1/√E.
 
     Returns:
         (…, L, V).
+
+    Raises:
+        ValueError: `attn_mask` together with `is_causal`, or shapes that do not fit.
+        TypeError: a mask of integers.
 
     >>> q, k, v = tg.ones((1, 1)), tg.ones((3, 1)), tg.tensor([[1.0], [2.0], [9.0]])
     >>> F.scaled_dot_product_attention(q, k, v, tg.tensor([True, True, False])).tolist()
@@ -47,5 +51,7 @@ def scaled_dot_product_attention(
             query, key, value, attn_mask, is_causal=is_causal, scale=scale
         )
         return out
-    weights = attention_weights(query, key, additive_mask(attn_mask, query), is_causal, scale)
+    weights = attention_weights(
+        query, key, additive_mask(attn_mask, query, is_causal), is_causal, scale
+    )
     return ops.matmul(dropout(weights, dropout_p), value)

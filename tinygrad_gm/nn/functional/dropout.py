@@ -45,16 +45,16 @@ def dropout1d(input: ArrayLike, p: float = 0.5, training: bool = True) -> Tensor
     >>> F.dropout1d(tg.ones((2, 3, 4)), p=0.5).std(axis=-1).max().item()
     0.0
     """
-    return _channels_dropped("dropout1d", input, p, training, (3, 2))
+    return _channels_dropped("dropout1d", input, p, training, 3)
 
 
 def dropout2d(input: ArrayLike, p: float = 0.5, training: bool = True) -> Tensor:
-    """`dropout` of whole channels of (N, C, H, W) (Tompson et al. 2015, section 3.2).
+    """`dropout` of whole channels of (N, C, H, W) or (C, H, W) (Tompson et al. 2015, section 3.2).
 
     >>> F.dropout2d(tg.ones((2, 3, 4, 4)), p=0.5).std(axis=(2, 3)).max().item()
     0.0
     """
-    return _channels_dropped("dropout2d", input, p, training, (4,))
+    return _channels_dropped("dropout2d", input, p, training, 4)
 
 
 def dropout3d(input: ArrayLike, p: float = 0.5, training: bool = True) -> Tensor:
@@ -63,7 +63,7 @@ def dropout3d(input: ArrayLike, p: float = 0.5, training: bool = True) -> Tensor
     >>> F.dropout3d(tg.ones((3, 2, 2, 2)), p=0.5).std(axis=(1, 2, 3)).max().item()
     0.0
     """
-    return _channels_dropped("dropout3d", input, p, training, (5, 4))
+    return _channels_dropped("dropout3d", input, p, training, 5)
 
 
 def drop_connect(
@@ -111,15 +111,13 @@ def _floating(name: str, input: ArrayLike, p: float) -> Tensor:
     return x
 
 
-def _channels_dropped(
-    name: str, input: ArrayLike, p: float, training: bool, ndims: tuple[int, ...]
-) -> Tensor:
-    """`ndims`: how many axes an input has: with a batch, and perhaps without."""
+def _channels_dropped(name: str, input: ArrayLike, p: float, training: bool, ndim: int) -> Tensor:
+    """`dropout` of whole channels; `ndim`: number of axes of an input with a batch."""
     x = _floating(name, input, p)
-    if x.ndim not in ndims:
-        shapes = " or ".join(f"{('(N, C', '(C')[i]}, …) of {n} axes" for i, n in enumerate(ndims))
-        raise ValueError(f"{name}: an input {shapes} is wanted; got {x.shape}")
-    lead = 2 if x.ndim == ndims[0] else 1
+    if x.ndim not in (ndim, ndim - 1):
+        axes = ", ".join("DHW"[5 - ndim :]) if ndim > 3 else "L"
+        raise ValueError(f"{name}: an input (N, C, {axes}) or (C, {axes}) is wanted; got {x.shape}")
+    lead = x.ndim - (ndim - 2)
     shape = (*x.shape[:lead], *(1 for _ in x.shape[lead:]))
     return _dropped(x, shape, p if training else 0)
 

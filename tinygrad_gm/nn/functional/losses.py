@@ -10,9 +10,19 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from ... import ops
 from ...backend import ArrayLike
 from ...ops import clip, exp, log, square, where
 from ...tensor import Tensor, asarray
+
+
+def mse_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Tensor:
+    """(input − target)².
+
+    >>> F.mse_loss(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0])).item()
+    2.0
+    """
+    return ops.mse_loss(input, target, reduction)
 
 
 def l1_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Tensor:

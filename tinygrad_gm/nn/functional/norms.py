@@ -12,6 +12,7 @@ import numpy as np
 
 from ... import ops
 from ...backend import ArrayLike
+from ...hints import named
 from ...modes import rerunning
 from ...tensor import Tensor, asarray
 
@@ -172,6 +173,7 @@ def instance_norm(
     return ops.group_norm(x, weight, bias, x.shape[1], eps)
 
 
+@named
 def normalize(input: ArrayLike, p: float = 2.0, axis: Any = 1, eps: float = 1e-12) -> Tensor:
     """x / max(‖x‖ₚ, eps): vectors along an axis (or several) scaled to length 1.
 

@@ -191,23 +191,33 @@ def scaled_dot_product_attention(
         attn_mask: broadcasts to (…, L, S). Truth values: True where a row may attend (the opposite
             of the `attn_mask` of `nn.MultiheadAttention`). Numbers: added to the scores, −inf to
             block; they may require a gradient.
-        is_causal: row i attends to columns up to i only, besides what the mask says.
+        is_causal: row i attends to columns up to i only; goes without `attn_mask`.
         scale: of the scores; None: 1/√E.
 
     Returns:
         (…, L, V).
 
+    Raises:
+        ValueError: `attn_mask` together with `is_causal`, or shapes that do not fit.
+        TypeError: a mask of integers.
+
     >>> q, k, v = tg.ones((1, 1)), tg.ones((3, 1)), tg.tensor([[1.0], [2.0], [9.0]])
     >>> tg.scaled_dot_product_attention(q, k, v, tg.tensor([True, True, False])).tolist()
     [[1.5]]
     """
-    return attention(query, key, value, additive_mask(attn_mask, query), is_causal, scale)
+    bias = additive_mask(attn_mask, query, is_causal)
+    return attention(query, key, value, bias, is_causal, scale)
 
 
-def additive_mask(attn_mask: ArrayLike, query: ArrayLike) -> Any:
+def additive_mask(attn_mask: ArrayLike, query: ArrayLike, is_causal: bool) -> Any:
     """Truth values (True = may attend) as what is added to the scores; numbers as they are."""
     if attn_mask is None:
         return None
+    if is_causal:
+        raise ValueError(
+            "scaled_dot_product_attention: attn_mask and is_causal=True do not go together; join "
+            "them in one mask: mask & tg.tril(tg.ones((L, S), dtype=tg.bool))"
+        )
     mask = attn_mask if hasattr(attn_mask, "dtype") else np.asarray(attn_mask)
     if mask.dtype.kind not in "bf":
         raise TypeError(

@@ -1,10 +1,19 @@
-"""The map that is linear in each of its two arguments."""
+"""The linear map of one argument, and the map that is linear in each of two."""
 
 from __future__ import annotations
 
 from ... import ops
 from ...backend import ArrayLike
 from ...tensor import Tensor, asarray
+
+
+def linear(input: ArrayLike, weight: ArrayLike, bias: ArrayLike = None) -> Tensor:
+    """x Wᵀ + b: (…, in) with a weight (out, in) and a bias (out,) gives (…, out).
+
+    >>> F.linear(tg.tensor([1.0, 2.0]), tg.tensor([[1.0, 1.0], [0.0, 3.0]]), tg.ones(2)).tolist()
+    [4.0, 7.0]
+    """
+    return ops.linear(input, weight, bias)
 
 
 def bilinear(
