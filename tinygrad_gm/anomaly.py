@@ -8,22 +8,40 @@ program that looks for nothing pays nothing. The backward half is an observer of
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .backend import module_of
-from .modes import Frame, Switch, frame, is_grad_enabled, on, recording
+from .modes import Frame, Switch, frame, is_grad_enabled, named, on, recording
 from .record import Node, Traced
 
 if TYPE_CHECKING:
     from .operation import Op
 
 
-@contextmanager
-def detect_anomaly() -> Iterator[None]:
+class Watch(Switch):
+    """The switch of `detect_anomaly`, without NumPy's warnings: the error says more."""
+
+    def __enter__(self) -> None:
+        block = ExitStack()
+        block.enter_context(np.errstate(divide="ignore", over="ignore", invalid="ignore"))
+        block.enter_context(Switch(on, None))
+        enabled = is_grad_enabled() if self.value is None else self.value
+        block.enter_context(Switch(recording, enabled))
+        self.outer.append(block)
+
+    def __exit__(self, *exception: object) -> None:
+        self.outer.pop().close()
+
+    def keep(self) -> None:
+        self.value = is_grad_enabled()
+
+
+@named
+def detect_anomaly() -> Switch:
     """Stop with a RuntimeError at the first operation that makes a NaN or an infinity.
 
     The error names the operation, the argument and the line of the program (the nearest one outside
@@ -40,9 +58,7 @@ def detect_anomaly() -> Iterator[None]:
     Traceback (most recent call last):
     RuntimeError: anomaly: the gradient of `sqrt` (called at ...) ... is inf at (1,), ...
     """
-    quiet = np.errstate(divide="ignore", over="ignore", invalid="ignore")  # the error says more
-    with quiet, Switch(on, None), Switch(recording, is_grad_enabled()):
-        yield
+    return Watch(on, None)
 
 
 def check(op: Op, values: Sequence[Any], out: Any) -> Frame | None:

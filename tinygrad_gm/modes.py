@@ -6,9 +6,11 @@ They are context variables, so threads and asynchronous tasks each have their ow
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import inspect
+import types
+from collections.abc import Callable, Generator
 from contextvars import ContextVar
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar, overload
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,20 +46,22 @@ class Switch:
     def __exit__(self, *exception: object) -> None:
         self.mode.set(self.outer.pop())
 
-    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        @functools.wraps(function)
-        def switched(*args: P.args, **keywords: P.kwargs) -> R:
-            with Switch(self.mode, self.value):  # its own in every call: there may be threads
-                return function(*args, **keywords)
+    def keep(self) -> None:
+        """Enter with the present value next time: that of a block which the body is in."""
+        self.value = is_grad_enabled() if self.mode is recording else self.mode.get()
 
-        return switched
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """`function` with the mode on while its body runs; see `decorated`."""
+        return decorated(function, lambda: type(self)(self.mode, self.value))
 
 
 class set_grad_enabled(Switch):  # noqa: N801 (a function to its callers)
     """Turn recording on or off at once; with `with` or as a decorator, only inside."""
 
     def __init__(self, enabled: bool) -> None:
-        super().__init__(recording, enabled)
+        if enabled not in (True, False):
+            raise TypeError(f"set_grad_enabled: enabled must be True or False, got {enabled!r}")
+        super().__init__(recording, bool(enabled))
         super().__enter__()
 
     def __enter__(self) -> None:
@@ -65,14 +69,124 @@ class set_grad_enabled(Switch):  # noqa: N801 (a function to its callers)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         self.__exit__()
-        return super().__call__(function)
+        return Switch(self.mode, self.value)(function)
 
 
+# ----------------------------------------------------------------- modes as decorators
+
+
+def decorated(function: Callable[P, R], switch: Callable[[], Switch]) -> Callable[P, R]:
+    """`function` with a mode on while its body runs; `switch()` is called in every call.
+
+    The body of a generator or a coroutine runs in steps. The mode is on in each step, and off
+    between two, where the caller's code runs.
+    """
+    if not callable(function) or inspect.isclass(function):
+        raise TypeError(f"a mode decorates a function or a method, not {function!r}")
+    body: Any = function
+
+    async def in_async_steps(*args: Any, **keywords: Any) -> Any:
+        steps, mode = body(*args, **keywords), switch()
+        advance, given = steps.asend, None
+        while True:
+            try:
+                value = await _awaited(advance(given), mode)
+            except StopAsyncIteration:
+                return
+            try:
+                advance, given = steps.asend, (yield value)
+            except GeneratorExit:
+                await _awaited(steps.aclose(), mode)
+                raise
+            except BaseException as error:
+                advance, given = steps.athrow, error
+
+    async def awaited(*args: Any, **keywords: Any) -> Any:
+        return await _awaited(body(*args, **keywords), switch())
+
+    def in_steps(*args: Any, **keywords: Any) -> Any:
+        return (yield from _stepwise(body(*args, **keywords), switch()))
+
+    def at_once(*args: Any, **keywords: Any) -> Any:
+        with switch():  # its own in every call: there may be threads
+            return body(*args, **keywords)
+
+    switched: Any = at_once
+    if inspect.isasyncgenfunction(function):
+        switched = in_async_steps
+    elif inspect.iscoroutinefunction(function):
+        switched = awaited
+    elif inspect.isgeneratorfunction(function):
+        switched = in_steps
+    result: Callable[P, R] = functools.wraps(function)(switched)
+    return result
+
+
+def _stepwise(body: Any, mode: Switch) -> Generator[Any, Any, Any]:
+    """Run a generator or a coroutine to its end, in a mode; what it yields is yielded outside."""
+    advance, given = body.send, None
+    while True:
+        try:
+            with mode:
+                value = advance(given)
+                mode.keep()
+        except StopIteration as stop:
+            return stop.value
+        try:
+            advance, given = body.send, (yield value)
+        except GeneratorExit:
+            with mode:
+                body.close()
+            raise
+        except BaseException as error:
+            advance, given = body.throw, error
+
+
+_awaited = types.coroutine(_stepwise)
+
+
+class Mode(Protocol):
+    """A mode: `with no_grad():` is a block, `@no_grad()` and `@no_grad` decorate a function."""
+
+    @overload
+    def __call__(self) -> Switch: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]: ...
+
+
+def named(switch: Callable[[], Switch]) -> Mode:
+    """Let a function that makes a switch also decorate another one, without parentheses."""
+
+    @functools.wraps(switch)
+    def mode(*function: Any) -> Any:
+        return switch()(*function) if function else switch()
+
+    return mode
+
+
+# ----------------------------------------------------------------------- what a person types
+
+
+@named
 def no_grad() -> Switch:
-    """Record nothing in this block or decorated function: evaluation, and updates of weights."""
+    """Record nothing in this block or decorated function: evaluation, and updates of weights.
+
+    As a decorator it needs no parentheses. In a generator or a coroutine it holds while the body
+    runs, and not in the caller between two steps; the other modes do the same.
+
+    >>> import tinygrad_gm as tg
+    >>> x = tg.tensor(2.0, requires_grad=True)
+    >>> @tg.no_grad
+    ... def powers():
+    ...     yield x * x
+    ...     yield x * x * x
+    >>> [(y.requires_grad, (y * x).requires_grad) for y in powers()]
+    [(False, True), (False, True)]
+    """
     return Switch(recording, False)
 
 
+@named
 def enable_grad() -> Switch:
     """Record again inside `no_grad`."""
     return Switch(recording, True)
@@ -83,6 +197,7 @@ def is_grad_enabled() -> bool:
     return recording.get() is not False
 
 
+@named
 def textbook() -> Switch:
     """Record the textbook twin of every fused operation instead: the steps a course would show.
 

@@ -172,6 +172,8 @@ def using(generator: Generator) -> Switch:
     >>> bool((x == tg.Generator(3).uniform(2)).all())
     True
     """
+    if not isinstance(generator, Generator):
+        raise TypeError(f"using: generator must be a tg.Generator, got {generator!r}")
     return Switch(_current, generator)
 
 

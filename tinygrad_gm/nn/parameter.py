@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from contextvars import ContextVar
 
 from ..backend import Array, ArrayLike, module_of
-from ..modes import Switch
+from ..modes import Switch, named
 from ..tensor import Tensor, asarray
 
 uninitialised: ContextVar[bool] = ContextVar("uninitialised", default=False)
 
 
+@named
 def no_init() -> Switch:
     """Build modules in this block without memory or values for their parameters.
 
