@@ -180,15 +180,113 @@ def test_sequential_refuses_what_cannot_follow():
         schedules.SequentialLR(optimizer, [schedules.ReduceLROnPlateau(optimizer)], [])
     with pytest.raises(ValueError, match="do not ascend"):
         schedules.SequentialLR(optimizer, [one, one, one], [5, 3])
+    with pytest.raises(ValueError, match="ChainedScheduler: there is no schedule"):
+        schedules.ChainedScheduler([])
+    with pytest.raises(ValueError, match="ChainedScheduler: ReduceLROnPlateau needs a number"):
+        schedules.ChainedScheduler([one, schedules.ReduceLROnPlateau(optimizer)])
+    with pytest.raises(ValueError, match="ExponentialLR is a schedule of another optimizer"):
+        schedules.ChainedScheduler([one], an_optimizer())
+    with pytest.raises(TypeError, match="ChainedScheduler: SGD is not a schedule"):
+        schedules.ChainedScheduler([one, optimizer])
 
 
-def test_a_rate_set_by_the_user_holds_until_the_next_step():
+def test_two_schedules_of_one_optimizer_multiply():
     optimizer = an_optimizer(rates=(1.0,))
-    schedule = schedules.ExponentialLR(optimizer, 0.5)
+    halve, decay = schedules.StepLR(optimizer, 1, 0.5), schedules.ExponentialLR(optimizer, 0.9)
+    halve.step()
+    decay.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.45, rel=1e-15)
+    assert (halve.get_last_lr(), decay.get_last_lr()) == ([0.5], [0.45])
+
+
+T = math.pi / 6
+CHAINABLE = [  # schedules, and what they make of a rate of 8 in their third step
+    (lambda o: schedules.StepLR(o, 3, gamma=0.5), 4.0),
+    (lambda o: schedules.MultiStepLR(o, [3, 3], gamma=0.5), 2.0),
+    (lambda o: schedules.ExponentialLR(o, 0.5), 4.0),
+    (lambda o: schedules.ConstantLR(o, factor=0.25, total_iters=3), 32.0),
+    (lambda o: schedules.LinearLR(o, 0.2, 0.7, total_iters=5), 8 * 0.5 / 0.4),
+    (
+        lambda o: schedules.CosineAnnealingLR(o, 6, eta_min=0.1),
+        0.1 + 7.9 * (1 + math.cos(3 * T)) / (1 + math.cos(2 * T)),
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "expected"), CHAINABLE)
+def test_a_chainable_schedule_goes_on_from_a_rate_set_by_hand(make, expected):
+    optimizer = an_optimizer(rates=(1.0,))
+    schedule = make(optimizer)
+    schedule.step()
+    schedule.step()
+    optimizer.param_groups[0]["lr"] = 8.0
+    schedule.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(expected, rel=1e-14)
+    assert schedule.get_last_lr() == [optimizer.param_groups[0]["lr"]]
+
+
+def test_a_reduction_by_a_plateau_lasts():
+    optimizer = an_optimizer(rates=(1.0,))
+    decay = schedules.ExponentialLR(optimizer, 0.9)
+    plateau = schedules.ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
+    for loss in (1.0, 1.0, 0.5):
+        decay.step()
+        plateau.step(loss)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.5 * 0.9**3, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda o: schedules.LambdaLR(o, lambda t: 1.0),
+        lambda o: schedules.CosineAnnealingWarmRestarts(o, 1),
+    ],
+)
+def test_a_schedule_of_the_number_of_steps_replaces_a_rate_set_by_hand(make):
+    optimizer = an_optimizer(rates=(1.0,))
+    schedule = make(optimizer)
     optimizer.param_groups[0]["lr"] = 7.0
     assert schedule.get_last_lr() == [1.0]
     schedule.step()
-    assert optimizer.param_groups[0]["lr"] == 0.5
+    assert optimizer.param_groups[0]["lr"] == 1.0
+
+
+def test_a_plateau_leaves_the_initial_rate_to_the_schedules():
+    optimizer = an_optimizer(rates=(1.0,))
+    schedules.ReduceLROnPlateau(optimizer)
+    optimizer.param_groups[0]["lr"] = 0.5
+    assert schedules.LambdaLR(optimizer, lambda t: 1.0).base_lrs == [0.5]
+
+
+def test_a_factor_of_0_ends_at_the_initial_rate():
+    schedule = schedules.ConstantLR(an_optimizer(), factor=0.0, total_iters=2)
+    assert rates_of(schedule, 4).tolist() == [[0.0, 0.0]] * 2 + [[0.5, 0.1]] * 2
+
+
+def test_the_rates_that_are_given_back_are_a_copy():
+    schedule = schedules.ExponentialLR(an_optimizer(), 0.5)
+    schedule.get_last_lr().clear()
+    schedule.state_dict()["base_lrs"].clear()
+    assert (schedule.get_last_lr(), schedule.base_lrs) == ([0.5, 0.1], [0.5, 0.1])
+
+
+def test_chained_schedules_multiply_step_by_step():
+    optimizer = an_optimizer()
+    parts = [schedules.ConstantLR(optimizer, 0.1, 3), schedules.ExponentialLR(optimizer, 0.9)]
+    schedule = schedules.ChainedScheduler(parts)
+    factors = [(0.1 if t < 3 else 1) * 0.9**t for t in range(6)]
+    np.testing.assert_allclose(rates_of(schedule, 6), np.outer(factors, [0.5, 0.1]), rtol=1e-14)
+
+
+def test_composites_may_hold_one_another():
+    optimizer = an_optimizer()
+    warmup = schedules.LinearLR(optimizer, 0.5, total_iters=2)
+    parts = [schedules.ConstantLR(optimizer, 0.1, 2), schedules.ExponentialLR(optimizer, 0.9)]
+    chain = schedules.ChainedScheduler(parts)
+    later = schedules.SequentialLR(optimizer, [warmup, chain], [2])
+    schedule = schedules.SequentialLR(optimizer, [later, schedules.StepLR(optimizer, 1, 0.5)], [5])
+    factors = [0.5, 0.75, 0.1, 0.09, 0.81, 1.0, 0.5, 0.25]
+    np.testing.assert_allclose(rates_of(schedule, 8), np.outer(factors, [0.5, 0.1]), rtol=1e-14)
 
 
 def test_a_schedule_acts_on_the_optimizers_steps():
@@ -205,9 +303,12 @@ def test_a_schedule_acts_on_the_optimizers_steps():
 def test_last_epoch_takes_up_a_schedule_in_its_middle():
     optimizer = an_optimizer()
     first = schedules.CosineAnnealingLR(optimizer, 10)
-    rates = rates_of(first, 8)
+    rates, saved = rates_of(first, 4), optimizer.state_dict()
+    expected = rates_of(first, 4)
+    assert (rates[-1] > expected[0]).all()
+    optimizer.load_state_dict(saved)
     again = schedules.CosineAnnealingLR(optimizer, 10, last_epoch=3)
-    np.testing.assert_array_equal(rates_of(again, 4), rates[4:])
+    np.testing.assert_array_equal(rates_of(again, 4), expected)
     with pytest.raises(KeyError, match="group 0 has no initial_lr"):
         schedules.StepLR(an_optimizer(), 3, last_epoch=3)
 
@@ -217,10 +318,16 @@ def sequential(optimizer):
     return schedules.SequentialLR(optimizer, parts, [5])
 
 
+def chained(optimizer):
+    parts = [sequential(optimizer), schedules.StepLR(optimizer, 3, 0.5)]
+    return schedules.ChainedScheduler(parts)
+
+
 SAVED = {
     **{f"factor {i}": make for i, (make, _) in enumerate(FACTORS)},
     "Noam": lambda o: schedules.NoamLR(o, 64, 5),
     "Sequential": sequential,
+    "Chained": chained,
     "OneCycle": lambda o: schedules.OneCycleLR(o, [0.3, 0.7], 20, three_phase=True),
     "Plateau": lambda o: schedules.ReduceLROnPlateau(o, patience=1, min_lr=[0.1, 0.0]),
 }
@@ -258,17 +365,34 @@ def test_a_state_of_another_schedule_is_refused():
     schedule = schedules.StepLR(an_optimizer(), 3)
     before = schedule.state_dict()
     other = schedules.ExponentialLR(an_optimizer(), 0.5)
-    with pytest.raises(ValueError, match="none of StepLR: there is no step_size"):
+    with pytest.raises(ValueError, match="does not belong to StepLR: it has no step_size"):
         schedule.load_state_dict(other.state_dict())
     assert schedule.state_dict() == before
 
 
-def test_a_group_added_later_needs_a_new_schedule():
+@pytest.mark.parametrize("make", [sequential, chained])
+def test_a_composite_whose_part_does_not_fit_changes_nothing(make):
+    schedule = make(an_optimizer())
+    other = make(an_optimizer())
+    other.step()
+    state, before = other.state_dict(), schedule.state_dict()
+    del state["schedulers"][1]["base_lrs"]
+    with pytest.raises(ValueError, match="it has no base_lrs"):
+        schedule.load_state_dict(state)
+    del state["schedulers"][1]
+    with pytest.raises(ValueError, match=r"of 1 schedules, and .* has 2"):
+        schedule.load_state_dict(state)
+    assert schedule.state_dict() == before
+
+
+def test_a_group_added_later_is_scheduled_or_needs_a_new_schedule():
     optimizer = an_optimizer()
-    schedule = schedules.StepLR(optimizer, 3)
-    optimizer.add_param_group({"params": [nn.Parameter(tg.ones(1))]})
+    step, function = schedules.StepLR(optimizer, 1, 0.5), schedules.LambdaLR(optimizer, math.exp)
+    optimizer.add_param_group({"params": [nn.Parameter(tg.ones(1))], "lr": 4.0})
+    step.step()
+    assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.05, 2.0]
     with pytest.raises(RuntimeError, match="2 learning rates for 3 groups"):
-        schedule.step()
+        function.step()
 
 
 @pytest.mark.parametrize(

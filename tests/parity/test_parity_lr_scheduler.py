@@ -1,4 +1,7 @@
-"""Schedules against PyTorch's: the rates, momenta and betas of sixty steps, over a resumption."""
+"""Schedules against PyTorch's: the rates, momenta and betas of sixty steps.
+
+Over a resumption, rates that are set by hand, and steps of several schedules in a random order.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ import tinygrad_gm as tg
 from tinygrad_gm import optim
 
 CASES, STEPS = 40, 60
+COMPOSITES = ("ChainedScheduler", "SequentialLR")
 NAMESAKES = sorted(
     name
     for name in optim.lr_scheduler.__all__
@@ -75,10 +79,14 @@ def options(name: str, d: Draw, groups: int) -> dict[str, Any]:
 
 def draw(name: str, d: Draw, groups: int) -> Make:
     """How to make a schedule with random options, ours or PyTorch's."""
-    if name == "SequentialLR":
-        parts = [n for n in NAMESAKES if n not in ("SequentialLR", "ReduceLROnPlateau")]
-        parts.remove("OneCycleLR")  # it writes the initial rates that the others start from
+    if name in COMPOSITES:
+        # OneCycleLR writes the initial rates that the others start from.
+        parts = [n for n in NAMESAKES if n not in (*COMPOSITES, "ReduceLROnPlateau", "OneCycleLR")]
         makes = [draw(d.one_of(parts), d, groups) for _ in range(d.integer(1, 3))]
+        if name == "ChainedScheduler":
+            return lambda module, optimizer: module.ChainedScheduler(
+                [make(module, optimizer) for make in makes]
+            )
         milestones = sorted(int(m) for m in d.rng.choice(range(1, 50), len(makes) - 1, False))
         return lambda module, optimizer: module.SequentialLR(
             optimizer, [make(module, optimizer) for make in makes], milestones
@@ -95,40 +103,102 @@ def facts(optimizer: Any) -> list[float]:
     return found
 
 
+def optimizers(d: Draw) -> tuple[Any, Any]:
+    """Two optimizers with the same groups, ours and PyTorch's."""
+    rates = [d.number(0.1, 1.0) for _ in range(d.integer(1, 3))]
+    kind = d.one_of(["SGD", "Adam"])
+    ours = [{"params": [tg.ones(1, requires_grad=True)], "lr": rate} for rate in rates]
+    theirs = [{"params": [torch.ones(1, requires_grad=True)], "lr": rate} for rate in rates]
+    return getattr(optim, kind)(ours), getattr(torch.optim, kind)(theirs)
+
+
+def compare(names: list[str], d: Draw, *, by_hand: bool, where: str) -> None:
+    """Step schedules of these names on one optimizer in a random order, and PyTorch's with them."""
+    mine, torchs = optimizers(d)
+    makes = [draw(name, d, len(mine.param_groups)) for name in names]
+    schedules = [make(optim.lr_scheduler, mine) for make in makes]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # there are no steps of the optimizer
+        others = [make(torch.optim.lr_scheduler, torchs) for make in makes]
+        found, expected = [facts(mine)], [facts(torchs)]
+        resume = d.integer(0, STEPS)
+        for step in range(STEPS):
+            if step == resume:
+                saved = copy.deepcopy(([one.state_dict() for one in schedules], mine.state_dict()))
+                schedules = [make(optim.lr_scheduler, mine) for make in makes]
+                for schedule, state in zip(schedules, saved[0], strict=True):
+                    schedule.load_state_dict(state)
+                mine.load_state_dict(saved[1])
+            if by_hand and d.chance(0.1):
+                turn, rate = d.integer(0, len(mine.param_groups) - 1), d.number(0.1, 1.0)
+                mine.param_groups[turn]["lr"] = torchs.param_groups[turn]["lr"] = rate
+            turn = d.integer(0, len(names) - 1)
+            plateau = names[turn] == "ReduceLROnPlateau"
+            numbers = [round(d.rng.normal(), 1)] if plateau else []
+            schedules[turn].step(*numbers)
+            others[turn].step(*numbers)
+            found.append(facts(mine))
+            expected.append(facts(torchs))
+            assert schedules[turn].get_last_lr() == [group["lr"] for group in mine.param_groups]
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-14, err_msg=where)
+
+
 @pytest.mark.parametrize("name", NAMESAKES)
 def test_the_rates_of_sixty_steps_equal_pytorchs(
     name: str, record_property: Callable[[str, int], None]
 ) -> None:
     for number in range(CASES):
-        d = Draw(5, number)
-        rates = [d.number(0.1, 1.0) for _ in range(d.integer(1, 3))]
-        kind = d.one_of(["SGD", "Adam"])
-        ours = [{"params": [tg.ones(1, requires_grad=True)], "lr": rate} for rate in rates]
-        theirs = [{"params": [torch.ones(1, requires_grad=True)], "lr": rate} for rate in rates]
-        mine, torchs = getattr(optim, kind)(ours), getattr(torch.optim, kind)(theirs)
-        make = draw(name, d, len(rates))
-        schedule = make(optim.lr_scheduler, mine)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # there are no steps of the optimizer
-            other = make(torch.optim.lr_scheduler, torchs)
-            found, expected = [facts(mine)], [facts(torchs)]
-            resume = d.integer(0, STEPS)
-            for step in range(STEPS):
-                numbers = [round(d.rng.normal(), 1)] if name == "ReduceLROnPlateau" else []
-                if step == resume:
-                    saved = copy.deepcopy((schedule.state_dict(), mine.state_dict()))
-                    schedule = make(optim.lr_scheduler, mine)
-                    schedule.load_state_dict(saved[0])
-                    mine.load_state_dict(saved[1])
-                schedule.step(*numbers)
-                other.step(*numbers)
-                found.append(facts(mine))
-                expected.append(facts(torchs))
-                assert schedule.get_last_lr() == [group["lr"] for group in mine.param_groups]
-        np.testing.assert_allclose(
-            found, expected, rtol=1e-6, atol=1e-8, err_msg=f"{name}, seed (5, {number})"
-        )
+        compare([name], Draw(5, number), by_hand=False, where=f"{name}, seed (5, {number})")
     record_property("cases", CASES)
+
+
+@pytest.mark.parametrize("name", NAMESAKES)
+def test_rates_set_by_hand_are_followed_or_replaced_as_in_pytorch(
+    name: str, record_property: Callable[[str, int], None]
+) -> None:
+    for number in range(CASES):
+        compare([name], Draw(9, number), by_hand=True, where=f"{name}, seed (9, {number})")
+    record_property("cases", CASES)
+
+
+def test_schedules_of_one_optimizer_act_together_as_pytorchs(
+    record_property: Callable[[str, int], None],
+) -> None:
+    known = [name for name in NAMESAKES if name != "OneCycleLR"]  # it writes initial rates
+    for number in range(10 * CASES):
+        d = Draw(10, number)
+        names = [d.one_of(known) for _ in range(d.integer(2, 3))]
+        compare(names, d, by_hand=d.chance(0.5), where=f"{names}, seed (10, {number})")
+    record_property("cases", 10 * CASES)
+
+
+def test_a_schedule_taken_up_by_last_epoch_equals_pytorchs(
+    record_property: Callable[[str, int], None],
+) -> None:
+    # PyTorch's CosineAnnealingWarmRestarts forgets which of its cycles it was in.
+    others = (*COMPOSITES, "ReduceLROnPlateau", "CosineAnnealingWarmRestarts")
+    names = [name for name in NAMESAKES if name not in others]
+    for number in range(5 * CASES):
+        d = Draw(11, number)
+        mine, torchs = optimizers(d)
+        name = d.one_of(names)
+        given = options(name, d, len(mine.param_groups)) | {"last_epoch": d.integer(0, 20)}
+        found = []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for module, optimizer in ((optim, mine), (torch.optim, torchs)):
+                for group in optimizer.param_groups:
+                    group |= {"initial_lr": 0.9, "max_lr": 2.0, "min_lr": 0.1}
+                    group |= {"max_momentum": 0.9, "base_momentum": 0.8}
+                schedule = getattr(module.lr_scheduler, name)(optimizer, **given)
+                rates = [facts(optimizer)]
+                for _ in range(30):
+                    schedule.step()
+                    rates.append(facts(optimizer))
+                found.append(rates)
+        where = f"{name}, seed (11, {number})"
+        np.testing.assert_allclose(*found, rtol=1e-10, atol=1e-14, err_msg=where)
+    record_property("cases", 5 * CASES)
 
 
 def test_one_cycle_ends_where_pytorchs_does() -> None:

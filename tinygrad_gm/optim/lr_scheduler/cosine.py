@@ -13,7 +13,8 @@ class CosineAnnealingLR(LRScheduler):
 
         lr = eta_min + ½ (lr₀ − eta_min) (1 + cos(π t / T_max))
 
-    After T_max steps the rate rises again along the same curve.
+    After T_max steps the rate rises again along the same curve. Each step multiplies the present
+    rate's distance from `eta_min` by the quotient of this step's cosine term and the last one's.
 
     Args:
         optimizer, last_epoch: as in `LRScheduler`.
@@ -38,10 +39,19 @@ class CosineAnnealingLR(LRScheduler):
         self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer, last_epoch)
 
+    def first_lr(self) -> list[float]:
+        """The present rates."""
+        return self._rates()
+
     def get_lr(self) -> list[float]:
         """See the class."""
-        share = (1 + cos(pi * self.last_epoch / self.T_max)) / 2
-        return [self.eta_min + (base - self.eta_min) * share for base in self.base_lrs]
+        t, T = self.last_epoch, self.T_max
+        if (t - 1 - T) % (2 * T) == 0:  # from the lowest rate, whose distance is 0
+            rise = (1 - cos(pi / T)) / 2
+            pairs = zip(self._rates(), self.base_lrs, strict=True)
+            return [lr + (base - self.eta_min) * rise for lr, base in pairs]
+        ratio = (1 + cos(pi * t / T)) / (1 + cos(pi * (t - 1) / T))
+        return [ratio * (lr - self.eta_min) + self.eta_min for lr in self._rates()]
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):

@@ -1,8 +1,7 @@
-"""Schedules that multiply the initial rates with a factor, and Noam."""
+"""Schedules that multiply the rate by a factor, and Noam."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
@@ -11,7 +10,7 @@ from .scheduler import LRScheduler, check_optimizer
 
 
 class StepLR(LRScheduler):
-    """Multiply the rate with γ every `step_size` steps: lr₀ · γ^⌊t / step_size⌋.
+    """Multiply the rate by γ every `step_size` steps: lr₀ · γ^⌊t / step_size⌋.
 
     Args:
         optimizer, last_epoch: as in `LRScheduler`.
@@ -38,12 +37,12 @@ class StepLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         """See the class."""
-        factor = self.gamma ** (self.last_epoch // self.step_size)
-        return [base * factor for base in self.base_lrs]
+        due = self.last_epoch > 0 and self.last_epoch % self.step_size == 0
+        return self._rates(self.gamma if due else 1)
 
 
 class MultiStepLR(LRScheduler):
-    """Multiply the rate with γ at each milestone: lr₀ · γ^(number of milestones ≤ t).
+    """Multiply the rate by γ at each milestone: lr₀ · γ^(number of milestones ≤ t).
 
     Args:
         optimizer, last_epoch: as in `LRScheduler`.
@@ -72,12 +71,11 @@ class MultiStepLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         """See the class."""
-        factor = self.gamma ** bisect_right(self.milestones, self.last_epoch)
-        return [base * factor for base in self.base_lrs]
+        return self._rates(self.gamma ** self.milestones.count(self.last_epoch))
 
 
 class ExponentialLR(LRScheduler):
-    """Multiply the rate with γ in every step: lr₀ · γᵗ.
+    """Multiply the rate by γ in every step: lr₀ · γᵗ.
 
     Args:
         optimizer, last_epoch: as in `LRScheduler`.
@@ -94,18 +92,21 @@ class ExponentialLR(LRScheduler):
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
 
+    def first_lr(self) -> list[float]:
+        """The present rates."""
+        return self._rates()
+
     def get_lr(self) -> list[float]:
         """See the class."""
-        factor = self.gamma**self.last_epoch
-        return [base * factor for base in self.base_lrs]
+        return self._rates(self.gamma)
 
 
 class ConstantLR(LRScheduler):
-    """Multiply the rate with `factor` for the first `total_iters` steps.
+    """Multiply the rate by `factor` for the first `total_iters` steps, and then divide it again.
 
     Args:
         optimizer, last_epoch: as in `LRScheduler`.
-        factor: in [0, 1].
+        factor: in [0, 1]; after a factor of 0 the rate becomes the initial one.
         total_iters: a number of steps.
 
     >>> optimizer = optim.SGD([tg.ones(1, requires_grad=True)], lr=1.0)
@@ -132,12 +133,17 @@ class ConstantLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         """See the class."""
-        factor = self.factor if self.last_epoch < self.total_iters else 1
-        return [base * factor for base in self.base_lrs]
+        if self.last_epoch == 0:
+            return self._rates(self.factor)
+        if self.last_epoch != self.total_iters:
+            return self._rates()
+        return self._rates(1 / self.factor) if self.factor else list(self.base_lrs)
 
 
 class LinearLR(LRScheduler):
-    """Multiply the rate with a factor that goes from one number to another in a straight line.
+    """Multiply the rate by a factor that goes from one number to another in a straight line.
+
+    Each step multiplies the present rate by the quotient of this step's factor and the last one's.
 
     The usual warm-up: from `start_factor` to 1 in `total_iters` steps, and 1 afterwards.
 
@@ -175,15 +181,21 @@ class LinearLR(LRScheduler):
         self.total_iters = total_iters
         super().__init__(optimizer, last_epoch)
 
+    def first_lr(self) -> list[float]:
+        """The present rates, at the very start times `start_factor`."""
+        return self._rates(self.start_factor if self.last_epoch == 0 else 1)
+
     def get_lr(self) -> list[float]:
         """See the class."""
-        part = min(self.last_epoch, self.total_iters) / self.total_iters
-        factor = self.start_factor + (self.end_factor - self.start_factor) * part
-        return [base * factor for base in self.base_lrs]
+        if self.last_epoch > self.total_iters:
+            return self._rates()
+        rise = self.end_factor - self.start_factor  # of total_iters times the factor, in each step
+        last = self.total_iters * self.start_factor + (self.last_epoch - 1) * rise
+        return self._rates(1 + rise / last)
 
 
 class LambdaLR(LRScheduler):
-    """Multiply the rate with a function of the number of steps: lr₀ · f(t).
+    """Multiply the initial rate by a function of the number of steps: lr₀ · f(t).
 
     The functions are not part of the `state_dict`.
 
@@ -224,8 +236,8 @@ class NoamLR(LRScheduler):
 
         lr = factor · d_model^−½ · min(t^−½, t · warmup_steps^−3/2)
 
-    where t = 1 for the optimizer's first step. The rate is largest at t = `warmup_steps`. It takes
-    the place of the groups' own rates, which do not matter. The paper has d_model = 512 and 4000
+    where t = 1 for the optimizer's first step. The rate is largest at t = `warmup_steps`. It
+    replaces the groups' own rates, which do not matter. The paper has d_model = 512 and 4000
     steps of warm-up, with Adam of betas (0.9, 0.98) and eps 1e-9.
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..optimizer import Optimizer
-from .scheduler import LRScheduler
+from .scheduler import LRScheduler, check_optimizer
 
 
 class ReduceLROnPlateau(LRScheduler):
@@ -16,13 +16,14 @@ class ReduceLROnPlateau(LRScheduler):
     A rate that the user sets in between is kept, and is what is multiplied next.
 
     Args:
-        optimizer: whose groups are meant.
+        optimizer: its groups are scheduled.
         mode: "min" where smaller is better, "max" where larger is.
         factor: below 1.
-        patience: so many steps in a row may bring nothing better; the next such one reduces.
+        patience: number of steps in a row without improvement that are tolerated; the next one
+            reduces the rate.
         threshold: by how much better a number must be to count.
         threshold_mode: "rel": relative to the best so far; "abs": in the number's own units.
-        cooldown: so many steps after a reduction are not counted.
+        cooldown: number of steps after a reduction that are not counted.
         min_lr: below this no rate is reduced; a number, or a list of one for each group.
         eps: a reduction by no more than this is left out.
 
@@ -51,6 +52,7 @@ class ReduceLROnPlateau(LRScheduler):
         min_lr: float | Sequence[float] = 0.0,
         eps: float = 1e-8,
     ) -> None:
+        check_optimizer("ReduceLROnPlateau", optimizer)
         if not factor < 1:
             raise ValueError(f"ReduceLROnPlateau: factor is {factor}; it must be below 1")
         for name, given, known in (
@@ -65,8 +67,9 @@ class ReduceLROnPlateau(LRScheduler):
         self.cooldown, self.min_lr, self.eps = cooldown, min_lr, eps
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = 0
-        super().__init__(optimizer)
+        self.optimizer, self.last_epoch = optimizer, 0
         self._per_group("min_lr", min_lr)
+        self._last_lr = self._rates()
 
     def step(self, metrics: Any) -> None:  # type: ignore[override]  # as PyTorch's
         """Go on by one step, in which the number was `metrics`."""
@@ -85,7 +88,7 @@ class ReduceLROnPlateau(LRScheduler):
 
     def get_lr(self) -> list[float]:
         """The present rates, reduced if it is time."""
-        rates: list[float] = [group["lr"] for group in self.optimizer.param_groups]
+        rates = self._rates()
         if self.num_bad_epochs <= self.patience:
             return rates
         lowest = self._per_group("min_lr", self.min_lr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -14,13 +15,17 @@ class LRScheduler:
     A subclass sets its own attributes, then calls `super().__init__`, and defines `get_lr`. The
     rate that a group had before its first schedule stays in the group as "initial_lr".
 
-    What a user writes into a group's "lr" in between holds until the next `step`, which computes
-    the rate anew from the number of steps. For the same reason two schedules of one optimizer do
-    not multiply, as PyTorch's may: the one stepped last counts.
+    As in PyTorch there are two kinds of schedule:
+
+    - Most are *chainable*: each step changes the group's present rate, usually by a factor. A rate
+      that is set by hand, or reduced by `ReduceLROnPlateau`, is therefore the one that they go on
+      from, and several of them on one optimizer multiply (`ChainedScheduler`).
+    - `LambdaLR`, `CosineAnnealingWarmRestarts`, `OneCycleLR` and `NoamLR` compute the rate from the
+      number of steps and the initial rate, and replace whatever is in the group.
 
     Args:
-        optimizer: whose groups are meant.
-        last_epoch: how many steps were done, less one: −1 begins. With more the groups must have
+        optimizer: its groups are scheduled.
+        last_epoch: the number of steps before, less one: −1 begins. With more, the groups must have
             their "initial_lr", as they have from a loaded state.
 
     Attributes:
@@ -28,7 +33,7 @@ class LRScheduler:
         base_lrs: the groups' "initial_lr".
 
     Raises:
-        TypeError: `optimizer` is none.
+        TypeError: `optimizer` is not an Optimizer.
         KeyError: a group has no "initial_lr", and `last_epoch` is not −1.
 
     >>> class HalfLR(optim.lr_scheduler.LRScheduler):
@@ -60,40 +65,58 @@ class LRScheduler:
                     "needs; load the optimizer's state first"
                 )
         self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
-        self.move_to(last_epoch + 1)
+        self._begin(last_epoch + 1)
 
     def get_lr(self) -> list[float]:
-        """The groups' learning rates after `last_epoch` steps; every subclass defines it."""
+        """Return the groups' learning rates after `last_epoch` steps; every subclass defines it.
+
+        The groups' "lr" is still that of the step before.
+        """
         raise NotImplementedError(f"{type(self).__name__}: define get_lr(self)")
 
+    def first_lr(self) -> list[float]:
+        """Return the learning rates that the schedule begins with: `get_lr()` by default."""
+        return self.get_lr()
+
     def get_last_lr(self) -> list[float]:
-        """The groups' learning rates as this schedule set them last."""
-        return self._last_lr
+        """Return the groups' learning rates as this schedule set them last."""
+        return list(self._last_lr)
 
     def step(self) -> None:
         """Go on by one step; call it after the optimizer's."""
-        self.move_to(self.last_epoch + 1)
+        self.last_epoch += 1
+        self._set(self.get_lr())
 
-    def move_to(self, epoch: int) -> None:
-        """Set the rates to what they are after `epoch` steps."""
+    def _begin(self, epoch: int) -> None:
+        """Set the rates after `epoch` steps, from the groups' present ones."""
         self.last_epoch = epoch
-        self._last_lr = self.get_lr()
+        self._set(self.first_lr())
+
+    def _restart(self) -> None:
+        """Begin again from the initial rates."""
+        for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
+            group["lr"] = base
+        self._begin(0)
+
+    def _set(self, rates: list[float]) -> None:
         groups = self.optimizer.param_groups
-        if len(self._last_lr) != len(groups):
+        if len(rates) != len(groups):
             raise RuntimeError(
-                f"{type(self).__name__}: there are {len(self._last_lr)} learning rates for "
+                f"{type(self).__name__}: there are {len(rates)} learning rates for "
                 f"{len(groups)} groups; make the schedule after add_param_group"
             )
-        for group, lr in zip(groups, self._last_lr, strict=True):
+        for group, lr in zip(groups, rates, strict=True):
             group["lr"] = lr
+        self._last_lr = rates
+
+    def _rates(self, factor: float = 1) -> list[float]:
+        """The groups' present rates times a factor."""
+        return [group["lr"] * factor for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
-        """All that `load_state_dict` needs: numbers, strings, and lists of them."""
-        return {
-            name: list(value) if isinstance(value, list) else value
-            for name, value in vars(self).items()
-            if name not in self._not_saved
-        }
+        """All that `load_state_dict` needs: copies of numbers, strings, and lists of them."""
+        own = {name: value for name, value in vars(self).items() if name not in self._not_saved}
+        return copy.deepcopy(own)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take on a `state_dict`, its options too; the rates are in the optimizer's own state.
@@ -101,14 +124,18 @@ class LRScheduler:
         Raises:
             ValueError: something is missing from it. Then nothing was changed.
         """
+        self._check_state(state_dict)
+        own = {name: state_dict[name] for name in vars(self) if name not in self._not_saved}
+        vars(self).update(copy.deepcopy(own))
+
+    def _check_state(self, state_dict: Mapping[str, Any]) -> None:
         own = [name for name in vars(self) if name not in self._not_saved]
         missing = [name for name in own if name not in state_dict]
         if missing:
             raise ValueError(
-                f"load_state_dict: the state is none of {type(self).__name__}: there is no "
+                f"load_state_dict: the state does not belong to {type(self).__name__}: it has no "
                 f"{', '.join(missing)}"
             )
-        vars(self).update({name: state_dict[name] for name in own})
 
     def _per_group(self, name: str, value: float | Sequence[float]) -> list[float]:
         """An option that may be one number or a number for each group, as the latter."""
@@ -122,6 +149,6 @@ class LRScheduler:
 
 
 def check_optimizer(name: str, optimizer: Any) -> None:
-    """Raise TypeError, in the name of a schedule, for what is no optimizer."""
+    """Raise TypeError, in the name of a schedule, if `optimizer` is not an Optimizer."""
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"{name}: an optimizer was wanted, not a {type(optimizer).__name__}")
