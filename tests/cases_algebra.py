@@ -49,6 +49,15 @@ def _det(x: Any) -> Any:
     return total
 
 
+def _cofactor(x: Any) -> Any:
+    """The determinants of what is left without a row and a column, with alternating signs."""
+    n, out = x.shape[-1], np.zeros(x.shape)
+    for i, j in np.ndindex(n, n):
+        rest = np.delete(np.delete(x, i, -2), j, -1)
+        out[..., i, j] = (-1) ** (i + j) * _det(rest)
+    return out
+
+
 def _solve(x: Any, y: Any) -> Any:
     columns = y[:, None] if y.ndim == 1 else y
     out = np.linalg.solve(x, columns)
@@ -209,6 +218,7 @@ CASES: dict[str, Case] = {
         ],
     ),
     "cholesky": Case(_cholesky, SQUARE),
+    "cofactor": Case(_cofactor, [*SQUARE, FLIPPED]),
     "det": Case(_det, [*SQUARE, FLIPPED]),
     "log_abs_det": Case(lambda x: np.log(np.abs(_det(x))), [*SQUARE, FLIPPED]),
     "sign_det": Case(lambda x: np.sign(_det(x)), [*SQUARE, FLIPPED]),

@@ -272,7 +272,8 @@ def _module() -> types.ModuleType:
     cupy.add.at, cupy.add.reduceat = _add_at, _on_gpu(np.add.reduceat, {"axis", "dtype", "out"})
     solvers = ("inv", "solve", "cholesky", "det", "norm")
     linalg = {name: _on_gpu(getattr(np.linalg, name)) for name in solvers}
-    linalg["slogdet"] = _on_gpu(lambda a: tuple(np.linalg.slogdet(a)))
+    for name in ("slogdet", "svd"):
+        linalg[name] = _on_gpu(lambda a, name=name: tuple(getattr(np.linalg, name)(a)))
     cupy.linalg = types.SimpleNamespace(**linalg)
     tricks = np.lib.stride_tricks
     strided = {n: _on_gpu(getattr(tricks, n)) for n in ("as_strided", "sliding_window_view")}

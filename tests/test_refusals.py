@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
+import numpy as np
 import pytest
+from cases import CASES
 
 import tinygrad_gm as tg
 from tinygrad_gm import ops
@@ -31,9 +34,16 @@ LISTS_ARE_FINE = {"flip", "roll"}  # as in NumPy
 INNER_NAME = {"scaled_dot_product_attention": "attention"}  # the primitive behind it
 
 
+ANOTHER = re.compile(rf"(?<![\w.`])(?:{'|'.join(FUNCTIONS)}): ")
+FUSED = [name for name, op in ops.registry.items() if op.twin is not None]
+
+
 def assert_names_itself(error: BaseException, name: str) -> None:
+    """The message starts with the function's name; no operation inside it is blamed."""
     message = str(error)
-    assert message.startswith((name, INNER_NAME.get(name, name)))
+    name = INNER_NAME.get(name, name)
+    assert message.startswith(name)
+    assert not ANOTHER.search(message[len(name) + 2 :])
     assert "\n" not in message
 
 
@@ -62,3 +72,33 @@ def test_text_where_an_array_should_be(name: str) -> None:
     with pytest.raises((IndexError, TypeError, ValueError)) as caught:
         getattr(ops, name)("text", *rest)
     assert_names_itself(caught.value, name)
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_a_textbook_twin_refuses_what_its_operation_refuses_in_the_same_words(name: str) -> None:
+    op, refused = ops.registry[name], 0
+    for sample in CASES[name].samples[:4]:
+        for slot, array in enumerate(sample.arrays):
+            if array is None:
+                continue
+            for wrong in (np.zeros((7, 5, 3)), np.concatenate([np.ravel(array)] * 3), "text"):
+                arguments = [*sample.arrays]
+                arguments[slot] = wrong
+                messages: set[str] = set()
+                times = 0
+                for mode in (tg.enable_grad, tg.textbook):
+                    try:
+                        with mode():
+                            op.primitive(*arguments, *sample.params)
+                    except (IndexError, TypeError, ValueError) as error:
+                        assert_names_itself(error, name)
+                        messages.add(str(error))
+                        times += 1
+                assert (times, len(messages)) in ((0, 0), (2, 1))
+                refused += bool(messages)
+    assert refused
+
+
+def test_a_textbook_loss_does_not_broadcast_either() -> None:
+    with tg.textbook(), pytest.raises(ValueError, match=r"mse_loss: .* must have one shape"):
+        tg.mse_loss(tg.zeros(3), tg.zeros((3, 1)))

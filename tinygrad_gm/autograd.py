@@ -243,7 +243,7 @@ class Pass:
         args = as_tensors(node, kept, every_argument=True)
         place = Frame(node.plan.op.name, "expanded", node.frame)
         with Switch(on, self.on), Switch(recording, True), Switch(frame, place):
-            out = node.plan.op.twin(*args, *node.params)
+            out = node.plan.op.expand(args, node.params)
         outputs = out if isinstance(out, tuple) else (out,)
         self._mark_wanted([output.node for output in outputs], before)
         return self._arrivals_at(outputs, g if isinstance(g, list) else [g])

@@ -7,6 +7,7 @@ or NumPy's old one (`arctan`), the error names ours.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
@@ -118,6 +119,7 @@ KEYWORDS = {
     "unbiased": "correction",
     "value": "constant_values",
 }
+INNER_NAMES = re.compile(r"^(?:[a-z]\w*: )+")  # that a message starts with
 NUMPYS = ("absolute", "arccos", "arcsin", "arctan", "arctan2", "array", "concatenate")
 UFUNCS = {  # NumPy's names of the binary operators, and ours
     "add": "add",
@@ -194,7 +196,7 @@ def refuse_keywords(name: str, keywords: Iterable[str], known: Iterable[str]) ->
 
 
 def named(function: Callable[P, R]) -> Callable[P, R]:
-    """A function spelled with primitives, whose errors name it and not only them.
+    """A function spelled with primitives, whose errors name it and not them.
 
     For another library's keyword the error has our word.
     """
@@ -211,7 +213,16 @@ def named(function: Callable[P, R]) -> Callable[P, R]:
         except (TypeError, ValueError, IndexError) as error:
             if str(error).startswith(name):
                 raise
-            kind = next(k for k in (IndexError, ValueError, TypeError) if isinstance(error, k))
-            raise kind(f"{name}: {error}") from error
+            raise renamed(error, name) from error
 
     return call
+
+
+def renamed(error: Exception, name: str) -> Exception:
+    """The error of an operation inside the function `name` as one of that function."""
+    return kind_of(error)(f"{name}: {INNER_NAMES.sub('', str(error))}")
+
+
+def kind_of(error: Exception) -> type[Exception]:
+    """IndexError, ValueError or TypeError; NumPy's own classes belong to one of them."""
+    return next(kind for kind in (IndexError, ValueError, TypeError) if isinstance(error, kind))

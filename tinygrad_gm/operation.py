@@ -17,7 +17,7 @@ import numpy as np
 
 from . import anomaly
 from .backend import default_dtype, module_of, promote
-from .hints import refuse_keywords
+from .hints import kind_of, refuse_keywords, renamed
 from .modes import frame, recording, textbook_mode
 from .record import Node, Traced, constant, recorded, wrap
 from .vocabulary import registry
@@ -122,7 +122,9 @@ class Op:
                 params = (*args[arity:], *defaults[len(args) if len(args) > arity else arity :])
                 args = (*args[:arity], *defaults[len(args) : arity])
             if twin is not None and textbook_mode.get():
-                return twin(*args, *params)
+                # for its checks: a twin broadcasts and casts what the operation refuses
+                self.run([a._data if isinstance(a, Traced) else a for a in args], params)
+                return self.expand(args, params)
             needs, bit, dtype, plain, data, parents = 0, 1, None, True, [], []
             for argument in args:
                 if isinstance(argument, Traced):
@@ -244,6 +246,13 @@ class Op:
 
         return primitive
 
+    def expand(self, args: Sequence[Any], params: Sequence[Any]) -> Any:
+        """The result of the twin; what it raises is raised in this operation's name."""
+        try:
+            return self.twin(*args, *params)
+        except ERRORS as error:
+            raise renamed(error, self.name) from error
+
     def run(self, data: list[Any], params: tuple[Any, ...]) -> tuple[Any, Any, list[Any]]:
         """Forward on any mixture of arrays and numbers: (out, saved, the arrays as promoted).
 
@@ -282,8 +291,7 @@ class Op:
 
     def _explain(self, error: Exception, data: Sequence[Any], params: Sequence[Any]) -> Exception:
         """The error of a forward function as one sentence that names operation and arguments."""
-        kind = next(k for k in (IndexError, ValueError, TypeError) if isinstance(error, k))
-        text = str(error).partition("\n")[0]
+        kind, text = kind_of(error), str(error).partition("\n")[0]
         if text.startswith(f"{self.name}:"):
             return kind(text)
         if "broadcast" in text:
@@ -370,8 +378,9 @@ def op(
             positional argument an array.
         symbol: what stands in the operation's circle in a drawing.
         local: per array, the local derivative as text.
-        twin: the same function composed of primitives. With neither rules nor a joint rule every
-            backward pass goes through the twin.
+        twin: the same function composed of primitives, which `tg.textbook()` records of arguments
+            that the function accepts. With neither rules nor a joint rule every backward pass goes
+            through the twin.
         closed: the rules are differentiable as they stand, so higher orders do not need the twin.
         outputs: how many arrays the function returns; with more than one, `g` is a list, with zeros
             for an output that nobody read, and `out` a tuple.

@@ -98,6 +98,12 @@ def a_diagonal(d: Draw) -> Config:
     return config(x, offset=d.integer(-2, 2), axis1=first, axis2=second)
 
 
+def singular(d: Draw) -> Any:
+    """Draws matrices, and stacks upon them the same ones with the first row in the last place."""
+    x = regular(d)
+    return np.stack([x, np.concatenate([x[..., :-1, :], x[..., :1, :]], -2)])
+
+
 def norms(d: Draw) -> Config:
     """Draws an array and one of its norms; of two numbers or more: one has no curvature."""
     x = d.apart(d.shape((1, 3), (2, 3), 0.0))
@@ -162,6 +168,7 @@ PAIRS = [
     Pair("solve", tg.linalg.solve, torch.linalg.solve, equations),
     Pair("cholesky", tg.linalg.cholesky, torch.linalg.cholesky, positive_definite),
     Pair("det", tg.linalg.det, torch.linalg.det, lambda d: config(regular(d))),
+    Pair("det (singular)", tg.linalg.det, torch.linalg.det, lambda d: config(singular(d))),
     Pair("slogdet", tg.linalg.slogdet, torch_slogdet, lambda d: config(regular(d))),
     Pair("diagonal", tg.diagonal, torch_diagonal, a_diagonal),
     Pair("trace", tg.trace, torch_trace, a_diagonal),

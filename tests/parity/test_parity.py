@@ -63,6 +63,7 @@ COMPARED_THROUGH = {
     "avg_pool": "avg_pool2d",
     "avg_pool_transpose": "avg_pool2d",
     "contract": "einsum",
+    "cofactor": "det",
     "conv": "conv2d",
     "conv_transpose": "conv_transpose2d",
     "conv_weight_gradient": "conv2d",

@@ -141,6 +141,9 @@ from .linalg import (
     cholesky as cholesky,
 )
 from .linalg import (
+    cofactor as cofactor,
+)
+from .linalg import (
     det as det,
 )
 from .linalg import (

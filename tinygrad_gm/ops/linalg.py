@@ -8,13 +8,14 @@ differentiation"; for the Cholesky factor Murray 2016, arXiv:1602.07527).
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..backend import ArrayLike
 from ..hints import named
 from ..operation import op
+from ..vocabulary import vocabulary
 from . import reduction
 from .shape import moveaxis, normalize_axis, reshape
 
@@ -29,7 +30,7 @@ def _t(xp: Any, x: Any) -> Any:
 
 
 def _square(name: str, x: Any) -> Any:
-    shape: Any = getattr(x, "shape", ())
+    shape = np.shape(x)
     if len(shape) < 2 or shape[-1] != shape[-2]:
         raise ValueError(f"{name}: square matrices (…, n, n) are wanted, got the shape {shape}")
     return x
@@ -121,15 +122,15 @@ def cholesky(xp: Any, x: ArrayLike) -> Any:
     return _checked("cholesky", xp.linalg.cholesky, (x + x.swapaxes(-1, -2)) * 0.5), half
 
 
-@op(
-    lambda xp, g, x, out: (g * out)[..., None, None] * _t(xp, xp.inv(x)),
-    symbol="|A|",
-    local=["|A| A⁻ᵀ"],
-)
+# ------------------------------------------------------------------------------- determinants
+
+
+@op(lambda xp, g, x: g[..., None, None] * xp.cofactor(x), symbol="|A|", local=["cof A"])
 def det(xp: Any, x: ArrayLike) -> Any:
     """The determinant of each matrix (…, n, n).
 
-    It is 0 where a matrix has no inverse, but the gradient, |A| A⁻ᵀ, is then refused (ValueError).
+    Its gradient is the matrix of cofactors, which is |A| A⁻ᵀ where A has an inverse. First and
+    second derivatives are right for singular matrices too; a third is refused there (ValueError).
 
     >>> tg.linalg.det(tg.tensor([[1.0, 2.0], [3.0, 4.0]])).round(4).item()
     -2.0
@@ -137,14 +138,87 @@ def det(xp: Any, x: ArrayLike) -> Any:
     return xp.linalg.det(_square("det", x))
 
 
-@op(lambda xp, g, x: g[..., None, None] * _t(xp, xp.inv(x)), symbol="ln|A|", local=["A⁻ᵀ"])
+def _transposed_inverse(xp: Any, x: Any, why: str) -> Any:
+    try:
+        return _t(xp, xp.inv(x))
+    except ValueError as error:
+        raise ValueError(f"{why}; got a singular one among {x.shape}") from error
+
+
+def _cofactor_twin(x: Any) -> Any:
+    """|A| A⁻ᵀ."""
+    why = "cofactor: third derivatives of `det` are known for matrices with an inverse"
+    return det(x)[..., None, None] * _transposed_inverse(vocabulary(None), x, why)
+
+
+def _cofactor_rule(xp: Any, g: Any, saved: Any) -> Any:
+    """±U (diag(P diag h) − P ∘ hᵀ) Vᵀ with h = Uᵀ g V and P_ij the product of the σ but i and j.
+
+    For |Σ + E| has the second-order terms P_ij (E_ii E_jj − E_ij E_ji), i < j.
+    """
+    left, values, right, sign = saved
+    ones = xp.module.eye(values.shape[-1], dtype=values.dtype)
+    h = xp.matmul(xp.matmul(_t(xp, left), g * sign), _t(xp, right))
+    pairs = _products_without_two(xp.module, values)
+    diagonal = xp.matmul(pairs, xp.sum(h * ones, -1)[..., None])
+    return xp.matmul(xp.matmul(left, diagonal * ones - pairs * _t(xp, h)), right)
+
+
+@op(_cofactor_rule, twin=_cofactor_twin, symbol="cof A", local=["second-order minors"])
+def cofactor(xp: Any, x: ArrayLike) -> Any:
+    """The cofactors of each matrix (…, n, n): the derivative of `det` by each element.
+
+    With A = U Σ Vᵀ they are |U| |V| · U diag(Πⱼ≠ᵢ σⱼ) Vᵀ, for singular matrices too.
+
+    >>> tg.ops.cofactor(tg.tensor([[1.0, 2.0], [2.0, 4.0]])).round(4).tolist()
+    [[4.0, -2.0], [-2.0, 1.0]]
+    """
+    finite = xp.isfinite(_square("cofactor", x)).all((-2, -1))[..., None, None]
+    left, values, right = xp.linalg.svd(xp.where(finite, x, 0.0))
+    sign = xp.sign(xp.linalg.det(xp.matmul(left, right)))[..., None, None]
+    before, after = _products_around(xp, values)  # no division by σᵢ, which may be 0
+    out = xp.matmul(left * (before * after)[..., None, :], right) * sign
+    return xp.where(finite, out, xp.nan), (left, values, right, sign)
+
+
+def _products_around(xp: Any, values: Any) -> tuple[Any, Any]:
+    """For every i the product of the values (…, n) before the i-th, and of those after it."""
+    ones = xp.ones_like(values[..., :1])
+    before = xp.concatenate([ones, values[..., :-1]], -1).cumprod(-1)
+    after = xp.concatenate([ones, values[..., :0:-1]], -1).cumprod(-1)[..., ::-1]
+    return before, after
+
+
+def _products_without_two(xp: Any, values: Any) -> Any:
+    """For every i ≠ j the product of the values (…, n) but the i-th and the j-th; 0 for i = j."""
+    before, after = _products_around(xp, values)
+    square = xp.ones((values.shape[-1],) * 2, bool)
+    inner = xp.where(xp.triu(square, 2), xp.roll(values, 1, -1)[..., None, :], 1.0).cumprod(-1)
+    products = before[..., :, None] * inner * after[..., None, :]
+    upper = xp.where(xp.triu(square, 1), products, 0.0)
+    return upper + upper.swapaxes(-1, -2)
+
+
+class SlogdetResult(NamedTuple):
+    """What `slogdet` returns, under the standard's names."""
+
+    sign: Tensor
+    logabsdet: Tensor
+
+
+def _log_abs_det_rule(xp: Any, g: Any, x: Any) -> Any:
+    why = "slogdet: the gradient is A⁻ᵀ, which needs matrices with an inverse"
+    return g[..., None, None] * _transposed_inverse(xp, x, why)
+
+
+@op(_log_abs_det_rule, symbol="ln|A|", local=["A⁻ᵀ"])
 def log_abs_det(xp: Any, x: ArrayLike) -> Any:
     """The logarithm of the absolute determinant of each matrix, −inf without an inverse.
 
     >>> round(tg.ops.log_abs_det(tg.eye(3) * 2).item(), 4)
     2.0794
     """
-    return xp.linalg.slogdet(_square("slogdet", x))[1]
+    return xp.linalg.slogdet(_square("log_abs_det", x))[1]
 
 
 @op(None)
@@ -154,21 +228,22 @@ def sign_det(xp: Any, x: ArrayLike) -> Any:
     >>> tg.ops.sign_det(-tg.eye(3)).item()
     -1.0
     """
-    return xp.linalg.slogdet(_square("slogdet", x))[0]
+    return xp.linalg.slogdet(_square("sign_det", x))[0]
 
 
 @named
-def slogdet(x: ArrayLike) -> tuple[Tensor, Tensor]:
-    """The sign of the determinant and the logarithm of its absolute value, without overflow.
+def slogdet(x: ArrayLike) -> SlogdetResult:
+    """The named tuple (sign, logabsdet): |A| = sign · e^logabsdet, without overflow.
 
     The sign is constant wherever it has a derivative: it carries no gradient. Without an inverse
     the sign is 0 and the logarithm −inf; its gradient is refused (ValueError).
 
-    >>> sign, logarithm = tg.linalg.slogdet(tg.eye(100) * 0.1)
-    >>> sign.item(), round(logarithm.item(), 2)
+    >>> result = tg.linalg.slogdet(tg.eye(100) * 0.1)
+    >>> result.sign.item(), round(result.logabsdet.item(), 2)
     (1.0, -230.26)
     """
-    return sign_det(x), log_abs_det(x)
+    _square("slogdet", x)
+    return SlogdetResult(sign_det(x), log_abs_det(x))
 
 
 # ------------------------------------------------------------------------------- diagonals
