@@ -407,7 +407,10 @@ def test_a_group_added_later_is_scheduled_or_needs_a_new_schedule():
         (lambda o: schedules.CosineAnnealingWarmRestarts(o, 1.5), "T_0 is 1.5"),
         (lambda o: schedules.NoamLR(o, 512, 0), "NoamLR: warmup_steps is 0"),
         (lambda o: schedules.OneCycleLR(o, 1.0), "give total_steps, or epochs and"),
-        (lambda o: schedules.OneCycleLR(o, 1.0, 0), "0 steps in all"),
+        (
+            lambda o: schedules.OneCycleLR(o, 1.0, 0),
+            "total_steps is 0; it must be a whole",
+        ),
         (lambda o: schedules.OneCycleLR(o, [1.0], 5), "max_lr has 1 numbers for 2 groups"),
         (lambda o: schedules.OneCycleLR(o, 1.0, 5, pct_start=2), "pct_start is 2"),
         (lambda o: schedules.OneCycleLR(o, 1.0, 5, anneal_strategy="x"), "anneal_strategy is 'x'"),

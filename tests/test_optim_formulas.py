@@ -341,13 +341,16 @@ def test_nadams_product_of_momenta_is_counted_for_each_parameter_by_itself():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda w: optim.SGD([w], lr=-1), "SGD: lr is -1; it must be ≥ 0"),
+        (lambda w: optim.SGD([w], lr=-1), "SGD: lr is -1; it must be a finite number ≥ 0"),
         (lambda w: optim.SGD([w], momentum=-0.1), "momentum is -0.1"),
         (lambda w: optim.SGD([w], nesterov=True), "nesterov needs momentum"),
-        (lambda w: optim.Adam([w], betas=(0.9, 1.0)), "betas is"),
+        (
+            lambda w: optim.Adam([w], betas=(0.9, 1.0)),
+            r"betas\[1\] is 1.0; .* in \[0, 1\)",
+        ),
         (lambda w: optim.Adam([w], eps=-1), "eps is -1"),
         (lambda w: optim.Adam([w], betas=(0.9,)), "two numbers in"),
-        (lambda w: optim.Lion([w], betas=(-0.1, 0.9)), "Lion: betas is"),
+        (lambda w: optim.Lion([w], betas=(-0.1, 0.9)), r"Lion: betas\[0\] is -0.1"),
         (lambda w: optim.Adagrad([w], lr_decay=-1), "Adagrad: lr_decay is -1"),
         (lambda w: optim.Adagrad([w], initial_accumulator_value=-1), "initial_accumulator_value"),
         (lambda w: optim.RMSprop([w], alpha=1.5), "RMSprop: alpha is 1.5"),

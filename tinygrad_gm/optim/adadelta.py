@@ -7,6 +7,7 @@ from typing import Any
 from ..backend import module_of
 from .flat import Blocks
 from .optimizer import Optimizer, Params
+from .options import as_number
 
 
 class Adadelta(Optimizer):
@@ -52,10 +53,9 @@ class Adadelta(Optimizer):
         super().__init__(params, {**options, "maximize": maximize})
 
     def check(self, group: dict[str, Any]) -> None:
-        """Raise ValueError if an option is out of range."""
+        """Check the options; see `Optimizer.check`."""
         super().check(group)
-        if not 0 <= group["rho"] <= 1:
-            raise ValueError(f"Adadelta: rho is {group['rho']}; it must be in [0, 1]")
+        group["rho"] = as_number(self, "rho", group["rho"], high=1)
 
     def update(self, group: dict[str, Any], step: int, blocks: Blocks) -> None:
         """See the class."""

@@ -7,6 +7,7 @@ from typing import Any
 from ..backend import module_of
 from .flat import Blocks
 from .optimizer import Optimizer, Params
+from .options import as_number
 
 
 class Adagrad(Optimizer):
@@ -52,9 +53,10 @@ class Adagrad(Optimizer):
         super().__init__(params, {**options, "maximize": maximize})
 
     def check(self, group: dict[str, Any]) -> None:
-        """Raise ValueError if an option is out of range."""
+        """Check the options; see `Optimizer.check`."""
         super().check(group)
-        self._at_least_zero(group, "lr_decay", "initial_accumulator_value")
+        for name in ("lr_decay", "initial_accumulator_value"):
+            group[name] = as_number(self, name, group[name])
 
     def update(self, group: dict[str, Any], step: int, blocks: Blocks) -> None:
         """See the class."""

@@ -8,6 +8,7 @@ from typing import Any
 from ..backend import Array, module_of
 from .flat import Block, Blocks
 from .optimizer import Optimizer, Params
+from .options import as_flag
 
 
 class Adam(Optimizer):
@@ -56,6 +57,11 @@ class Adam(Optimizer):
         options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         options |= {"amsgrad": amsgrad, "maximize": maximize}
         super().__init__(params, {**options, "decoupled_weight_decay": decoupled_weight_decay})
+
+    def check(self, group: dict[str, Any]) -> None:
+        """Check the options; see `Optimizer.check`."""
+        super().check(group)
+        group["amsgrad"] = as_flag(self, "amsgrad", group["amsgrad"])
 
     def scale(self, group: dict[str, Any]) -> float:
         """1 − β₁, the share of a gradient in the first moment."""

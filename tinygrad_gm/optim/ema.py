@@ -11,6 +11,7 @@ from typing import Any
 from ..backend import device_of, module_of
 from ..nn import Module
 from ..tensor import Tensor
+from .options import as_flag, as_number
 
 
 class EMA:
@@ -57,9 +58,9 @@ class EMA:
     def __init__(
         self, model: Module, decay: float = 0.999, *, warmup: bool = False, use_buffers: bool = True
     ) -> None:
-        if not 0 <= decay <= 1:
-            raise ValueError(f"EMA: decay is {decay}; it must be in [0, 1]")
-        self.decay, self.warmup, self.use_buffers = decay, warmup, use_buffers
+        self.decay = as_number(self, "decay", decay, high=1)
+        self.warmup = as_flag(self, "warmup", warmup)
+        self.use_buffers = as_flag(self, "use_buffers", use_buffers)
         self.updates = 0
         self._source, self._swapped = model, False
         self.model = copy.deepcopy(model).eval().requires_grad_(False)

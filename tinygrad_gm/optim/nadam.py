@@ -9,6 +9,7 @@ from ..backend import module_of
 from .adam import moments
 from .flat import Blocks
 from .optimizer import Optimizer, Params
+from .options import as_number
 
 
 class NAdam(Optimizer):
@@ -63,9 +64,9 @@ class NAdam(Optimizer):
         super().__init__(params, {**options, "decoupled_weight_decay": decoupled_weight_decay})
 
     def check(self, group: dict[str, Any]) -> None:
-        """Raise ValueError if an option is out of range."""
+        """Check the options; see `Optimizer.check`."""
         super().check(group)
-        self._at_least_zero(group, "momentum_decay")
+        group["momentum_decay"] = as_number(self, "momentum_decay", group["momentum_decay"])
 
     def scale(self, group: dict[str, Any]) -> float:
         """1 − β₁, the share of a gradient in the first moment."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, ClassVar
 
 from ..backend import device_of
@@ -10,6 +10,7 @@ from ..modes import enable_grad
 from ..nn.parameter import clear_gradients
 from ..tensor import Tensor, asarray
 from .flat import Blocks, Flat
+from .options import as_flag, as_number, as_pair
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]
 
@@ -36,7 +37,8 @@ class Optimizer:
     model to its device and dtype first.
 
     Raises:
-        TypeError: something else than a tensor among the parameters.
+        TypeError: something else than a tensor among the parameters, a set of them, or an option
+            that is not a number where one is wanted.
         ValueError: no parameters, one of them twice, or an option out of range.
 
     >>> class SignDescent(optim.Optimizer):
@@ -58,7 +60,7 @@ class Optimizer:
         name = type(self).__name__
         if isinstance(params, Tensor):
             raise TypeError(f"{name}: params is one tensor; a list of them was wanted")
-        groups: list[Any] = list(params)
+        groups: list[Any] = self._in_order(params)
         if not groups:
             raise ValueError(f"{name}: there are no parameters")
         if not isinstance(groups[0], dict):
@@ -75,8 +77,10 @@ class Optimizer:
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with options of their own: `{"params": […], "lr": 1e-4}`."""
+        if not isinstance(param_group, dict) or "params" not in param_group:
+            raise TypeError(f'{type(self).__name__}: a group must be a dict with "params" in it')
         given = param_group["params"]
-        params = [given] if isinstance(given, Tensor) else list(given)
+        params = [given] if isinstance(given, Tensor) else self._in_order(given)
         group = {**self.defaults, **param_group, "params": params}
         self.check(group)
         kinds: dict[Any, list[Tensor]] = {}
@@ -92,19 +96,27 @@ class Optimizer:
         self.param_groups.append(group)
 
     def check(self, group: dict[str, Any]) -> None:
-        """Raise ValueError if an option of a group is out of range; a subclass checks its own."""
-        self._at_least_zero(group, "lr", "weight_decay", "eps")
-        betas = group.get("betas", (0, 0))
-        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-            name = type(self).__name__
-            raise ValueError(f"{name}: betas is {betas}; they must be two numbers in [0, 1)")
+        """Check the options of a group, and make them Python numbers; a subclass checks its own.
 
-    def _at_least_zero(self, group: dict[str, Any], *options: str) -> None:
-        for option in options:
-            if not group.get(option, 0) >= 0:
-                raise ValueError(
-                    f"{type(self).__name__}: {option} is {group[option]}; it must be ≥ 0"
-                )
+        Raises:
+            TypeError: an option is not a number, or not True or False where it must be.
+            ValueError: an option is out of range, NaN or infinite.
+        """
+        for name in group.keys() & {"lr", "weight_decay", "eps"}:
+            group[name] = as_number(self, name, group[name])
+        for name in group.keys() & {"maximize", "decoupled_weight_decay"}:
+            group[name] = as_flag(self, name, group[name])
+        if "betas" in group:
+            group["betas"] = as_pair(self, "betas", group["betas"])
+
+    def _in_order(self, params: Any) -> list[Any]:
+        """The parameters as a list; TypeError if they have no order."""
+        name, kind = type(self).__name__, type(params).__name__
+        if isinstance(params, (Set, Mapping)) or not isinstance(params, Iterable):
+            raise TypeError(
+                f"{name}: params is a {kind}; a list, or another iterable with an order, is needed"
+            )
+        return list(params)
 
     def _check_parameter(self, parameter: Any) -> None:
         name = type(self).__name__

@@ -7,6 +7,7 @@ from typing import Any
 from ..backend import module_of
 from .flat import Blocks
 from .optimizer import Optimizer, Params
+from .options import as_flag, as_number
 
 
 class RMSprop(Optimizer):
@@ -58,11 +59,11 @@ class RMSprop(Optimizer):
         super().__init__(params, options)
 
     def check(self, group: dict[str, Any]) -> None:
-        """Raise ValueError if an option is out of range."""
+        """Check the options; see `Optimizer.check`."""
         super().check(group)
-        self._at_least_zero(group, "momentum")
-        if not 0 <= group["alpha"] <= 1:
-            raise ValueError(f"RMSprop: alpha is {group['alpha']}; it must be in [0, 1]")
+        group["alpha"] = as_number(self, "alpha", group["alpha"], high=1)
+        group["momentum"] = as_number(self, "momentum", group["momentum"])
+        group["centered"] = as_flag(self, "centered", group["centered"])
 
     def update(self, group: dict[str, Any], step: int, blocks: Blocks) -> None:
         """See the class."""

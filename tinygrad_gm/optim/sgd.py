@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..backend import module_of
 from .flat import Blocks
 from .optimizer import Optimizer, Params
+from .options import as_flag, as_number
 
 
 class SGD(Optimizer):
@@ -55,9 +57,11 @@ class SGD(Optimizer):
         super().__init__(params, options)
 
     def check(self, group: dict[str, Any]) -> None:
-        """Raise ValueError if an option is out of range."""
+        """Check the options; see `Optimizer.check`."""
         super().check(group)
-        self._at_least_zero(group, "momentum")
+        group["momentum"] = as_number(self, "momentum", group["momentum"])
+        group["dampening"] = as_number(self, "dampening", group["dampening"], low=-math.inf)
+        group["nesterov"] = as_flag(self, "nesterov", group["nesterov"])
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError("SGD: nesterov needs momentum > 0 and dampening = 0")
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from ..optimizer import Optimizer
+from ..options import as_integer
 from .plateau import ReduceLROnPlateau
 from .scheduler import LRScheduler, check_optimizer
 
@@ -97,10 +98,11 @@ class SequentialLR(_Composite):
                 f"SequentialLR: {len(schedulers)} schedules with {len(milestones)} milestones; "
                 "there must be one schedule more"
             )
-        if list(milestones) != sorted(milestones):
-            raise ValueError(f"SequentialLR: the milestones {list(milestones)} do not ascend")
+        milestones = [as_integer(self, "a milestone", step, low=0) for step in milestones]
+        if milestones != sorted(milestones):
+            raise ValueError(f"SequentialLR: the milestones {milestones} do not ascend")
         self._take(optimizer, schedulers)
-        self.milestones = list(milestones)
+        self.milestones = milestones
         if last_epoch == -1:  # undo what the schedules did when they were made
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"]

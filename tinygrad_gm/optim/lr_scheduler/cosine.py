@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import cos, pi
 
 from ..optimizer import Optimizer
+from ..options import as_integer, as_number
 from .scheduler import LRScheduler
 
 
@@ -34,9 +35,8 @@ class CosineAnnealingLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
     ) -> None:
-        if T_max < 1:
-            raise ValueError(f"CosineAnnealingLR: T_max is {T_max}; it must be ≥ 1")
-        self.T_max, self.eta_min = T_max, eta_min
+        self.T_max = as_integer(self, "T_max", T_max)
+        self.eta_min = as_number(self, "eta_min", eta_min)
         super().__init__(optimizer, last_epoch)
 
     def first_lr(self) -> list[float]:
@@ -86,12 +86,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         eta_min: float = 0.0,
         last_epoch: int = -1,
     ) -> None:
-        for name, value in (("T_0", T_0), ("T_mult", T_mult)):
-            if value < 1 or value != int(value):
-                raise ValueError(
-                    f"CosineAnnealingWarmRestarts: {name} is {value}; it must be a whole number ≥ 1"
-                )
-        self.T_0, self.T_mult, self.eta_min = T_0, T_mult, eta_min
+        self.T_0, self.T_mult = as_integer(self, "T_0", T_0), as_integer(self, "T_mult", T_mult)
+        self.eta_min = as_number(self, "eta_min", eta_min)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 from ..optimizer import Optimizer
+from ..options import as_integer, as_number
 from .scheduler import LRScheduler, check_optimizer
 
 
@@ -30,9 +31,8 @@ class StepLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
-        if step_size < 1:
-            raise ValueError(f"StepLR: step_size is {step_size}; it must be ≥ 1")
-        self.step_size, self.gamma = step_size, gamma
+        self.step_size = as_integer(self, "step_size", step_size)
+        self.gamma = as_number(self, "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -66,7 +66,8 @@ class MultiStepLR(LRScheduler):
         gamma: float = 0.1,
         last_epoch: int = -1,
     ) -> None:
-        self.milestones, self.gamma = sorted(milestones), gamma
+        steps = [as_integer(self, "a milestone", step, low=0) for step in milestones]
+        self.milestones, self.gamma = sorted(steps), as_number(self, "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -89,7 +90,7 @@ class ExponentialLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
-        self.gamma = gamma
+        self.gamma = as_number(self, "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def first_lr(self) -> list[float]:
@@ -126,9 +127,8 @@ class ConstantLR(LRScheduler):
         total_iters: int = 5,
         last_epoch: int = -1,
     ) -> None:
-        if not 0 <= factor <= 1:
-            raise ValueError(f"ConstantLR: factor is {factor}; it must be in [0, 1]")
-        self.factor, self.total_iters = factor, total_iters
+        self.factor = as_number(self, "factor", factor, high=1)
+        self.total_iters = as_integer(self, "total_iters", total_iters, low=0)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -171,14 +171,9 @@ class LinearLR(LRScheduler):
         total_iters: int = 5,
         last_epoch: int = -1,
     ) -> None:
-        if not 0 < start_factor <= 1:
-            raise ValueError(f"LinearLR: start_factor is {start_factor}; it must be in (0, 1]")
-        if not 0 <= end_factor <= 1:
-            raise ValueError(f"LinearLR: end_factor is {end_factor}; it must be in [0, 1]")
-        if total_iters < 1:
-            raise ValueError(f"LinearLR: total_iters is {total_iters}; it must be ≥ 1")
-        self.start_factor, self.end_factor = start_factor, end_factor
-        self.total_iters = total_iters
+        self.start_factor = as_number(self, "start_factor", start_factor, high=1, without="low")
+        self.end_factor = as_number(self, "end_factor", end_factor, high=1)
+        self.total_iters = as_integer(self, "total_iters", total_iters)
         super().__init__(optimizer, last_epoch)
 
     def first_lr(self) -> list[float]:
@@ -220,9 +215,12 @@ class LambdaLR(LRScheduler):
     ) -> None:
         check_optimizer("LambdaLR", optimizer)
         count = len(optimizer.param_groups)
-        self.lr_lambdas = [lr_lambda] * count if callable(lr_lambda) else list(lr_lambda)
+        given = list(lr_lambda) if isinstance(lr_lambda, Sequence) else [lr_lambda] * count
+        self.lr_lambdas: list[Callable[[int], float]] = given
         if len(self.lr_lambdas) != count:
             raise ValueError(f"LambdaLR: {len(self.lr_lambdas)} functions for {count} groups")
+        if not all(map(callable, self.lr_lambdas)):
+            raise TypeError("LambdaLR: lr_lambda must be a function, or a list of functions")
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -264,10 +262,9 @@ class NoamLR(LRScheduler):
         factor: float = 1.0,
         last_epoch: int = -1,
     ) -> None:
-        for name, value in (("d_model", d_model), ("warmup_steps", warmup_steps)):
-            if value < 1:
-                raise ValueError(f"NoamLR: {name} is {value}; it must be ≥ 1")
-        self.d_model, self.warmup_steps, self.factor = d_model, warmup_steps, factor
+        self.d_model = as_integer(self, "d_model", d_model)
+        self.warmup_steps = as_integer(self, "warmup_steps", warmup_steps)
+        self.factor = as_number(self, "factor", factor)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:

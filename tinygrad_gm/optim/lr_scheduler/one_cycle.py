@@ -8,6 +8,7 @@ from math import cos, pi
 from typing import Any
 
 from ..optimizer import Optimizer
+from ..options import as_flag, as_integer, as_number
 from .scheduler import LRScheduler, check_optimizer
 
 
@@ -75,33 +76,34 @@ class OneCycleLR(LRScheduler):
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
                 raise ValueError("OneCycleLR: give total_steps, or epochs and steps_per_epoch")
-            total_steps = epochs * steps_per_epoch
-        if total_steps < 1:
-            raise ValueError(f"OneCycleLR: {total_steps} steps in all; there must be some")
-        if not 0 <= pct_start <= 1:
-            raise ValueError(f"OneCycleLR: pct_start is {pct_start}; it must be in [0, 1]")
+            per_epoch = as_integer(self, "steps_per_epoch", steps_per_epoch)
+            total_steps = as_integer(self, "epochs", epochs) * per_epoch
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError(
                 f'OneCycleLR: anneal_strategy is {anneal_strategy!r}; "cos" and "linear" are known'
             )
-        self.total_steps, self.pct_start = total_steps, pct_start
-        self.anneal_strategy, self.three_phase = anneal_strategy, three_phase
-        self.cycle_momentum, self.optimizer = cycle_momentum, optimizer
+        self.total_steps = as_integer(self, "total_steps", total_steps)
+        self.pct_start = as_number(self, "pct_start", pct_start, high=1)
+        self.anneal_strategy, self.optimizer = anneal_strategy, optimizer
+        self.three_phase = as_flag(self, "three_phase", three_phase)
+        self.cycle_momentum = as_flag(self, "cycle_momentum", cycle_momentum)
         if cycle_momentum and not {"momentum", "betas"} & optimizer.defaults.keys():
             name = type(optimizer).__name__
             raise ValueError(f"OneCycleLR: {name} has no momentum; set cycle_momentum=False")
+        of_first = as_number(self, "div_factor", div_factor, without="low")
+        of_last = as_number(self, "final_div_factor", final_div_factor, without="low")
         if last_epoch == -1:
             for group, highest in zip(
                 optimizer.param_groups, self._per_group("max_lr", max_lr), strict=True
             ):
-                first = highest / div_factor
-                group.update(initial_lr=first, max_lr=highest, min_lr=first / final_div_factor)
+                first = highest / of_first
+                group.update(initial_lr=first, max_lr=highest, min_lr=first / of_last)
             if cycle_momentum:
                 for name, value in (
                     ("max_momentum", max_momentum),
                     ("base_momentum", base_momentum),
                 ):
-                    values = self._per_group(name, value)
+                    values = self._per_group(name, value, high=1)
                     for group, momentum in zip(optimizer.param_groups, values, strict=True):
                         group[name] = momentum
         super().__init__(optimizer, last_epoch)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..optimizer import Optimizer
+from ..options import as_integer, as_number
 from .scheduler import LRScheduler, check_optimizer
 
 
@@ -53,8 +54,6 @@ class ReduceLROnPlateau(LRScheduler):
         eps: float = 1e-8,
     ) -> None:
         check_optimizer("ReduceLROnPlateau", optimizer)
-        if not factor < 1:
-            raise ValueError(f"ReduceLROnPlateau: factor is {factor}; it must be below 1")
         for name, given, known in (
             ("mode", mode, ("min", "max")),
             ("threshold_mode", threshold_mode, ("rel", "abs")),
@@ -63,8 +62,11 @@ class ReduceLROnPlateau(LRScheduler):
                 wanted = " or ".join(map(repr, known))
                 raise ValueError(f"ReduceLROnPlateau: {name} is {given!r}; it must be {wanted}")
         self.mode, self.threshold_mode = mode, threshold_mode
-        self.factor, self.patience, self.threshold = factor, patience, threshold
-        self.cooldown, self.min_lr, self.eps = cooldown, min_lr, eps
+        self.factor = as_number(self, "factor", factor, high=1, without="high")
+        self.patience = as_integer(self, "patience", patience, low=0)
+        self.threshold = as_number(self, "threshold", threshold)
+        self.cooldown = as_integer(self, "cooldown", cooldown, low=0)
+        self.min_lr, self.eps = min_lr, as_number(self, "eps", eps)
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = 0
         self.optimizer, self.last_epoch = optimizer, 0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from ..optimizer import Optimizer
+from ..options import as_integer, as_number
 
 
 class LRScheduler:
@@ -55,6 +57,7 @@ class LRScheduler:
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         name = type(self).__name__
         check_optimizer(name, optimizer)
+        last_epoch = as_integer(self, "last_epoch", last_epoch, low=-1)
         self.optimizer = optimizer
         for number, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
@@ -137,15 +140,17 @@ class LRScheduler:
                 f"{', '.join(missing)}"
             )
 
-    def _per_group(self, name: str, value: float | Sequence[float]) -> list[float]:
-        """An option that may be one number or a number for each group, as the latter."""
+    def _per_group(
+        self, name: str, value: float | Sequence[float], high: float = math.inf
+    ) -> list[float]:
+        """An option, one number from 0 to `high` or one for each group, as a number for each."""
         count = len(self.optimizer.param_groups)
         values = list(value) if isinstance(value, Sequence) else [value] * count
         if len(values) != count:
             raise ValueError(
                 f"{type(self).__name__}: {name} has {len(values)} numbers for {count} groups"
             )
-        return values
+        return [as_number(self, name, each, high=high) for each in values]
 
 
 def check_optimizer(name: str, optimizer: Any) -> None:
