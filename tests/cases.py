@@ -208,6 +208,7 @@ CASES: dict[str, Case] = {
     "square": unary(lambda x: x**2),
     "reciprocal": unary(lambda x: x**-1.0, 0.5, 2.0),
     "sqrt": unary(lambda x: x**0.5, 0.5, 4.0),
+    "hypot": binary(lambda x, y: (x * x + y * y) ** 0.5, second=(0.3, 2.0)),
     "abs": unary(lambda x: np.where(x < 0, -x, x), avoid=[0.0]),
     "sign": unary(lambda x: 1.0 * (x > 0) - 1.0 * (x < 0), avoid=[0.0]),
     "floor": unary(np.floor, avoid=[-2.0, -1.0, 0.0, 1.0]),
@@ -238,6 +239,7 @@ CASES: dict[str, Case] = {
     "cosh": unary(lambda x: (np.exp(x) + np.exp(-x)) / 2),
     "tanh": unary(np.tanh),
     "sigmoid": unary(lambda x: (1 + np.tanh(x / 2)) / 2, -4.0, 4.0),
+    "softsign": unary(lambda x: x / (1 + np.abs(x)), avoid=[0.0]),
     "relu": unary(lambda x: np.where(x > 0, x, 0.0), avoid=[0.0]),
     "leaky_relu": Case(
         lambda x, slope=0.01: np.where(x > 0, x, slope * x),
@@ -269,6 +271,19 @@ CASES: dict[str, Case] = {
             Sample((draw(()), draw((2,), -1.0, 0.0, seed=1), 1.0)),
             Sample((draw((0, 3)), -1.0, 1.0)),
             Sample((draw((2, 3, 2, 2), avoid=[-1.0, 1.0], layout="NHWC"), -1.0, 1.0)),
+        ],
+        elementwise=True,
+    ),
+    "select": Case(
+        lambda x, condition: np.where(condition, x, 0.0),
+        [
+            Sample((draw((2, 3)), TRUTHS)),
+            Sample((draw((3,)), TRUTHS[:, :1])),
+            Sample((draw((2, 3), layout="transposed"), TRUTHS)),
+            Sample((draw((2, 3), layout="sliced"), TRUTHS[0])),
+            Sample((draw(()), True)),
+            Sample((draw((0, 3)), TRUTHS[:0])),
+            Sample((draw((2, 3, 2, 2), layout="NHWC"), draw((2, 3, 2, 2), layout="NHWC") > 0)),
         ],
         elementwise=True,
     ),
@@ -503,6 +518,11 @@ CASES: dict[str, Case] = {
             Sample((draw((0, 3)), TARGETS[:0])),
             Sample((draw((0, 3)), TARGETS[:0]), ("none",)),
         ],
+    ),
+    "binary_cross_entropy": Case(
+        lambda p, t: -(t * np.log(p) + (1 - t) * np.log(1 - p)),
+        binary(None, (0.05, 0.95), (0.05, 0.95)).samples[:-2],  # without the numbers, which are 1.5
+        elementwise=True,
     ),
     "binary_cross_entropy_with_logits": Case(
         _binary_cross_entropy,

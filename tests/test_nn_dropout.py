@@ -60,10 +60,20 @@ def test_the_gradient_passes_where_the_number_did():
     assert (x.grad.numpy() == out.numpy()).all()
 
 
-def test_dropping_is_one_multiplication_in_the_record():
+def test_dropping_is_a_selection_and_a_multiplication_in_the_record():
     x = tg.ones((2, 3), requires_grad=True)
     for out in (F.dropout(x), F.dropout1d(x)):
-        assert [node.plan.op.name for node in nodes_of(out)] == ["multiply"]
+        assert [node.plan.op.name for node in nodes_of(out)] == ["select", "multiply"]
+
+
+@pytest.mark.parametrize("value", [tg.inf, tg.nan])
+def test_a_dropped_number_gives_and_gets_0_even_if_one_of_them_is_not_finite(value):
+    x = tg.full((4, 50), value, requires_grad=True)
+    for out in (F.dropout(x, 0.5), F.dropout1d(x[None], 0.5)[0], F.dropout(x, 1.0)):
+        kept = out.numpy() != 0
+        (gradient,) = tg.grad(out, x, tg.full_like(out, value))
+        assert kept.mean() < 0.9
+        np.testing.assert_array_equal(gradient.numpy(), np.where(kept, value, 0.0))
 
 
 @pytest.mark.parametrize("dtype", [tg.float16, tg.float32, tg.float64])

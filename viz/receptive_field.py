@@ -31,7 +31,12 @@ from .themes import Theme
 from .themes import theme as theme_of
 
 PROBES = (16, 32, 64, 128, 256, 512)  # pixels: sizes tried to find out what the layers are
-LOCAL = ("elementwise", "activations", "special")  # files of operations that keep every place
+LOCAL = (  # files of operations that keep every place
+    "elementwise",
+    "choosing",
+    "activations",
+    "special",
+)
 PLACES = ("concat", "batch_norm")  # others that do; batch_norm, as the model is in evaluation mode
 
 

@@ -66,7 +66,9 @@ def _in_blocks(there: Array, whole: bool) -> bool:
     return bool((~joined[np.ix_(lengths > 0, lengths > 0)]).any())
 
 
-ELEMENTWISE = "tinygrad_gm.ops.elementwise", "tinygrad_gm.ops.fused.activations"
+ELEMENTWISE = tuple(
+    f"tinygrad_gm.ops.{file}" for file in ("elementwise", "choosing", "fused.activations")
+)
 IN_BLOCKS = "linear", "matmul", "softmax", "log_softmax", "logsumexp", "sum", "mean"
 FIXED = {
     "reshape": "identity",

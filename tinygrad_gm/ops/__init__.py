@@ -4,6 +4,20 @@
 """
 
 from ..vocabulary import registry as registry
+from .choosing import (
+    clip,
+    leaky_relu,
+    maximum,
+    minimum,
+    relu,
+    where,
+)
+from .choosing import (
+    hardtanh as hardtanh,
+)
+from .choosing import (
+    select as select,
+)
 from .comparison import (
     allclose,
     bitwise_and,
@@ -44,7 +58,6 @@ from .elementwise import (
     atan,
     atan2,
     ceil,
-    clip,
     cos,
     cosh,
     divide,
@@ -52,18 +65,14 @@ from .elementwise import (
     expm1,
     floor,
     floor_divide,
-    leaky_relu,
     log,
     log1p,
     log2,
     logaddexp,
-    maximum,
-    minimum,
     multiply,
     negative,
     pow,
     reciprocal,
-    relu,
     remainder,
     round,
     sigmoid,
@@ -75,10 +84,12 @@ from .elementwise import (
     subtract,
     tan,
     tanh,
-    where,
 )
 from .elementwise import (
-    hardtanh as hardtanh,
+    hypot as hypot,
+)
+from .elementwise import (
+    softsign as softsign,
 )
 from .elementwise import (
     to_device as to_device,
@@ -106,6 +117,9 @@ from .fused import (
     silu,
     softmax,
     softplus,
+)
+from .fused import (
+    binary_cross_entropy as binary_cross_entropy,
 )
 from .fused import (
     gru_sequence as gru_sequence,

@@ -17,9 +17,9 @@ from ..backend import ArrayLike
 from ..operation import op
 
 
-def _nothing(g: Any) -> Any:
+def _nothing(xp: Any, g: Any) -> Any:
     """The gradient of a step function, which is flat wherever it has a derivative."""
-    return g * 0.0
+    return xp.select(g, False)
 
 
 # -------------------------------------------------------------------------------- arithmetic
@@ -102,15 +102,16 @@ def negative(xp: Any, x: ArrayLike) -> Any:
 
 def _power_in_base(xp: Any, g: Any, x: Any, y: Any) -> Any:
     if isinstance(y, (int, float)):
-        return g * (y * xp.pow(x, y - 1)) if y else g * 0.0
-    return g * xp.where(y == 0, 0.0, y * xp.pow(x, xp.where(y == 0, 1.0, y - 1)))
+        return g * (y * xp.pow(x, y - 1)) if y else xp.select(g, False)
+    slope = y * xp.pow(x, xp.where(y == 0, 1.0, y - 1))  # at y = 0 not 1/x, infinite at x = 0
+    return xp.select(g * slope, y != 0)
 
 
 def _power_in_exponent(xp: Any, g: Any, x: Any, out: Any) -> Any:
     if isinstance(x, (int, float)):
-        return g * (out * (math.log(x) if x > 0 else math.nan)) if x else g * 0.0
+        return g * (out * (math.log(x) if x > 0 else math.nan)) if x else xp.select(g, False)
     zero = x == 0
-    return g * xp.where(zero, 0.0, out * xp.log(xp.where(zero, 1.0, x)))
+    return xp.select(g * (out * xp.log(xp.where(zero, 1.0, x))), xp.logical_not(zero))
 
 
 @op(_power_in_base, _power_in_exponent, symbol="^", local=["y·x^(y−1)", "x^y·ln x"])
@@ -164,6 +165,21 @@ def sqrt(xp: Any, x: ArrayLike) -> Any:
     [2.0, 3.0]
     """
     return xp.sqrt(x)
+
+
+@op(
+    lambda g, x, out: g * (x / out),
+    lambda g, y, out: g * (y / out),
+    symbol="√(x²+y²)",
+    local=["x/out", "y/out"],
+)
+def hypot(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """√(x² + y²), also where the squares would overflow.
+
+    >>> tg.ops.hypot(tg.tensor([3e30, 0.0]), tg.tensor([4e30, 2.0])).tolist()
+    [5.000000105059549e+30, 2.0]
+    """
+    return xp.hypot(x, y)
 
 
 @op(lambda xp, g, x: g * xp.sign(x), symbol="|x|", local=["sign x"])
@@ -229,7 +245,7 @@ def exp(xp: Any, x: ArrayLike) -> Any:
     return xp.exp(x)
 
 
-@op(lambda g, out: g * (out + 1.0), local=["exp x"])
+@op(lambda xp, g, x: g * xp.exp(x), local=["exp x"])
 def expm1(xp: Any, x: ArrayLike) -> Any:
     """e^x − 1, exact for small x too.
 
@@ -270,12 +286,14 @@ def log2(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(
-    lambda xp, g, x, out: g * xp.exp(x - _finite(xp, out)),
-    lambda xp, g, y, out: g * xp.exp(y - _finite(xp, out)),
-    local=["exp(x−out)", "exp(y−out)"],
+    lambda xp, g, x, y: _share(xp, g, x, y),
+    lambda xp, g, x, y: _share(xp, g, y, x),
+    local=["σ(x−y)", "σ(y−x)"],
 )
 def logaddexp(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
-    """ln(e^x + e^y) without overflow; with two arguments of −inf the gradients are 0.
+    """ln(e^x + e^y) without overflow.
+
+    Two arguments of −inf have gradients of 0, two of inf half of the gradient each.
 
     >>> f"{tg.logaddexp(tg.tensor(0.0), 0.0):.4f}"
     '0.6931'
@@ -283,8 +301,13 @@ def logaddexp(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
     return xp.logaddexp(x, y)
 
 
-def _finite(xp: Any, out: Any) -> Any:
-    return xp.where(out == -float("inf"), 0.0, out)
+def _share(xp: Any, g: Any, x: Any, y: Any) -> Any:
+    """g · σ(x − y); of x = y = ±inf, whose difference is NaN, it is that of 0."""
+    apart, least = x != y, x == -math.inf
+    if not isinstance(x, (int, float)) and not isinstance(y, (int, float)):
+        x, y = xp.select(x, apart), xp.select(y, apart)
+    share = xp.sigmoid(xp.select(x - y, apart))
+    return g * xp.select(share, xp.logical_not(least))
 
 
 @op(lambda xp, g, x: g * xp.cos(x), local=["cos x"])
@@ -317,7 +340,7 @@ def tan(xp: Any, x: ArrayLike) -> Any:
     return xp.tan(x)
 
 
-@op(lambda xp, g, x: g / xp.sqrt(1.0 - x * x), local=["1/√(1−x²)"])
+@op(lambda xp, g, x: g / xp.sqrt((1.0 - x) * (1.0 + x)), local=["1/√(1−x²)"])
 def asin(xp: Any, x: ArrayLike) -> Any:
     """The angle in [−π/2, π/2] with sine x.
 
@@ -327,7 +350,7 @@ def asin(xp: Any, x: ArrayLike) -> Any:
     return xp.arcsin(x)
 
 
-@op(lambda xp, g, x: -g / xp.sqrt(1.0 - x * x), local=["−1/√(1−x²)"])
+@op(lambda xp, g, x: -g / xp.sqrt((1.0 - x) * (1.0 + x)), local=["−1/√(1−x²)"])
 def acos(xp: Any, x: ArrayLike) -> Any:
     """The angle in [0, π] with cosine x.
 
@@ -347,9 +370,15 @@ def atan(xp: Any, x: ArrayLike) -> Any:
     return xp.arctan(x)
 
 
+def _turned(xp: Any, g: Any, x: Any, y: Any) -> Any:
+    """g · y/(x² + y²), whose squares might overflow, or fall to 0."""
+    distance = xp.hypot(x, y)
+    return g * (y / distance / distance)
+
+
 @op(
-    lambda g, x, y: g * (y / (x * x + y * y)),
-    lambda g, x, y: g * (-x / (x * x + y * y)),
+    lambda xp, g, x, y: _turned(xp, g, x, y),
+    lambda xp, g, x, y: -_turned(xp, g, y, x),
     local=["y/(x²+y²)", "−x/(x²+y²)"],
 )
 def atan2(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
@@ -381,7 +410,7 @@ def cosh(xp: Any, x: ArrayLike) -> Any:
     return xp.cosh(x)
 
 
-@op(lambda g, out: g - g * (out * out), local=["1−tanh²x"])
+@op(lambda g, out: g * (1.0 - out * out), local=["1−tanh²x"])
 def tanh(xp: Any, x: ArrayLike) -> Any:
     """The hyperbolic tangent.
 
@@ -402,138 +431,17 @@ def sigmoid(xp: Any, x: ArrayLike) -> Any:
         return 1 / (1 + xp.exp(-x))
 
 
-@op(lambda g, out: (out > 0) * g, local=["[x>0]"])  # in this order: of out's memory order
-def relu(xp: Any, x: ArrayLike) -> Any:
-    """max(x, 0); its derivative at 0 is taken as 0.
+@op(lambda xp, g, x: g / xp.square(1.0 + xp.abs(x)), local=["1/(1+|x|)²"])
+def softsign(xp: Any, x: ArrayLike) -> Any:
+    """x / (1 + |x|): between −1 and 1, approached more slowly than by tanh.
 
-    >>> tg.relu(tg.tensor([-2.0, 3.0])).tolist()
-    [0.0, 3.0]
+    >>> tg.ops.softsign(tg.tensor([-3.0, 0.0, 1.0])).tolist()
+    [-0.75, 0.0, 0.5]
     """
-    zeros = xp.zeros(x.shape[-1:], x.dtype)  # NumPy's loop for a single 0 is four times slower
-    return xp.maximum(x, zeros)
+    return x / (1 + xp.abs(x))
 
 
-def _leaky_rule(xp: Any, g: Any, x: Any, slope: float) -> Any:
-    steep = xp.astype(x > 0, g.dtype)
-    return (steep + slope * (1.0 - steep)) * g  # `where` takes three times as long
-
-
-@op(
-    _leaky_rule,
-    symbol="leaky relu",
-    local=["1 or slope"],
-)
-def leaky_relu(xp: Any, x: ArrayLike, slope: float = 0.01) -> Any:
-    """x where x > 0, else slope · x (Maas et al. 2013); its derivative at 0 is `slope`.
-
-    >>> tg.leaky_relu(tg.tensor([-2.0, 3.0]), 0.5).tolist()
-    [-1.0, 3.0]
-    """
-    if 0 < slope <= 1:
-        return xp.maximum(x, slope * x)  # the same; `where` takes ten times as long
-    return xp.where(x > 0, x, slope * x)
-
-
-@op(
-    lambda g, out, min_val, max_val: (out > min_val) * (out < max_val) * g,
-    symbol="hard tanh",
-    local=["[min_val<x<max_val]"],
-)
-def hardtanh(xp: Any, x: ArrayLike, min_val: float = -1.0, max_val: float = 1.0) -> Any:
-    """x limited to [min_val, max_val]; at the edges the derivative is 0 (that of `clip` is 1).
-
-    >>> tg.ops.hardtanh(tg.tensor([-2.0, 0.5, 2.0])).tolist()
-    [-1.0, 0.5, 1.0]
-    """
-    return xp.clip(x if x.dtype.kind == "f" else x.astype(xp.float64), min_val, max_val)
-
-
-# --------------------------------------------------------------- choosing between values
-
-
-def _larger(g: Any, x: Any, y: Any) -> Any:
-    """g where x > y, half of it where they are equal."""
-    return g * (x > y) + g * (x == y) * 0.5
-
-
-@op(
-    lambda g, x, y: _larger(g, x, y),
-    lambda g, x, y: _larger(g, y, x),
-    symbol="max",
-    local=["[x>y]", "[y>x]"],
-)
-def maximum(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
-    """The larger of x and y; where they are equal each gets half of the gradient.
-
-    >>> tg.maximum(tg.tensor([1.0, 5.0]), 3.0).tolist()
-    [3.0, 5.0]
-    """
-    return xp.maximum(x, y)
-
-
-@op(
-    lambda g, x, y: _larger(g, y, x),
-    lambda g, x, y: _larger(g, x, y),
-    symbol="min",
-    local=["[x<y]", "[y<x]"],
-)
-def minimum(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
-    """The smaller of x and y; where they are equal each gets half of the gradient.
-
-    >>> tg.minimum(tg.tensor([1.0, 5.0]), 3.0).tolist()
-    [1.0, 3.0]
-    """
-    return xp.minimum(x, y)
-
-
-def _between(g: Any, x: Any, min: Any, max: Any) -> Any:
-    above = g if min is None else g * (x >= min)
-    return above if max is None else above * (x <= max)
-
-
-def _below(g: Any, x: Any, min: Any, max: Any) -> Any:
-    below = g * (x < min)
-    return below if max is None else below * (min <= max)
-
-
-def _above(xp: Any, g: Any, x: Any, min: Any, max: Any) -> Any:
-    return g * ((x if min is None else xp.maximum(x, min)) > max)
-
-
-@op(
-    _between,
-    _below,
-    _above,
-    local=["[min≤x≤max]", "[x<min]", "[x>max]"],
-)
-def clip(xp: Any, x: ArrayLike, min: ArrayLike = None, max: ArrayLike = None) -> Any:
-    """x limited to [min, max], with `max` winning where min > max; None: no limit on that side.
-
-    At an edge the gradient goes to x, outside to the bound.
-
-    >>> tg.clip(tg.tensor([-2.0, 0.5, 2.0]), -1, 1).tolist()
-    [-1.0, 0.5, 1.0]
-    """
-    return xp.clip(x, min, max)
-
-
-@op(
-    None,
-    lambda xp, g, condition: xp.where(condition, g, 0.0),
-    lambda xp, g, condition: xp.where(condition, 0.0, g),
-    local=["", "[condition]", "[not condition]"],
-)
-def where(xp: Any, condition: ArrayLike, x: ArrayLike, y: ArrayLike) -> Any:
-    """x where the condition holds, else y.
-
-    The branch that is not chosen gets a gradient of 0. But an infinite derivative *inside* that
-    branch, as in `where(x >= 0, x, sqrt(-x))` at 0, meets this 0 and gives 0 · inf = NaN: keep the
-    argument of the inner function away from its singular point with another `where`.
-
-    >>> tg.where(tg.tensor([True, False]), 1.0, -1.0).tolist()
-    [1.0, -1.0]
-    """
-    return xp.where(condition, x, y)
+# ------------------------------------------------------------------ dtypes and devices
 
 
 @op(lambda g: g, view=True, local=["1"])

@@ -101,8 +101,8 @@ def solve(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 def _cholesky_rule(xp: Any, g: Any, out: Any, saved: Any) -> Any:
     """(S + Sᵀ)/2, S = L⁻ᵀ Φ(Lᵀ g) L⁻¹; Φ takes the lower triangle with half of the diagonal."""
-    back = _t(xp, out)
-    inner = xp.matmul(back, g) * saved
+    back, lower = _t(xp, out), saved != 0
+    inner = xp.select(xp.matmul(back, xp.select(g, lower)), lower) * saved
     s = _t(xp, xp.solve(back, _t(xp, xp.solve(back, inner))))
     return 0.5 * (s + _t(xp, s))
 

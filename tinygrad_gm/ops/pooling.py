@@ -19,6 +19,7 @@ import numpy as np
 
 from ..backend import ArrayLike
 from ..operation import op
+from .choosing import bits, selected
 from .windows import PerAxis, framed, per_axis, window_count, window_elements
 
 
@@ -195,9 +196,9 @@ def scatter_windows(
         values = ordered
     for number, (_, read) in enumerate(window_elements(kernel, counts, steps, gaps)):
         if apart:  # no element belongs to two windows
-            xp.multiply(values, places == number, out=out[read])
+            xp.multiply(bits(values), places == number, out=bits(out)[read])
         else:
-            out[read] += values * (places == number)
+            out[read] += selected(values, places == number)
     return framed(xp, out, tuple((-before, -after) for before, after in pads))
 
 

@@ -14,8 +14,9 @@ import numpy as np
 from ..backend import ArrayLike
 from ..hints import named
 from ..operation import op
+from .choosing import where
 from .comparison import equal, isfinite, not_equal
-from .elementwise import exp, log, subtract, where
+from .elementwise import exp, log, subtract
 from .indexing import getitem
 from .shape import Axes, along, broadcast_to, concat, normalize_axis, pad, squeeze
 
@@ -146,9 +147,9 @@ def _variance(x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
 def _std_rule(xp: Any, g: Any, x: Any, out: Any, axis: Any, correction: Any, keepdims: Any) -> Any:
     out = _kept(xp, out, x.shape, axis, keepdims)
     flat = out == 0
-    slope = xp.where(flat, 0.0, 1.0 / xp.where(flat, 1.0, out))
     scale = divided(1.0, _count(x.shape, axis) - correction)
-    return _kept(xp, g, x.shape, axis, keepdims) * (slope * (_deviation(xp, x, axis) * scale))
+    g = xp.select(_kept(xp, g, x.shape, axis, keepdims), xp.logical_not(flat))
+    return g * (_deviation(xp, x, axis) * scale / xp.where(flat, 1.0, out))
 
 
 @op(_std_rule, local=["(x−mean)/((n−correction)·std)"])
@@ -172,8 +173,8 @@ def _extreme_rule(best: str) -> Any:
         g = _kept(xp, g, x.shape, axis, keepdims)
         if axis is None or isinstance(axis, tuple) or not x.shape:
             chosen = xp.equal(x, _kept(xp, out, x.shape, axis, keepdims))
-            chosen = xp.astype(xp.logical_or(chosen, xp.isnan(x)), x.dtype)
-            return g * chosen / xp.sum(chosen, axis, True)
+            chosen = xp.logical_or(chosen, xp.isnan(x))
+            return xp.select(g / xp.sum(xp.astype(chosen, x.dtype), axis, True), chosen)
         first = getattr(xp, best)(x, axis, True)
         return xp.scatter_along_axis(g, first, axis, x.shape)
 
@@ -263,8 +264,9 @@ def _norm_rule(xp: Any, g: Any, x: Any, out: Any, axis: Any, ord: Any, keepdims:
     g = _kept(xp, g, x.shape, axis, keepdims)
     out = _kept(xp, out, x.shape, axis, keepdims)
     if ord == math.inf:
-        chosen = xp.astype(xp.equal(xp.abs(x), out), x.dtype)
-        return g * (xp.sign(x) * (chosen / xp.sum(chosen, axis, True)))
+        chosen = xp.equal(xp.abs(x), out)
+        share = g / xp.sum(xp.astype(chosen, x.dtype), axis, True)
+        return xp.select(share, chosen) * xp.sign(x)
     if ord == 1:
         return g * xp.sign(x)
     zero = out == 0

@@ -58,7 +58,7 @@ def prelu(input: ArrayLike, weight: ArrayLike) -> Tensor:
             f"prelu: the weight is one number, or one per channel of (N, C, …); got a weight "
             f"{w.shape} and an input {x.shape}"
         )
-    return where(x > 0, x, w * x)
+    return where(x > 0, x, w * where(x > 0, 0.0, x))
 
 
 def elu(input: ArrayLike, alpha: float = 1.0) -> Tensor:
@@ -134,8 +134,9 @@ def hardswish(input: ArrayLike) -> Tensor:
     >>> F.hardswish(tg.tensor([-4.0, 0.0, 4.0])).tolist()
     [-0.0, 0.0, 4.0]
     """
-    x = asarray(input)
-    return x * hardsigmoid(x)
+    x: Any = asarray(input)
+    inner: Any = ops.hardtanh(x, -3.0, 3.0)
+    return where(x >= 3, x, inner * (inner + 3.0) / 6.0)
 
 
 # ------------------------------------------------------------------------ smooth relatives of relu
@@ -208,8 +209,8 @@ def softsign(input: ArrayLike) -> Tensor:
     >>> F.softsign(tg.tensor([-3.0, 0.0, 1.0])).tolist()
     [-0.75, 0.0, 0.5]
     """
-    x = asarray(input)
-    return x / (1.0 + abs(x))
+    out: Tensor = ops.softsign(input)
+    return out
 
 
 def logsigmoid(input: ArrayLike) -> Tensor:

@@ -2,8 +2,8 @@
 
 With probability p a number is dropped, else it is divided by 1 − p (*inverted* scaling), so that
 its expected value stays what it is and evaluation has nothing to do. The mask is drawn from the
-default generator, in the memory order of what it masks; in the record it is a constant, and
-dropping is one multiplication.
+default generator, in the memory order of what it masks. What it keeps is selected, not multiplied
+by 0 and 1: a dropped number gives 0 and gets a gradient of 0, even if one of the two is infinite.
 """
 
 from __future__ import annotations
@@ -123,16 +123,18 @@ def _channels_dropped(name: str, input: ArrayLike, p: float, training: bool, ndi
 
 
 def _dropped(x: Tensor, shape: tuple[int, ...], p: float) -> Tensor:
-    """x times a mask of a shape that broadcasts to x's; x itself where nothing is dropped."""
-    return ops.multiply(x, _mask(x, shape, p)) if p else x
+    """x / (1 − p) where a mask of a shape that broadcasts to x's keeps it; x itself for p = 0."""
+    if not p:
+        return x
+    kept: Tensor = ops.select(x, _mask(x, shape, p))
+    return kept * (1 / (1 - p)) if p < 1 else kept
 
 
 def _mask(like: Tensor, shape: tuple[int, ...], p: float) -> Tensor:
-    """0 with probability p, else 1/(1 − p), in the dtype and the memory order of `like`."""
+    """False with probability p, else True, in the memory order of `like`."""
     strides = like._data.strides
     order = sorted(range(len(shape)), key=lambda axis: -abs(strides[axis]))
     generator = default_generator()
     drawn = generator.uniform(tuple(shape[axis] for axis in order), dtype=np.float32)
-    kept = (drawn.to(like.device)._data >= p).astype(like.dtype)
-    kept *= 1 / (1 - p) if p < 1 else 0.0
+    kept = drawn.to(like.device)._data >= p
     return asarray(kept.transpose(sorted(range(len(order)), key=order.__getitem__)))

@@ -12,7 +12,7 @@ from typing import Any
 
 from ... import ops
 from ...backend import ArrayLike
-from ...ops import clip, exp, log, square, where
+from ...ops import clip, exp, log, relu, square, where
 from ...tensor import Tensor, asarray
 
 
@@ -67,8 +67,10 @@ def huber_loss(
 
 
 def _huber(difference: Any, delta: float) -> Any:
-    near = clip(difference, -delta, delta)
-    return near * (difference - 0.5 * near)  # the square, then the straight line that continues it
+    near = 0.5 * square(clip(difference, -delta, delta))
+    if delta == math.inf:
+        return near
+    return near + delta * relu(abs(difference) - delta)  # a straight line continues the square
 
 
 def gaussian_nll_loss(
@@ -110,7 +112,7 @@ def gaussian_nll_loss(
         )
     if (variance < 0).any():
         raise ValueError(f"{name}: a variance is negative: {variance.min().item()}")
-    variance = variance + (clip(variance, eps) - variance).detach()
+    variance = variance + where(variance < eps, eps - variance, 0.0).detach()
     losses = 0.5 * (log(variance) + square(x - t) / variance)
     return reduced(name, losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)
 

@@ -11,11 +11,9 @@ from typing import Any
 from ... import ops
 from ...backend import ArrayLike
 from ...hints import named
-from ...ops import exp, log, log1p, log_softmax, logaddexp, where
+from ...ops import exp, log, log_softmax, logaddexp, where
 from ...tensor import Tensor, asarray
 from .losses import alike, reduced
-
-SMALLEST = 3.7200759760208e-44  # e^−100
 
 # ------------------------------------------------------------------------ one class of several
 
@@ -134,8 +132,9 @@ def binary_cross_entropy(
 ) -> Tensor:
     """−weight · [t·ln p + (1 − t)·ln(1 − p)], each logarithm being at least −100.
 
-    Prefer `binary_cross_entropy_with_logits`: a p that a sigmoid has rounded to 0 or 1, as it does
-    in float32 from 17 on, has lost how wrong it is, and has no gradient.
+    The gradient is (p − t)/max(p(1 − p), 10⁻¹²), finite at 0 and 1. Prefer
+    `binary_cross_entropy_with_logits`: a p that a sigmoid has rounded to 0 or 1, as it does in
+    float32 from 17 on, has lost how wrong it is.
 
     Args:
         input: probabilities p in [0, 1], any shape.
@@ -156,11 +155,7 @@ def binary_cross_entropy(
             f"{name}: probabilities lie in [0, 1]; got [{p.min().item()}, {p.max().item()}]; for "
             "scores of any size use binary_cross_entropy_with_logits"
         )
-    # the inner `where` keeps a logarithm off 0: there its derivative is infinite, and inf · 0 NaN
-    possible, uncertain = p > SMALLEST, p < 1
-    yes = where(possible, log(where(possible, p, 1.0)), -100.0)
-    no = where(uncertain, log1p(where(uncertain, -p, 0.0)), -100.0)
-    return reduced(name, _times(name, t * yes + (1.0 - t) * no, weight, -1.0), reduction)
+    return reduced(name, _times(name, ops.binary_cross_entropy(p, t), weight), reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -200,14 +195,14 @@ def binary_cross_entropy_with_logits(
     return reduced(name, _times(name, losses, weight), reduction)
 
 
-def _times(name: str, losses: Any, weight: ArrayLike, sign: float = 1.0) -> Any:
+def _times(name: str, losses: Any, weight: ArrayLike) -> Any:
     """Each loss times its weight, which may not make more of them."""
     product = losses if weight is None else losses * weight
     if product.shape != losses.shape:
         raise ValueError(
             f"{name}: a weight {asarray(weight).shape} does not broadcast to {losses.shape}"
         )
-    return sign * product if sign != 1.0 else product
+    return product
 
 
 # ------------------------------------------------------------------------ distributions

@@ -8,6 +8,7 @@ drawing shows what is inside.
 from .activations import gelu, mish, silu, softplus
 from .attention import attention, scaled_dot_product_attention
 from .linear import embedding, linear
+from .losses import binary_cross_entropy as binary_cross_entropy
 from .losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss, nll_loss
 from .norms import batch_norm, group_norm, layer_norm, rms_norm
 from .recurrent import gru_cell, lstm_cell

@@ -15,7 +15,8 @@ import numpy as np
 from ...backend import ArrayLike
 from ...operation import op
 from ..blocks import in_blocks
-from ..elementwise import exp, log1p, minimum, multiply, sigmoid, tanh, where
+from ..choosing import where
+from ..elementwise import logaddexp, multiply, sigmoid, tanh
 from ..special import erf, erf_of, polynomial
 
 ROOT_HALF = math.sqrt(0.5)
@@ -27,7 +28,8 @@ TAIL = (
     -1.4531549368257402e-06,
 )  # fmt: skip
 TAIL_LIMIT = 12.0  # Φ(−12) is 0 in float32
-FLAT = 30.0  # far beyond where tanh(softplus(x)) is 1 to the last digit; e^(2·30) is a float32
+FLAT = {2: 5.0, 4: 30.0, 8: 30.0}  # per size of a float: beyond, tanh(softplus x) is 1, and
+GONE = -1000.0  # below, 0 to the last digit; e^(2·flat) is a float still
 
 
 def _gelu_twin(x: Any, approximate: str = "none") -> Any:
@@ -172,8 +174,7 @@ def silu(xp: Any, x: ArrayLike) -> Any:
 
 def _softplus_twin(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     scaled = multiply(x, beta)
-    curved = log1p(exp(minimum(scaled, threshold))) / beta
-    return where(scaled > threshold, x, curved)
+    return where(scaled > threshold, x, logaddexp(scaled, 0.0) / beta)
 
 
 def _softplus_rule(xp: Any, g: Any, x: Any, beta: float, threshold: float) -> Any:
@@ -191,8 +192,9 @@ def softplus(xp: Any, x: ArrayLike, beta: float = 1.0, threshold: float = 20.0) 
     if beta == 0:
         raise ValueError("softplus: beta is 0, by which the result is divided")
     scaled = x * beta
-    curved = xp.log1p(xp.exp(xp.minimum(scaled, threshold))) / beta
-    return xp.where(scaled > threshold, x, curved)
+    curved = xp.log1p(xp.exp(-xp.abs(scaled)))  # plus max(scaled, 0)
+    curved += xp.maximum(scaled, xp.zeros_like(scaled))
+    return xp.where(scaled > threshold, x, curved / beta)
 
 
 def _mish_twin(x: Any) -> Any:
@@ -201,9 +203,11 @@ def _mish_twin(x: Any) -> Any:
 
 def _mish_rule(xp: Any, g: Any, x: Any) -> Any:
     """With e = e^x: tanh(softplus x) = n/(n + 2), where n = e² + 2e = (1 + e)² − 1."""
-    e = xp.exp(xp.minimum(x, FLAT))
+    x = xp.clip(x, GONE, FLAT[x.dtype.itemsize])
+    e = xp.exp(x)
     n = e * (e + 2.0)
-    return g * ((n + x * (4.0 * e * (e + 1.0)) / (n + 2.0)) / (n + 2.0))
+    total = n + 2.0
+    return g * (n / total + 4.0 * x * (e / total) * ((e + 1.0) / total))
 
 
 @op(_mish_rule, twin=_mish_twin, closed=True, local=["tanh s+x·σ(1−tanh²s)"])
@@ -213,6 +217,6 @@ def mish(xp: Any, x: ArrayLike) -> Any:
     >>> tg.mish(tg.tensor([-1000.0, 0.0, 1.0, 1000.0])).round(4).tolist()
     [-0.0, 0.0, 0.8651000261306763, 1000.0]
     """
-    n = xp.exp(xp.minimum(x, FLAT))
+    n = xp.exp(xp.minimum(x, FLAT[x.dtype.itemsize]))
     n *= n + 2
-    return x * (n / (n + 2))
+    return xp.maximum(x, GONE) * (n / (n + 2))  # at −inf too

@@ -14,7 +14,8 @@ import numpy as np
 
 from ...backend import ArrayLike, module_of
 from ...operation import op
-from ..elementwise import add, divide, exp, multiply, subtract, where
+from ..choosing import where
+from ..elementwise import add, divide, exp, multiply, subtract
 from ..matmul import matmul, transposed
 from ..reduction import max, sum
 from ..shape import matrix_transpose

@@ -9,8 +9,9 @@ import numpy as np
 
 from ...backend import ArrayLike
 from ...operation import op
+from ..choosing import where
 from ..comparison import equal
-from ..elementwise import add, where
+from ..elementwise import add
 from ..indexing import getitem, plain_index
 from ..matmul import as_rows, matmul
 from ..shape import expand_dims, matrix_transpose
@@ -70,7 +71,7 @@ def _embedding_twin(weight: Any, indices: Any, padding_idx: int | None = None) -
 
 def _embedding_rule(xp: Any, g: Any, saved: Any, weight_shape: tuple[int, ...]) -> Any:
     indices, trained = saved
-    return xp.scatter(g if trained is None else g * trained, indices, weight_shape)
+    return xp.scatter(g if trained is None else xp.select(g, trained), indices, weight_shape)
 
 
 @op(_embedding_rule, None, twin=_embedding_twin, closed=True, local=["1 where read", ""])

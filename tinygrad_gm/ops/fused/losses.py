@@ -9,8 +9,9 @@ import numpy as np
 
 from ...backend import ArrayLike
 from ...operation import op
+from ..choosing import maximum, where
 from ..comparison import not_equal
-from ..elementwise import astype, log, multiply, sigmoid, square, subtract, where
+from ..elementwise import astype, log, multiply, sigmoid, square, subtract
 from ..indexing import grid, take, take_along_axis
 from ..reduction import divided
 from ..shape import expand_dims, squeeze
@@ -167,6 +168,46 @@ def _check_classes(name: str, target: Any, count: int) -> None:
             f"{name}: targets lie in [{target.min()}, {target.max()}], "
             f"the {count} classes are numbered from 0"
         )
+
+
+LEAST = -100.0  # what a logarithm counts as at least
+SMALLEST = math.exp(LEAST)
+
+
+def _bernoulli_twin(input: Any, target: Any) -> Any:
+    certain = maximum(log(input), LEAST)
+    impossible = maximum(log(subtract(1.0, input)), LEAST)
+    return -(target * certain + subtract(1.0, target) * impossible)
+
+
+def _bernoulli_odds(xp: Any, g: Any, input: Any) -> Any:
+    """−ln(p/(1 − p)), each logarithm being at least −100."""
+    yes, no = xp.maximum(input, SMALLEST), xp.maximum(1.0 - input, SMALLEST)
+    return g * (xp.log(no) - xp.log(yes))
+
+
+@op(
+    lambda xp, g, input, target: g * ((input - target) / xp.maximum(input * (1.0 - input), 1e-12)),
+    lambda xp, g, input: _bernoulli_odds(xp, g, input),
+    twin=_bernoulli_twin,
+    closed=True,
+    local=["(p − t)/max(p(1 − p), 10⁻¹²)", "ln(1 − p) − ln p"],
+)
+def binary_cross_entropy(xp: Any, input: ArrayLike, target: ArrayLike) -> Any:
+    """−[t·ln p + (1 − t)·ln(1 − p)] of each element, a logarithm being at least −100.
+
+    At p = 0 and 1, where the derivative is infinite or 0/0, it is (p − t)·10¹².
+
+    Args:
+        input: p in [0, 1].
+        target: t in [0, 1].
+
+    >>> tg.ops.binary_cross_entropy(tg.tensor([0.0, 0.5]), tg.ones(2)).tolist()
+    [100.0, 0.6931471824645996]
+    """
+    with np.errstate(divide="ignore"):
+        yes, no = xp.maximum(xp.log(input), LEAST), xp.maximum(xp.log1p(-input), LEAST)
+    return (target - 1.0) * no - target * yes
 
 
 def _bce_twin(logits: Any, target: Any, reduction: str = "mean") -> Any:

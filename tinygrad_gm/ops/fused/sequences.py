@@ -14,7 +14,8 @@ import numpy as np
 
 from ...backend import ArrayLike
 from ...operation import op
-from ..elementwise import add, relu, tanh
+from ..choosing import relu
+from ..elementwise import add, tanh
 from ..matmul import as_rows
 from ..shape import stack, unstack
 from .linear import linear, weight_gradient
@@ -255,15 +256,19 @@ def _rnn_twin(inputs: Any, hidden: Any, weight: Any, nonlinearity: str = "tanh")
 def _rnn_rule(
     xp: Any, g: Any, hidden: Any, weight: Any, out: Any, slots: Any, nonlinearity: str
 ) -> Any:
-    slopes = 1 - out * out if nonlinearity == "tanh" else xp.astype(out > 0, out.dtype)
+    bounded = nonlinearity == "tanh"
+    into_inputs = 1 - out * out if bounded else xp.module.empty_like(out)
     into_hidden, by_row = g[-1], weight.copy()  # as in the LSTM
     for t in reversed(range(len(out))):
-        slopes[t] *= into_hidden
-        into_hidden = slopes[t] @ by_row
+        if bounded:
+            into_inputs[t] *= into_hidden
+        else:
+            into_inputs[t] = xp.select(into_hidden, out[t] != 0)
+        into_hidden = into_inputs[t] @ by_row
         if t:
             into_hidden += g[t - 1]
-    weights = weight_gradient(xp, slopes, _before(xp, hidden, out)) if 2 in slots else None
-    return slopes, into_hidden, weights
+    weights = weight_gradient(xp, into_inputs, _before(xp, hidden, out)) if 2 in slots else None
+    return into_inputs, into_hidden, weights
 
 
 @op(

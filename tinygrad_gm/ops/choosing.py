@@ -1,0 +1,177 @@
+"""Choosing between values: what is chosen gets the whole gradient, what is not gets exactly 0.
+
+A gradient is chosen by `select`, never multiplied by a mask of zeros and ones: behind a unit that
+is switched off the upstream gradient may be infinite, and 0 · inf is NaN.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..backend import ArrayLike
+from ..operation import op
+
+_INTEGERS = {size: np.dtype(f"i{size}") for size in (2, 4, 8)}  # as wide as a floating dtype
+
+
+@op(lambda xp, g, condition: xp.select(g, condition), None, local=["[condition]", ""])
+def select(xp: Any, x: ArrayLike, condition: ArrayLike) -> Any:
+    """x where the condition (truth values) holds, else 0, whatever x is there.
+
+    >>> tg.ops.select(tg.tensor([1.0, tg.inf, tg.nan]), tg.tensor([True, False, False])).tolist()
+    [1.0, 0.0, 0.0]
+    """
+    return selected(x, condition)
+
+
+def selected(x: Any, condition: Any) -> Any:
+    """`select` of an array, in the memory order of the condition."""
+    return (condition * bits(x)).view(x.dtype)
+
+
+def bits(x: Any) -> Any:
+    """Floating numbers as integers of the same bits; times 0 or 1, they are never NaN.
+
+    This product is as fast as that of the numbers themselves, and five times as fast as `where`.
+    """
+    return x.view(_INTEGERS[x.dtype.itemsize]) if x.dtype.kind == "f" else x
+
+
+@op(
+    None,
+    lambda xp, g, condition: xp.select(g, xp.not_equal(condition, False)),
+    lambda xp, g, condition: xp.select(g, xp.equal(condition, False)),
+    local=["", "[condition]", "[not condition]"],
+)
+def where(xp: Any, condition: ArrayLike, x: ArrayLike, y: ArrayLike) -> Any:
+    """x where the condition holds, else y.
+
+    The branch that is not chosen gets a gradient of 0. But an infinite derivative *inside* that
+    branch, as in `where(x >= 0, x, sqrt(-x))` at 0, meets this 0 and gives 0 · inf = NaN: keep the
+    argument of the inner function away from its singular point with another `where`.
+
+    >>> tg.where(tg.tensor([True, False]), 1.0, -1.0).tolist()
+    [1.0, -1.0]
+    """
+    return xp.where(condition, x, y)
+
+
+# ------------------------------------------------------------------------- the larger, the smaller
+
+
+def _larger(xp: Any, g: Any, x: Any, y: Any) -> Any:
+    """g where x > y, half of it where they are equal; all of it where one of them is NaN."""
+    half = 0.5 * g
+    return xp.select(half, xp.logical_not(x < y)) + xp.select(half, xp.logical_not(x <= y))
+
+
+@op(
+    lambda xp, g, x, y: _larger(xp, g, x, y),
+    lambda xp, g, x, y: _larger(xp, g, y, x),
+    symbol="max",
+    local=["[x>y]", "[y>x]"],
+)
+def maximum(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """The larger of x and y; where they are equal each gets half of the gradient.
+
+    >>> tg.maximum(tg.tensor([1.0, 5.0]), 3.0).tolist()
+    [3.0, 5.0]
+    """
+    return xp.maximum(x, y)
+
+
+@op(
+    lambda xp, g, x, y: _larger(xp, g, y, x),
+    lambda xp, g, x, y: _larger(xp, g, x, y),
+    symbol="min",
+    local=["[x<y]", "[y<x]"],
+)
+def minimum(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """The smaller of x and y; where they are equal each gets half of the gradient.
+
+    >>> tg.minimum(tg.tensor([1.0, 5.0]), 3.0).tolist()
+    [1.0, 3.0]
+    """
+    return xp.minimum(x, y)
+
+
+def _between(xp: Any, g: Any, x: Any, min: Any, max: Any) -> Any:
+    above = g if min is None else xp.select(g, x >= min)
+    return above if max is None else xp.select(above, x <= max)
+
+
+def _below(xp: Any, g: Any, x: Any, min: Any, max: Any) -> Any:
+    below = xp.select(g, x < min)
+    return below if max is None else xp.select(below, min <= max)
+
+
+def _above(xp: Any, g: Any, x: Any, min: Any, max: Any) -> Any:
+    return xp.select(g, (x if min is None else xp.maximum(x, min)) > max)
+
+
+@op(
+    _between,
+    _below,
+    _above,
+    local=["[min≤x≤max]", "[x<min]", "[x>max]"],
+)
+def clip(xp: Any, x: ArrayLike, min: ArrayLike = None, max: ArrayLike = None) -> Any:
+    """x limited to [min, max], with `max` winning where min > max; None: no limit on that side.
+
+    At an edge the gradient goes to x, outside to the bound.
+
+    >>> tg.clip(tg.tensor([-2.0, 0.5, 2.0]), -1, 1).tolist()
+    [-1.0, 0.5, 1.0]
+    """
+    return xp.clip(x, min, max)
+
+
+# ------------------------------------------------------------------------------------ rectifiers
+
+
+@op(lambda xp, g, out: xp.select(g, out != 0), local=["[x>0]"])
+def relu(xp: Any, x: ArrayLike) -> Any:
+    """max(x, 0); its derivative at 0 is taken as 0.
+
+    >>> tg.relu(tg.tensor([-2.0, 3.0])).tolist()
+    [0.0, 3.0]
+    """
+    zeros = xp.zeros(x.shape[-1:], x.dtype)  # NumPy's loop for a single 0 is four times slower
+    return xp.maximum(x, zeros)
+
+
+def _leaky_rule(xp: Any, g: Any, x: Any, slope: float) -> Any:
+    steep = xp.astype(x > 0, g.dtype)
+    return (steep + slope * (1.0 - steep)) * g  # `where` takes three times as long
+
+
+@op(
+    _leaky_rule,
+    symbol="leaky relu",
+    local=["1 or slope"],
+)
+def leaky_relu(xp: Any, x: ArrayLike, slope: float = 0.01) -> Any:
+    """x where x > 0, else slope · x (Maas et al. 2013); its derivative at 0 is `slope`.
+
+    >>> tg.leaky_relu(tg.tensor([-2.0, 3.0]), 0.5).tolist()
+    [-1.0, 3.0]
+    """
+    if 0 < slope <= 1:
+        return xp.maximum(x, slope * x)  # the same; `where` takes ten times as long
+    return xp.where(x > 0, x, slope * x)
+
+
+@op(
+    lambda xp, g, out, min_val, max_val: xp.select(g, (out != min_val) & (out != max_val)),
+    symbol="hard tanh",
+    local=["[min_val<x<max_val]"],
+)
+def hardtanh(xp: Any, x: ArrayLike, min_val: float = -1.0, max_val: float = 1.0) -> Any:
+    """x limited to [min_val, max_val]; at the edges the derivative is 0 (that of `clip` is 1).
+
+    >>> tg.ops.hardtanh(tg.tensor([-2.0, 0.5, 2.0])).tolist()
+    [-1.0, 0.5, 1.0]
+    """
+    return xp.clip(x if x.dtype.kind == "f" else x.astype(xp.float64), min_val, max_val)
