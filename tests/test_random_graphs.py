@@ -144,7 +144,9 @@ def registry_graphs(draw: Any) -> Any:
             for position, slot in enumerate(slots_of(name, sample)):
                 back = places[position % len(places)] % len(values)  # 0: the last result
                 arrays[slot] = adapted(values[-1 - back], arrays[slot], name in NARROW)
-            values.append(2 * tg.tanh(call(name, arrays, sample.params) / 2))
+            result = call(name, arrays, sample.params)
+            if result.size:
+                values.append(2 * tg.tanh(result / 2))
         return sum((value * np.cos(np.arange(value.size)).reshape(value.shape)).mean()
                    for value in values[1:])  # fmt: skip
 

@@ -154,8 +154,8 @@ def test_the_local_derivative_on_an_edge_is_the_slope_in_number_and_in_words(nam
         slope = (high - low) / 2e-6
         assert edge.contribution / edge.upstream == pytest.approx(slope, abs=1e-6)
         words = op.local[slot] if slot < len(op.local) else ""
-        formula = op.forward.__module__.endswith("elementwise") and words not in ("", "1 or slope")
-        if formula:
+        written = op.forward.__module__.endswith(("elementwise", "choosing"))
+        if written and words not in ("", "1 or slope"):
             values = dict(zip(op.names, op.defaults, strict=True)) | {"out": out.item()}
             values |= dict(zip(op.arrays, point, strict=True))
             assert evaluate(words, values) == pytest.approx(slope, abs=1e-6), words
@@ -167,6 +167,7 @@ def evaluate(words: str, values: dict[str, float]) -> float:
     signs = {"−": "-", "·": "*", "²": "**2", "^": "**", "⌊": "floor(", "⌋": ")"}
     for sign, python in signs.items():
         text = text.replace(sign, python)
+    text = re.sub(r"\|(\w+)\|", r"abs(\1)", text)
     text = re.sub(r"√(\w+|\(.*?\))", r"sqrt(\1)", text)
     text = re.sub(r"\[(.*)\]", r"float(\1)", text)
     text = re.sub(r"\b([a-z]+) (\w+)", r"\1(\2)", text)

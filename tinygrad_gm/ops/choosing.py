@@ -23,6 +23,8 @@ def select(xp: Any, x: ArrayLike, condition: ArrayLike) -> Any:
     >>> tg.ops.select(tg.tensor([1.0, tg.inf, tg.nan]), tg.tensor([True, False, False])).tolist()
     [1.0, 0.0, 0.0]
     """
+    if not isinstance(condition, bool) and condition.dtype.char != "?":
+        raise TypeError(f"select: the condition holds truth values, not {condition.dtype}")
     return selected(x, condition)
 
 

@@ -288,7 +288,7 @@ def log2(xp: Any, x: ArrayLike) -> Any:
 @op(
     lambda xp, g, x, y: _share(xp, g, x, y),
     lambda xp, g, x, y: _share(xp, g, y, x),
-    local=["σ(x−y)", "σ(y−x)"],
+    local=["1/(1+exp(y−x))", "1/(1+exp(x−y))"],
 )
 def logaddexp(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
     """ln(e^x + e^y) without overflow.
