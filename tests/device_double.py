@@ -206,7 +206,7 @@ ascontiguousarray reshape transpose swapaxes moveaxis expand_dims squeeze broadc
 broadcast_arrays concatenate stack split repeat tile flip roll pad tril triu where nonzero
 flatnonzero argwhere searchsorted sort argsort unique bincount round around clip cumsum cumprod
 isclose allclose array_equal dot vdot tensordot outer inner einsum diagonal diag trace copyto copy
-count_nonzero nan_to_num diff meshgrid shape ndim size result_type
+count_nonzero nan_to_num diff meshgrid shape ndim size result_type may_share_memory
 sum prod mean max min any all argmax argmin std var
 """
 _OF_DTYPES = """

@@ -241,6 +241,64 @@ def test_a_pass_that_is_left_early_is_over():
     assert loader.epoch == 2
 
 
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_passes_at_once_are_epochs_of_their_own(prefetch):
+    def make():
+        return data.DataLoader(data.TensorDataset(tg.arange(64)), 16, True, prefetch=prefetch)
+
+    reference = make()
+    epochs = [rows(reference) for _ in range(5)]
+    loader = make()
+    pairs = [(a.tolist(), b.tolist()) for (a,), (b,) in zip(loader, loader, strict=True)]
+    assert pairs == list(zip(epochs[0], epochs[1], strict=True))
+    assert not any(a == b for a, b in pairs)
+    assert rows(loader) == epochs[2]
+    loader, found = make(), []
+    for (outer,) in loader:  # four batches, with a pass for each
+        found.append((outer.tolist(), rows(loader)))
+    assert found == [(epochs[0][i], epochs[i + 1]) for i in range(4)]
+
+
+def test_passes_at_once_know_the_randomness_of_their_own_batches():
+    loader = data.DataLoader(Squares(6), 2, seed=3)
+    for number, _ in enumerate(loader):
+        assert (
+            loader.batch_generator.normal(2).tolist()
+            == tg.Generator((3, 0, number)).normal(2).tolist()
+        )
+        for inner, _ in enumerate(loader):
+            wanted = tg.Generator((3, number + 1, inner)).normal(2).tolist()
+            assert loader.batch_generator.normal(2).tolist() == wanted
+
+
+def test_an_iterator_that_is_not_used_takes_no_epoch():
+    loader = data.DataLoader(data.TensorDataset(tg.arange(8)), 3, shuffle=True)
+    iter(loader)
+    first = rows(loader)
+    assert first == rows(data.DataLoader(data.TensorDataset(tg.arange(8)), 3, shuffle=True))
+
+
+def test_nested_loops_resumed_after_an_outer_batch_go_on_bit_for_bit():
+    def make():
+        return data.DataLoader(data.TensorDataset(tg.arange(12)), 4, shuffle=True)
+
+    loader, found = make(), []
+    for number, (outer,) in enumerate(loader):
+        if number == 1:
+            position = json.loads(json.dumps(loader.state_dict()))
+        found.append((outer.tolist(), rows(loader)))
+    later, again = make(), []
+    later.load_state_dict(position)
+    outer = iter(later)
+    for (batch,) in outer:
+        again.append((batch.tolist(), rows(later)))
+    assert [batch for batch, _ in again] == [found[2][0]]
+    inner = make()
+    inner.load_state_dict(position)
+    next(iter(inner))
+    assert rows(inner) == found[1][1]  # the epoch that followed at the position
+
+
 def test_the_randomness_of_a_batch_is_that_of_seed_epoch_and_number():
     loader = data.DataLoader(data.TensorDataset(tg.arange(4)), 2, seed=5)
     list(loader)

@@ -263,6 +263,29 @@ def test_a_loader_that_was_looked_at_trains_as_one_that_was_not(tmp_path):
     assert same_bytes(tmp_path / "one", tmp_path / "two")
 
 
+def test_steps_and_callbacks_that_go_through_the_loader_change_neither_epochs_nor_order(tmp_path):
+    Small(tmp_path / "plain").fit(epochs=3)
+
+    def nosy(small):
+        def look(_):
+            for batch in small.loader:
+                del batch
+
+        small.before_step = lambda step: look(step) if step % 3 == 0 else None
+        return look
+
+    small = Small(tmp_path / "nosy")
+    small.fit(epochs=3, on_epoch=nosy(small))
+    for epochs in (1, 3):
+        small = Small(tmp_path / "resumed")
+        small.fit(epochs=epochs, on_epoch=nosy(small))
+    assert small.run.step == 12
+    for name in ("nosy", "resumed"):
+        assert read_metrics(tmp_path / name) == read_metrics(tmp_path / "plain")
+    states = [read_checkpoint(tmp_path / name)["run"]["loader"] for name in ("nosy", "resumed")]
+    assert states[0] == states[1]
+
+
 def test_a_finished_run_is_loaded_and_not_trained_again(tmp_path):
     trained = Small(tmp_path).fit()
     again = Small(tmp_path)

@@ -8,6 +8,7 @@ somebody names a CUDA device.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterable
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -62,6 +63,14 @@ def to_device(array: Array, device: str) -> Array:
     cupy = _cupy()
     with cupy.cuda.Device(index):
         return cupy.asarray(array)
+
+
+def unshared(array: Array, targets: Iterable[Array]) -> Array:
+    """The array, or a copy if its memory may be that of one of `targets`, which will be written."""
+    xp = module_of(array)
+    there = (target for target in targets if module_of(target) is xp)
+    shared = any(xp.may_share_memory(array, target) for target in there)
+    return array.copy() if shared else array
 
 
 def module_for(device: str | None) -> ModuleType:

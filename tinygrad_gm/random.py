@@ -107,7 +107,7 @@ class Generator:
         return place(ones.astype(dtype), self.device)
 
     def get_state(self) -> dict[str, Any]:
-        """Where the stream stands: a nested dict of ints and strings, which JSON can hold."""
+        """The stream's position, copied: a nested dict of ints and strings, which JSON can hold."""
         return dict(self._bits.state)
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -122,8 +122,8 @@ class Generator:
         """
         try:
             self._bits.state = state  # type: ignore[assignment]
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"set_state: this is no state of a Generator: {error}") from error
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"set_state: this is not a state of a Generator: {error}") from error
 
     def _floats(self, draw: Any, name: str, shape: Shape, dtype: Any) -> Tensor:
         wanted = np.dtype(dtype or backend.default_dtype())

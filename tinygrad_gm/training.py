@@ -277,11 +277,13 @@ class Run:
                         if checkpoint_every and self.step % checkpoint_every == 0:
                             self._save(parts, loader)
                     else:
+                        place = {**loader.state_dict(), "epoch": epoch, "batch": 0}
                         if on_epoch is not None and (found := on_epoch(epoch)):
                             metrics = self._record(epoch, found)
                             bar.say(f"epoch {epoch} of {epochs}: {in_words(metrics)}")
                         if sample and not sample_every:
                             self._draw(sample, parts)
+                        loader.load_state_dict(place)  # whatever on_epoch did with it
                     self._save(parts, loader)
             if not self.checkpoint.exists():  # there were no epochs to be done
                 self._save(parts, loader)
@@ -304,7 +306,9 @@ class Run:
         epoch = loader.epoch + 1
         for batch in loader:
             with using(loader.batch_generator):
+                place = loader.epoch, loader.batch
                 found = step(batch, loader.batch_generator)
+                loader.epoch, loader.batch = place  # whatever the step did with it
             self.step += 1
             yield self._record(epoch, found)
 
@@ -377,7 +381,8 @@ class Run:
             raise ValueError('train: a part cannot be called "run"; the checkpoint has its own')
         if self._state is None:
             if self.step == 0:  # whoever looked at a batch before does not change the training
-                loader.epoch = loader.batch = 0
+                start = {"epoch": 0, "batch": 0, "next_epoch": 0}
+                loader.load_state_dict({**loader.state_dict(), **start})
             return
         state, self._state = self._state, None
         own = state.pop("run")

@@ -25,6 +25,9 @@ R = TypeVar("R")
 class DataLoader:
     """Hands out a data set in batches; every pass over the loader is an epoch.
 
+    Several passes may be under way at once, as in `zip(loader, loader)` or nested loops: each is an
+    epoch of its own, with its own order.
+
     Args:
         dataset: a `Dataset`, or anything with a length and items that are found by number.
         batch_size: items per batch.
@@ -38,9 +41,9 @@ class DataLoader:
             reads files or transforms images: NumPy's long operations let the other thread run.
 
     Attributes:
-        epoch: the number of the epoch that is going on, from 0; after its last batch that of the
-            next.
-        batch: how many of its batches were handed out.
+        epoch: the number of the epoch of the batch that was handed out last, from 0; after the end
+            of a pass that of the next.
+        batch: how many batches of that epoch were handed out.
         batch_generator: the source of randomness of the batch that was handed out last. It is
             the default generator while the data set makes the batch.
 
@@ -74,7 +77,7 @@ class DataLoader:
         self.seed = (
             operator.index(seed) if generator is None else int(generator.integers(0, 2**63 - 1, ()))
         )
-        self.epoch, self.batch = 0, 0
+        self.epoch, self.batch, self._next_epoch = 0, 0, 0
         self.batch_generator = Generator((self.seed, 0, 0))
         self._resumed = False
         if len(self) == 0:
@@ -86,12 +89,8 @@ class DataLoader:
         return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
 
     def __iter__(self) -> Iterator[Any]:
-        if self.batch and not self._resumed:  # the pass before this one was left early
-            self.epoch, self.batch = self.epoch + 1, 0
-        self._resumed = False
-        return self._pass(self.epoch, self.batch)
-
-    def _pass(self, epoch: int, start: int) -> Iterator[Any]:
+        epoch, start = (self.epoch, self.batch) if self._resumed else (self._next_epoch, 0)
+        self._resumed, self._next_epoch = False, max(self._next_epoch, epoch + 1)
         count = len(self.dataset)
         order = np.arange(count)
         if self.shuffle:
@@ -107,7 +106,7 @@ class DataLoader:
         for number, (batch, generator) in zip(numbers, made, strict=True):
             self.epoch, self.batch, self.batch_generator = epoch, number + 1, generator
             yield batch
-        self.epoch, self.batch = epoch + 1, 0
+        self.epoch, self.batch = self._next_epoch, 0
 
     def _fetch(self, indices: Any) -> Any:
         if self.collate_fn is None and isinstance(self.dataset, Dataset):
@@ -116,12 +115,13 @@ class DataLoader:
 
     def state_dict(self) -> dict[str, Any]:
         """The position after the batch that was handed out last, and what it depends on."""
-        return {"epoch": self.epoch, "batch": self.batch, **self._facts()}
+        position = {"epoch": self.epoch, "batch": self.batch, "next_epoch": self._next_epoch}
+        return {**position, **self._facts()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a position: the next pass begins with the batch after it.
 
-        Raises ValueError if that position is one in another order of batches.
+        Raises ValueError, and changes nothing, if that position is one in another order of batches.
 
         >>> loader = tg.data.DataLoader(tg.data.TensorDataset(tg.arange(6)), 2, shuffle=True)
         >>> batches = iter(loader)
@@ -132,13 +132,26 @@ class DataLoader:
         >>> [x.tolist() for (x,) in again] == rest
         True
         """
-        for name, now in self._facts().items():
+        facts = self._facts()
+        missing = [name for name in ("epoch", "batch", *facts) if name not in state]
+        if missing:
+            raise ValueError(f"DataLoader: the position has no {', '.join(missing)}")
+        for name, now in facts.items():
             if state[name] != now:
                 raise ValueError(
                     f"DataLoader: the position is one of a loader with {name} {state[name]}, and "
                     f"this one's is {now}"
                 )
-        self.epoch, self.batch, self._resumed = state["epoch"], state["batch"], True
+        epoch, batch = state["epoch"], state["batch"]
+        following = state.get("next_epoch", epoch)
+        if not all(type(n) is int and 0 <= n < 2**53 for n in (epoch, batch, following)):
+            raise ValueError(
+                "DataLoader: the position's epoch, batch and next_epoch must be whole numbers ≥ 0, "
+                f"not {epoch!r}, {batch!r} and {following!r}"
+            )
+        if batch > len(self):
+            raise ValueError(f"DataLoader: the position is batch {batch} of {len(self)}")
+        self.epoch, self.batch, self._next_epoch, self._resumed = epoch, batch, following, True
 
     def _facts(self) -> dict[str, Any]:
         return {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from textwrap import indent
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from .. import backend
 from ..backend import ArrayLike
@@ -52,6 +52,7 @@ class Module:
 
     training: bool
     _buffers: dict[str, bool]  # the names of the buffers, and whether they are part of the state
+    _optional: ClassVar[tuple[str, ...]] = ()  # buffers that a loaded state may lack
     _forward_hooks: dict[object, Hook]
     _forward_pre_hooks: dict[object, PreHook]
     _frame: Frame | None = None  # of the last call; its name is the attribute that holds the module
@@ -265,7 +266,8 @@ class Module:
     def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
         """The parameters and persistent buffers by dotted name: constants in the same memory.
 
-        What is learned later shows in them; `copy.deepcopy(module.state_dict())` is a snapshot.
+        As in PyTorch, what is learned later shows in them; `copy.deepcopy(module.state_dict())` is
+        a snapshot.
 
         >>> list(nn.Linear(3, 2).state_dict())
         ['weight', 'bias']
@@ -278,24 +280,34 @@ class Module:
         for name, child in self._parts(Module):
             yield from child._state(f"{prefix}{name}.")
 
+    def _optional_names(self, prefix: str) -> Iterator[str]:
+        yield from (prefix + name for name in self._optional)
+        for name, child in self._parts(Module):
+            yield from child._optional_names(f"{prefix}{name}.")
+
     def load_state_dict(self, state: Mapping[str, ArrayLike], strict: bool = True) -> Loaded:
         """Write the values of a `state_dict` into this module's arrays, in place.
+
+        The values are read before the first is written, so `state` may share memory with the
+        module: its own `state_dict()`, with names exchanged, or views of it.
 
         Args:
             state: for each name a Tensor or array of the parameter's shape; floats are converted
                 to its dtype.
-            strict: whether every name of the module must be in `state`, and no other.
+            strict: whether every name of the module must be in `state`, and no other. The
+                `num_batches_tracked` of a norm may always be missing, as in PyTorch, and is left as
+                it is.
 
         Returns:
             (missing_keys, unexpected_keys), both empty with `strict`.
 
         Raises:
-            RuntimeError: the names do not agree, or shapes or kinds of numbers differ. Then nothing
-                was written.
+            RuntimeError: the names do not agree, shapes or kinds of numbers differ, or an array is
+                read-only. Then nothing was written.
         """
-        own = dict(self._state(""))
+        own, optional = dict(self._state("")), set(self._optional_names(""))
         values = {name: asarray(state[name]) for name in own if name in state}
-        missing = [name for name in own if name not in state]
+        missing = [name for name in own if name not in state and name not in optional]
         unexpected = [name for name in state if name not in own]
         problems = []
         if strict and missing:
@@ -307,15 +319,23 @@ class Module:
                 problems.append(f"{name}: {value.shape} in the state, {own[name].shape} here")
             elif value.dtype.kind == "f" != own[name].dtype.kind:
                 problems.append(f"{name}: {value.dtype} in the state, {own[name].dtype} here")
+            elif not (
+                is_placeholder(own[name]) or getattr(own[name]._data.flags, "writeable", True)
+            ):
+                problems.append(f"{name}: the array here is read-only")
         if problems:
             title = f"load_state_dict: the state does not fit {type(self).__name__}:"
             raise RuntimeError("\n    ".join([title, *problems]))
+        targets, arrays = [tensor._data for tensor in own.values()], {}
         for name, value in values.items():
             array = backend.to_device(value._data, own[name].device)
+            array = array.astype(own[name].dtype, copy=is_placeholder(own[name]))
+            arrays[name] = backend.unshared(array, targets)
+        for name, array in arrays.items():
             if is_placeholder(own[name]):
-                own[name].data = array.astype(own[name].dtype)
+                own[name].data = array
             else:
-                own[name].copy_(array.astype(own[name].dtype, copy=False))
+                own[name].copy_(array)
         return Loaded(missing, unexpected)
 
     # ------------------------------------------------------------------------ changes to the tree

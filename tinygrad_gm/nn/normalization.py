@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from ..creation import empty, ones, zeros
 from ..modes import rerunning
@@ -29,6 +29,7 @@ class _ChannelNorm(Module):
     """What batch and instance norm share: C channels, perhaps γ and β, perhaps running averages."""
 
     _ndims: tuple[int, ...]  # how many axes an input may have
+    _optional: ClassVar[tuple[str, ...]] = ("num_batches_tracked",)  # PyTorch 0.4 had none
     weight: Parameter | None
     bias: Parameter | None
     running_mean: Tensor | None

@@ -108,17 +108,19 @@ class EMA:
         return zip(ours, theirs, strict=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """`{"updates": …, "model": …}`; the Tensors share the mean's memory."""
+        """`{"updates": …, "model": …}`; the Tensors are live: they share the mean's memory."""
         return {"updates": self.updates, "model": self.model.state_dict()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take on a `state_dict`, in place.
+        """Take on a `state_dict`, in place; it may share memory with the mean.
 
         Raises:
+            KeyError: "updates" or "model" is missing. Then nothing was changed.
             RuntimeError: it belongs to another model. Then nothing was changed.
         """
-        self.model.load_state_dict(state_dict["model"])
-        self.updates = int(state_dict["updates"])
+        updates, model = int(state_dict["updates"]), state_dict["model"]
+        self.model.load_state_dict(model)
+        self.updates = updates
 
 
 def _move(mean: Tensor, tensor: Tensor, share: float) -> None:

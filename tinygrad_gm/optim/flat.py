@@ -12,11 +12,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, groupby, pairwise
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from ..backend import Array, device_of, module_of, to_device
+from ..backend import Array, device_of, module_of, to_device, unshared
 from ..record import mark_written
 from ..tensor import Tensor, asarray
 
@@ -109,6 +109,14 @@ class Blocks:
             block.fill(*filling)
             yield block
             block.grad = None
+
+
+class Stored(NamedTuple):
+    """The state of one parameter, checked and ready to be written."""
+
+    step: int
+    numbers: dict[str, float]
+    arrays: dict[str, Array]
 
 
 class States(dict[str, Array]):
@@ -230,19 +238,39 @@ class Flat:
         arrays = {"step": np.array(self.steps[i]), **numbers, **vectors}
         return {name: Tensor._of(array) for name, array in arrays.items()}
 
-    def load_state_of(self, i: int, state: Mapping[str, Any]) -> None:
-        """Write a state of parameter i in place; {} makes it as it was before its first step."""
+    def read_state(self, i: int, state: Mapping[str, Any], vectors: Sequence[Array]) -> Stored:
+        """Check and convert a state of parameter i, and copy what shares memory with `vectors`.
+
+        Raises ValueError for a moment or a number of another shape.
+        """
+        shape, arrays, numbers = self.views[i].shape, {}, dict(self._first_numbers)
+        for name, value in state.items():
+            if value is None:
+                continue
+            array, single = asarray(value)._data, name == "step" or name in numbers
+            if array.shape != (() if single else shape):
+                raise ValueError(
+                    f"load_state_dict: {name} of shape {array.shape} does not belong to a "
+                    f"parameter of shape {shape}"
+                )
+            if name in numbers:
+                numbers[name] = float(array)
+            elif name != "step":
+                array = to_device(array, device_of(self.vector)).astype(
+                    self.vector.dtype, copy=False
+                )
+                arrays[name] = unshared(self.in_memory(i, array).reshape(-1), vectors)
+        step = int(asarray(state.get("step", 1))._data) if state else 0
+        return Stored(step, numbers, arrays)
+
+    def load_state_of(self, i: int, stored: Stored) -> None:
+        """Write a state of parameter i in place; what it lacks is zero."""
         stretch = self.stretch(i)
         for vector in self.states.values():
             vector[stretch] = 0
-        for name, value in state.items():
-            if name != "step" and name not in self._first_numbers and value is not None:
-                array = to_device(asarray(value)._data, device_of(self.vector))
-                self.states[name][stretch] = self.in_memory(i, array).reshape(-1)
-        self.steps[i] = int(state.get("step", 1)) if state else 0
-        self.numbers[i] = {
-            name: float(state.get(name, first)) for name, first in self._first_numbers.items()
-        }
+        for name, array in stored.arrays.items():
+            self.states[name][stretch] = array
+        self.steps[i], self.numbers[i] = stored.step, stored.numbers
         self._live = []  # counts may be equal now that were not, so the runs must be made again
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, ClassVar
 
 from ..backend import device_of
 from ..modes import enable_grad
 from ..nn.parameter import clear_gradients
-from ..tensor import Tensor, asarray
+from ..tensor import Tensor
 from .flat import Blocks, Flat
 from .options import as_flag, as_number, as_pair
 
@@ -182,11 +183,13 @@ class Optimizer:
         """All that `load_state_dict` needs, parameters being numbered in the order of the groups.
 
         `{"state": {number: {"step": …, name: Tensor, …}}, "param_groups": [{"lr": …, …, "params":
-        [number, …]}, …]}`; the Tensors share the optimizer's memory.
+        [number, …]}, …]}`. The moments are live, as in PyTorch: Tensors that share the optimizer's
+        memory, in which later steps show. Options and numbers are copies, and
+        `copy.deepcopy(optimizer.state_dict())` is a snapshot of all.
         """
         numbers = {p: number for number, p in enumerate(self._parameters())}
         groups = [
-            {**group, "params": [numbers[p] for p in group["params"]]}
+            {**_options(group), "params": [numbers[p] for p in group["params"]]}
             for group in self.param_groups
         ]
         states = {numbers[p]: state for p, state in self.state.items()}
@@ -198,36 +201,38 @@ class Optimizer:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take on the options and, in place, the moments of a `state_dict`.
 
+        The moments are read before the first is written, so they may share memory with the
+        optimizer's own: `optimizer.load_state_dict(optimizer.state_dict())` changes nothing.
+
         Raises:
-            ValueError: it belongs to other groups of parameters. Then nothing was changed.
+            TypeError, ValueError: it belongs to other groups of parameters, or an option is not
+                allowed. Then nothing was changed.
         """
-        groups, states = state_dict["param_groups"], state_dict["state"]
-        theirs, ours = ([len(g["params"]) for g in gs] for gs in (groups, self.param_groups))
+        saved, states = state_dict["param_groups"], state_dict["state"]
+        theirs, ours = ([len(g["params"]) for g in gs] for gs in (saved, self.param_groups))
         if theirs != ours:
             raise ValueError(
                 f"load_state_dict: the state is of groups of {theirs} parameters, here they are of "
                 f"{ours}"
             )
-        numbers = [number for group in groups for number in group["params"]]
-        loaded = {
-            p: states.get(number, {}) for p, number in zip(self._parameters(), numbers, strict=True)
-        }
-        for parameter, state in loaded.items():
-            for name, value in state.items():
-                shape = parameter.shape if value is None else asarray(value).shape
-                wanted = () if name in self.numbers else parameter.shape
-                if name != "step" and shape != wanted:
-                    raise ValueError(
-                        f"load_state_dict: {name} of shape {shape} does not belong to a parameter "
-                        f"of shape {parameter.shape}"
-                    )
-        for group, saved in zip(self.param_groups, groups, strict=True):
-            group.update({**saved, "params": group["params"]})
-        self._load(loaded)
+        pairs = zip(self.param_groups, saved, strict=True)
+        options = [{**group, **_options(new)} for group, new in pairs]
+        for group in options:
+            self.check(group)
+        numbers = [number for group in saved for number in group["params"]]
+        self._load({p: states.get(n, {}) for p, n in zip(self._parameters(), numbers, strict=True)})
+        for group, new in zip(self.param_groups, options, strict=True):
+            group.update(new)
 
     def _load(self, states: Mapping[Tensor, Mapping[str, Any]]) -> None:
-        for parameter, (flat, i) in self._places.items():
-            flat.load_state_of(i, states.get(parameter, {}))
+        flats = [flat for flats in self._flats for flat in flats]
+        vectors = [vector for flat in flats for vector in flat.states.values()]
+        read = [
+            (flat, i, flat.read_state(i, states.get(parameter, {}), vectors))
+            for parameter, (flat, i) in self._places.items()
+        ]
+        for flat, i, state in read:
+            flat.load_state_of(i, state)
 
     def __getstate__(self) -> dict[str, Any]:
         """For `copy.deepcopy` and pickle: without the memory, whose views would come apart."""
@@ -246,3 +251,8 @@ class Optimizer:
             options = ", ".join(f"{k}={v!r}" for k, v in group.items() if k != "params")
             lines.append(f"{len(group['params'])} parameters: {options}")
         return "\n    ".join([f"{type(self).__name__}(", *lines]) + "\n)"
+
+
+def _options(group: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of what a group holds beside its parameters."""
+    return copy.deepcopy({name: value for name, value in group.items() if name != "params"})
