@@ -12,7 +12,7 @@ from typing import Any
 import test_ops
 
 import tinygrad_gm as tg
-from tinygrad_gm.operation import Op
+from tinygrad_gm.engine.op import Op
 
 PATH = Path(__file__).parent.parent / "docs" / "ops.md"
 
@@ -49,10 +49,10 @@ def orders_tested() -> dict[str, set[int]]:
 
 def row(op: Op, orders: set[int]) -> tuple[str, ...]:
     """The cells of one operation."""
-    names = [f"{name}ᵢ" for name in op.arrays] if op.starred else op.arrays
+    names = [f"{name}ᵢ" for name in op.arrays] if op.variadic else op.arrays
     pairs = zip(names, op.local, strict=False)
     local = [f"{name}: {text}" for name, text in pairs if text] if op.differentiable else []
-    twin = op.twin.__name__ if op.twin is not None else ""
+    twin = op.decomposition.__name__ if op.decomposition is not None else ""
     return (
         f"`{op.name}`",
         "<br>".join(text.replace("|", "\\|") for text in local) or "none",

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 import tinygrad_gm as tg
-from tinygrad_gm import autograd, modes, nn, viz
+from tinygrad_gm import nn, viz
+from tinygrad_gm.engine import modes
+from tinygrad_gm.engine.record import topological_order
+from tinygrad_gm.engine.replay import replay
 from tinygrad_gm.testing import gradcheck
 
 
@@ -20,7 +23,7 @@ def leaf(values: Any) -> Any:
 
 
 def kinds(out: Any) -> list[str]:
-    return [node.plan.op.name for node in autograd.nodes_of(out)]
+    return [node.plan.op.name for node in topological_order(out)]
 
 
 # ------------------------------------------------------------------------------------ memory
@@ -82,7 +85,7 @@ def test_after_the_call_only_arguments_and_results_are_held() -> None:
 
     def fn(x: Any) -> Any:
         inner = tg.exp(x)
-        made.append(weakref.ref(inner.node.kept[0].base or inner))
+        made.append(weakref.ref(inner.node.saved[0].base or inner))
         made.append(weakref.ref(inner))
         return inner * inner
 
@@ -283,7 +286,7 @@ def test_the_frame_of_the_record_is_kept_around_the_second_run() -> None:
 
     class Noting(nn.Module):
         def forward(self, x: Any) -> Any:
-            places.append(modes.frame.get())
+            places.append(modes.scope.get())
             return tg.exp(x)
 
     class Around(nn.Module):
@@ -320,12 +323,12 @@ def test_writes_into_arguments_and_closed_over_weights_are_refused() -> None:
 def test_replay_and_drawings_show_a_checkpoint_as_one_box_with_its_weights() -> None:
     w, x = leaf([2.0, 3.0]), leaf([0.5, 1.0])
     y = tg.checkpoint(lambda x: tg.exp(x * w), x).sum()
-    values = [replayed.value for replayed in autograd.replay(y).values()]
+    values = [replayed.value for replayed in replay(y).values()]
     np.testing.assert_allclose(values[0], np.exp([1.0, 3.0]))
     source = viz.draw(y, names={"w": w, "x": x}).source
     assert "⟲" in source or "checkpoint" in source
     first, second = tg.checkpoint(lambda x: (x * w, x + w), x)
-    assert len(autograd.replay(first * second)) == 4
+    assert len(replay(first * second)) == 4
 
 
 def test_a_function_that_is_not_the_same_twice_is_refused() -> None:

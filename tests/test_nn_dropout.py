@@ -9,7 +9,7 @@ import pytest
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import nn
-from tinygrad_gm.record import nodes_of
+from tinygrad_gm.engine.record import topological_order
 
 N = 200_000
 
@@ -63,7 +63,7 @@ def test_the_gradient_passes_where_the_number_did():
 def test_dropping_is_a_selection_and_a_multiplication_in_the_record():
     x = tg.ones((2, 3), requires_grad=True)
     for out in (F.dropout(x), F.dropout1d(x)):
-        assert [node.plan.op.name for node in nodes_of(out)] == ["select", "multiply"]
+        assert [node.plan.op.name for node in topological_order(out)] == ["select", "multiply"]
 
 
 @pytest.mark.parametrize("value", [tg.inf, tg.nan])

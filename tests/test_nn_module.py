@@ -9,8 +9,8 @@ import pytest
 
 import tinygrad_gm as tg
 from tinygrad_gm import nn
-from tinygrad_gm.modes import frame
-from tinygrad_gm.record import nodes_of
+from tinygrad_gm.engine.modes import scope
+from tinygrad_gm.engine.record import topological_order
 
 
 class Net(nn.Module):
@@ -91,7 +91,7 @@ def test_names_come_in_order_own_parts_first_then_children():
 
 def test_a_shared_parameter_is_listed_once_and_saved_under_each_name():
     net = Net()
-    net.twin = net.first
+    net.decomposition = net.first
     net.chain[1].bias = net.scale
     assert [name for name, _ in net.named_parameters()] == NAMES[:-1]
     assert [name for name, _ in net.named_children()] == ["first", "chain"]
@@ -316,8 +316,8 @@ def test_nodes_carry_the_path_of_modules_that_made_them():
     net = Net()
     out = net(tg.ones((1, 3)))
     places = []
-    for node in nodes_of(out):
-        path, place = [], node.frame
+    for node in topological_order(out):
+        path, place = [], node.scope
         while place is not None:
             path.append((place.name, place.kind))
             place = place.parent
@@ -330,7 +330,7 @@ def test_nodes_carry_the_path_of_modules_that_made_them():
         [root],
         [root],
     ]
-    assert frame.get() is None
+    assert scope.get() is None
 
 
 def test_the_frame_is_left_after_an_error_and_follows_the_caller():
@@ -350,11 +350,11 @@ def test_the_frame_is_left_after_an_error_and_follows_the_caller():
 
     with pytest.raises(ZeroDivisionError):
         Broken()(1)
-    assert frame.get() is None
+    assert scope.get() is None
     x = tg.ones(1, requires_grad=True)
-    assert Other()(x).node.frame.parent.kind == "Other"
-    assert shared(x).node.frame.parent is None
-    assert shared(x).node.frame.name == "inner"
+    assert Other()(x).node.scope.parent.kind == "Other"
+    assert shared(x).node.scope.parent is None
+    assert shared(x).node.scope.name == "inner"
 
 
 def test_hooks_see_and_may_replace_the_output_until_removed():

@@ -10,7 +10,7 @@ import pytest
 
 import tinygrad_gm as tg
 from tinygrad_gm import nn
-from tinygrad_gm.autograd import nodes_of
+from tinygrad_gm.engine.backward import topological_order
 from tinygrad_gm.testing import gradcheck
 
 LAYERS = [nn.RNN, nn.LSTM, nn.GRU]
@@ -144,7 +144,7 @@ def test_gradients_of_a_bidirectional_stack_are_those_of_differences(layer_class
 def test_one_layer_in_one_direction_is_one_operation_for_all_steps() -> None:
     layer = nn.LSTM(3, 4)
     output, _ = layer(tg.ones((20, 2, 3)))
-    names = [node.plan.op.name for node in nodes_of(output)]
+    names = [node.plan.op.name for node in topological_order(output)]
     assert names.count("lstm_sequence") == 1
     assert names.count("linear") == 1
     assert len(names) < 6
@@ -157,7 +157,7 @@ def test_the_textbook_records_every_step(layer_class: Any) -> None:
     fused = parts(layer(x))
     with tg.textbook():
         result = layer(x)
-    names = [node.plan.op.name for node in nodes_of(result[0])]
+    names = [node.plan.op.name for node in topological_order(result[0])]
     assert not any(name.endswith(("_sequence", "_cell")) for name in names)
     assert names.count("tanh") >= 4
     for one, other in zip(fused, parts(result), strict=True):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_gm as tg
-from tinygrad_gm.autograd import nodes_of
+from tinygrad_gm.engine.backward import topological_order
 from tinygrad_gm.testing import gradcheck
 
 
@@ -38,7 +38,7 @@ def sine_and_cosine(xp: Any, x: Any) -> Any:
 
 
 @tg.op(
-    joint=lambda g, slots, out: (g[0] / (2 * out[0]), g[1] * 3),
+    joint=lambda g, argnums, out: (g[0] / (2 * out[0]), g[1] * 3),
     arity=2,
     outputs=2,
 )
@@ -47,14 +47,14 @@ def root_and_triple(xp: Any, x: Any, y: Any) -> Any:
     return xp.sqrt(x), 3 * y
 
 
-@tg.op(lambda g, saved: g * saved, closed=False, twin=lambda x: tg.exp(tg.square(x)))
+@tg.op(lambda g, residuals: g * residuals, closed=False, decomposition=lambda x: tg.exp(tg.square(x)))
 def bell(xp: Any, x: Any) -> Any:
     """e^(x²), whose slope is put aside by the forward pass."""
     out = xp.exp(x * x)
     return out, 2 * x * out
 
 
-@tg.op(joint=lambda g, slots, xs: [g * (2 * x) if i in slots else None for i, x in enumerate(xs)])
+@tg.op(joint=lambda g, argnums, xs: [g * (2 * x) if i in argnums else None for i, x in enumerate(xs)])
 def sum_of_squares(xp: Any, *xs: Any, weight: float = 1.0) -> Any:
     """Σ xᵢ²."""
     total = 0.0
@@ -120,11 +120,11 @@ def test_a_rule_that_reads_what_does_not_exist_is_refused_by_name() -> None:
 
 def test_a_node_keeps_only_what_its_rules_read() -> None:
     x, y, c = leaf(2.0), leaf(3.0), tg.tensor(4.0, dtype=tg.float64)
-    assert (x + y).node.kept == ()
-    assert [float(a) for a in (x * c).node.kept] == [4.0]  # not x: c needs no gradient
-    assert [float(a) for a in (x * y).node.kept] == [2.0, 3.0]
+    assert (x + y).node.saved == ()
+    assert [float(a) for a in (x * c).node.saved] == [4.0]  # not x: c needs no gradient
+    assert [float(a) for a in (x * y).node.saved] == [2.0, 3.0]
     out = x.tanh()
-    assert [a is out._data for a in out.node.kept] == [True]
+    assert [a is out._data for a in out.node.saved] == [True]
 
 
 # ---------------------------------------------------------------------- several outputs
@@ -176,7 +176,7 @@ def test_a_joint_rule_gives_all_contributions() -> None:
 def test_a_joint_rule_is_told_which_arguments_need_a_gradient() -> None:
     told: list[Any] = []
 
-    @tg.op(joint=lambda g, slots: (told.append(slots), (g, g, g))[1], arity=3)
+    @tg.op(joint=lambda g, argnums: (told.append(argnums), (g, g, g))[1], arity=3)
     def total(xp: Any, x: Any, y: Any, z: Any) -> Any:
         return x + y + z
 
@@ -212,7 +212,7 @@ def test_the_rule_serves_the_first_order_and_the_twin_the_others() -> None:
         calls.append("twin")
         return tg.square(x)
 
-    @tg.op(lambda g, x: (calls.append("rule"), 2 * g * x)[1], twin=twin)
+    @tg.op(lambda g, x: (calls.append("rule"), 2 * g * x)[1], decomposition=twin)
     def squared(xp: Any, x: Any) -> Any:
         calls.append("forward")
         return x * x
@@ -235,14 +235,14 @@ def test_saved_numbers_without_a_twin_are_refused_at_higher_orders() -> None:
         return x * x, 2 * x
 
     x = leaf([1.0, 2.0])
-    half_open = tg.op(lambda g, saved: g * saved)(squared)
+    half_open = tg.op(lambda g, residuals: g * residuals)(squared)
     assert tg.grad(half_open(x).sum(), x)[0].tolist() == [2.0, 4.0]
-    with pytest.raises(RuntimeError, match=r"`squared` saved numbers.*a twin, or closed=True"):
+    with pytest.raises(RuntimeError, match=r"`squared` has floating residuals.*a decomposition, or closed=True"):
         tg.grad(half_open(x).sum(), x, create_graph=True)
-    declared = tg.op(lambda g, saved: g * saved, closed=True)(squared)
+    declared = tg.op(lambda g, residuals: g * residuals, closed=True)(squared)
     assert not tg.grad(declared(x).sum(), x, create_graph=True)[0].requires_grad
 
-    @tg.op(lambda g, x, saved: 2 * g * x * saved)
+    @tg.op(lambda g, x, residuals: 2 * g * x * residuals)
     def with_a_mask(xp: Any, x: Any) -> Any:
         return x * x, x > 0
 
@@ -253,7 +253,7 @@ def test_a_closed_operation_uses_its_rule_for_every_order() -> None:
     def twin(x: Any) -> Any:
         raise AssertionError("not needed")
 
-    @tg.op(lambda g, x: 3 * g * x * x, twin=twin, closed=True)
+    @tg.op(lambda g, x: 3 * g * x * x, decomposition=twin, closed=True)
     def cube(xp: Any, x: Any) -> Any:
         return x * x * x
 
@@ -266,7 +266,7 @@ def test_without_rules_every_backward_pass_goes_through_the_twin() -> None:
     def twin(x: Any) -> Any:
         return tg.exp(x) * weight * weight
 
-    @tg.op(twin=twin, arity=1)
+    @tg.op(decomposition=twin, arity=1)
     def weighted(xp: Any, x: Any) -> Any:
         return xp.exp(x) * weight.numpy() ** 2
 
@@ -287,11 +287,11 @@ def test_without_rules_every_backward_pass_goes_through_the_twin() -> None:
 
 
 def test_an_expanded_operation_inside_an_expanded_operation() -> None:
-    @tg.op(twin=lambda x: tg.tanh(x) * x, arity=1)
+    @tg.op(decomposition=lambda x: tg.tanh(x) * x, arity=1)
     def inner(xp: Any, x: Any) -> Any:
         return xp.tanh(x) * x
 
-    @tg.op(twin=lambda x: inner(inner(x) + x), arity=1)
+    @tg.op(decomposition=lambda x: inner(inner(x) + x), arity=1)
     def outer(xp: Any, x: Any) -> Any:
         x = xp.tanh(x) * x + x
         return xp.tanh(x) * x
@@ -301,7 +301,7 @@ def test_an_expanded_operation_inside_an_expanded_operation() -> None:
 
 
 def test_a_twin_with_several_outputs() -> None:
-    @tg.op(twin=lambda x: (tg.sin(x), tg.cos(x)), arity=1, outputs=2)
+    @tg.op(decomposition=lambda x: (tg.sin(x), tg.cos(x)), arity=1, outputs=2)
     def both(xp: Any, x: Any) -> Any:
         return xp.sin(x), xp.cos(x)
 
@@ -320,7 +320,7 @@ def test_nothing_is_recorded_where_nothing_needs_a_gradient() -> None:
     assert tg.stop_gradient(x).node is None
     with tg.no_grad():
         assert (x + x).node is None
-    assert [node.plan.op.name for node in nodes_of(tg.exp(x) + x)] == ["exp", "add"]
+    assert [node.plan.op.name for node in topological_order(tg.exp(x) + x)] == ["exp", "add"]
 
 
 def test_results_of_a_subclass_are_plain_tensors() -> None:
@@ -349,4 +349,6 @@ def test_a_factor_stays_the_number_that_was_written() -> None:
     assert y.node.parents[1] == 0.7
     assert type(y.node.parents[1]) is float
     (slope,) = tg.grad(y.sum(), x, create_graph=True)
-    assert all(0.7 in node.parents for node in nodes_of(slope) if node.plan.op.name == "multiply")
+    assert all(
+        0.7 in node.parents for node in topological_order(slope) if node.plan.op.name == "multiply"
+    )

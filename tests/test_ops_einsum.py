@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_gm as tg
-from tinygrad_gm import autograd
+from tinygrad_gm.engine.record import topological_order
 from tinygrad_gm.testing import gradcheck
 
 
@@ -91,7 +91,7 @@ def test_second_derivatives(spec: str, shapes: Any) -> None:
 def test_a_matrix_product_is_one_node_and_keeps_float32() -> None:
     x, y = tg.ones((2, 3), requires_grad=True), tg.ones((3, 4), requires_grad=True)
     out = tg.einsum("ij,jk->ik", x, y)
-    assert [node.plan.op.name for node in autograd.nodes_of(out)] == ["contract"]
+    assert [node.plan.op.name for node in topological_order(out)] == ["contract"]
     assert out.dtype == np.float32
     out.sum().backward()
     assert x.grad.dtype == np.float32
@@ -112,7 +112,7 @@ def test_sums_over_nothing_are_0() -> None:
 def test_the_cheapest_pair_is_contracted_first() -> None:
     """(n,n)·(n,n)·(n,) from the right takes n² work; from the left n³."""
     x, y, z = (tg.ones(shape, requires_grad=True) for shape in [(50, 50), (50, 50), (50,)])
-    nodes = autograd.nodes_of(tg.einsum("ij,jk,k->i", x, y, z))
+    nodes = topological_order(tg.einsum("ij,jk,k->i", x, y, z))
     assert [node.shape for node in nodes] == [(50,), (50,)]
 
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import tinygrad_gm as tg
-from tinygrad_gm.autograd import nodes_of, replay
-from tinygrad_gm.record import Node
+from tinygrad_gm.engine.record import topological_order
+from tinygrad_gm.engine.replay import replay
+from tinygrad_gm.engine.record import Node
 
 
 def leaf(values: Any) -> Any:
@@ -38,7 +39,7 @@ def test_nodes_come_oldest_first_and_after_their_parents() -> None:
     a = x * 2
     b = a + x
     c = (a * b).exp()
-    nodes = nodes_of(c)
+    nodes = topological_order(c)
     assert [node.plan.op.name for node in nodes] == ["multiply", "add", "multiply", "exp"]
     place = {id(node): i for i, node in enumerate(nodes)}
     for node in nodes:
@@ -70,7 +71,7 @@ def test_replay_gives_every_nodes_value() -> None:
     parts = tg.concat([h, h[:, :1] * 2.0], axis=1)
     loss = tg.cross_entropy(parts, [1]) + tg.split(h.max(axis=1), 1)[0].sum()
     values = replay(loss)
-    assert list(values) == nodes_of(loss)
+    assert list(values) == topological_order(loss)
     np.testing.assert_array_equal(values[h.node].value, h.numpy())
     np.testing.assert_array_equal(values[parts.node].value, parts.numpy())
     np.testing.assert_array_equal(values[loss.node].value, loss.numpy())

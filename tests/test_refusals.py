@@ -35,7 +35,7 @@ INNER_NAME = {"scaled_dot_product_attention": "attention"}  # the primitive behi
 
 
 ANOTHER = re.compile(rf"(?<![\w.`])(?:{'|'.join(FUNCTIONS)}): ")
-FUSED = [name for name, op in ops.registry.items() if op.twin is not None]
+FUSED = [name for name, op in ops.registry.items() if op.decomposition is not None]
 
 
 def assert_names_itself(error: BaseException, name: str) -> None:

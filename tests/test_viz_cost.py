@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import tinygrad_gm as tg
-from tinygrad_gm.record import kept_bytes, nodes_of
+from tinygrad_gm.engine.memory import saved_bytes
+from tinygrad_gm.engine.record import topological_order
 from tinygrad_gm.viz import cost
 from tinygrad_gm.viz.view import Operation, View, look
 
@@ -24,7 +25,7 @@ def ones(*shape: int) -> tg.Tensor:
 
 def measured(*roots: tg.Tensor) -> View:
     view = look(roots, {})
-    cost.measure(view, nodes_of(*roots))
+    cost.measure(view, topological_order(*roots))
     return view
 
 
@@ -109,7 +110,7 @@ def test_views_of_one_array_are_kept_once_and_leaves_not_at_all() -> None:
     x = leaf(10, 10)
     h = tg.exp(x)  # kept by exp, and as three views of it by both products
     out = (h.T * h).sum() + (h.reshape(100) * x.reshape(100)).sum()
-    assert kept_bytes(out) == 800
+    assert saved_bytes(out) == 800
 
 
 def mlp() -> tg.Tensor:
@@ -128,11 +129,11 @@ def test_the_bytes_of_all_operations_sum_to_the_count_of_the_record(build: Any) 
     out = build()
     view = measured(out)
     costs = [operation.marks["cost"] for operation in view.operations]
-    assert sum(c["kept"] for c in costs) == kept_bytes(out) > 0
+    assert sum(c["kept"] for c in costs) == saved_bytes(out) > 0
     assert all(c["forward"] > 0 and c["backward"] > 0 for c in costs)
     assert view.remarks[-1].startswith("all operations together: ")
     out.backward()
-    assert kept_bytes(out) == 0
+    assert saved_bytes(out) == 0
 
 
 def test_where_values_are_unknown_there_are_no_times() -> None:

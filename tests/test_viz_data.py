@@ -161,14 +161,14 @@ def test_a_drawing_leaves_a_models_statistics_its_gradients_and_the_random_numbe
     net, batch = Net(), np.random.default_rng(1).normal(size=(4, 3)).astype("f4")
     net(tg.tensor(batch)).sum().backward()
     kept = {name: t.numpy().copy() for name, t in net.state_dict().items()}
-    buffers = {name: (id(t), t.written) for name, t in net.named_buffers()}
+    buffers = {name: (id(t), t.version) for name, t in net.named_buffers()}
     grads = {name: t.grad for name, t in net.named_parameters()}
     state = tg.random.default_generator().get_state()
     picture = viz.draw(net, batch)
     assert tg.random.default_generator().get_state() == state
     for name, t in net.state_dict().items():
         np.testing.assert_array_equal(t.numpy(), kept[name])
-    assert {name: (id(t), t.written) for name, t in net.named_buffers()} == buffers
+    assert {name: (id(t), t.version) for name, t in net.named_buffers()} == buffers
     assert all(t.grad is grads[name] for name, t in net.named_parameters())
     assert "cluster" in picture.source
 

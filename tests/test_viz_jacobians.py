@@ -15,6 +15,7 @@ from test_ops import REGISTRY, SMOOTH, call, prepared, slots_of
 from test_random_graphs import registry_graphs
 
 import tinygrad_gm as tg
+from tinygrad_gm.engine.record import topological_order
 from tinygrad_gm.viz import jacobians, structures
 from tinygrad_gm.viz.view import Edge, Operation, View, look
 
@@ -130,7 +131,7 @@ def number(text: str) -> float | None:
 
 def test_every_differentiable_argument_of_every_operation_has_a_local_text() -> None:
     for op in REGISTRY.values():
-        slots = [0] if op.starred else [i for i in range(op.arity) if op.differentiable >> i & 1]
+        slots = [0] if op.variadic else [i for i in range(op.arity) if i in op.differentiable]
         texts = dict(enumerate(op.local))
         assert all(texts.get(slot) for slot in slots), op.name
 
@@ -287,7 +288,7 @@ def test_drawn_contributions_sum_to_the_gradient(function: Any, seed: int) -> No
     x = tg.tensor(np.random.default_rng(seed).uniform(-2, 2, 6), requires_grad=True)
     loss = function(x)
     view = look([loss], {})
-    order = [node for node in tg.autograd.nodes_of(loss) if node.plan.op.outputs == 1]
+    order = [node for node in topological_order(loss) if node.plan.op.outputs == 1]
     results = [v for v in view.variables if v.role == "result"]
     assert len(order) == len(results)
     inner = [tg.record.wrap(v.value, node) for node, v in zip(order, results, strict=True)]

@@ -215,11 +215,11 @@ def test_nothing_of_the_users_changes() -> None:
     optimizer.step()
     loss = (w * w).sum()
     before = copy.deepcopy(optimizer.state_dict())
-    value, gradient, written = w.numpy().copy(), w.grad, w.written
+    value, gradient, written = w.numpy().copy(), w.grad, w.version
     film = viz.steps(loss, optimizer)
     film.svg(-1)
     assert w.grad is gradient
-    assert w.written == written
+    assert w.version == written
     np.testing.assert_array_equal(w.numpy(), value)
     np.testing.assert_array_equal(gradient.numpy(), [2.0, 4.0])
     after = optimizer.state_dict()

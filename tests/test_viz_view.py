@@ -131,7 +131,7 @@ def scalar_operations() -> list[str]:
     """The operations that make a number with a gradient of one number or two."""
     names = []
     for name, op in registry.items():
-        if op.arity <= 2 and op.required <= op.arity and not op.starred:
+        if op.arity <= 2 and op.required <= op.arity and not op.variadic:
             try:
                 out = op.primitive(*map(leaf, POINT[: op.arity]))
             except (IndexError, TypeError, ValueError):
@@ -207,17 +207,17 @@ def test_looking_changes_nothing_of_the_users() -> None:
     grads = {name: t.grad for name, t in leaves.items()}
     values = {name: t.numpy().copy() for name, t in leaves.items()}
     gradients = {name: None if g is None else g.numpy().copy() for name, g in grads.items()}
-    written = {name: t.written for name, t in leaves.items()}
-    kept = loss.node.kept
+    written = {name: t.version for name, t in leaves.items()}
+    kept = loss.node.saved
     look([loss], {"other": leaves["w"]})
     for name, t in leaves.items():
         assert t.grad is grads[name]
         assert t.name == name
-        assert t.written == written[name]
+        assert t.version == written[name]
         np.testing.assert_array_equal(t.numpy(), values[name])
         if t.grad is not None:
             np.testing.assert_array_equal(t.grad.numpy(), gradients[name])
-    assert loss.node.kept is kept
+    assert loss.node.saved is kept
 
 
 def test_a_record_can_still_be_walked_after_it_was_drawn() -> None:
@@ -290,7 +290,7 @@ def test_an_operation_with_several_outputs_is_one_node_with_a_result_each() -> N
 
 
 def test_an_operation_that_always_expands_shows_the_gradient_below_it() -> None:
-    @tg.op(twin=lambda x: x * x + 1.0, arity=1)
+    @tg.op(decomposition=lambda x: x * x + 1.0, arity=1)
     def parabola(xp: Any, x: Any) -> Any:
         return x * x + 1.0
 

@@ -31,15 +31,12 @@ from numpy import (
 )
 
 from . import cuda, hints, linalg, ops, random
-from .anomaly import detect_anomaly
-from .autograd import grad
 from .backend import (
     default_device,
     default_dtype,
     set_default_device,
     set_default_dtype,
 )
-from .checkpointing import checkpoint
 from .creation import (
     arange,
     empty,
@@ -57,15 +54,12 @@ from .creation import (
     zeros,
     zeros_like,
 )
+from .engine.anomaly import detect_anomaly
+from .engine.backward import grad
+from .engine.call import op
+from .engine.checkpointing import checkpoint
+from .engine.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled, textbook
 from .io import load, save
-from .modes import (
-    enable_grad,
-    is_grad_enabled,
-    no_grad,
-    set_grad_enabled,
-    textbook,
-)
-from .operation import op
 from .ops import *  # noqa: F403
 from .random import (
     Generator,

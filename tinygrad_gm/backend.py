@@ -8,6 +8,7 @@ somebody names a CUDA device.
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Iterable
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -162,6 +163,9 @@ def promote(name: str, values: list[Any], mixed: list[int]) -> tuple[Any, list[A
     Among the arguments numbered in `mixed`, Python and NumPy scalars never widen an array, integers
     that meet floats become floats of their dtype, and of two floating dtypes the wider one wins.
     """
+    first = values[0].dtype if type(values[0]) is np.ndarray else None
+    if first is not None and first.kind == "f" and all(_joins(value, first) for value in values):
+        return np, values, first
     values = [value.item() if isinstance(value, np.generic) else value for value in values]
     values = [as_array(v, name) if isinstance(v, (list, tuple)) else v for v in values]
     for value in values:
@@ -185,6 +189,19 @@ def promote(name: str, values: list[Any], mixed: list[int]) -> tuple[Any, list[A
     for i in joined:
         values[i] = values[i].astype(dtype, copy=False)
     return module_of(arrays[0]), values, dtype
+
+
+def _joins(value: Any, dtype: Any) -> bool:
+    """Whether a value needs nothing done to it beside arrays of a floating dtype."""
+    if type(value) is np.ndarray:
+        return value.dtype is dtype
+    return value is None or type(value) in (float, int)
+
+
+@functools.lru_cache(maxsize=256)
+def constant(value: float, dtype: Any) -> Array:
+    """A number ≠ 0 as a 0-d array: a factor at half of a float's cost; 0 could also be −0."""
+    return np.array(value, dtype)
 
 
 def _describe(value: object) -> str:

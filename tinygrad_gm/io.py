@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeAlias
 import numpy as np
 
 from . import backend
-from .record import Traced
+from .engine.record import Traced
 from .tensor import Tensor
 
 PathLike: TypeAlias = str | os.PathLike[str]

@@ -7,7 +7,7 @@ generator; `using` puts another one in its place for the length of a block.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, NoReturn
 
@@ -16,7 +16,8 @@ import numpy as np
 from . import backend
 from .backend import Array, ArrayLike
 from .creation import Shape, as_shape, place
-from .modes import Switch
+from .engine.checkpointing import preserved
+from .engine.modes import Mode
 from .tensor import Tensor, asarray
 
 
@@ -164,7 +165,7 @@ def default_generator() -> Generator:
     return _global
 
 
-def using(generator: Generator) -> Switch:
+def using(generator: Generator) -> Mode:
     """Make `generator` the default one inside a `with` block or a decorated function.
 
     >>> with tg.random.using(tg.Generator(3)):
@@ -174,7 +175,23 @@ def using(generator: Generator) -> Switch:
     """
     if not isinstance(generator, Generator):
         raise TypeError(f"using: generator must be a tg.Generator, got {generator!r}")
-    return Switch(_current, generator)
+    return Mode(_current, generator)
+
+
+def _preserve() -> Callable[[], Mode]:
+    """For a checkpoint, whose second run draws the numbers of the first."""
+    generator = default_generator()
+    device, state = generator.device, generator.get_state()
+
+    def restore() -> Mode:
+        stream = Generator(0, device)
+        stream.set_state(state)
+        return using(stream)
+
+    return restore
+
+
+preserved.append(_preserve)
 
 
 # ------------------------------------------------------------------- what a person types

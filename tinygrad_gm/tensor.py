@@ -14,11 +14,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from . import autograd, backend, hooks, ops
+from . import backend, ops
 from .backend import Array, ArrayLike
+from .engine import hooks
+from .engine.backward import Observer, backward
+from .engine.in_place import mark_written
+from .engine.modes import is_grad_enabled
+from .engine.record import Traced
 from .hints import RENAMED, UFUNCS, give_hints
-from .modes import is_grad_enabled
-from .record import Traced
 
 Self = TypeVar("Self", bound="Tensor")
 
@@ -144,14 +147,14 @@ class Tensor(Traced):
         name: str | None = None,
     ) -> None:
         made = tensor(data, dtype, device, requires_grad, name)
-        self._data, self.grad, self.node, self.written = made._data, None, None, 0
+        self._data, self.grad, self.node, self.version = made._data, None, None, 0
         self._requires_grad, self._name = requires_grad, name
 
     @classmethod
     def _of(cls: type[Self], array: Array) -> Self:
         """A constant around `array` itself, not a copy of it."""
         result = object.__new__(cls)
-        result._data, result.grad, result.node, result.written = array, None, None, 0
+        result._data, result.grad, result.node, result.version = array, None, None, 0
         result._requires_grad = False
         return result
 
@@ -225,7 +228,7 @@ class Tensor(Traced):
         *,
         retain_graph: bool | None = None,
         create_graph: bool = False,
-        observer: autograd.Observer | None = None,
+        observer: Observer | None = None,
     ) -> None:
         """Add the gradient of this tensor to the `.grad` of every leaf it was computed from.
 
@@ -242,7 +245,7 @@ class Tensor(Traced):
             RuntimeError: the tensor requires no gradient; it has several elements and no `gradient`
                 is given; an earlier pass freed the record; a leaf was written since it was read.
         """
-        autograd.backward(
+        backward(
             self,
             gradient,
             retain_graph=retain_graph,
@@ -277,6 +280,10 @@ class Tensor(Traced):
                 raise TypeError(f"data: {array.dtype} cannot replace {self.dtype} with a gradient")
             self._data = array
         self.mark_written()
+
+    def mark_written(self) -> None:
+        """Note that the array changed, so that backward through its old values is refused."""
+        mark_written([self])
 
     def copy_(self: Self, source: ArrayLike) -> Self:
         """Write `source` (broadcast to this shape) into the array of a leaf; returns the tensor."""
@@ -336,11 +343,11 @@ class Tensor(Traced):
 
     def __deepcopy__(self: Self, memo: dict[int, Any]) -> Self:
         self._refuse_deepcopy()
-        twin = type(self)._of(self._data.copy(order="K"))
-        twin._requires_grad, twin.name = self._requires_grad, self.name
-        memo[id(self)] = twin
-        twin.grad = copy.deepcopy(self.grad, memo)
-        return twin
+        copied = type(self)._of(self._data.copy(order="K"))
+        copied._requires_grad, copied.name = self._requires_grad, self.name
+        memo[id(self)] = copied
+        copied.grad = copy.deepcopy(self.grad, memo)
+        return copied
 
     def _refuse_deepcopy(self) -> None:
         if self.node is not None:

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .autograd import grad
 from .creation import zeros
-from .record import Traced
+from .engine.backward import grad
+from .engine.record import Traced
 from .tensor import Tensor, asarray, tensor
 
 __all__ = ["gradcheck"]

@@ -28,9 +28,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 from . import pictures
 from .backend import ArrayLike
 from .data import DataLoader
+from .engine.modes import no_grad
 from .io import CheckpointError, PathLike, load, replacing, save
 from .metrics import write_curves
-from .modes import no_grad
 from .nn import Module
 from .optim import EMA, Optimizer, clip_grad_norm_
 from .optim.lr_scheduler import LRScheduler, ReduceLROnPlateau

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from . import ops
-from .autograd import grad
 from .backend import module_of
-from .modes import enable_grad, is_grad_enabled
-from .record import Traced, wrap
+from .engine.backward import grad
+from .engine.modes import enable_grad, is_grad_enabled
+from .engine.record import Traced, wrap
 from .tensor import Tensor, asarray
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vjp"]

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_gm.engine.record import Traced, topological_order
 from tinygrad_gm.nn import Module
 from tinygrad_gm.pictures import grid
-from tinygrad_gm.record import Traced, nodes_of
 
 from . import check as differences
 from . import cost as costs
@@ -94,7 +94,7 @@ def draw(
         collapse: close the modules with these paths, or those for whose path this is true.
         focus: the path of the one module that is drawn open, as "blocks.1".
         force: draw everything, however many nodes there are.
-        textbook: draw the textbook twins of fused operations instead.
+        textbook: draw the decompositions of fused operations instead.
         jacobian: print local Jacobians of up to 64 entries.
         heat: colour cards by the root mean square of their gradient, on a logarithmic scale.
         cost: write time, floating-point operations and bytes kept beside every operation.
@@ -140,7 +140,7 @@ def draw(
         if heat:
             diagnosis.heat(view)
         if cost:
-            costs.measure(view, nodes_of(*roots))
+            costs.measure(view, topological_order(*roots))
         if check:
             differences.differences(view, roots)
         if path_to is not None:

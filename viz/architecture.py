@@ -11,9 +11,9 @@ from math import log2, prod, sqrt
 from typing import Any, NamedTuple
 
 import tinygrad_gm as tg
-from tinygrad_gm.modes import enable_grad
+from tinygrad_gm.engine.modes import enable_grad
+from tinygrad_gm.engine.record import Node, next_seq, topological_order
 from tinygrad_gm.nn import Module
-from tinygrad_gm.record import Node, next_moment, nodes_of
 from tinygrad_gm.tensor import Tensor
 
 from . import style
@@ -143,7 +143,7 @@ def _run(model: Module, x: Tensor) -> tuple[list[_Call], list[Any]]:
     handles = []
 
     def begin(module: Module, args: Any) -> None:
-        starts.append(next_moment())
+        starts.append(next_seq())
 
     for name, module in model.named_modules():
 
@@ -151,7 +151,7 @@ def _run(model: Module, x: Tensor) -> tuple[list[_Call], list[Any]]:
             first = output[0] if isinstance(output, tuple) and output else output
             shape = first.shape if isinstance(first, Tensor) else None
             kind = type(module).__name__
-            calls.append(_Call(name, kind, shape, starts.pop(), next_moment()))
+            calls.append(_Call(name, kind, shape, starts.pop(), next_seq()))
 
         handles += [module.register_forward_pre_hook(begin), module.register_forward_hook(end)]
     try:
@@ -165,14 +165,14 @@ def _run(model: Module, x: Tensor) -> tuple[list[_Call], list[Any]]:
 def _layers(model: Module, calls: Sequence[_Call], roots: Sequence[Any]) -> list[Layer]:
     """A line for each call but those that only call others."""
     work = dict.fromkeys(calls, 0)
-    order = nodes_of(*roots)
+    order = topological_order(*roots)
     results: dict[Node, list[tuple[int, ...]]] = {}
     for node in order:
-        if node.plan.op.part:
+        if node.plan.op.is_part:
             results.setdefault(node.parents[0], []).append(node.shape)
     for node in order:
         call = next((call for call in calls if call.start < node.seq < call.end), None)
-        if call is not None and not node.plan.op.part:
+        if call is not None and not node.plan.op.is_part:
             work[call] += _flops(node, results.get(node, [node.shape]))
     counts = _parameters(model, calls)
     layers = []

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_gm.backend import module_of, to_device
-from tinygrad_gm.record import Traced, replay
+from tinygrad_gm.engine.record import Traced
+from tinygrad_gm.engine.replay import replay
 
 from .view import Variable, View
 

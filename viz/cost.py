@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_gm.record import Node, kept_arrays
+from tinygrad_gm.engine.memory import saved_arrays
+from tinygrad_gm.engine.record import Node
 
 from .jacobians import Call, calls_of
 from .view import Operation, View
@@ -31,9 +32,9 @@ def measure(view: View, order: Sequence[Node]) -> None:
 
     `order` holds the nodes of the record that the view was made of. Times are missing where values
     are unknown. The bytes are those of arrays that the record keeps alive, each counted where it is
-    kept first; their sum is `record.kept_bytes`.
+    kept first; their sum is `record.saved_bytes`.
     """
-    nodes = [node for node in order if not node.plan.op.part]
+    nodes = [node for node in order if not node.plan.op.is_part]
     kept = _kept(nodes)
     total: dict[str, float] = {}
     for node, (operation, arguments, results) in zip(nodes, calls_of(view), strict=True):
@@ -102,7 +103,7 @@ def _best(function: Callable[[], Any]) -> float:
 
 def _kept(nodes: Sequence[Node]) -> dict[Node, int]:
     """The bytes that each node is the first to keep."""
-    arrays = kept_arrays(nodes)
+    arrays = saved_arrays(nodes)
     first = {id(array): node for node in reversed(nodes) for array in arrays[node]}
     sizes = dict.fromkeys(nodes, 0)
     for node in nodes:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_gm.anomaly import detect_anomaly
-from tinygrad_gm.modes import enable_grad
+from tinygrad_gm.engine.anomaly import detect_anomaly
+from tinygrad_gm.engine.modes import enable_grad
+from tinygrad_gm.engine.record import Traced
 from tinygrad_gm.nn import Module
 from tinygrad_gm.random import default_generator
-from tinygrad_gm.record import Traced
 from tinygrad_gm.tensor import Tensor, asarray
 
 
@@ -21,7 +21,7 @@ from tinygrad_gm.tensor import Tensor, asarray
 def untouched(model: Module) -> Iterator[None]:
     """Put a model's buffers (running statistics) and the random numbers back afterwards."""
     kept = [
-        (module, name, buffer, buffer._data.copy(), buffer.written)
+        (module, name, buffer, buffer._data.copy(), buffer.version)
         for module in model.modules()
         for name, buffer in module.named_buffers(recurse=False)
     ]
@@ -34,7 +34,7 @@ def untouched(model: Module) -> Iterator[None]:
         for module, name, buffer, values, written in kept:
             vars(module)[name] = buffer
             buffer._data[...] = values
-            buffer.written = written
+            buffer.version = written
 
 
 @contextmanager

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_gm.autograd import grad
 from tinygrad_gm.backend import Array, module_of, to_device
-from tinygrad_gm.operation import parts_of
-from tinygrad_gm.record import Node, wrap
+from tinygrad_gm.engine.backward import grad
+from tinygrad_gm.engine.call import record
+from tinygrad_gm.engine.record import wrap
+from tinygrad_gm.engine.replay import recompute
 
 from . import style
 from .structures import known, structure
@@ -76,25 +77,18 @@ class Call:
 
     def __init__(self, operation: Operation, values: Mapping[int, Any], slots: Sequence[int]):
         op, params = operation.op, tuple(operation.params.values())
-        count = max(values) + 1 if op.starred else op.arity
+        count = max(values) + 1 if op.variadic else op.arity
         given = [values.get(slot) for slot in range(count)]
-        self.forward: Callable[[], Any] = functools.partial(op.run, given, params)
-        out, saved, data = op.run(list(given), params)
+        self.forward: Callable[[], Any] = functools.partial(recompute, op, given, params)
+        out, residuals, data = recompute(op, list(given), params)
         count = len(data)  # a checkpoint's closure is no argument of its function
-        slots = [slot for slot in slots if slot < count]
-        needs = sum(1 << slot for slot in slots)
-        plan = op.plans.get(needs | 1 << count) or op._plan(needs, 1 << count)
-        kept = plan.keep((out, saved, *([tuple(data)] if op.starred else data), *params))
-        self.leaves = {slot: wrap(data[slot]) for slot in slots}
+        argnums = tuple(slot for slot in slots if slot < count)
+        self.leaves = {argnum: wrap(data[argnum]) for argnum in argnums}
         for leaf in self.leaves.values():
             leaf._requires_grad = True
-        parents = tuple(self.leaves.get(slot, data[slot]) for slot in range(count))
-        if op.outputs == 1:
-            node = Node(plan, parents, kept, params, None, out.shape, out.dtype)
-            self.outputs: tuple[Any, ...] = (wrap(out, node),)
-        else:
-            shapes, dtypes = tuple(a.shape for a in out), tuple(a.dtype for a in out)
-            self.outputs = parts_of(Node(plan, parents, kept, params, None, shapes, dtypes), out)
+        parents = tuple(self.leaves.get(argnum, data[argnum]) for argnum in range(count))
+        outputs = record(op, argnums, parents, data, params, None, out, residuals)
+        self.outputs: tuple[Any, ...] = (outputs,) if op.outputs == 1 else outputs
         self.size: int = sum(prod(output.shape) for output in self.outputs)
 
     def pull_back(self, v: Any) -> dict[int, Any]:

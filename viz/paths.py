@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from math import fsum, prod
 from typing import Any
 
-from tinygrad_gm.record import Traced
+from tinygrad_gm.engine.record import Traced
 
 from . import style
 from .captions import factor, plain

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tinygrad_gm as tg
-from tinygrad_gm.modes import enable_grad
+from tinygrad_gm.engine.modes import enable_grad
+from tinygrad_gm.engine.record import Node, topological_order
 from tinygrad_gm.nn import Module
 from tinygrad_gm.ops.pooling import pool_geometry
-from tinygrad_gm.record import Node, nodes_of
 from tinygrad_gm.tensor import Tensor
 
 from . import heatmap, style
@@ -252,7 +252,7 @@ def _fields(out: Tensor, x: Tensor) -> list[Axis]:
     """The recursion, from an output back to the input over all paths between them."""
     reaches: set[Any] = {x}
     order: list[Node] = []
-    for node in nodes_of(out):
+    for node in topological_order(out):
         if any(source in reaches for source in _sources(node)):
             reaches.add(node)
             order.append(node)
@@ -296,10 +296,10 @@ def _windows(node: Node, sources: Sequence[Any], ndim: int) -> list[tuple[int, i
     if op.name == "pad" and not any(sum(given["pad_width"][:2], ())):
         return [(1, 1, before, 1) for before, _ in given["pad_width"][2:]]
     same = all(source.shape[2:] == node.shape[2:] for source in sources)
-    local = op.forward.__module__.endswith(LOCAL) or op.name in PLACES or op.part
+    local = op.forward.__module__.endswith(LOCAL) or op.name in PLACES or op.is_part
     if local and same and len(node.shape) == ndim + 2:
         return [(1, 1, 0, 1)] * ndim
-    where = f" of module {node.frame.name!r}" if node.frame is not None else ""
+    where = f" of module {node.scope.name!r}" if node.scope is not None else ""
     raise ValueError(
         f"receptive_field: the formula knows convolutions, pools and what works place by place, "
         f"not {op.name}{where}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_gm.backend import Array
-from tinygrad_gm.record import Node, Traced, nodes_of
+from tinygrad_gm.engine.record import Node, Traced, topological_order
 
 from .recorder import Frame, record
 from .updates import updates_of
@@ -160,7 +160,7 @@ class Steps:
 def _again(loss: Traced, new: Mapping[Traced, Array]) -> Array:
     """The loss that the same operations give with other values in some leaves."""
     values: dict[Node, Any] = {}
-    for node in nodes_of(loss):
+    for node in topological_order(loss):
         args = [
             values[parent]
             if type(parent) is Node
@@ -169,7 +169,7 @@ def _again(loss: Traced, new: Mapping[Traced, Array]) -> Array:
             else parent
             for parent in node.parents
         ]
-        if node.plan.op.part:
+        if node.plan.op.is_part:
             values[node] = args[0][node.params[0]]
         else:
             values[node] = node.plan.op.run(args, node.params)[0]

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from tinygrad_gm.backend import Array
-from tinygrad_gm.operation import Op
+from tinygrad_gm.engine.op import Op
 
 
 def structure(rows: Array, places: Sequence[int], count: int, sums: Array) -> str:

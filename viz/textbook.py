@@ -1,4 +1,4 @@
-"""Opened boxes: the record run again with every fused operation as its textbook twin.
+"""Opened boxes: the record run again with every fused operation as its decomposition.
 
 A fused operation is one node. Its twin is the same function composed of primitives, the steps that
 a course would show. The new record reads the same leaves; it is made for drawing only.
@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tinygrad_gm.modes import Frame, Switch, frame, on, recording, textbook_mode
-from tinygrad_gm.record import Dropped, Node, Traced, nodes_of
+from tinygrad_gm.engine.memory import Dropped
+from tinygrad_gm.engine.modes import Mode, Scope, checking, recording, scope, textbook_mode
+from tinygrad_gm.engine.record import Node, Traced, topological_order
 
 
 def opened(
@@ -23,15 +24,15 @@ def opened(
     freed or a leaf was written since: the values would not be those of the record.
     """
     made: dict[Node | None, Any] = {}
-    calls: Counter[tuple[Frame | None, str]] = Counter()
-    with Switch(on, True), Switch(recording, True), Switch(textbook_mode, True):
-        for node in nodes_of(*roots):
+    calls: Counter[tuple[Scope | None, str]] = Counter()
+    with Mode(checking, False), Mode(recording, True), Mode(textbook_mode, True):
+        for node in topological_order(*roots):
             args = [_argument(node, parent, made) for parent in node.parents]
-            if node.plan.op.part:
+            if node.plan.op.is_part:
                 made[node] = args[0][node.params[0]]
-            elif node.plan.op.twin is None:
-                with Switch(frame, node.frame):
-                    starred = node.plan.op.starred
+            elif node.plan.op.decomposition is None:
+                with Mode(scope, node.scope):
+                    starred = node.plan.op.variadic
                     made[node] = node.plan.op.primitive(
                         *([args] if starred else args), *node.params
                     )
@@ -43,20 +44,20 @@ def opened(
     return [made.get(root.node, root) for root in roots], moved
 
 
-def _opened(node: Node, args: list[Any], calls: Counter[tuple[Frame | None, str]]) -> Any:
+def _opened(node: Node, args: list[Any], calls: Counter[tuple[Scope | None, str]]) -> Any:
     """The twin of a node's operation, in a frame with its name: what was one box stays together."""
     op = node.plan.op
-    calls[node.frame, op.name] += 1
-    number = calls[node.frame, op.name]
+    calls[node.scope, op.name] += 1
+    number = calls[node.scope, op.name]
     name = op.name if number == 1 else f"{op.name}_{number}"
-    with Switch(frame, Frame(name, "opened", node.frame)):
-        out = op.twin(*args, *node.params)
+    with Mode(scope, Scope(name, "opened", node.scope)):
+        out = op.decomposition(*args, *node.params)
     return out[0] if op.outputs == 1 and isinstance(out, tuple) else out
 
 
 def _argument(node: Node, parent: Any, made: Mapping[Node | None, Any]) -> Any:
     if isinstance(parent, Dropped):
         raise RuntimeError("textbook: backward freed a large constant; draw before backward")
-    if isinstance(parent, Traced) and parent.written > node.seq:
+    if isinstance(parent, Traced) and parent.version > node.seq:
         raise RuntimeError("textbook: values changed since: draw before the step")
     return made[parent] if type(parent) is Node else parent

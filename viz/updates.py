@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_gm.backend import Array, to_device
-from tinygrad_gm.record import Traced, wrap
+from tinygrad_gm.engine.record import Traced, wrap
 
 from .captions import WRITTEN, answer, factor, plain
 from .style import elided, operand

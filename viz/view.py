@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_gm.autograd import Pass
 from tinygrad_gm.backend import Array, module_of
-from tinygrad_gm.modes import Frame
+from tinygrad_gm.engine.backward import Backward
+from tinygrad_gm.engine.memory import Dropped
+from tinygrad_gm.engine.modes import Scope
+from tinygrad_gm.engine.op import Op
+from tinygrad_gm.engine.record import Node, Traced, topological_order, wrap
+from tinygrad_gm.engine.replay import Replayed, replay
 from tinygrad_gm.nn.parameter import Parameter
-from tinygrad_gm.operation import Op
-from tinygrad_gm.record import Dropped, Node, Replayed, Traced, nodes_of, replay, wrap
 
 from .style import elided, literal, operand, printable
 
@@ -113,7 +115,7 @@ class View:
 
 def look(roots: Sequence[Traced], names: Mapping[str, Traced]) -> View:
     """What the record holds under `roots`; `names` win over the names that tensors carry."""
-    order = nodes_of(*roots)
+    order = topological_order(*roots)
     builder = _Builder(order, {tensor.node or tensor: name for name, tensor in names.items()})
     if not any(root._requires_grad for root in roots):
         builder.view.remarks.append(
@@ -156,8 +158,8 @@ class _Builder:
                 self.values |= replay(root)
             for root, seed in zip(live, seeds, strict=True):
                 self.gradients[root.node or root] = seed._data
-            walk = Pass(None, retain_graph=True, observer=observe, replayed=self.values)
-            walk.start(live, seeds)
+            walk = Backward(None, retain_graph=True, observer=observe, replayed=self.values)
+            walk.run(live, seeds)
         except RuntimeError as refusal:
             self.gradients, self.sent = {}, {}
             reason = re.sub("^(replay|backward): ", "", str(refusal))
@@ -166,10 +168,10 @@ class _Builder:
     def add(self, node: Node) -> None:
         """A node's operation with its arguments, and its result."""
         op = node.plan.op
-        if op.part:
+        if op.is_part:
             self.link(self.operations[node.parents[0]], self.variable(node))
             return
-        place = _place(node.frame)
+        place = _place(node.scope)
         arguments = {
             slot: self.variable(_key(node, slot), parent, node)
             for slot, parent in enumerate(node.parents)
@@ -179,18 +181,18 @@ class _Builder:
         if place["order"]:  # the rule of a forward operation, run by a later pass, belongs to that
             self.pass_order = max(self.pass_order, place["order"])
             place["order"] = max(self.pass_order, *(v.order for v in arguments.values()))
-        elif node.frame is None or node.frame.kind != "expanded":
+        elif node.scope is None or node.scope.kind != "expanded":
             self.pass_order = 0  # the program went on with a forward pass
         operation = self.operations[node] = Operation(
             self.new_id(), op, params, _call(op, params), **place
         )
         self.view.nodes.append(operation)
-        words = {} if op.starred else {op.arrays[slot]: arguments[slot].name for slot in arguments}
+        words = {} if op.variadic else {op.arrays[slot]: arguments[slot].name for slot in arguments}
         if op.outputs == 1:
             words["out"] = self.variable(node).name
         for slot, argument in arguments.items():
             edge = Edge(f"e_{operation.id}_{slot}", argument.id, operation.id, slot, **place)
-            edge.differentiable = slot in node.plan.slots
+            edge.differentiable = slot in node.plan.argnums
             edge.local = _local(op, slot, words) if edge.differentiable else ""
             edge.upstream, edge.contribution = self.sent.get((node, slot), (None, None))
             self.view.edges.append(edge)
@@ -216,29 +218,29 @@ class _Builder:
             if type(source) is Node:
                 variable = self.result(source)
             else:
-                variable = self.leaf(source, None if reader is None else reader.frame)
+                variable = self.leaf(source, None if reader is None else reader.scope)
             self.variables[key] = variable
             self.view.ids[key] = variable.id
-            if isinstance(source, Traced) and reader and source.written > reader.seq:
+            if isinstance(source, Traced) and reader and source.version > reader.seq:
                 variable.value = None
             self.view.nodes.append(variable)
         elif reader is not None and type(source) is not Node:
             variable = self.variables[key]
-            shared = _shared(variable.path, _place(reader.frame)["path"])
+            shared = _shared(variable.path, _place(reader.scope)["path"])
             variable.path, variable.kinds = variable.path[:shared], variable.kinds[:shared]
         return self.variables[key]
 
     def result(self, node: Node) -> Variable:
         """The variable that an operation, or an output of one, made."""
         name = self.given_name(node) or self.new_name("t")
-        place = _place(node.frame)
+        place = _place(node.scope)
         variable = Variable(self.new_id(), name, "result", node.shape, node.dtype, **place)
         variable.value = self.values[node].value if node in self.values else None
         variable.gradient = self.gradients.get(node)
-        variable.part = node.params[0] if node.plan.op.part else None
+        variable.part = node.params[0] if node.plan.op.is_part else None
         return variable
 
-    def leaf(self, source: Any, frame: Frame | None) -> Variable:
+    def leaf(self, source: Any, frame: Scope | None) -> Variable:
         """The variable of a tensor or a constant that no recorded operation made.
 
         A parameter or a constant belongs to the module in whose `frame` it is read; another tensor
@@ -285,7 +287,7 @@ class _Builder:
                 return name
 
 
-def _place(frame: Frame | None) -> dict[str, Any]:
+def _place(frame: Scope | None) -> dict[str, Any]:
     """What a frame says of where something was recorded, as the fields of a Part."""
     modules: list[tuple[str, str]] = []
     where, order = "", 0
@@ -324,7 +326,7 @@ def _key(node: Node, slot: int) -> Any:
 
 def _local(op: Op, slot: int, words: Mapping[str, str]) -> str:
     """An operation's local derivative with the drawn variables' names for its parameters'."""
-    texts = op.local[:1] * (slot + 1) if op.starred else op.local
+    texts = op.local[:1] * (slot + 1) if op.variadic else op.local
     if slot >= len(texts):
         return ""
     parameters = "|".join(map(re.escape, words))

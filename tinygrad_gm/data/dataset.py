@@ -13,8 +13,8 @@ import numpy as np
 
 from .. import ops
 from ..backend import ArrayLike
+from ..engine.record import Traced
 from ..random import Generator, default_generator
-from ..record import Traced
 from ..tensor import Tensor, asarray, tensor
 
 

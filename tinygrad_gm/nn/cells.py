@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import ops
 from ..creation import empty, zeros
-from ..modes import no_grad
+from ..engine.modes import no_grad
 from ..ops.fused.sequences import CELLS
 from ..tensor import Tensor, asarray
 from . import init

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..creation import zeros
-from ..modes import rerunning
+from ..engine.modes import rerunning
 from ..tensor import Tensor
 from . import functional as F
 from .functional.dropout import check_probability

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..backend import ArrayLike
 from ..creation import empty
-from ..modes import no_grad
+from ..engine.modes import no_grad
 from ..tensor import Tensor, asarray
 from . import functional as F
 from . import init

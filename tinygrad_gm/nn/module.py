@@ -13,8 +13,8 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from .. import backend
 from ..backend import ArrayLike
+from ..engine.modes import Scope, scope
 from ..hints import KEYWORDS, refuse_keywords
-from ..modes import Frame, frame
 from ..tensor import Tensor, asarray
 from .parameter import Parameter, clear_gradients, is_placeholder
 
@@ -55,7 +55,7 @@ class Module:
     _optional: ClassVar[tuple[str, ...]] = ()  # buffers that a loaded state may lack
     _forward_hooks: dict[object, Hook]
     _forward_pre_hooks: dict[object, PreHook]
-    _frame: Frame | None = None  # of the last call; its name is the attribute that holds the module
+    _scope: Scope | None = None  # of the last call; its name is the attribute that holds the module
 
     def __new__(cls: type[Self], *args: Any, **keywords: Any) -> Self:
         if not KEYWORDS.keys().isdisjoint(keywords):
@@ -63,7 +63,7 @@ class Module:
         return super().__new__(cls)
 
     def __init__(self) -> None:
-        vars(self)["_frame"] = Frame("", type(self).__name__, None)
+        vars(self)["_scope"] = Scope("", type(self).__name__, None)
         self.training = True
         self._buffers = {}
         self._forward_hooks = {}
@@ -77,10 +77,10 @@ class Module:
         )
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
-        place, outer = self._frame, frame.get()
+        place, outer = self._scope, scope.get()
         if place is None or place.parent is not outer:
             place = self._enter(outer)
-        token = frame.set(place)
+        token = scope.set(place)
         try:
             if self._forward_pre_hooks:
                 for change in tuple(self._forward_pre_hooks.values()):
@@ -93,19 +93,19 @@ class Module:
                     replaced = hook(self, args, output)
                     output = output if replaced is None else replaced
         finally:
-            frame.reset(token)
+            scope.reset(token)
         return output
 
-    def _enter(self, outer: Frame | None) -> Frame:
+    def _enter(self, outer: Scope | None) -> Scope:
         """A new frame for a call from another frame than the last time; else that one serves."""
         self._require_init("be called")
-        place = Frame(vars(self)["_frame"].name, type(self).__name__, outer)
-        vars(self)["_frame"] = place  # past __setattr__, which is slow
+        place = Scope(vars(self)["_scope"].name, type(self).__name__, outer)
+        vars(self)["_scope"] = place  # past __setattr__, which is slow
         return place
 
     def _take_name(self, name: str) -> None:
         """Be called this in frames; what a list holds, which is never called itself, also is."""
-        vars(self)["_frame"] = Frame(name, type(self).__name__, None)
+        vars(self)["_scope"] = Scope(name, type(self).__name__, None)
         if type(self).forward is Module.forward:
             for key, part in vars(self).items():
                 if isinstance(part, Module):
@@ -113,7 +113,7 @@ class Module:
 
     def _name_within(self, name: str) -> str:
         """What frames call a part: in a list that the model calls `blocks`, "blocks.0"."""
-        own = vars(self)["_frame"].name if type(self).forward is Module.forward else ""
+        own = vars(self)["_scope"].name if type(self).forward is Module.forward else ""
         return f"{own}.{name}" if own else name
 
     # ------------------------------------------------------------------------ the attributes

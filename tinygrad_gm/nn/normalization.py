@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from ..creation import empty, ones, zeros
-from ..modes import rerunning
+from ..engine.modes import rerunning
 from ..tensor import Tensor, asarray
 from . import functional as F
 from . import init

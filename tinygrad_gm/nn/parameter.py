@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from contextvars import ContextVar
 
 from ..backend import Array, ArrayLike, module_of
-from ..modes import Switch, named
+from ..engine.modes import Mode, named
 from ..tensor import Tensor, asarray
 
 uninitialised: ContextVar[bool] = ContextVar("uninitialised", default=False)
 
 
 @named
-def no_init() -> Switch:
+def no_init() -> Mode:
     """Build modules in this block without memory or values for their parameters.
 
     Until `load_state_dict` gives them values, parameters are read-only zeros: views of one number.
@@ -28,7 +28,7 @@ def no_init() -> Switch:
     >>> bool((layer.weight == trained.weight).all())
     True
     """
-    return Switch(uninitialised, True)
+    return Mode(uninitialised, True)
 
 
 class Parameter(Tensor):
@@ -57,7 +57,7 @@ class Parameter(Tensor):
             self._data = _placeholder(tensor)
         else:
             self._data = tensor._data if tensor.node is None else tensor._data.copy()
-        self.grad, self.node, self.written = None, None, 0
+        self.grad, self.node, self.version = None, None, 0
         self._requires_grad = False
         self.name, self.requires_grad = tensor.name, requires_grad
 

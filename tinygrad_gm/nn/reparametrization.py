@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from .. import ops
-from ..modes import no_grad, rerunning
+from ..engine.modes import no_grad, rerunning
 from ..random import default_generator
 from ..tensor import Tensor
 from . import functional as F

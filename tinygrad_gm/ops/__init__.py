@@ -3,7 +3,7 @@
 `__all__` is what a user types; names imported `as` themselves are for the engine and its rules.
 """
 
-from ..vocabulary import registry as registry
+from ..engine.op import registry as registry
 from .choosing import (
     clip,
     leaky_relu,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import ArrayLike
-from ..operation import op
+from ..engine.call import op
 
 _INTEGERS = {size: np.dtype(f"i{size}") for size in (2, 4, 8)}  # as wide as a floating dtype
 

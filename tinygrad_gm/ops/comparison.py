@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..backend import ArrayLike
+from ..engine.call import op
 from ..hints import named
-from ..operation import op
 
 
 @op(None, None, symbol="=")

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import ArrayLike
-from ..operation import op
+from ..engine.call import op
 from .convolving import convolved, paired
 from .elementwise import add
 from .indexing import getitem
@@ -62,7 +62,7 @@ def _bias_rule(xp: Any, g: Any) -> Any:
     return xp.sum(g, (0, *range(2, len(g.shape))))
 
 
-def _conv_twin(
+def _conv_decomposition(
     x: Any,
     weight: Any,
     bias: Any = None,
@@ -101,7 +101,7 @@ def _conv_twin(
         x, g, weight_shape[2:], stride, padding, dilation, groups
     ),
     _bias_rule,
-    twin=_conv_twin,
+    decomposition=_conv_decomposition,
     closed=True,
     symbol="∗",
     local=["conv_transpose(·, w)", "conv_weight_gradient(x, ·)", "1"],

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..backend import ArrayLike
+from ..engine.call import op
 from ..hints import named
-from ..operation import op
 from . import reduction, shape
 from .linalg import diagonal
 

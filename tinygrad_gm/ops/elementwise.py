@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import backend
 from ..backend import ArrayLike
-from ..operation import op
+from ..engine.call import op
 
 
 def _nothing(xp: Any, g: Any) -> Any:
@@ -454,7 +454,7 @@ def astype(xp: Any, x: ArrayLike, dtype: Any) -> Any:
     return x.astype(dtype, copy=False)
 
 
-@op(lambda xp, g, saved: xp.to_device(g, saved), view=True, local=["1"])
+@op(lambda xp, g, residuals: xp.to_device(g, residuals), view=True, local=["1"])
 def to_device(xp: Any, x: ArrayLike, device: str) -> Any:
     """x on another device: `"cpu"`, `"cuda"`, `"cuda:1"` …
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backend import ArrayLike
+from ..engine.call import op
+from ..engine.record import Traced
 from ..hints import named
-from ..operation import op
-from ..record import Traced
 from .elementwise import add
 from .shape import along, flatten, normalize_axis
 

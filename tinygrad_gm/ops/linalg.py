@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..backend import ArrayLike
+from ..engine.call import op
+from ..engine.op import vocabulary
 from ..hints import named
-from ..operation import op
-from ..vocabulary import vocabulary
 from . import reduction
 from .shape import moveaxis, normalize_axis, reshape
 
@@ -99,10 +99,10 @@ def solve(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
     return _checked("solve", xp.linalg.solve, x, y[:, None])[..., 0]
 
 
-def _cholesky_rule(xp: Any, g: Any, out: Any, saved: Any) -> Any:
+def _cholesky_rule(xp: Any, g: Any, out: Any, residuals: Any) -> Any:
     """(S + Sᵀ)/2, S = L⁻ᵀ Φ(Lᵀ g) L⁻¹; Φ takes the lower triangle with half of the diagonal."""
-    back, lower = _t(xp, out), saved != 0
-    inner = xp.select(xp.matmul(back, xp.select(g, lower)), lower) * saved
+    back, lower = _t(xp, out), residuals != 0
+    inner = xp.select(xp.matmul(back, xp.select(g, lower)), lower) * residuals
     s = _t(xp, xp.solve(back, _t(xp, xp.solve(back, inner))))
     return 0.5 * (s + _t(xp, s))
 
@@ -145,18 +145,18 @@ def _transposed_inverse(xp: Any, x: Any, why: str) -> Any:
         raise ValueError(f"{why}; got a singular one among {x.shape}") from error
 
 
-def _cofactor_twin(x: Any) -> Any:
+def _cofactor_decomposition(x: Any) -> Any:
     """|A| A⁻ᵀ."""
     why = "cofactor: third derivatives of `det` are known for matrices with an inverse"
     return det(x)[..., None, None] * _transposed_inverse(vocabulary(None), x, why)
 
 
-def _cofactor_rule(xp: Any, g: Any, saved: Any) -> Any:
+def _cofactor_rule(xp: Any, g: Any, residuals: Any) -> Any:
     """±U (diag(P diag h) − P ∘ hᵀ) Vᵀ with h = Uᵀ g V and P_ij the product of the σ but i and j.
 
     For |Σ + E| has the second-order terms P_ij (E_ii E_jj − E_ij E_ji), i < j.
     """
-    left, values, right, sign = saved
+    left, values, right, sign = residuals
     ones = xp.module.eye(values.shape[-1], dtype=values.dtype)
     h = xp.matmul(xp.matmul(_t(xp, left), g * sign), _t(xp, right))
     pairs = _products_without_two(xp.module, values)
@@ -164,7 +164,12 @@ def _cofactor_rule(xp: Any, g: Any, saved: Any) -> Any:
     return xp.matmul(xp.matmul(left, diagonal * ones - pairs * _t(xp, h)), right)
 
 
-@op(_cofactor_rule, twin=_cofactor_twin, symbol="cof A", local=["second-order minors"])
+@op(
+    _cofactor_rule,
+    decomposition=_cofactor_decomposition,
+    symbol="cof A",
+    local=["second-order minors"],
+)
 def cofactor(xp: Any, x: ArrayLike) -> Any:
     """The cofactors of each matrix (…, n, n): the derivative of `det` by each element.
 

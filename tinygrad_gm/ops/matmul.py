@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..backend import ArrayLike
-from ..operation import op
+from ..engine.call import op
 
 
 def transposed(xp: Any, matrix: Any) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import ArrayLike
-from ..operation import op
+from ..engine.call import op
 from .choosing import bits, selected
 from .windows import PerAxis, framed, per_axis, window_count, window_elements
 
@@ -71,8 +71,8 @@ def _pads(sizes: Sequence[int], geometry: Any) -> Any:
 
 
 @op(
-    lambda xp, g, saved, x_shape, kernel_size, stride, padding, dilation: xp.scatter_windows(
-        g, saved, x_shape[2:], kernel_size, stride, padding, dilation
+    lambda xp, g, residuals, x_shape, kernel_size, stride, padding, dilation: xp.scatter_windows(
+        g, residuals, x_shape[2:], kernel_size, stride, padding, dilation
     ),
     local=["1 at the maximum"],
 )

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backend import ArrayLike
+from ..engine.call import op
 from ..hints import named
-from ..operation import op
 from .choosing import where
 from .comparison import equal, isfinite, not_equal
 from .elementwise import exp, log, subtract
@@ -233,7 +233,7 @@ def _logsumexp_rule(xp: Any, g: Any, x: Any, out: Any, axis: Any, keepdims: Any)
     return _kept(xp, g, x.shape, axis, keepdims) * xp.exp(x - finite)
 
 
-def _logsumexp_twin(x: Any, axis: Axes | None = None, keepdims: bool = False) -> Any:
+def _logsumexp_decomposition(x: Any, axis: Axes | None = None, keepdims: bool = False) -> Any:
     if not math.prod(x.shape):
         return sum(x, axis, keepdims) - math.inf
     largest = max(x, axis, True).detach()
@@ -244,7 +244,7 @@ def _logsumexp_twin(x: Any, axis: Axes | None = None, keepdims: bool = False) ->
     return out if keepdims else squeeze(out, _axes(axis, x.ndim))
 
 
-@op(_logsumexp_rule, twin=_logsumexp_twin, closed=True, local=["softmax x"])
+@op(_logsumexp_rule, decomposition=_logsumexp_decomposition, closed=True, local=["softmax x"])
 def logsumexp(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
     """ln Σ e^x without overflow; −inf, with gradient 0, where every element is −inf.
 
@@ -364,7 +364,7 @@ def _product_scan(x: Any, axis: int | None = None, include_initial: bool = False
     return x
 
 
-@op(twin=_product_scan, arity=1, symbol="Π…", local=["product of the others up to here"])
+@op(decomposition=_product_scan, arity=1, symbol="Π…", local=["product of the others up to here"])
 def cumulative_prod(
     xp: Any, x: ArrayLike, axis: int | None = None, include_initial: bool = False
 ) -> Any:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..backend import ArrayLike
+from ..engine.call import op
+from ..engine.op import registry
 from ..hints import named
-from ..operation import op
-from ..vocabulary import registry
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -175,13 +175,13 @@ def pad(
 
 
 def _concat_back(
-    xp: Any, g: Any, slots: tuple[int, ...], xs_shape: Any, axis: int | None
+    xp: Any, g: Any, argnums: tuple[int, ...], xs_shape: Any, axis: int | None
 ) -> list[Any]:
     parts: list[Any] = [None] * len(xs_shape)
     start = 0
     for position, shape in enumerate(xs_shape):
         stop = start + (math.prod(shape) if axis is None else shape[axis])
-        if position in slots:
+        if position in argnums:
             part = g[along((axis or 0) % len(g.shape), slice(start, stop))]
             parts[position] = xp.reshape(part, shape) if axis is None else part
         start = stop
@@ -198,9 +198,9 @@ def concat(xp: Any, *xs: ArrayLike, axis: int | None = 0) -> Any:
     return xp.concatenate(xs, axis=axis)
 
 
-def _stack_back(g: Any, slots: tuple[int, ...], xs_shape: Any, axis: int) -> list[Any]:
+def _stack_back(g: Any, argnums: tuple[int, ...], xs_shape: Any, axis: int) -> list[Any]:
     axis %= len(g.shape)
-    return [g[along(axis, i)] if i in slots else None for i in range(len(xs_shape))]
+    return [g[along(axis, i)] if i in argnums else None for i in range(len(xs_shape))]
 
 
 @op(joint=_stack_back, local=["its part"])

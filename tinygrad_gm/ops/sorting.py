@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..backend import Array, ArrayLike, as_array, module_of
+from ..engine.call import op
+from ..engine.record import Traced, wrap
 from ..hints import named
-from ..operation import op
-from ..record import Traced, wrap
 from .indexing import take_along_axis
 from .shape import along, normalize_axis
 
@@ -32,7 +32,7 @@ def _order(name: str, xp: Any, x: Any, axis: int, descending: bool) -> Any:
 
 
 @op(
-    lambda xp, g, saved, axis: xp.take_along_axis(g, xp.argsort(saved, axis), axis),
+    lambda xp, g, residuals, axis: xp.take_along_axis(g, xp.argsort(residuals, axis), axis),
     closed=True,
     local=["back to its place"],
 )

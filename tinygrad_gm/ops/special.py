@@ -21,7 +21,7 @@ import functools
 from typing import Any
 
 from ..backend import ArrayLike
-from ..operation import op
+from ..engine.call import op
 from .blocks import in_blocks
 
 SHORT_LIMIT = 4.0

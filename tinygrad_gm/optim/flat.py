@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from ..backend import Array, device_of, module_of, to_device, unshared
-from ..record import mark_written
+from ..engine.in_place import mark_written
 from ..tensor import Tensor, asarray
 
 LINE = 16  # float32 elements of a cache line, where blocks begin

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, ClassVar
 
 from ..backend import device_of
-from ..modes import enable_grad
+from ..engine.modes import enable_grad
 from ..nn.parameter import clear_gradients
 from ..tensor import Tensor
 from .flat import Blocks, Flat

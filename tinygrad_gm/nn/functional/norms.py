@@ -12,8 +12,8 @@ import numpy as np
 
 from ... import ops
 from ...backend import ArrayLike
+from ...engine.modes import rerunning
 from ...hints import named
-from ...modes import rerunning
 from ...tensor import Tensor, asarray
 
 

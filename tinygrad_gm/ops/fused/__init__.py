@@ -1,7 +1,7 @@
-"""Operations fused for speed or stability, each beside its textbook twin.
+"""Operations fused for speed or stability, each beside its decomposition.
 
-A twin is the definition a course would write, composed of primitives. Tests hold value, gradient
-and second derivative of the pair together; `with tg.textbook():` records the twin, so that a
+A decomposition is the definition a course would write, composed of primitives. Tests hold value, gradient
+and second derivative of the pair together; `with tg.textbook():` records the decomposition, so that a
 drawing shows what is inside.
 """
 

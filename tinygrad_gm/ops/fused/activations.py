@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...backend import ArrayLike
-from ...operation import op
+from ...engine.call import op
 from ..blocks import in_blocks
 from ..choosing import where
 from ..elementwise import logaddexp, multiply, sigmoid, tanh
@@ -32,7 +32,7 @@ FLAT = {2: 5.0, 4: 30.0, 8: 30.0}  # per size of a float: beyond, tanh(softplus 
 GONE = -1000.0  # below, 0 to the last digit; e^(2·flat) is a float still
 
 
-def _gelu_twin(x: Any, approximate: str = "none") -> Any:
+def _gelu_decomposition(x: Any, approximate: str = "none") -> Any:
     if approximate == "tanh":
         inner = multiply(x, TANH_SCALE) * (1.0 + TANH_CUBIC * multiply(x, x))
         return multiply(x, 0.5) * (1.0 + tanh(inner))
@@ -92,7 +92,7 @@ def _slope_approximated(xp: Any, out: Any, x: Any, g: Any) -> None:
     out *= g
 
 
-@op(_gelu_rule, twin=_gelu_twin, local=["Φ(x)+x·φ(x)"])
+@op(_gelu_rule, decomposition=_gelu_decomposition, local=["Φ(x)+x·φ(x)"])
 def gelu(xp: Any, x: ArrayLike, approximate: str = "none") -> Any:
     """x·Φ(x), with Φ the standard normal distribution function (Hendrycks & Gimpel 2016).
 
@@ -133,7 +133,7 @@ def gelu(xp: Any, x: ArrayLike, approximate: str = "none") -> Any:
     return in_blocks(xp, exact if approximate == "none" else approximated, x)
 
 
-def _silu_twin(x: Any) -> Any:
+def _silu_decomposition(x: Any) -> Any:
     return multiply(x, sigmoid(x))
 
 
@@ -154,7 +154,7 @@ def _silu_slope(xp: Any, out: Any, x: Any, g: Any) -> None:
     out *= g
 
 
-@op(_silu_rule, twin=_silu_twin, local=["σ+x·σ(1−σ)"])
+@op(_silu_rule, decomposition=_silu_decomposition, local=["σ+x·σ(1−σ)"])
 def silu(xp: Any, x: ArrayLike) -> Any:
     """x·σ(x), also called swish (Ramachandran, Zoph & Le 2017).
 
@@ -172,7 +172,7 @@ def silu(xp: Any, x: ArrayLike) -> Any:
         return in_blocks(xp, formula, x)
 
 
-def _softplus_twin(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+def _softplus_decomposition(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     scaled = multiply(x, beta)
     return where(scaled > threshold, x, logaddexp(scaled, 0.0) / beta)
 
@@ -182,7 +182,7 @@ def _softplus_rule(xp: Any, g: Any, x: Any, beta: float, threshold: float) -> An
     return g * xp.where(scaled > threshold, 1.0, xp.sigmoid(scaled))
 
 
-@op(_softplus_rule, twin=_softplus_twin, closed=True, local=["σ(βx)"])
+@op(_softplus_rule, decomposition=_softplus_decomposition, closed=True, local=["σ(βx)"])
 def softplus(xp: Any, x: ArrayLike, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """ln(1 + e^(βx)) / β, and x itself, as it is to many digits, where βx > threshold.
 
@@ -197,7 +197,7 @@ def softplus(xp: Any, x: ArrayLike, beta: float = 1.0, threshold: float = 20.0) 
     return xp.where(scaled > threshold, x, curved / beta)
 
 
-def _mish_twin(x: Any) -> Any:
+def _mish_decomposition(x: Any) -> Any:
     return multiply(x, tanh(softplus(x)))
 
 
@@ -210,7 +210,7 @@ def _mish_rule(xp: Any, g: Any, x: Any) -> Any:
     return g * (n / total + 4.0 * x * (e / total) * ((e + 1.0) / total))
 
 
-@op(_mish_rule, twin=_mish_twin, closed=True, local=["tanh s+x·σ(1−tanh²s)"])
+@op(_mish_rule, decomposition=_mish_decomposition, closed=True, local=["tanh s+x·σ(1−tanh²s)"])
 def mish(xp: Any, x: ArrayLike) -> Any:
     """x·tanh(ln(1 + e^x)) (Misra 2019).
 

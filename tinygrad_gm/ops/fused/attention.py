@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...backend import ArrayLike, module_of
-from ...operation import op
+from ...engine.call import op
 from ..choosing import where
 from ..elementwise import add, divide, exp, multiply, subtract
 from ..matmul import matmul, transposed
@@ -53,7 +53,7 @@ def attention_weights(
     return divide(powers, where(total == 0.0, 1.0, total))
 
 
-def _attention_twin(
+def _attention_decomposition(
     query: Any,
     key: Any,
     value: Any,
@@ -72,12 +72,12 @@ def _attention_rule(
     value: Any,
     bias: Any,
     out: Any,
-    saved: Any,
-    slots: Any,
+    residuals: Any,
+    argnums: Any,
     scale: float | None,
 ) -> tuple[Any, Any, Any, Any]:
     """With P = softmax(S): S̄ = P·(P̄ − ⟨P̄, P⟩), where P̄ = g vᵀ and ⟨P̄, P⟩ = ⟨g, out⟩, row by row."""
-    log_total, future = saved
+    log_total, future = residuals
     scale = _default_scale(query, scale)
     query = query * scale
     weights = xp.matmul(query, transposed(xp, key))
@@ -87,13 +87,13 @@ def _attention_rule(
         weights += future
     weights -= log_total
     weights = xp.module.exp(weights, out=weights)
-    value_gradient = xp.matmul(transposed(xp, weights), g) if 2 in slots else None
+    value_gradient = xp.matmul(transposed(xp, weights), g) if 2 in argnums else None
     scores = xp.matmul(g, transposed(xp, value))
     scores -= sums_of_rows(xp.module, g * out)
     scores *= weights
     return (
-        xp.matmul(scores, key) * scale if 0 in slots else None,
-        xp.matmul(transposed(xp, scores), query) if 1 in slots else None,
+        xp.matmul(scores, key) * scale if 0 in argnums else None,
+        xp.matmul(transposed(xp, scores), query) if 1 in argnums else None,
         value_gradient,
         scores,
     )
@@ -102,7 +102,7 @@ def _attention_rule(
 @op(
     joint=_attention_rule,
     arity=4,
-    twin=_attention_twin,
+    decomposition=_attention_decomposition,
     local=["S̄ k·scale", "S̄ᵀ q·scale", "Pᵀ", "P(I − P)vᵀ"],
 )
 def attention(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...backend import ArrayLike
-from ...operation import op
+from ...engine.call import op
 from ..choosing import where
 from ..comparison import equal
 from ..elementwise import add
@@ -18,7 +18,7 @@ from ..shape import expand_dims, matrix_transpose
 from .softmax import stopped
 
 
-def _linear_twin(x: Any, weight: Any, bias: Any = None) -> Any:
+def _linear_decomposition(x: Any, weight: Any, bias: Any = None) -> Any:
     product = matmul(x, matrix_transpose(weight))
     return product if bias is None else add(product, bias)
 
@@ -34,7 +34,7 @@ def weight_gradient(xp: Any, g: Any, x: Any) -> Any:
     lambda xp, g, weight: xp.matmul(g, weight),
     weight_gradient,
     lambda xp, g: xp.sum(as_rows(xp, g), 0),
-    twin=_linear_twin,
+    decomposition=_linear_decomposition,
     closed=True,
     local=["W", "x", "1"],
 )
@@ -61,7 +61,7 @@ def linear(xp: Any, x: ArrayLike, weight: ArrayLike, bias: ArrayLike = None) -> 
     return out if rows is x else out.reshape(*batch, weights[0])
 
 
-def _embedding_twin(weight: Any, indices: Any, padding_idx: int | None = None) -> Any:
+def _embedding_decomposition(weight: Any, indices: Any, padding_idx: int | None = None) -> Any:
     rows = getitem(weight, plain_index(indices))
     if padding_idx is None:
         return rows
@@ -69,12 +69,18 @@ def _embedding_twin(weight: Any, indices: Any, padding_idx: int | None = None) -
     return where(fixed, stopped(rows), rows)
 
 
-def _embedding_rule(xp: Any, g: Any, saved: Any, weight_shape: tuple[int, ...]) -> Any:
-    indices, trained = saved
+def _embedding_rule(xp: Any, g: Any, residuals: Any, weight_shape: tuple[int, ...]) -> Any:
+    indices, trained = residuals
     return xp.scatter(g if trained is None else xp.select(g, trained), indices, weight_shape)
 
 
-@op(_embedding_rule, None, twin=_embedding_twin, closed=True, local=["1 where read", ""])
+@op(
+    _embedding_rule,
+    None,
+    decomposition=_embedding_decomposition,
+    closed=True,
+    local=["1 where read", ""],
+)
 def embedding(
     xp: Any, weight: ArrayLike, indices: ArrayLike, padding_idx: int | None = None
 ) -> Any:

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from ...backend import ArrayLike
-from ...operation import op
+from ...engine.call import op
 from ..choosing import maximum, where
 from ..comparison import not_equal
 from ..elementwise import astype, log, multiply, sigmoid, square, subtract
 from ..indexing import grid, take, take_along_axis
 from ..reduction import divided
 from ..shape import expand_dims, squeeze
-from .softmax import log_softmax_twin, stopped, sums_of_rows
+from .softmax import log_softmax_decomposition, stopped, sums_of_rows
 
 
 def _reduced(losses: Any, reduction: str) -> Any:
@@ -34,23 +34,28 @@ def _check_reduction(name: str, reduction: str) -> None:
         raise ValueError(f'{name}: reduction is {reduction!r}; "none", "sum" or "mean" is wanted')
 
 
-def _cross_entropy_twin(logits: Any, target: Any, reduction: str = "mean") -> Any:
+def _cross_entropy_decomposition(logits: Any, target: Any, reduction: str = "mean") -> Any:
     axis = 0 if np.ndim(logits) == 1 else 1
-    log_probabilities = log_softmax_twin(logits, axis)
+    log_probabilities = log_softmax_decomposition(logits, axis)
     picked = take_along_axis(log_probabilities, expand_dims(target, axis), axis)
     return _reduced(-squeeze(picked, axis), reduction)
 
 
-def _cross_entropy_rule(xp: Any, g: Any, saved: Any, reduction: str) -> Any:
+def _cross_entropy_rule(xp: Any, g: Any, residuals: Any, reduction: str) -> Any:
     """(softmax(logits) − one-hot(target)) · g."""
-    probabilities, places, ones = saved  # the shape of the losses with the class axis as 1
+    probabilities, places, ones = residuals  # the shape of the losses with the class axis as 1
     g = _scaled(g, math.prod(ones), reduction)
     gradient = probabilities * (xp.reshape(g, ones) if reduction == "none" else g)
     gradient[places] -= g
     return gradient
 
 
-@op(_cross_entropy_rule, None, twin=_cross_entropy_twin, local=["softmax − one-hot", ""])
+@op(
+    _cross_entropy_rule,
+    None,
+    decomposition=_cross_entropy_decomposition,
+    local=["softmax − one-hot", ""],
+)
 def cross_entropy(xp: Any, logits: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Any:
     """−ln softmax(logits)[target]: logits (N, C, …) and class numbers (N, …), or (C,) and ().
 
@@ -79,7 +84,7 @@ def cross_entropy(xp: Any, logits: ArrayLike, target: ArrayLike, reduction: str 
     return _reduced(losses, reduction), (probabilities, tuple(places), total.shape)
 
 
-def _nll_twin(
+def _nll_decomposition(
     log_probabilities: Any,
     target: Any,
     weight: Any = None,
@@ -99,15 +104,22 @@ def _nll_twin(
     return _reduced(losses, reduction)
 
 
-def _nll_rule(xp: Any, g: Any, saved: Any, log_probabilities_shape: Any, reduction: str) -> Any:
+def _nll_rule(xp: Any, g: Any, residuals: Any, log_probabilities_shape: Any, reduction: str) -> Any:
     """−weight at the target, 0 elsewhere."""
-    places, slopes, axis = saved
+    places, slopes, axis = residuals
     if reduction == "none":
         g = xp.reshape(g, slopes.shape)
     return xp.scatter_along_axis(g * slopes, places, axis, log_probabilities_shape)
 
 
-@op(_nll_rule, None, None, twin=_nll_twin, closed=True, local=["−weight at target", "", ""])
+@op(
+    _nll_rule,
+    None,
+    None,
+    decomposition=_nll_decomposition,
+    closed=True,
+    local=["−weight at target", "", ""],
+)
 def nll_loss(
     xp: Any,
     log_probabilities: ArrayLike,
@@ -174,7 +186,7 @@ LEAST = -100.0  # what a logarithm counts as at least
 SMALLEST = math.exp(LEAST)
 
 
-def _bernoulli_twin(input: Any, target: Any) -> Any:
+def _bernoulli_decomposition(input: Any, target: Any) -> Any:
     certain = maximum(log(input), LEAST)
     impossible = maximum(log(subtract(1.0, input)), LEAST)
     return -(target * certain + subtract(1.0, target) * impossible)
@@ -189,7 +201,7 @@ def _bernoulli_odds(xp: Any, g: Any, input: Any) -> Any:
 @op(
     lambda xp, g, input, target: g * ((input - target) / xp.maximum(input * (1.0 - input), 1e-12)),
     lambda xp, g, input: _bernoulli_odds(xp, g, input),
-    twin=_bernoulli_twin,
+    decomposition=_bernoulli_decomposition,
     closed=True,
     local=["(p − t)/max(p(1 − p), 10⁻¹²)", "ln(1 − p) − ln p"],
 )
@@ -210,7 +222,7 @@ def binary_cross_entropy(xp: Any, input: ArrayLike, target: ArrayLike) -> Any:
     return (target - 1.0) * no - target * yes
 
 
-def _bce_twin(logits: Any, target: Any, reduction: str = "mean") -> Any:
+def _bce_decomposition(logits: Any, target: Any, reduction: str = "mean") -> Any:
     probability = sigmoid(logits)
     certain, impossible = log(probability), log(subtract(1.0, probability))
     losses = -(target * certain + subtract(1.0, target) * impossible)
@@ -222,7 +234,7 @@ def _bce_twin(logits: Any, target: Any, reduction: str = "mean") -> Any:
         (xp.sigmoid(logits) - target) * _scaled(g, logits.size, reduction)
     ),
     lambda g, logits, reduction: -logits * _scaled(g, logits.size, reduction),
-    twin=_bce_twin,
+    decomposition=_bce_decomposition,
     closed=True,
     local=["σ(logits) − target", "−logits"],
 )
@@ -254,7 +266,7 @@ def binary_cross_entropy_with_logits(
     return _reduced(losses, reduction)
 
 
-def _mse_twin(input: Any, target: Any, reduction: str = "mean") -> Any:
+def _mse_decomposition(input: Any, target: Any, reduction: str = "mean") -> Any:
     return _reduced(square(subtract(input, target)), reduction)
 
 
@@ -266,7 +278,7 @@ def _mse_slope(g: Any, this: Any, other: Any, reduction: str) -> Any:
 @op(
     lambda g, input, target, reduction: _mse_slope(g, input, target, reduction),
     lambda g, input, target, reduction: _mse_slope(g, target, input, reduction),
-    twin=_mse_twin,
+    decomposition=_mse_decomposition,
     closed=True,
     local=["2(input − target)", "2(target − input)"],
 )

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...backend import ArrayLike
-from ...operation import op
+from ...engine.call import op
 from ..blocks import BLOCK, in_cache
 from ..elementwise import add, multiply, sqrt, square, subtract
 from ..reduction import divided, mean
@@ -57,7 +57,7 @@ def _last(name: str, shape: tuple[int, ...], ndim: int) -> tuple[int, ...]:
     return tuple(range(-ndim, 0))
 
 
-def _layer_norm_twin(
+def _layer_norm_decomposition(
     x: Any, weight: Any = None, bias: Any = None, ndim: int = 1, eps: float = 1e-5
 ) -> Any:
     return _textbook(x, weight, bias, tuple(range(-ndim, 0)), eps)[0]
@@ -88,22 +88,22 @@ def _cuts(xp: Any, rows: Any) -> list[slice]:
 
 
 def _layer_norm_rule(
-    xp: Any, g: Any, x: Any, weight: Any, saved: Any, slots: Any, ndim: int
+    xp: Any, g: Any, x: Any, weight: Any, residuals: Any, argnums: Any, ndim: int
 ) -> Any:
     """Sums over a row or a column are products with a vector: those run on all cores."""
-    xp, (mean, inverse) = xp.module, saved
+    xp, (mean, inverse) = xp.module, residuals
     rows, slopes = _as_rows(xp, x, ndim), _as_rows(xp, g, ndim)
     width = rows.shape[1]
     column = xp.ones((width, 1), x.dtype) if weight is None else weight.reshape(width, 1)
-    out = xp.empty_like(rows) if 0 in slots else None
+    out = xp.empty_like(rows) if 0 in argnums else None
     weight_gradient, bias_gradient = xp.zeros((2, width), x.dtype)
     for cut in _cuts(xp, rows):
         g, scale = slopes[cut], inverse[cut]
         deviation = rows[cut] - mean[cut]
         steep = g * deviation
-        if 1 in slots:
+        if 1 in argnums:
             weight_gradient += xp.matmul(scale[:, 0], steep)
-        if 2 in slots:
+        if 2 in argnums:
             bias_gradient += xp.matmul(xp.ones(len(g), x.dtype), g)
         if out is not None:
             h = out[cut]
@@ -119,7 +119,12 @@ def _layer_norm_rule(
     )
 
 
-@op(joint=_layer_norm_rule, arity=3, twin=_layer_norm_twin, local=[SLOPE, "x̂", "1"])
+@op(
+    joint=_layer_norm_rule,
+    arity=3,
+    decomposition=_layer_norm_decomposition,
+    local=[SLOPE, "x̂", "1"],
+)
 def layer_norm(
     xp: Any,
     x: ArrayLike,
@@ -187,16 +192,18 @@ def _counting(width: int, dtype: Any) -> tuple[Any, Any]:
 # ---------------------------------------------------------------------------------- RMS norm
 
 
-def _rms_norm_twin(x: Any, weight: Any = None, ndim: int = 1, eps: float = 1e-6) -> Any:
+def _rms_norm_decomposition(x: Any, weight: Any = None, ndim: int = 1, eps: float = 1e-6) -> Any:
     axes = tuple(range(-ndim, 0))
     return _scaled(x / sqrt(mean(square(x), axes, True) + eps), weight, None)
 
 
-def _rms_norm_rule(xp: Any, g: Any, x: Any, weight: Any, saved: Any, slots: Any, ndim: int) -> Any:
-    axes, inverse = tuple(range(-ndim, 0)), saved
+def _rms_norm_rule(
+    xp: Any, g: Any, x: Any, weight: Any, residuals: Any, argnums: Any, ndim: int
+) -> Any:
+    axes, inverse = tuple(range(-ndim, 0)), residuals
     normal = x * inverse
     steepness = g * normal
-    if 0 not in slots:
+    if 0 not in argnums:
         return None, steepness
     x_gradient = g * inverse if weight is None else g * weight * inverse
     spread = xp.mean(steepness if weight is None else steepness * weight, axes, True)
@@ -205,7 +212,12 @@ def _rms_norm_rule(xp: Any, g: Any, x: Any, weight: Any, saved: Any, slots: Any,
     return x_gradient, steepness
 
 
-@op(joint=_rms_norm_rule, arity=2, twin=_rms_norm_twin, local=["(I − x̂x̂ᵀ/n)·w/r", "x̂"])
+@op(
+    joint=_rms_norm_rule,
+    arity=2,
+    decomposition=_rms_norm_decomposition,
+    local=["(I − x̂x̂ᵀ/n)·w/r", "x̂"],
+)
 def rms_norm(
     xp: Any, x: ArrayLike, weight: ArrayLike = None, ndim: int = 1, eps: float = 1e-6
 ) -> Any:
@@ -248,7 +260,7 @@ def _columns(shape: tuple[int, ...], channels: int) -> tuple[int, ...]:
     return (*shape[1 : 1 + channels], *(1 for _ in shape[1 + channels :]))
 
 
-def _group_norm_twin(
+def _group_norm_decomposition(
     x: Any, weight: Any = None, bias: Any = None, num_groups: int = 1, eps: float = 1e-5
 ) -> Any:
     grouped = reshape(x, _grouped(np.shape(x), num_groups))
@@ -287,14 +299,21 @@ def _channel_norm(
 
 
 def _channel_gradients(
-    xp: Any, g: Any, x: Any, weight: Any, saved: Any, slots: Any, groups: int | None, extra: Any = 0
+    xp: Any,
+    g: Any,
+    x: Any,
+    weight: Any,
+    residuals: Any,
+    argnums: Any,
+    groups: int | None,
+    extra: Any = 0,
 ) -> tuple[Any, Any, Any]:
     """Of x, weight and bias; x̄ = α·g + β·x + γ.
 
     `extra` is what x̄ gets from gradients of μ and σ² themselves: a number per channel, and one that
     multiplies x − μ.
     """
-    mean, inverse, remote = saved
+    mean, inverse, remote = residuals
     channels = Channels(xp, x, groups)
     rows, slopes = channels.rows(x), channels.rows(g)
     total = channels.totals(slopes)
@@ -303,7 +322,7 @@ def _channel_gradients(
     else:
         steep = channels.products(rows, slopes) - mean * total
     weight_gradient, bias_gradient = (steep * inverse).sum(axis=0), total.sum(axis=0)
-    if 0 not in slots:
+    if 0 not in argnums:
         return None, weight_gradient, bias_gradient
     if weight is not None:
         total, steep = total * weight, steep * weight
@@ -322,12 +341,17 @@ def _channel_gradients(
 
 
 def _group_norm_rule(
-    xp: Any, g: Any, x: Any, weight: Any, saved: Any, slots: Any, num_groups: int
+    xp: Any, g: Any, x: Any, weight: Any, residuals: Any, argnums: Any, num_groups: int
 ) -> Any:
-    return _channel_gradients(xp.module, g, x, weight, saved, slots, num_groups)
+    return _channel_gradients(xp.module, g, x, weight, residuals, argnums, num_groups)
 
 
-@op(joint=_group_norm_rule, arity=3, twin=_group_norm_twin, local=[SLOPE, "x̂", "1"])
+@op(
+    joint=_group_norm_rule,
+    arity=3,
+    decomposition=_group_norm_decomposition,
+    local=[SLOPE, "x̂", "1"],
+)
 def group_norm(
     xp: Any,
     x: ArrayLike,
@@ -354,8 +378,8 @@ def group_norm(
     _check_channels("group_norm", x.shape, weight, bias)
     if num_groups < 1 or x.shape[1] % num_groups:
         raise ValueError(f"group_norm: {num_groups} groups do not divide {x.shape[1]} channels")
-    out, _, saved = _channel_norm(xp, x, weight, bias, num_groups, eps)
-    return out, saved
+    out, _, residuals = _channel_norm(xp, x, weight, bias, num_groups, eps)
+    return out, residuals
 
 
 def _check_channels(name: str, shape: tuple[int, ...], weight: Any, bias: Any) -> None:
@@ -368,7 +392,9 @@ def _batch_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (0, *range(2, len(shape)))
 
 
-def _batch_norm_twin(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+def _batch_norm_decomposition(
+    x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Any:
     shape = np.shape(x)
     axes, like = _batch_axes(shape), _columns(shape, 1)
     weight, bias = _per_channel(reshape, weight, like), _per_channel(reshape, bias, like)
@@ -381,13 +407,13 @@ def _with_positions(xp: Any, x: Any) -> Any:
     return x if len(x.shape) > 2 else xp.moveaxis(x, 0, -1)[None]
 
 
-def _batch_norm_rule(xp: Any, g: Any, x: Any, weight: Any, saved: Any, slots: Any) -> Any:
+def _batch_norm_rule(xp: Any, g: Any, x: Any, weight: Any, residuals: Any, argnums: Any) -> Any:
     g, mean_gradient, variance_gradient = g
     count = math.prod(x.shape[axis] for axis in _batch_axes(x.shape))
     extra = divided(mean_gradient, count), divided(2.0 * variance_gradient, count)
     g, as_examples = (_with_positions(xp.module, array) for array in (g, x))
     x_gradient, *rest = _channel_gradients(
-        xp.module, g, as_examples, weight, saved, slots, None, extra
+        xp.module, g, as_examples, weight, residuals, argnums, None, extra
     )
     if x_gradient is not None and len(x.shape) == 2:
         x_gradient = x_gradient[0].T
@@ -398,7 +424,7 @@ def _batch_norm_rule(xp: Any, g: Any, x: Any, weight: Any, saved: Any, slots: An
     joint=_batch_norm_rule,
     arity=3,
     outputs=3,
-    twin=_batch_norm_twin,
+    decomposition=_batch_norm_decomposition,
     local=[SLOPE, "x̂", "1"],
 )
 def batch_norm(
@@ -425,6 +451,6 @@ def batch_norm(
     """
     _check_channels("batch_norm", x.shape, weight, bias)
     as_examples = _with_positions(xp, x)
-    out, variance, saved = _channel_norm(xp, as_examples, weight, bias, None, eps)
+    out, variance, residuals = _channel_norm(xp, as_examples, weight, bias, None, eps)
     out = out if x.ndim > 2 else out[0].T
-    return (out, saved[0].reshape(-1), variance.reshape(-1)), saved
+    return (out, residuals[0].reshape(-1), variance.reshape(-1)), residuals

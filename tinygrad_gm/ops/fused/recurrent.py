@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...backend import ArrayLike
-from ...operation import op
+from ...engine.call import op
 from ..elementwise import multiply, sigmoid, subtract, tanh
 
 
@@ -40,20 +40,20 @@ def _check(name: str, gates: Any, state: Any, count: int) -> None:
 # -------------------------------------------------------------------------------------- LSTM
 
 
-def _lstm_twin(gates: Any, cell: Any) -> tuple[Any, Any]:
+def _lstm_decomposition(gates: Any, cell: Any) -> tuple[Any, Any]:
     i, f, g, o = _parts(gates, 4)
     cell = sigmoid(f) * cell + sigmoid(i) * tanh(g)
     return sigmoid(o) * tanh(cell), cell
 
 
-def _lstm_rule(xp: Any, g: Any, gates: Any, cell: Any, out: Any, slots: Any) -> Any:
+def _lstm_rule(xp: Any, g: Any, gates: Any, cell: Any, out: Any, argnums: Any) -> Any:
     hidden_gradient, cell_gradient = g
     i, f, _, o = _parts(xp.sigmoid(gates), 4)
     new = xp.tanh(_parts(gates, 4)[2])
     bounded = xp.tanh(out[1])
     total = cell_gradient + hidden_gradient * o * (1.0 - bounded * bounded)
     gates_gradient = None
-    if 0 in slots:
+    if 0 in argnums:
         gates_gradient = xp.concat(
             total * new * (i * (1.0 - i)),
             total * cell * (f * (1.0 - f)),
@@ -64,7 +64,13 @@ def _lstm_rule(xp: Any, g: Any, gates: Any, cell: Any, out: Any, slots: Any) -> 
     return gates_gradient, total * f
 
 
-@op(joint=_lstm_rule, arity=2, outputs=2, twin=_lstm_twin, local=["gate slopes", "σ(f)"])
+@op(
+    joint=_lstm_rule,
+    arity=2,
+    outputs=2,
+    decomposition=_lstm_decomposition,
+    local=["gate slopes", "σ(f)"],
+)
 def lstm_cell(xp: Any, gates: ArrayLike, cell: ArrayLike) -> Any:
     """The new state of a long short-term memory (Hochreiter & Schmidhuber 1997; Gers et al. 2000).
 
@@ -92,7 +98,7 @@ def lstm_cell(xp: Any, gates: ArrayLike, cell: ArrayLike) -> Any:
 # --------------------------------------------------------------------------------------- GRU
 
 
-def _gru_twin(from_input: Any, from_hidden: Any, hidden: Any) -> Any:
+def _gru_decomposition(from_input: Any, from_hidden: Any, hidden: Any) -> Any:
     r_in, z_in, n_in = _parts(from_input, 3)
     r_hidden, z_hidden, n_hidden = _parts(from_hidden, 3)
     r, z = sigmoid(r_in + r_hidden), sigmoid(z_in + z_hidden)
@@ -100,7 +106,7 @@ def _gru_twin(from_input: Any, from_hidden: Any, hidden: Any) -> Any:
     return subtract(1.0, z) * n + multiply(z, hidden)
 
 
-def _gru_rule(xp: Any, g: Any, from_input: Any, from_hidden: Any, hidden: Any, slots: Any) -> Any:
+def _gru_rule(xp: Any, g: Any, from_input: Any, from_hidden: Any, hidden: Any, argnums: Any) -> Any:
     r, z, _ = _parts(xp.sigmoid(from_input + from_hidden), 3)
     n_hidden = _parts(from_hidden, 3)[2]
     n = xp.tanh(_parts(from_input, 3)[2] + r * n_hidden)
@@ -108,13 +114,18 @@ def _gru_rule(xp: Any, g: Any, from_input: Any, from_hidden: Any, hidden: Any, s
     r_gradient = n_gradient * n_hidden * (r * (1.0 - r))
     z_gradient = g * (hidden - n) * (z * (1.0 - z))
     return (
-        xp.concat(r_gradient, z_gradient, n_gradient, axis=-1) if 0 in slots else None,
-        xp.concat(r_gradient, z_gradient, n_gradient * r, axis=-1) if 1 in slots else None,
+        xp.concat(r_gradient, z_gradient, n_gradient, axis=-1) if 0 in argnums else None,
+        xp.concat(r_gradient, z_gradient, n_gradient * r, axis=-1) if 1 in argnums else None,
         g * z,
     )
 
 
-@op(joint=_gru_rule, arity=3, twin=_gru_twin, local=["gate slopes", "gate slopes", "z"])
+@op(
+    joint=_gru_rule,
+    arity=3,
+    decomposition=_gru_decomposition,
+    local=["gate slopes", "gate slopes", "z"],
+)
 def gru_cell(xp: Any, from_input: ArrayLike, from_hidden: ArrayLike, hidden: ArrayLike) -> Any:
     """The new state of a gated recurrent unit (Cho et al. 2014), in PyTorch's form.
 

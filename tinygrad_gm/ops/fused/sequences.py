@@ -3,7 +3,7 @@
 The inputs' products W x come in for all steps at once: one large matrix product, `linear`'s. Here
 the steps follow each other, h′ = cell(W x + U h), and all states come out. The rules walk back
 through time by hand: what does not depend on the step after is computed for all steps together, and
-so is the gradient of U. The twins are loops over the cells.
+so is the gradient of U. The decompositions are loops over the cells.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...backend import ArrayLike
-from ...operation import op
+from ...engine.call import op
 from ..choosing import relu
 from ..elementwise import add, tanh
 from ..matmul import as_rows
@@ -73,7 +73,7 @@ def _sigmoid_into(xp: Any, out: Any, x: Any) -> None:
 # -------------------------------------------------------------------------------------- LSTM
 
 
-def _lstm_twin(inputs: Any, hidden: Any, cell: Any, weight: Any) -> tuple[Any, Any]:
+def _lstm_decomposition(inputs: Any, hidden: Any, cell: Any, weight: Any) -> tuple[Any, Any]:
     states, cells = [], []
     for from_input in unstack(inputs):
         hidden, cell = lstm_cell(add(from_input, linear(hidden, weight)), cell)
@@ -83,12 +83,12 @@ def _lstm_twin(inputs: Any, hidden: Any, cell: Any, weight: Any) -> tuple[Any, A
 
 
 def _lstm_rule(
-    xp: Any, g: Any, hidden: Any, cell: Any, weight: Any, out: Any, saved: Any, slots: Any
+    xp: Any, g: Any, hidden: Any, cell: Any, weight: Any, out: Any, residuals: Any, argnums: Any
 ) -> Any:
     """At each step c̄ += o(1 − tanh²c)·h̄; all gates' gradients are slopes times c̄ or h̄."""
     hidden_gradients, cell_gradients = g
     states, cells = out
-    i, f, new, o = (saved[:, :, k] for k in range(4))
+    i, f, new, o = (residuals[:, :, k] for k in range(4))
     bounded = xp.tanh(cells)
     slopes = xp.stack(
         new * i * (1 - i),
@@ -112,7 +112,7 @@ def _lstm_rule(
             into_hidden += hidden_gradients[t - 1]
             into_cell += cell_gradients[t - 1]
     gates = slopes.reshape(*slopes.shape[:2], weight.shape[0])
-    weights = weight_gradient(xp, gates, _before(xp, hidden, states)) if 3 in slots else None
+    weights = weight_gradient(xp, gates, _before(xp, hidden, states)) if 3 in argnums else None
     return gates, into_hidden, into_cell, weights
 
 
@@ -120,7 +120,7 @@ def _lstm_rule(
     joint=_lstm_rule,
     arity=4,
     outputs=2,
-    twin=_lstm_twin,
+    decomposition=_lstm_decomposition,
     local=["gate slopes", "through all steps", "through all steps", "Σ ḡₜᵀ hₜ₋₁"],
 )
 def lstm_sequence(
@@ -163,7 +163,7 @@ def lstm_sequence(
 # --------------------------------------------------------------------------------------- GRU
 
 
-def _gru_twin(inputs: Any, hidden: Any, weight: Any, bias: Any = None) -> Any:
+def _gru_decomposition(inputs: Any, hidden: Any, weight: Any, bias: Any = None) -> Any:
     states = []
     for from_input in unstack(inputs):
         hidden = gru_cell(from_input, linear(hidden, weight, bias), hidden)
@@ -171,9 +171,11 @@ def _gru_twin(inputs: Any, hidden: Any, weight: Any, bias: Any = None) -> Any:
     return stack(*states)
 
 
-def _gru_rule(xp: Any, g: Any, hidden: Any, weight: Any, out: Any, saved: Any, slots: Any) -> Any:
+def _gru_rule(
+    xp: Any, g: Any, hidden: Any, weight: Any, out: Any, residuals: Any, argnums: Any
+) -> Any:
     """All gates' gradients are slopes times h̄; of n, W x's is r times smaller in U h's."""
-    r, z, n, from_hidden = (saved[:, :, k] for k in range(4))
+    r, z, n, from_hidden = (residuals[:, :, k] for k in range(4))
     before = _before(xp, hidden, out)
     new = (1 - z) * (1 - n * n)
     slopes = xp.stack(
@@ -192,15 +194,15 @@ def _gru_rule(xp: Any, g: Any, hidden: Any, weight: Any, out: Any, saved: Any, s
     return (
         inputs,
         into_hidden,
-        weight_gradient(xp, products, before) if 2 in slots else None,
-        xp.sum(as_rows(xp, products), 0) if 3 in slots else None,
+        weight_gradient(xp, products, before) if 2 in argnums else None,
+        xp.sum(as_rows(xp, products), 0) if 3 in argnums else None,
     )
 
 
 @op(
     joint=_gru_rule,
     arity=4,
-    twin=_gru_twin,
+    decomposition=_gru_decomposition,
     local=["gate slopes", "through all steps", "Σ ḡₜᵀ hₜ₋₁", "Σ ḡₜ"],
 )
 def gru_sequence(
@@ -245,7 +247,7 @@ def gru_sequence(
 # --------------------------------------------------------------------------------------- RNN
 
 
-def _rnn_twin(inputs: Any, hidden: Any, weight: Any, nonlinearity: str = "tanh") -> Any:
+def _rnn_decomposition(inputs: Any, hidden: Any, weight: Any, nonlinearity: str = "tanh") -> Any:
     states = []
     for from_input in unstack(inputs):
         hidden = CELLS[nonlinearity](add(from_input, linear(hidden, weight)))
@@ -254,7 +256,7 @@ def _rnn_twin(inputs: Any, hidden: Any, weight: Any, nonlinearity: str = "tanh")
 
 
 def _rnn_rule(
-    xp: Any, g: Any, hidden: Any, weight: Any, out: Any, slots: Any, nonlinearity: str
+    xp: Any, g: Any, hidden: Any, weight: Any, out: Any, argnums: Any, nonlinearity: str
 ) -> Any:
     bounded = nonlinearity == "tanh"
     into_inputs = 1 - out * out if bounded else xp.module.empty_like(out)
@@ -267,14 +269,14 @@ def _rnn_rule(
         into_hidden = into_inputs[t] @ by_row
         if t:
             into_hidden += g[t - 1]
-    weights = weight_gradient(xp, into_inputs, _before(xp, hidden, out)) if 2 in slots else None
+    weights = weight_gradient(xp, into_inputs, _before(xp, hidden, out)) if 2 in argnums else None
     return into_inputs, into_hidden, weights
 
 
 @op(
     joint=_rnn_rule,
     arity=3,
-    twin=_rnn_twin,
+    decomposition=_rnn_decomposition,
     local=["1 − h² or h > 0", "through all steps", "Σ ḡₜᵀ hₜ₋₁"],
 )
 def rnn_sequence(

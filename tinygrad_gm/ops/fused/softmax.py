@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 from ...backend import ArrayLike
-from ...operation import op
+from ...engine.call import op
 from ..elementwise import exp, log, subtract
 from ..reduction import max, sum
 
@@ -36,14 +36,14 @@ def _new_column(xp: Any, length: int, dtype: Any) -> Any:
 _column = functools.lru_cache(maxsize=16)(_new_column)  # to make one takes as long as to use it
 
 
-def _softmax_twin(x: Any, axis: int = -1) -> Any:
+def _softmax_decomposition(x: Any, axis: int = -1) -> Any:
     powers = exp(subtract(x, stopped(max(x, axis, True))))
     return powers / sum(powers, axis, True)
 
 
 @op(
     lambda xp, g, out, axis: out * (g - xp.sum(g * out, axis, True)),
-    twin=_softmax_twin,
+    decomposition=_softmax_decomposition,
     closed=True,
     local=["diag(s) − s sᵀ"],
 )
@@ -60,14 +60,14 @@ def softmax(xp: Any, x: ArrayLike, axis: int = -1) -> Any:
     return out
 
 
-def log_softmax_twin(x: Any, axis: int = -1) -> Any:
+def log_softmax_decomposition(x: Any, axis: int = -1) -> Any:
     shifted = subtract(x, stopped(max(x, axis, True)))
     return shifted - log(sum(exp(shifted), axis, True))
 
 
 @op(
     lambda xp, g, out, axis: g - xp.exp(out) * xp.sum(g, axis, True),
-    twin=log_softmax_twin,
+    decomposition=log_softmax_decomposition,
     closed=True,
     local=["I − 1 sᵀ"],
 )

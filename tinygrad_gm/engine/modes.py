@@ -1,4 +1,4 @@
-"""The switches of the engine: is recording on and checked, are twins wanted, where in a model.
+"""The modes of the engine: recording, checking, decompositions, and the current module.
 
 They are context variables, so threads and asynchronous tasks each have their own.
 """
@@ -16,24 +16,24 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Frame(NamedTuple):
-    """Where in a model an operation ran: a module's name and class, and the frame around it."""
+class Scope(NamedTuple):
+    """Where in a model an operation ran: a module's name and class, and the scope around it."""
 
     name: str
     kind: str
-    parent: Frame | None
+    parent: Scope | None
 
 
 # True, False, or None: on, and each result is checked (`anomaly.py`). None is falsy so that a fast
 # call, which asks only whether it is true, leaves the rest to the general one.
 recording: ContextVar[bool | None] = ContextVar("recording", default=True)
-on: ContextVar[bool | None] = ContextVar("on", default=True)  # which of the two is on here
+checking: ContextVar[bool] = ContextVar("checking", default=False)  # inside detect_anomaly
 textbook_mode: ContextVar[bool] = ContextVar("textbook", default=False)
 rerunning: ContextVar[bool] = ContextVar("rerunning", default=False)  # inside a checkpoint, again
-frame: ContextVar[Frame | None] = ContextVar("frame", default=None)
+scope: ContextVar[Scope | None] = ContextVar("scope", default=None)
 
 
-class Switch:
+class Mode:
     """Give a mode a value for the length of a `with` block or of a decorated function's calls."""
 
     def __init__(self, mode: ContextVar[Any], value: Any) -> None:
@@ -41,7 +41,8 @@ class Switch:
 
     def __enter__(self) -> None:
         self.outer.append(self.mode.get())
-        self.mode.set(on.get() if self.mode is recording and self.value else self.value)
+        checked = self.mode is recording and self.value and checking.get()
+        self.mode.set(None if checked else self.value)
 
     def __exit__(self, *exception: object) -> None:
         self.mode.set(self.outer.pop())
@@ -55,7 +56,7 @@ class Switch:
         return decorated(function, lambda: type(self)(self.mode, self.value))
 
 
-class set_grad_enabled(Switch):  # noqa: N801 (a function to its callers)
+class set_grad_enabled(Mode):  # noqa: N801 (a function to its callers)
     """Turn recording on or off at once; with `with` or as a decorator, only inside."""
 
     def __init__(self, enabled: bool) -> None:
@@ -69,14 +70,14 @@ class set_grad_enabled(Switch):  # noqa: N801 (a function to its callers)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         self.__exit__()
-        return Switch(self.mode, self.value)(function)
+        return Mode(self.mode, self.value)(function)
 
 
 # ----------------------------------------------------------------- modes as decorators
 
 
-def decorated(function: Callable[P, R], switch: Callable[[], Switch]) -> Callable[P, R]:
-    """`function` with a mode on while its body runs; `switch()` is called in every call.
+def decorated(function: Callable[P, R], make: Callable[[], Mode]) -> Callable[P, R]:
+    """`function` with a mode on while its body runs; `make()` is called in every call.
 
     The body of a generator or a coroutine runs in steps. The mode is on in each step, and off
     between two, where the caller's code runs.
@@ -86,7 +87,7 @@ def decorated(function: Callable[P, R], switch: Callable[[], Switch]) -> Callabl
     body: Any = function
 
     async def in_async_steps(*args: Any, **keywords: Any) -> Any:
-        steps, mode = body(*args, **keywords), switch()
+        steps, mode = body(*args, **keywords), make()
         advance, given = steps.asend, None
         while True:
             try:
@@ -102,27 +103,27 @@ def decorated(function: Callable[P, R], switch: Callable[[], Switch]) -> Callabl
                 advance, given = steps.athrow, error
 
     async def awaited(*args: Any, **keywords: Any) -> Any:
-        return await _awaited(body(*args, **keywords), switch())
+        return await _awaited(body(*args, **keywords), make())
 
     def in_steps(*args: Any, **keywords: Any) -> Any:
-        return (yield from _stepwise(body(*args, **keywords), switch()))
+        return (yield from _stepwise(body(*args, **keywords), make()))
 
     def at_once(*args: Any, **keywords: Any) -> Any:
-        with switch():  # its own in every call: there may be threads
+        with make():  # its own in every call: there may be threads
             return body(*args, **keywords)
 
-    switched: Any = at_once
+    decorated_body: Any = at_once
     if inspect.isasyncgenfunction(function):
-        switched = in_async_steps
+        decorated_body = in_async_steps
     elif inspect.iscoroutinefunction(function):
-        switched = awaited
+        decorated_body = awaited
     elif inspect.isgeneratorfunction(function):
-        switched = in_steps
-    result: Callable[P, R] = functools.wraps(function)(switched)
+        decorated_body = in_steps
+    result: Callable[P, R] = functools.wraps(function)(decorated_body)
     return result
 
 
-def _stepwise(body: Any, mode: Switch) -> Generator[Any, Any, Any]:
+def _stepwise(body: Any, mode: Mode) -> Generator[Any, Any, Any]:
     """Run a generator or a coroutine to its end, in a mode; what it yields is yielded outside."""
     advance, given = body.send, None
     while True:
@@ -145,21 +146,21 @@ def _stepwise(body: Any, mode: Switch) -> Generator[Any, Any, Any]:
 _awaited = types.coroutine(_stepwise)
 
 
-class Mode(Protocol):
+class ModeFunction(Protocol):
     """A mode: `with no_grad():` is a block, `@no_grad()` and `@no_grad` decorate a function."""
 
     @overload
-    def __call__(self) -> Switch: ...
+    def __call__(self) -> Mode: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]: ...
 
 
-def named(switch: Callable[[], Switch]) -> Mode:
-    """Let a function that makes a switch also decorate another one, without parentheses."""
+def named(make: Callable[[], Mode]) -> ModeFunction:
+    """Let a function that makes a mode also decorate another one, without parentheses."""
 
-    @functools.wraps(switch)
+    @functools.wraps(make)
     def mode(*function: Any) -> Any:
-        return switch()(*function) if function else switch()
+        return make()(*function) if function else make()
 
     return mode
 
@@ -168,7 +169,7 @@ def named(switch: Callable[[], Switch]) -> Mode:
 
 
 @named
-def no_grad() -> Switch:
+def no_grad() -> Mode:
     """Record nothing in this block or decorated function: evaluation, and updates of weights.
 
     As a decorator it needs no parentheses. In a generator or a coroutine it holds while the body
@@ -183,13 +184,13 @@ def no_grad() -> Switch:
     >>> [(y.requires_grad, (y * x).requires_grad) for y in powers()]
     [(False, True), (False, True)]
     """
-    return Switch(recording, False)
+    return Mode(recording, False)
 
 
 @named
-def enable_grad() -> Switch:
+def enable_grad() -> Mode:
     """Record again inside `no_grad`."""
-    return Switch(recording, True)
+    return Mode(recording, True)
 
 
 def is_grad_enabled() -> bool:
@@ -198,7 +199,7 @@ def is_grad_enabled() -> bool:
 
 
 @named
-def textbook() -> Switch:
+def textbook() -> Mode:
     """Record the textbook twin of every fused operation instead: the steps a course would show.
 
     >>> import tinygrad_gm as tg
@@ -208,4 +209,4 @@ def textbook() -> Switch:
     >>> y.op, x.softmax().op
     ('divide', 'softmax')
     """
-    return Switch(textbook_mode, True)
+    return Mode(textbook_mode, True)

@@ -2,7 +2,7 @@
 
 While it is on, `recording` holds None instead of True. That is false to the fast paths of the
 operations, which then leave the call to the general one, and that one checks every result. So a
-program that looks for nothing pays nothing. The backward half is an observer of `Pass`.
+program that looks for nothing pays nothing. The backward half is an observer of `Backward`.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .backend import module_of
-from .modes import Frame, Switch, frame, is_grad_enabled, named, on, recording
+from ..backend import module_of
+from .modes import Mode, Scope, checking, is_grad_enabled, named, recording, scope
 from .record import Node, Traced
 
 if TYPE_CHECKING:
-    from .operation import Op
+    from .op import Op
 
 
-class Watch(Switch):
-    """The switch of `detect_anomaly`, without NumPy's warnings: the error says more."""
+class Watch(Mode):
+    """The mode of `detect_anomaly`, without NumPy's warnings: the error says more."""
 
     def __enter__(self) -> None:
         block = ExitStack()
         block.enter_context(np.errstate(divide="ignore", over="ignore", invalid="ignore"))
-        block.enter_context(Switch(on, None))
+        block.enter_context(Mode(checking, True))
         enabled = is_grad_enabled() if self.value is None else self.value
-        block.enter_context(Switch(recording, enabled))
+        block.enter_context(Mode(recording, enabled))
         self.outer.append(block)
 
     def __exit__(self, *exception: object) -> None:
@@ -41,7 +41,7 @@ class Watch(Switch):
 
 
 @named
-def detect_anomaly() -> Switch:
+def detect_anomaly() -> Mode:
     """Stop with a RuntimeError at the first operation that makes a NaN or an infinity.
 
     The error names the operation, the argument and the line of the program (the nearest one outside
@@ -58,11 +58,11 @@ def detect_anomaly() -> Switch:
     Traceback (most recent call last):
     RuntimeError: anomaly: the gradient of `sqrt` (called at ...) ... is inf at (1,), ...
     """
-    return Watch(on, None)
+    return Watch(checking, None)
 
 
-def check(op: Op, values: Sequence[Any], out: Any) -> Frame | None:
-    """Refuse a result with a NaN or a new infinity; give the frame to record the operation in."""
+def check(op: Op, values: Sequence[Any], out: Any) -> Scope | None:
+    """Refuse a result with a NaN or a new infinity; give the scope to record the operation in."""
     place = place_of_call()
     for part in out if isinstance(out, tuple) else (out,):
         found = _first(part, values)
@@ -70,10 +70,12 @@ def check(op: Op, values: Sequence[Any], out: Any) -> Frame | None:
             kind, index = found
             number = kind if kind == "nan" else f"{part[index]}"
             given = _given(op, values, part.shape, index)
-            holds = [slot for slot, value in enumerate(values) if kind == "nan" and _has_nan(value)]
+            holds = [
+                argnum for argnum, value in enumerate(values) if kind == "nan" and _has_nan(value)
+            ]
             what = f"made {number}"
             if holds:
-                what = f"was given nan in argument {holds[0]} ({_name(op, holds[0])}) and gave nan"
+                what = f"was given nan in argument {holds[0]} ({op.argument_name(holds[0])}) and gave nan"
             raise RuntimeError(
                 f"anomaly: `{op.name}`{_at(place)} {what} at {index} of its result, from {given}"
             )
@@ -85,46 +87,46 @@ def watching(
 ) -> Callable[[Node, int, Any, Any, Any], None]:
     """An observer of the backward pass that refuses such gradients, before `observer` is told."""
 
-    def watch(node: Node, slot: int, upstream: Any, contribution: Any, total: Any) -> None:
+    def watch(node: Node, argnum: int, upstream: Any, contribution: Any, total: Any) -> None:
         arrived = [_array(g) for g in (upstream if isinstance(upstream, list) else [upstream])]
         sent = _array(contribution)
         found = _first(sent, arrived)
         if found is not None:
             kind, index = found
             above = "nan arrived from above" if any(map(_has_nan, arrived)) else _upstream(arrived)
-            place = _at(node.frame).removeprefix(" at ")
+            place = _at(node.scope).removeprefix(" at ")
             called = f"called at {place}" if place else "recorded outside detect_anomaly"
             raise RuntimeError(
-                f"anomaly: the gradient of `{node.plan.op.name}` ({called}) in argument {slot} "
-                f"({_name(node.plan.op, slot)}) is {kind if kind == 'nan' else sent[index]} at "
+                f"anomaly: the gradient of `{node.plan.op.name}` ({called}) in argument {argnum} "
+                f"({node.plan.op.argument_name(argnum)}) is {kind if kind == 'nan' else sent[index]} at "
                 f"{index}, and {above}"
             )
         if observer is not None:
-            observer(node, slot, upstream, contribution, total)
+            observer(node, argnum, upstream, contribution, total)
 
     return watch
 
 
-def place_of_call() -> Frame | None:
-    """The current frame; while results are checked, one inside it with the program's line."""
-    place = frame.get()
+def place_of_call() -> Scope | None:
+    """The current scope; while results are checked, one inside it with the program's line."""
+    place = scope.get()
     if recording.get() is not None:
         return place
     package, caller = __name__.partition(".")[0], sys._getframe(1)
     while caller is not None and _module(caller).partition(".")[0] == package:
-        if caller.f_code.co_name == "_walk" and _module(caller) == f"{package}.autograd":
-            return place  # of a backward pass: the frame holds the line of the forward call
+        if caller.f_code.co_name == "_walk" and _module(caller) == f"{package}.engine.backward":
+            return place  # of a backward pass: the scope holds the line of the forward call
         caller = caller.f_back  # type: ignore[assignment]
     if caller is None:
         return place
-    return Frame(f"{caller.f_code.co_filename}:{caller.f_lineno}", "line", place)
+    return Scope(f"{caller.f_code.co_filename}:{caller.f_lineno}", "line", place)
 
 
 def _module(caller: Any) -> str:
     return str(caller.f_globals.get("__name__", ""))
 
 
-def _at(place: Frame | None) -> str:
+def _at(place: Scope | None) -> str:
     while place is not None and place.kind != "line":
         place = place.parent
     return "" if place is None else f" at {place.name}"
@@ -166,20 +168,16 @@ def _array(value: Any) -> Any:
     return value._data if isinstance(value, Traced) else value
 
 
-def _name(op: Op, slot: int) -> str:
-    return f"{op.arrays[0]}[{slot}]" if op.starred else op.arrays[slot]
-
-
 def _given(op: Op, values: Sequence[Any], shape: Any, index: Any) -> str:
     """The arguments: as numbers where they stand element against element, else by shape."""
     texts = []
-    for slot, value in enumerate(values):
+    for argnum, value in enumerate(values):
         if value is not None:
             try:
                 text = f"= {np.broadcast_to(value, shape)[index]}"
             except (TypeError, ValueError):
                 text = f"of shape {np.shape(value)}"
-            texts.append(f"argument {slot} ({_name(op, slot)}) {text}")
+            texts.append(f"argument {argnum} ({op.argument_name(argnum)}) {text}")
     return ", ".join(texts)
 
 

@@ -1,24 +1,23 @@
 """Hooks: functions that see a tensor's complete gradient on its way back, and may replace it.
 
-A leaf holds its hooks itself. Those of an operation's result stand in the plan of its node, a copy
-of the operation's own: `backward` looks for hooks only where a plan is out of the ordinary, so a
-record without hooks pays nothing for them.
+A leaf holds its hooks itself. The node of an operation's result gets a plan with hooks, which is
+never ordinary: `backward` looks for hooks only there, so a record without hooks does not pay.
 """
 
 from __future__ import annotations
 
-import copy
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .backend import module_of
+from ..backend import module_of
+from .op import Plan
 from .record import Node, Traced, wrap
 
 if TYPE_CHECKING:
-    from .tensor import Tensor
+    from ..tensor import Tensor
 
 Hook = Callable[[Any], Any]
 
@@ -42,8 +41,18 @@ class Hooks:
         keeper = self.keeper and self.keeper()
         if keeper is not None:
             own = tensor if traced else wrap(tensor._data.copy(order="K"))
-            keeper.grad = own if keeper.grad is None else keeper.grad + own
+            keeper._grad = own if keeper._grad is None else keeper._grad + own
         return gradient
+
+
+class HookedPlan(Plan):
+    """The plan of one node whose result has hooks."""
+
+    __slots__ = ("hooks",)
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan.op, plan.argnums, plan.count)
+        self.hooks, self.ordinary = Hooks(), False
 
 
 class Handle:
@@ -112,9 +121,8 @@ def _hooks_of(caller: str, tensor: Any) -> Hooks:
             tensor.hooks = Hooks()
         hooks: Hooks = tensor.hooks
         return hooks
-    if node.plan.hooks is None:
-        node.plan = copy.copy(node.plan)
-        node.plan.hooks, node.plan.ordinary = Hooks(), False
+    if not isinstance(node.plan, HookedPlan):
+        node.plan = HookedPlan(node.plan)
     return node.plan.hooks
 
 

@@ -1,24 +1,29 @@
-"""Trading time for memory: `checkpoint` forgets how a result was made, and makes it again.
+"""Trading time for memory: `checkpoint` drops intermediate arrays and recomputes them in backward.
 
-A checkpoint is a node of an operation that has a twin and no rules. Backward expands it, as it
-expands every such node: the function is run again, recorded, and the walk goes on into what that
-run left behind, on the same heap. So closures, higher orders and `tg.grad` need nothing of their
-own. The parents of the node are the arguments, and behind them whatever else the function read.
+A checkpoint is a node of an operation that has a decomposition and no rules. Backward expands it,
+as it expands every such node: the function runs again, recorded, and the walk goes on into the
+nodes of that run, on the same heap. So closures, higher orders and `tg.grad` need nothing of their
+own. The parents of the node are the arguments, followed by all other tensors the function read.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from .anomaly import place_of_call
-from .modes import Switch, recording, rerunning, textbook_mode
-from .operation import Op, parts_of
-from .random import Generator, default_generator, using
-from .record import Node, Traced, next_moment, nodes_of, wrap
+from .call import record
+from .modes import Mode, recording, rerunning, textbook_mode
+from .op import Op
+from .record import Node, Traced, next_seq, topological_order, wrap
 
 __all__ = ["checkpoint"]
+
+# Called before the first run of a checkpoint, each returns a function that makes a context manager
+# in which the second run finds the same state: `random` puts back its generator.
+preserved: list[Callable[[], Callable[[], AbstractContextManager[object]]]] = []
 
 
 def checkpoint(fn: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
@@ -65,18 +70,12 @@ def checkpoint(fn: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
     call.shapes = [output.shape for output in outputs]
     parents = [tensor.node or tensor for tensor in tensors]
     parents += _closed_over(outputs, call.moment, parents)
-    needs = sum(1 << slot for slot, p in enumerate(parents) if type(p) is Node or p._requires_grad)
-    operation = _operation(len(outputs))
-    key = needs | 1 << len(parents)
-    plan = operation.plans.get(key) or operation._plan(needs, 1 << len(parents))
+    argnums = tuple(i for i, p in enumerate(parents) if type(p) is Node or p._requires_grad)
     arrays = tuple(output._data for output in outputs)
-    kept = plan.keep((None, None, tuple(tensor._data for tensor in tensors), call))
-    place = place_of_call()
-    facts: Any = tuple(a.shape for a in arrays), tuple(a.dtype for a in arrays)
-    if len(arrays) == 1:
-        facts = facts[0][0], facts[1][0]
-    node = Node(plan, tuple(parents), kept, (call,), place, *facts)
-    parts = [wrap(arrays[0], node)] if len(arrays) == 1 else parts_of(node, arrays)
+    op, data = _operation(len(outputs)), [tensor._data for tensor in tensors]
+    out = arrays[0] if op.outputs == 1 else arrays
+    made = record(op, argnums, tuple(parents), data, (call,), place_of_call(), out, None)
+    parts = [made] if op.outputs == 1 else made
     pairs = zip(outputs, parts, strict=True)
     ours = iter([part if output._requires_grad else output for output, part in pairs])
     if isinstance(raw, Traced):
@@ -92,17 +91,19 @@ class _Call:
         self.fn, self.textbook = fn, textbook_mode.get()
         self.args = [None if isinstance(v, Traced) else v for v in args]
         self.keywords = {k: None if isinstance(v, Traced) else v for k, v in keywords.items()}
-        self.slots = [i for i, v in enumerate(args) if isinstance(v, Traced)]
+        self.argnums = [i for i, v in enumerate(args) if isinstance(v, Traced)]
         self.words = [k for k, v in keywords.items() if isinstance(v, Traced)]
-        self.count = len(self.slots) + len(self.words)
-        generator = default_generator()
-        self.device, self.state = generator.device, generator.get_state()
-        self.moment = next_moment()
+        self.count = len(self.argnums) + len(self.words)
+        self.states = [preserve() for preserve in preserved]
+        self.moment = next_seq()
         self.shapes: list[tuple[int, ...]] = []
 
     def tensors(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> list[Any]:
         """The Tensors among the arguments."""
-        return [*(args[slot] for slot in self.slots), *(keywords[word] for word in self.words)]
+        return [
+            *(args[argnum] for argnum in self.argnums),
+            *(keywords[word] for word in self.words),
+        ]
 
     def results(self, raw: Any) -> list[Any]:
         """The Tensors in what the function returned."""
@@ -116,13 +117,13 @@ class _Call:
     def again(self, tensors: Sequence[Any]) -> list[Any]:
         """The results of a second run, with the random numbers of the first."""
         args, keywords = list(self.args), dict(self.keywords)
-        for slot, tensor in zip(self.slots, tensors[: len(self.slots)], strict=True):
-            args[slot] = tensor
-        keywords |= zip(self.words, tensors[len(self.slots) :], strict=True)
-        stream = Generator(0, self.device)
-        stream.set_state(self.state)
-        modes = Switch(textbook_mode, self.textbook), Switch(rerunning, True)
-        with using(stream), modes[0], modes[1]:
+        for argnum, tensor in zip(self.argnums, tensors[: len(self.argnums)], strict=True):
+            args[argnum] = tensor
+        keywords |= zip(self.words, tensors[len(self.argnums) :], strict=True)
+        with ExitStack() as modes:
+            for state in (*(restore() for restore in self.states), Mode(rerunning, True)):
+                modes.enter_context(state)
+            modes.enter_context(Mode(textbook_mode, self.textbook))
             outputs = self.results(self.fn(*args, **keywords))
         shapes = [output.shape for output in outputs]
         if shapes != self.shapes:
@@ -137,27 +138,27 @@ class _Checkpoint(Op):
     """The operation of checkpoint nodes with a certain number of outputs."""
 
     def __init__(self, outputs: int) -> None:
-        super().__init__(_forward, (), 1, symbol="⟲", twin=_twin, outputs=outputs)
+        super().__init__(_forward, (), 1, symbol="⟲", decomposition=_decomposition, outputs=outputs)
         self.closes_over = False  # it is all among the parents
 
-    def run(self, data: list[Any], params: tuple[Any, ...]) -> tuple[Any, Any, list[Any]]:
+    def run_again(self, data: list[Any], params: tuple[Any, ...]) -> tuple[Any, Any, list[Any]]:
         """What `replay` asks for: the arrays once more, nothing recorded."""
         (call,) = params
         arguments = data[: call.count]
-        with Switch(recording, False):
+        with Mode(recording, False):
             outputs = call.again([wrap(array) for array in arguments])
         arrays = tuple(output._data for output in outputs)
         return (arrays[0] if self.outputs == 1 else arrays), None, arguments
 
 
 def _forward(xp: Any, *tensors: Any, call: _Call) -> Any:
-    raise NotImplementedError  # `checkpoint` computes, `_Checkpoint.run` computes again
+    raise NotImplementedError  # `checkpoint` computes, `run_again` computes again
 
 
 _forward.__name__ = "checkpoint"
 
 
-def _twin(*tensors_and_call: Any) -> Any:
+def _decomposition(*tensors_and_call: Any) -> Any:
     *tensors, call = tensors_and_call
     return tuple(call.again(tensors[: call.count]))
 
@@ -169,7 +170,7 @@ def _operation(outputs: int) -> _Checkpoint:
 
 def _closed_over(outputs: list[Any], moment: int, arguments: list[Any]) -> list[Any]:
     """The leaves and earlier nodes that a run read without being given them."""
-    made = nodes_of(*outputs, newer_than=moment)
+    made = topological_order(*outputs, newer_than=moment)
     read = [parent for node in made for parent in node.parents]
     read += [output.node or output for output in outputs]
     known, found = {id(argument) for argument in arguments}, []

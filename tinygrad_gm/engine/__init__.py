@@ -1,0 +1,19 @@
+"""The engine: from one recorded call to the gradients of every leaf, in five files.
+
+Read them in this order; together they take about an hour.
+
+1. this page;
+2. `op.py`: an operation is a function on arrays with one gradient rule per argument;
+3. `record.py`: a Tensor's place in the record, and the nodes that calls leave behind;
+4. `call.py`: one call, from the arguments that a user types to the node that is recorded;
+5. `backward.py`: the chain rule, and the walk from the loss to the leaves.
+
+What they leave out stands in the other files, each of one subject: `fast_call.py` (the same call,
+generated for speed), `higher_order.py` (rules that run on Tensors, and decompositions),
+`in_place.py` (writes into arrays that a rule still needs), `memory.py` (what a record holds),
+`replay.py` (the forward pass once more), `modes.py` (no_grad and its kin), `hooks.py`,
+`anomaly.py`, `checkpointing.py` and `messages.py` (errors).
+
+Files import only from those above them in this list: backend, hints; op; record; messages, in_place,
+modes; fast_call; call; higher_order; backward. No file imports the rest of the library.
+"""

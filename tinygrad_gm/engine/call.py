@@ -1,0 +1,217 @@
+"""One call of an operation: bind, unwrap, promote, compute, record. And `@op`, which makes one.
+
+Holds the whole life of a call, in the order in which it happens. Does not hold the gradient: a call
+only leaves a `Node` behind, from which `backward.py` works.
+
+`call` is what happens in every case. The common cases (floating arrays of one dtype on the CPU) run
+through `fast_call.py`, which does the same in a function generated for speed, and leaves everything
+else to `call`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+
+import numpy as np
+
+from ..backend import default_dtype, promote
+from . import anomaly, fast_call
+from .checks import check_forward, check_rules, check_static
+from .messages import explain, refuse_binding, refuse_history
+from .modes import Scope, recording, scope, textbook_mode
+from .op import ERRORS, Op, Rule, registry
+from .record import Node, Traced, wrap
+from .results import kind_of_dtype, pair, settle, wrap_parts
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+P = ParamSpec("P")
+
+
+def call(op: Op, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
+    """Apply an operation to Tensors, arrays and numbers; record it if an argument needs it."""
+    args, params = bind(op, args, keywords)
+    if not op.registered:
+        check_static(op, params)
+    if op.decomposition is not None and textbook_mode.get():
+        compute(op, unwrap(op, args)[0], params)  # for its checks: a decomposition has none
+        return op.decompose(args, params)
+
+    data, parents, argnums = unwrap(op, args)
+    out, residuals, data = compute(op, data, params)
+
+    mode = recording.get()  # True, False, or None: record, and check every result
+    place = scope.get() if mode is not None else anomaly.check(op, data, out)
+    if not argnums or mode is False or (op.own_dtype and out.dtype.kind != "f"):
+        return wrap(out) if op.outputs == 1 else tuple(map(wrap, out))
+
+    return record(op, argnums, parents, data, params, place, out, residuals)
+
+
+def record(
+    op: Op,
+    argnums: tuple[int, ...],
+    parents: tuple[Any, ...],
+    data: list[Any],
+    params: tuple[Any, ...],
+    place: Scope | None,
+    out: Any,
+    residuals: Any,
+) -> Any:
+    """Leave a node behind that saves what the gradient rules of `argnums` read; the results."""
+    plan = op.plan(argnums, len(parents))
+    arrays = [tuple(data)] if op.variadic else data
+    saved = plan.save((out, residuals, *arrays, *params)) if plan.saves else ()
+    if op.outputs == 1:
+        return wrap(out, Node(plan, parents, saved, params, place, out.shape, out.dtype))
+    shapes, dtypes = tuple(part.shape for part in out), tuple(part.dtype for part in out)
+    return wrap_parts(out, Node(plan, parents, saved, params, place, shapes, dtypes))
+
+
+def bind(op: Op, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Split the arguments of a call into arrays and static parameters, defaults filled in."""
+    if op.variadic:  # concat(a, b, axis=1) and concat([a, b], 1) are the same
+        listed = len(args) > 0 and isinstance(args[0], (list, tuple))
+        args = (tuple(args[0]), *args[1:]) if listed else (tuple(args),)
+    values = [*args, *op.defaults[len(args) :]]
+    for name, value in keywords.items():
+        place = op.places.get(name, -1)
+        if place < len(args):
+            refuse_binding(op, args, keywords)
+        values[place] = value
+    if len(args) > len(op.names) or any(v is Parameter.empty for v in values[: op.required]):
+        refuse_binding(op, args, keywords)
+    arrays = values[0] if op.variadic else tuple(values[: op.arity])
+    return arrays, tuple(values[op.arity :])
+
+
+def unwrap(op: Op, args: Sequence[Any]) -> tuple[list[Any], tuple[Any, ...], tuple[int, ...]]:
+    """Of each argument its array and its place in the record; which of them need a gradient."""
+    data, parents, argnums = [], [], []
+    for argnum, argument in enumerate(args):
+        if isinstance(argument, Traced):
+            data.append(argument._data)
+            parents.append(argument.node or argument)
+            if argument._requires_grad and argnum in op.differentiable:
+                argnums.append(argnum)
+        else:
+            if type(argument) in (list, tuple):
+                refuse_history(op, argument)
+            data.append(argument)
+            parents.append(argument)
+    return data, tuple(parents), tuple(argnums)
+
+
+def compute(op: Op, data: list[Any], params: tuple[Any, ...]) -> tuple[Any, Any, list[Any]]:
+    """Run the forward function on arrays and numbers: (out, residuals, the arrays as promoted).
+
+    Floats of one dtype in, floats of that dtype out. Where integers give a floating result, it is
+    computed in the default dtype.
+    """
+    mixed = range(len(data)) if op.variadic else op.differentiable
+    xp, data, dtype = promote(op.name, data, mixed)
+    try:
+        if dtype.kind == "f":
+            out = run_forward(op, xp, data, params)
+        else:
+            with np.errstate(over="ignore", invalid="ignore"):  # floats are computed once more
+                out = run_forward(op, xp, data, params)
+            first = out[0] if isinstance(out, tuple) and out else out
+            if kind_of_dtype(first) == "f" and not op.own_dtype:
+                dtype = default_dtype()
+                for argnum in mixed:
+                    if data[argnum] is not None:
+                        data[argnum] = xp.asarray(data[argnum], dtype=dtype)
+                out = run_forward(op, xp, data, params)
+    except ERRORS as error:
+        raise explain(op, error, data, params) from error
+    out, residuals = pair(op, out) if op.saves_residuals else (out, None)
+    return settle(op, xp, out, dtype), residuals, data
+
+
+def run_forward(op: Op, xp: Any, data: Sequence[Any], params: tuple[Any, ...]) -> Any:
+    """Call the forward function; behind a starred parameter, static ones go by keyword."""
+    if not op.variadic:
+        return op.forward(xp, *data, *params)
+    return op.forward(xp, *data, **dict(zip(op.names[1:], params, strict=True)))
+
+
+def op(
+    *rules: Rule | None,
+    arity: int = 0,
+    joint: Rule | None = None,
+    symbol: str | None = None,
+    local: Sequence[str] = (),
+    decomposition: Callable[..., Any] | None = None,
+    closed: bool = False,
+    outputs: int = 1,
+    view: bool = False,
+    scales: bool = False,
+) -> Callable[[Callable[Concatenate[Any, P], Any]], Callable[P, Tensor]]:
+    """Make a differentiable operation of a function on arrays.
+
+    The function's first parameter is the array module (`numpy`, `cupy`). As many positional
+    parameters as there are rules are arrays; the rest are static. The operation has the same
+    signature without the module, and its `Op` in the attribute `.op`.
+
+    Args:
+        rules: one gradient rule per array: a function that names what it reads (see `engine.op`)
+            and returns that array's contribution. It may use operators and the names of `xp` only.
+            None: no gradient flows into this array.
+        joint: instead of `rules`, one rule for all arrays. It can read `argnums` (the arrays that
+            need a contribution) and returns one contribution, or None, per array. `arity` then
+            gives the number of arrays; a starred parameter (`*xs`) makes every positional argument
+            an array.
+        symbol: the text in the operation's circle in a drawing.
+        local: per array, the local derivative as text.
+        decomposition: the same function composed of primitives, which `tg.textbook()` records of
+            arguments that the function accepts. With neither rules nor a joint rule every backward
+            pass goes through it.
+        closed: the rules are differentiable as they stand: higher orders need no decomposition.
+        outputs: the number of arrays the function returns; with more than one, `g` is a list, with
+            zeros for an output that was not used, and `out` a tuple.
+        view: the result may share memory with the first array.
+        scales: a number on the right may come as a 0-d array.
+
+    A function whose rules read `residuals` returns the pair (out, residuals).
+
+    >>> import tinygrad_gm as tg
+    >>> @tg.op(lambda g, x: 3 * g * x * x, local=["3x²"])
+    ... def cube(xp, x):
+    ...     return x * x * x
+    >>> x = tg.tensor(2.0, requires_grad=True)
+    >>> cube(x).backward()
+    >>> x.grad.item()
+    12.0
+    """
+    check_rules(rules, joint, decomposition)
+
+    def define(forward: Callable[Concatenate[Any, P], Any]) -> Callable[P, Tensor]:
+        check_forward(forward, rules, joint, arity)
+        definition = Op(
+            forward,
+            rules,
+            arity,
+            symbol,
+            local,
+            joint,
+            decomposition,
+            closed,
+            outputs,
+            view,
+            scales,
+        )
+        function = fast_call.generate(definition, bind, functools.partial(call, definition))
+        primitive = functools.update_wrapper(function, forward)
+        primitive.__signature__ = definition.signature  # type: ignore[attr-defined]
+        primitive.op = definition  # type: ignore[attr-defined]
+        definition.primitive = primitive
+        if definition.registered:
+            registry[definition.name] = definition
+        return primitive
+
+    return define
