@@ -330,7 +330,8 @@ def _sum_to(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
     """Undo broadcasting: add up g along the axes on which an argument of `shape` was repeated."""
     new = len(g.shape) - len(shape)
     repeated = [i for i in range(len(shape)) if shape[i] == 1 != g.shape[new + i]]
-    total = xp.sum(g, (*range(new), *(new + i for i in repeated)))
+    gone = (*range(new), *(new + i for i in repeated))
+    total = xp.sum(g, gone if len(gone) > 1 else gone[0])
     return xp.reshape(total, shape) if repeated else total
 
 
