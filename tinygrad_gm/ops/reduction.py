@@ -7,7 +7,7 @@ derivative of each element. The running sums and products of the standard stand 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -249,26 +249,20 @@ def _norm_rule(xp: Any, g: Any, x: Any, out: Any, axis: Any, ord: Any, keepdims:
 
 
 @op(_norm_rule, symbol="‖x‖", local=["x/‖x‖"])
-def norm(
+def vector_norm(
     xp: Any,
     x: ArrayLike,
     axis: Axes | None = None,
     ord: float = 2,
     keepdims: bool = False,
 ) -> Any:
-    """The vector norm (Σ |x|^ord)^(1/ord) over all elements, or over those along `axis`.
+    """(Σ |x|^ord)^(1/ord): the operation behind `norm`.
 
-    The gradient at 0, where the norm has a kink, is 0, not NaN. The largest |x| gets the whole
-    gradient of the norm for inf; several equal ones get even parts.
-
-    Args:
-        ord: a number ≥ 1, or inf for max |x|.
-
-    >>> tg.norm(tg.tensor([3.0, -4.0])).item(), tg.norm(tg.tensor([3.0, -4.0]), ord=1).item()
-    (5.0, 7.0)
+    >>> tg.ops.vector_norm(tg.tensor([[3.0, -4.0]]), 1).tolist()
+    [5.0]
     """
     if not isinstance(ord, (int, float)) or not ord >= 1:
-        raise ValueError(f"norm: ord is a number ≥ 1, or inf; got {ord!r}")
+        raise ValueError(f"vector_norm: ord is a number ≥ 1, or inf; got {ord!r}")
     if x.dtype.kind != "f":
         x = x.astype(float)
     if ord == 2:
@@ -279,6 +273,40 @@ def norm(
     if ord == 1:
         return summed(xp, size, axis, keepdims)
     return summed(xp, size**ord, axis, keepdims) ** (1 / ord)
+
+
+@named
+def norm(
+    x: ArrayLike,
+    *ambiguous: NoReturn,
+    axis: Axes | None = None,
+    ord: float = 2,
+    keepdims: bool = False,
+) -> Tensor:
+    """The vector norm (Σ |x|^ord)^(1/ord) over all elements, or over those along `axis`.
+
+    The gradient at 0, where the norm has a kink, is 0, not NaN. The largest |x| gets the whole
+    gradient of the norm for inf; several equal ones get even parts.
+
+    Args:
+        x: any shape.
+        ambiguous: nothing. A second positional argument is the order to PyTorch and NumPy, and an
+            axis to the other reductions: it is refused.
+        axis: an axis or a tuple of them; None: all.
+        ord: a number ≥ 1, or inf for max |x|.
+        keepdims: keep the reduced axes with size 1.
+
+    Raises:
+        TypeError: a second positional argument.
+        ValueError: ord < 1, or an axis that x does not have.
+
+    >>> tg.norm(tg.tensor([3.0, -4.0])).item(), tg.norm(tg.tensor([3.0, -4.0]), ord=1).item()
+    (5.0, 7.0)
+    """
+    if ambiguous:
+        second = " ".join(repr(ambiguous[0]).split())
+        raise TypeError(f"norm: write norm(x, axis={second}) or norm(x, ord={second})")
+    return vector_norm(x, axis, ord, keepdims)
 
 
 # ---------------------------------------------------------------- running sums and products
