@@ -79,7 +79,7 @@ def sheet(samples: ArrayLike, *, path: str | Path | None = None) -> Image:
 
 
 def scatter(
-    clouds: Mapping[str, ArrayLike],
+    clouds: Mapping[Any, ArrayLike],
     *,
     bounds: tuple[float, float] | None = None,
     ground: bool = True,
@@ -157,7 +157,7 @@ def film(frames: Sequence[str | Path], path: str | Path, *, seconds: float = 0.2
 
 
 def curves(
-    series: Mapping[str, Sequence[float] | tuple[Sequence[float], Sequence[float]]],
+    series: Mapping[Any, Sequence[float] | tuple[Sequence[float], Sequence[float]]],
     *,
     title: str = "",
     x_label: str = "step",
@@ -194,7 +194,7 @@ def curves(
     axes.draw_frame(title, x_label, y_label)
     for number, (name, line) in enumerate(lines.items()):
         axes.draw_line(line, COLOURS[number % len(COLOURS)])
-        if list(lines) != [title or y_label]:  # which says it already
+        if [str(name) for name in lines] != [title or y_label]:  # which says it already
             axes.draw_legend(number, name, COLOURS[number % len(COLOURS)])
     return _saved(picture.resize(size, Image.Resampling.LANCZOS), path)
 
@@ -256,13 +256,13 @@ class _Axes:
         x, y = centre
         self.draw.ellipse([(x - radius, y - radius), (x + radius, y + radius)], colour)
 
-    def draw_legend(self, number: int, name: str, colour: str) -> None:
+    def draw_legend(self, number: int, name: object, colour: str) -> None:
         height = 34 + 34 * number
-        name = _plain(name)
-        length = self.draw.textlength(name, font=self.font)
+        text = _plain(name)
+        length = self.draw.textlength(text, font=self.font)
         start = self.right - length - 56
         self.draw.line([(start, height), (start + 40, height)], colour, 6)
-        self.draw.text((start + 56, height), name, INK, self.font, anchor="lm")
+        self.draw.text((start + 56, height), text, INK, self.font, anchor="lm")
 
 
 def _as_pixels(images: ArrayLike) -> Any:
@@ -277,7 +277,7 @@ def _as_pixels(images: ArrayLike) -> Any:
     return (array.clip(0, 1) * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
 
 
-def _as_cloud(name: str, cloud: ArrayLike) -> Any:
+def _as_cloud(name: object, cloud: ArrayLike) -> Any:
     """The finite points of a cloud, (N, 2)."""
     array = cloud.numpy() if isinstance(cloud, Tensor) else np.asarray(cloud)
     if array.ndim != 2 or array.shape[1] != 2:
@@ -285,7 +285,7 @@ def _as_cloud(name: str, cloud: ArrayLike) -> Any:
     return array[np.isfinite(array).all(axis=1)]
 
 
-def _as_points(name: str, values: Any) -> list[tuple[float, float]]:
+def _as_points(name: object, values: Any) -> list[tuple[float, float]]:
     xs, ys = values if isinstance(values, tuple) else (range(1, len(values) + 1), values)
     if len(xs) != len(ys):
         raise ValueError(f"curves: {name!r} has {len(xs)} x values and {len(ys)} y values")
@@ -310,8 +310,8 @@ def _text(value: float) -> str:
     return f"{value:.6g}"
 
 
-def _plain(text: str) -> str:
-    return text.replace("−", "-")  # Pillow's built-in font has no minus sign
+def _plain(text: object) -> str:
+    return str(text).replace("−", "-")  # Pillow's built-in font has no minus sign
 
 
 def _saved(picture: Image, path: str | Path | None) -> Image:

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..backend import device_of, module_of
 from ..nn import Module
+from ..options import as_flag, as_number
 from ..tensor import Tensor
-from .options import as_flag, as_number
 
 
 class EMA:

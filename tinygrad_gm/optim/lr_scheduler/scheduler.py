@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from ...options import as_integer, as_number
 from ..optimizer import Optimizer
-from ..options import as_integer, as_number
 
 
 class LRScheduler:

@@ -1,4 +1,4 @@
-"""Checks of the options of optimizers and schedules: each returns the option as a Python value."""
+"""Checks of what an object is made with: each returns the option as a Python value."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..tensor import Tensor
+from .tensor import Tensor
 
 
 def as_number(
