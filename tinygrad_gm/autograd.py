@@ -56,6 +56,7 @@ import numpy as np
 from .anomaly import watching
 from .backend import Array, module_of
 from .expansion import as_tensors
+from .messages import check_contribution, check_contributions, check_twin
 from .modes import Frame, Switch, frame, on, recording
 from .record import (
     Node,
@@ -133,8 +134,12 @@ class Pass:
             newest = None  # the last node that something arrived at first; mostly the only one
             for slot, parent, contribution in arrivals:
                 like = parent if type(parent) is Node else parent._data
-                if contribution.shape != like.shape or contribution.dtype is not like.dtype:
-                    contribution = self._fit(contribution, like)
+                try:
+                    fits = contribution.shape == like.shape and contribution.dtype is like.dtype
+                except AttributeError:  # None, a tuple …
+                    fits = False
+                if not fits:
+                    contribution = self._fit(contribution, like, node, slot)
                 held = pending.get(parent)
                 if held is None:
                     pending[parent] = contribution
@@ -197,8 +202,10 @@ class Pass:
                     if type(parents[slot]) is not float:
                         drop_if_large(node, slot)
 
-    def _fit(self, contribution: Any, like: Any) -> Any:
-        """Undo the broadcasting and the promotion of an argument."""
+    def _fit(self, contribution: Any, like: Any, node: Node, slot: int | None) -> Any:
+        """Undo the broadcasting and the promotion of an argument; refuse what does not fit it."""
+        if slot is not None:
+            check_contribution(node.plan.op, slot, contribution, like.shape)
         xp = vocabulary(None if self.create_graph else module_of(contribution))
         if contribution.shape != like.shape:
             contribution = _sum_to(xp, contribution, like.shape)
@@ -235,6 +242,9 @@ class Pass:
         parts: Any = {i: rule(*pick(values)) if pick else rule(g, *kept) for i, rule, pick in edges}
         if op.joint:
             (parts,) = parts.values()
+        if not op.registered:
+            check_contributions(node, slots, parts, self.create_graph)
+            node.plan.ordinary = node.plan.proven and node.plan.hooks is None
         return [(slot, node.parents[slot], parts[slot]) for slot in slots]
 
     def _expand(self, node: Node, kept: tuple[Any, ...], g: Any) -> list[Any]:
@@ -245,6 +255,8 @@ class Pass:
         with Switch(on, self.on), Switch(recording, True), Switch(frame, place):
             out = node.plan.op.expand(args, node.params)
         outputs = out if isinstance(out, tuple) else (out,)
+        if not node.plan.op.registered:
+            check_twin(node, outputs)
         self._mark_wanted([output.node for output in outputs], before)
         return self._arrivals_at(outputs, g if isinstance(g, list) else [g])
 
@@ -350,12 +362,12 @@ def backward(
     walk = Pass(None, _either(retain_graph, create_graph), create_graph, observer)
     walk.start([output], [_seed("backward", output, gradient)])
     for leaf, new in walk.results().items():
-        if leaf.grad is None:
-            leaf.grad = new
-        elif create_graph or leaf.grad.node is not None:
-            leaf.grad = leaf.grad + new
+        if leaf._grad is None:
+            leaf._grad = new
+        elif create_graph or leaf._grad.node is not None:
+            leaf._grad = leaf._grad + new
         else:
-            leaf.grad._data += new._data
+            leaf._grad._data += new._data
 
 
 def grad(

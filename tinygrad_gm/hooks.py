@@ -42,7 +42,7 @@ class Hooks:
         keeper = self.keeper and self.keeper()
         if keeper is not None:
             own = tensor if traced else wrap(tensor._data.copy(order="K"))
-            keeper.grad = own if keeper.grad is None else keeper.grad + own
+            keeper._grad = own if keeper._grad is None else keeper._grad + own
         return gradient
 
 

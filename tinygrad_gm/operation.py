@@ -18,6 +18,13 @@ import numpy as np
 from . import anomaly
 from .backend import default_dtype, module_of, promote
 from .hints import kind_of, refuse_keywords, renamed
+from .messages import (
+    check_forward,
+    check_rules,
+    check_static,
+    parameters_of,
+    refuse_result,
+)
 from .modes import frame, recording, textbook_mode
 from .record import Node, Traced, constant, recorded, wrap
 from .vocabulary import registry
@@ -50,6 +57,7 @@ class Op:
         scales: bool = False,
     ) -> None:
         self.name, self.symbol, self.local = forward.__name__, symbol or forward.__name__, local
+        self.registered = (forward.__module__ or "").startswith(f"{__package__}.ops.")
         self.forward, self.rules, self.joint, self.twin = forward, rules, joint, twin
         self.closed, self.outputs, self.view, self.scales = closed, outputs, view, scales
         signature = inspect.signature(forward)
@@ -66,7 +74,7 @@ class Op:
         self.always_expands = not rules and not self.joint and self.twin is not None
         self.closes_over = self.always_expands  # the twin may read what is not an argument
         self.expands = self.always_expands or (self.twin is not None and not self.closed)
-        reads = {name for rule in (*rules, self.joint) if rule for name in _reads(rule)}
+        reads = {name for rule in (*rules, self.joint) if rule for name in parameters_of(rule)}
         self.saves = "saved" in reads
         slots = [slot for slot in range(self.arity) if not rules or rules[slot]]
         self.differentiable = -1 if self.starred else sum(1 << slot for slot in slots)
@@ -111,7 +119,7 @@ class Op:
         forward, twin, saves, outputs = self.compute, self.twin, self.saves, self.outputs
         plans, differentiable, own_dtype = self.plans, self.differentiable, self.own_dtype
         mixes = differentiable or -1  # the arguments whose dtypes are brought together
-        starred = self.starred
+        starred, registered = self.starred, self.registered
         defaults, arity, required = self.defaults, self.arity, self.required
         most = -1 if starred else len(defaults)
 
@@ -121,6 +129,8 @@ class Op:
             else:
                 params = (*args[arity:], *defaults[len(args) if len(args) > arity else arity :])
                 args = (*args[:arity], *defaults[len(args) : arity])
+            if params and not registered:
+                check_static(self, params)
             if twin is not None and textbook_mode.get():
                 # for its checks: a twin broadcasts and casts what the operation refuses
                 self.run([a._data if isinstance(a, Traced) else a for a in args], params)
@@ -150,8 +160,8 @@ class Op:
                 except ERRORS as error:
                     raise self._explain(error, data, params) from error
                 if saves:
-                    out, saved = out
-                if type(out) is not np.ndarray or out.dtype is not dtype:
+                    out, saved = self._pair(out)
+                if type(out) is not np.ndarray or out.dtype is not dtype or outputs > 1:
                     out = self._settle(np, out, dtype)
             else:
                 out, saved, data = self.run(data, params)
@@ -181,7 +191,7 @@ class Op:
         """`general` for one floating array and static parameters, in two thirds of its time."""
         forward, plans, differentiable = self.forward, self.plans, self.differentiable
         defaults, required, twin = self.defaults[1:], self.required - 1, self.twin
-        count = len(defaults)
+        count, registered = len(defaults), self.registered
 
         def primitive(x: Any = EMPTY, /, *params: Any, **keywords: Any) -> Any:
             if keywords or not isinstance(x, Traced) or (twin and textbook_mode.get()):
@@ -190,6 +200,8 @@ class Op:
                 if not required <= len(params) < count:
                     return general(x, *params)
                 params = (*params, *defaults[len(params) :])
+            if params and not registered:
+                check_static(self, params)
             array = x._data
             dtype = array.dtype
             if type(array) is not np.ndarray or dtype.kind != "f":
@@ -275,13 +287,17 @@ class Op:
                 out = self.compute(xp, *data, *params)
         except ERRORS as error:
             raise self._explain(error, data, params) from error
-        out, saved = out if self.saves else (out, None)
+        out, saved = self._pair(out) if self.saves else (out, None)
         return self._settle(xp, out, dtype), saved, data
 
     def _settle(self, xp: Any, out: Any, dtype: Any) -> Any:
         """The result as an array (NumPy gives scalars for 0-d ones) of the right floating dtype."""
         if self.outputs > 1:
+            if not isinstance(out, (tuple, list)) or len(out) != self.outputs:
+                refuse_result(self, out)
             return tuple(xp.asarray(part) for part in out)
+        if not isinstance(out, (int, float)) and _kind(out) not in "biuf":
+            refuse_result(self, out)
         if hasattr(out, "dtype") and not isinstance(out, np.generic):
             xp = module_of(out)  # it may have moved
         out = xp.asarray(out)
@@ -289,11 +305,19 @@ class Op:
             out = out.astype(dtype)
         return out
 
+    def _pair(self, returned: Any) -> tuple[Any, Any]:
+        """(out, saved) of a forward function whose rules read `saved`."""
+        if type(returned) is not tuple or len(returned) != 2:
+            refuse_result(self, returned)
+        return returned
+
     def _explain(self, error: Exception, data: Sequence[Any], params: Sequence[Any]) -> Exception:
         """The error of a forward function as one sentence that names operation and arguments."""
         kind, text = kind_of(error), str(error).partition("\n")[0]
         if text.startswith(f"{self.name}:"):
             return kind(text)
+        if "'module'" in text:
+            text = f"its first parameter is the array module: def {self.name}(xp, …)"
         if "broadcast" in text:
             text = "they do not broadcast (counted from the last axis, sizes must be equal or 1)"
         if "not supported for the input types" in text:
@@ -314,14 +338,14 @@ class Plan:
 
     __slots__ = (
         "constants", "edges", "frees", "hooks", "keep", "keeps", "kept", "op", "ordinary", "pick",
-        "picks", "read_slots", "shapes", "slots",
+        "picks", "proven", "read_slots", "shapes", "slots",
     )  # fmt: skip
 
     def __init__(self, op: Op, slots: tuple[int, ...], count: int) -> None:
         self.op, self.slots = op, slots
         self.hooks: Hooks | None = None  # of one node's tensor, in that node's own copy of the plan
         rules = {slots[0]: op.joint} if op.joint else {i: op.rules[i] for i in slots if op.rules}
-        reads = {name for rule in rules.values() for name in _reads(rule)}
+        reads = {name for rule in rules.values() for name in parameters_of(rule)}
         if op.expands:
             reads.update(op.arrays)
         sources = ["out", "saved", *op.names]
@@ -329,12 +353,10 @@ class Plan:
         self.pick = _picker([sources.index(name) for name in self.kept])
         self.shapes = [slot for slot, name in enumerate(op.arrays) if f"{name}_shape" in reads]
         given = ["g", "xp", "slots", *self.kept, *(f"{op.arrays[i]}_shape" for i in self.shapes)]
-        if unknown := reads - {*given}:
-            raise TypeError(f"{op.name}: a rule reads {sorted(unknown)}; it may read {given}")
         direct = [0, *range(3, len(given))]  # reads g and then all that is kept: nothing to pick
         self.edges: list[tuple[int, Any, Any]] = []  # (slot, rule, what picks its arguments)
         for slot, rule in rules.items():
-            names = [given.index(name) for name in _reads(rule)]
+            names = [given.index(name) for name in parameters_of(rule)]
             picks = op.joint is not None or names != direct
             self.edges.append((slot, rule, _picker(names) if picks else None))
         self.picks = any(pick for _, _, pick in self.edges)
@@ -344,7 +366,8 @@ class Plan:
         self.frees = bool(read) or "out" in reads or "saved" in reads
         self.keeps = bool(self.kept or self.shapes)
         self.keep = self._keep_with_shapes if self.shapes else self.pick
-        self.ordinary = not (op.joint or op.always_expands or op.part) and op.outputs == 1
+        self.proven = not (op.joint or op.always_expands or op.part) and op.outputs == 1
+        self.ordinary = self.proven and op.registered  # a user's once its rules have been checked
 
     def _keep_with_shapes(self, sources: tuple[Any, ...]) -> tuple[Any, ...]:
         return (*self.pick(sources), *[_shape_of(sources[slot + 2]) for slot in self.shapes])
@@ -398,16 +421,18 @@ def op(
     >>> x.grad.item()
     12.0
     """
+    check_rules(rules, joint, twin)
     facts = {"joint": joint, "twin": twin, "closed": closed, "outputs": outputs, "view": view}
     facts["scales"] = scales
 
     def define(forward: Callable[Concatenate[Any, P], Any]) -> Callable[P, Tensor]:
+        check_forward(forward, rules, joint, arity)
         definition = Op(forward, rules, arity, symbol, tuple(local), **facts)
         primitive = functools.update_wrapper(definition.make_primitive(), forward)
         primitive.__signature__ = definition.signature  # type: ignore[attr-defined]
         primitive.op = definition  # type: ignore[attr-defined]
         definition.primitive = primitive
-        if (forward.__module__ or "").startswith(f"{__package__}.ops."):
+        if definition.registered:
             registry[definition.name] = definition
         return primitive
 
@@ -424,11 +449,6 @@ def parts_of(node: Node, arrays: Sequence[Any]) -> tuple[Any, ...]:
 
 def _given(*args: Any) -> list[Any]:
     return [value for value in args if value is not EMPTY]
-
-
-def _reads(rule: Any) -> Sequence[str]:
-    names: Sequence[str] = rule.__code__.co_varnames[: rule.__code__.co_argcount]
-    return names
 
 
 def _picker(indices: Sequence[int]) -> Any:
@@ -457,8 +477,12 @@ def _short(value: Any) -> str:
 
 
 def _is_floating(out: Any) -> bool:
-    out = out[0] if isinstance(out, tuple) else out
-    return bool(out.dtype.kind == "f")
+    return _kind(out[0] if isinstance(out, tuple) and out else out) == "f"
+
+
+def _kind(out: Any) -> str:
+    """The kind of the dtype of an array; "O" of anything else."""
+    return "O" if isinstance(out, Traced) else getattr(getattr(out, "dtype", None), "kind", "O")
 
 
 def _part(xp: Any, results: Any, index: int) -> Any:

@@ -32,11 +32,11 @@ class Traced:
     `hooks` and `source` (what a detached leaf shares its memory with) are set where there are any.
     """
 
-    __slots__ = ("_data", "_requires_grad", "grad", "hooks", "node", "source", "written")
+    __slots__ = ("_data", "_grad", "_requires_grad", "hooks", "node", "source", "written")
     result: ClassVar[type[Traced]]  # the class of results: Tensor
 
     _data: Array
-    grad: Any  # a Tensor or None
+    _grad: Any  # a Tensor or None; `Tensor.grad` checks what is assigned
     _requires_grad: bool
     node: Node | None
     written: int
@@ -104,7 +104,7 @@ def wrap(data: Array, node: Node | None = None) -> Any:
     """A Tensor around an array: the result of `node`, or a constant."""
     tensor = _new(Traced.result)
     tensor._data = data
-    tensor.grad = None
+    tensor._grad = None
     tensor.node = node
     tensor.written = 0
     tensor._requires_grad = node is not None
@@ -132,7 +132,7 @@ def recorded(
     node.name = None
     tensor = _new(Traced.result)
     tensor._data = data
-    tensor.grad = None
+    tensor._grad = None
     tensor.node = node
     tensor.written = 0
     tensor._requires_grad = True
