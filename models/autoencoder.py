@@ -284,7 +284,7 @@ def write_pictures(
 ) -> None:
     """What the model has learned, and what it has not, in a run's folder."""
     codes, generator = encode(model, images[:5000]), Generator(0)
-    picture_of_codes(codes[:2000], labels[:2000]).save(folder / "codes.png")
+    pictures.save(picture_of_codes(codes[:2000], labels[:2000]), folder / "codes.png")
     before, after = _before_and_after(model, images[:50], config, generator)
     pictures.grid(digits.pairs(before, after), columns=10, path=folder / "reconstructions.png")
     walks = decode(model, between(codes[:10], codes[10:20], 11))

@@ -451,16 +451,16 @@ def _write_clouds(model: DiffusionModel, points: Tensor, folder: Path) -> None:
     noised = [_noised(model, points, t) for t in times]
     states, _ = _denoising(model, points.shape)
     clouds = [_cloud({f"t = {t}": x}) for t, x in zip(times, noised, strict=True)]
-    _beside(clouds).save(folder / "noising.png")
+    pictures.save(_beside(clouds), folder / "noising.png")
     clouds = [_cloud({f"t = {t}": states[last - t]}) for t in reversed(times)]
-    _beside(clouds).save(folder / "denoising.png")
-    _cloud({"data": points, "samples": states[-1]}, 480).save(folder / "samples.png")
+    pictures.save(_beside(clouds), folder / "denoising.png")
+    pictures.save(_cloud({"data": points, "samples": states[-1]}, 480), folder / "samples.png")
     frames = folder / "denoising"
     frames.mkdir(exist_ok=True)
     shown = [*states[: -last // 2 : 2], *states[-last // 2 :]]  # the end is what matters
     paths = [frames / f"frame-{number:04}.png" for number in range(len(shown))]
     for path, x in zip(paths, shown, strict=True):
-        _cloud({"data": points, "samples": x[:1000]}, 360).save(path)
+        pictures.save(_cloud({"data": points, "samples": x[:1000]}, 360), path)
     pictures.film(paths, folder / "denoising.gif", seconds=0.06)
 
 

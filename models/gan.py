@@ -524,7 +524,7 @@ def write_pictures(model: GAN, config: Config, folder: Path) -> None:
     generator = tg.Generator(0)
     if config.network == "plane":
         points = sample(model, 2000, generator)
-        plane.cloud(config.dataset, points).save(folder / "samples.png")
+        pictures.save(plane.cloud(config.dataset, points), folder / "samples.png")
         return
     pictures.grid(sample(model, 100, generator), columns=10, path=folder / "samples.png")
     sheet = interpolate(model, 10, 10, generator)
