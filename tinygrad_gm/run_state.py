@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from .io import CheckpointError, PathLike, load
-from .nn import no_init
+from .nn import Module, no_init
 from .run_folder import CHECKPOINT
 
 C = TypeVar("C")
+M = TypeVar("M", bound=Module)
 _ABSENT = "absent"
 
 
@@ -133,27 +133,25 @@ def _has_grown(old: Any, new: Any) -> bool:
     return type(old) is type(new) is int and old < new
 
 
-def check_field(field: dataclasses.Field[Any], value: Any) -> Any:
-    """A value for a field of a Config, if it is allowed there; else ValueError.
+def complaint(field: dataclasses.Field[Any], value: Any) -> str | None:
+    """What is wrong with a value for a field of a Config, as the end of a sentence; None: nothing.
 
-    It is of the default's type, one of the field's "choices", and at least its "least": where none
-    is given 1 for whole numbers, 0 for others.
+    It is of the default's type, one of the field's "choices", and a finite number from its "least"
+    (where none is given 1 for whole numbers, 0 for others) to its "most".
     """
     kind = type(field.default)
-    if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind:
-        raise ValueError(f"{field.name} is {value!r}, and {kind.__name__} is wanted")
-    choices = field.metadata.get("choices", (value,))
-    if value not in choices:
-        raise ValueError(f"{field.name} is {value!r}, not one of {', '.join(choices)}")
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        return f"is not of the type {kind.__name__}"
+    choices = field.metadata.get("choices")
+    if choices and value not in choices:
+        return f"is not one of {', '.join(choices)}"
     if kind in (int, float):
         least = field.metadata.get("least", 1 if kind is int else 0)
-        most = field.metadata.get("most", math.inf)
-        if not least <= value <= most or value == math.inf:
-            bounds = f"from {least} on" if most == math.inf else f"from {least} to {most}"
-            raise ValueError(f"{field.name} is {value!r}, not a number {bounds}")
-    return value
+        most = field.metadata.get("most", 2**53 if kind is int else sys.float_info.max)
+        if not least <= value <= most:
+            end = f"to {most}" if "most" in field.metadata else "on"
+            return f"is not a number from {least} {end}"
+    return None
 
 
 def _config_from(config_class: type[C], values: Mapping[str, Any]) -> C:
@@ -162,22 +160,33 @@ def _config_from(config_class: type[C], values: Mapping[str, Any]) -> C:
     gone = [name for name in values if name not in fields]
     if gone:
         raise ValueError(f"its config has {', '.join(gone)}, and there is no such field (any more)")
-    return config_class(**{name: check_field(fields[name], values[name]) for name in values})
+    for name, value in values.items():
+        if wrong := complaint(fields[name], value):
+            raise ValueError(f"its {name}, {value!r}, {wrong}")
+    return config_class(**values)
 
 
 # ----------------------------------------------------------------------- the model
 
 
-@contextmanager
-def restoring(folder: PathLike, config_class: type[C]) -> Iterator[tuple[C, dict[str, Any]]]:
-    """A run's config and checkpoint, for a block that builds the model and loads its state.
+def _load_model(model: Module, state: dict[str, Any]) -> None:
+    model.load_state_dict(state["model"])
 
-    In the block modules are built without values. What fails there is a CheckpointError about the
-    folder: the state does not fit the model.
+
+def restored(
+    folder: PathLike,
+    config_class: type[C],
+    build: Callable[[C], M],
+    load: Callable[[M, dict[str, Any]], object] = _load_model,
+) -> M:
+    """The model of a run's checkpoint.
 
     Args:
         folder: of the run.
         config_class: the `Config` of the model that is wanted.
+        build: the untrained model of a config. It is called twice: at first without memory for the
+            weights, to see whether the checkpoint's fit.
+        load: loads a checkpoint into such a model; by default the state of its part "model".
 
     Raises:
         FileNotFoundError: there is no checkpoint.
@@ -190,9 +199,10 @@ def restoring(folder: PathLike, config_class: type[C]) -> Iterator[tuple[C, dict
     try:
         config = _config_from(config_class, own["config"])
         with no_init():
-            yield config, state
-    except (CheckpointError, OSError):
-        raise
+            load(build(config), state)
+        model = build(config)
+        load(model, state)
+        return model
     except Exception as error:
         from . import __version__
 

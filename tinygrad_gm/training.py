@@ -283,7 +283,7 @@ class Run:
                 raise ValueError(f"train: {name}_every is {value}; at least 1 step is wanted")
         interrupt = _Interrupt()
         try:
-            self._restore(parts, loader)
+            self._restore(parts, loader, epochs)
             self._open_metrics()
             self._note("resume" if self.step else "start")
             bar = progress(self.folder.name, epochs * len(loader), self.step)
@@ -443,7 +443,7 @@ class Run:
         save(self.checkpoint, {"run": own, **states})
         self._note("checkpoint")
 
-    def _restore(self, parts: Mapping[str, Stateful], loader: DataLoader) -> None:
+    def _restore(self, parts: Mapping[str, Stateful], loader: DataLoader, epochs: int) -> None:
         if "run" in parts:
             raise ValueError('train: a part cannot be called "run"; the checkpoint has its own')
         if self._state is None:
@@ -459,7 +459,7 @@ class Run:
                 f"{', '.join(parts)} are to be trained"
             )
         schedules = [
-            (part, part.state_dict())
+            (part, part.state_dict(), part.get_last_lr())
             for part in parts.values()
             if isinstance(part, LRScheduler) and not isinstance(part, ReduceLROnPlateau)
         ]
@@ -467,10 +467,13 @@ class Run:
             with self._loading(name):
                 part.load_state_dict(state[name])
         if self._is_longer:  # the curves of this number of epochs, at the step of the checkpoint
-            for schedule, curve in schedules:
-                steps = schedule.last_epoch
+            for schedule, curve, rates in schedules:
+                steps = min(schedule.last_epoch, epochs * len(loader))
                 schedule.load_state_dict(curve)
-                schedule.move_to(steps)
+                for group, lr in zip(schedule.optimizer.param_groups, rates, strict=True):
+                    group["lr"] = lr
+                for _ in range(steps):
+                    schedule.step()
         with self._loading("position in the data"):
             loader.load_state_dict(own["loader"])
         with self._loading("random generator"):
