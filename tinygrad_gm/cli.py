@@ -113,7 +113,7 @@ def judge(argv: list[str]) -> None:
     args, samples = _sampler("judge", argv, count=5000)
     from . import concat
     from .models import metrics
-    from .training import read_checkpoint
+    from .run_state import read_checkpoint
 
     drawn = concat([samples(min(500, args.count - done)) for done in range(0, args.count, 500)])
     print(metrics.report(drawn, read_checkpoint(args.out)["run"]["config"].get("dataset")))

@@ -21,7 +21,7 @@ POINTS = 60  # of a curve, at most: each is the mean over a stretch of steps
 def read_metrics(folder: PathLike) -> list[dict[str, Any]]:
     """The lines of a run's `metrics.jsonl`, oldest first, but for a last one that is cut off.
 
-    Raises ValueError, which names the line, where one is not an object of numbers.
+    Raises ValueError or TypeError, which name the line, where one is not an object of numbers.
     """
     path = Path(folder) / "metrics.jsonl"
     lines = path.read_bytes().split(b"\n")[:-1]
@@ -72,7 +72,7 @@ def _in_brief(value: Any) -> str:
 def write_curves(folder: PathLike) -> None:
     """Draw all metrics of a run over its steps, into `curves.png`; without any, do nothing.
 
-    Raises ValueError where a line of the metrics is spoilt.
+    Raises what `read_metrics` raises.
     """
     sheet = curves(folder)
     if sheet is not None:

@@ -56,6 +56,11 @@ class Lock:
         self._handle: int | None = None
         self.acquire()
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the folder is locked by this lock."""
+        return self._handle is not None
+
     def acquire(self) -> None:
         """Lock the folder, if this is not done; BlockingIOError where another run has it."""
         while self._handle is None:

@@ -54,7 +54,10 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_plain_dict(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(name, str) for name in value)
+    try:
+        return isinstance(value, dict) and bool(json.dumps(value))
+    except (TypeError, ValueError):
+        return False
 
 
 def _is_name(value: Any) -> bool:

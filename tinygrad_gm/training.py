@@ -40,7 +40,8 @@ from .optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from .progress import in_words, progress
 from .random import Generator, default_generator, using
 from .run_folder import CHECKPOINT, LOCK, claim, remove_leftovers
-from .run_state import check_same_run, in_one_line, model_of, plain, read_checkpoint
+from .run_state import check_same_run, in_one_line, model_of, plain
+from .run_state import read_checkpoint as read_checkpoint
 from .tensor import Tensor
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ class Run:
         self._config, self._resume, self._command = config, resume, command
         self._stands_on: int | None = None  # steps of the run that this one is a stage of
         self._metrics: BinaryIO | None = None
-        self._metrics_size, self._is_cut = 0, False
+        self._metrics_size, self._is_cut = 0, False  # bytes at the checkpoint; cut back to them
+        self._size_at_close: int | None = None
         self._is_longer = self._is_held = False
         self._began = time.monotonic()
         if not (self.folder / LOCK).exists() and self.checkpoint.exists():
@@ -404,10 +406,11 @@ class Run:
     def close(self) -> None:
         """Close the file of the metrics and give the folder free; `log` asks for it again."""
         if self._metrics is not None:
-            self._metrics_size = os.fstat(self._metrics.fileno()).st_size
             self._metrics.close()
             self._metrics = None
-        self._lock.release()
+        if self._lock.is_held:
+            self._size_at_close = self._bytes_of_metrics()
+            self._lock.release()
 
     def _end(self) -> None:
         """Close, but for a run in a `with` block, whose end that is."""
@@ -509,10 +512,12 @@ class Run:
     def _metrics_path(self) -> Path:
         return self.folder / "metrics.jsonl"
 
+    def _bytes_of_metrics(self) -> int:
+        return self._metrics_path.stat().st_size if self._metrics_path.exists() else 0
+
     def _check_metrics(self) -> int:
         """How many bytes of metrics there are; ValueError where lines of this run are missing."""
-        path = self._metrics_path
-        there = path.stat().st_size if path.exists() else 0
+        path, there = self._metrics_path, self._bytes_of_metrics()
         if there < self._metrics_size:
             raise ValueError(
                 f"Run: {path} has {there} bytes, and had {self._metrics_size} when the checkpoint "
@@ -524,12 +529,12 @@ class Run:
         """The file of the metrics, locked for this run; at first cut back to the checkpoint."""
         if self._metrics is None:
             self._lock.acquire()
-            path = self._metrics_path
-            if self._check_metrics() > self._metrics_size:
-                if self._is_cut:
-                    raise ValueError(f"Run: {path} has lines that this run has not written")
-                os.truncate(path, self._metrics_size)
+            path, there = self._metrics_path, self._check_metrics()
+            if self._size_at_close not in (None, there):
+                raise ValueError(f"Run: {path} has lines that this run has not written")
             if not self._is_cut:
+                if there > self._metrics_size:
+                    os.truncate(path, self._metrics_size)
                 log = self.folder / "log.jsonl"
                 if log.exists():  # a killed process may have left half a line
                     os.truncate(log, log.read_bytes().rfind(b"\n") + 1)
