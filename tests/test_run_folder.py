@@ -159,6 +159,13 @@ def test_a_run_without_a_checkpoint_may_begin_again(tmp_path):
     assert read_metrics(tmp_path) == [{"loss": 2.0}]
 
 
+def test_a_run_of_the_first_version_that_was_killed_before_its_checkpoint_may_begin_again(tmp_path):
+    line = {"event": "start", "step": 0, "time": "2026-01-01T00:00:00+0000", "seconds": 0.1}
+    (tmp_path / "log.jsonl").write_text(json.dumps(line) + "\n")
+    (tmp_path / "config.json").write_text("{}\n")
+    Run(tmp_path, resume=True).close()
+
+
 def test_only_the_temporary_files_of_runs_are_removed(tmp_path):
     with Run(tmp_path) as run:
         run.log({"loss": 1.0})

@@ -36,12 +36,22 @@ def claim(folder: Path) -> Lock:
         raise type(error)(f"Run: cannot make the folder {folder}: {reason}") from error
     # In this order: another process may be about to begin, and writes its lock file first.
     foreign = [name for name in NAMES if os.path.lexists(folder / name)]
-    if foreign and CHECKPOINT not in foreign and not (folder / LOCK).exists():
+    known = CHECKPOINT in foreign or (folder / LOCK).exists() or _is_logged(folder)
+    if foreign and not known:
         raise FileExistsError(
             f"Run: {folder} is not the folder of a run, and has files named as a run's: "
             f"{', '.join(foreign)}; choose another folder"
         )
     return Lock(folder)
+
+
+def _is_logged(folder: Path) -> bool:
+    """Whether there is a log of a run, as of version 0.1.0, which left no lock file."""
+    try:
+        with open(folder / "log.jsonl", encoding="utf-8") as file:
+            return {"event", "step", "time"} <= set(json.loads(file.readline()))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 class Lock:
