@@ -370,6 +370,18 @@ class Tensor(Traced):
         twin._grad = copy.deepcopy(self._grad, memo)
         return twin
 
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """For pickle: a leaf with its gradient, and without hooks; results are refused."""
+        if self.node is not None:
+            raise RuntimeError(
+                f"pickle: the result of `{self.op}` refers to the operations that made it, and "
+                "functions cannot be pickled; pickle .detach()"
+            )
+        kept = ("_data", "_requires_grad", "_name", "grad", "node")
+        slots = {name: getattr(self, name) for name in kept if hasattr(self, name)}
+        state = getattr(self, "__dict__", None), {**slots, "written": 0}
+        return object.__new__, (type(self),), state
+
     def _refuse_deepcopy(self) -> None:
         if self.node is not None:
             raise RuntimeError("deepcopy: only leaves can be copied with their gradient; .detach()")
