@@ -40,7 +40,8 @@ import numpy as np
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, Tensor, data, nn, optim, pictures
-from tinygrad_gm.training import Run, read_checkpoint
+from tinygrad_gm.run_state import restored
+from tinygrad_gm.training import Run
 
 from . import digits
 
@@ -248,7 +249,8 @@ def train(config: Config, run: Run) -> None:
         on_epoch=on_epoch,
         sample=sample,
     )
-    write_pictures(model, unseen, labels, config, run.folder)
+    with run.drawing():
+        write_pictures(model, unseen, labels, config, run.folder)
 
 
 def build(config: Config) -> Autoencoder:
@@ -260,10 +262,7 @@ def build(config: Config) -> Autoencoder:
 
 def restore(folder: str | Path) -> Autoencoder:
     """The model of a run's checkpoint."""
-    checkpoint = read_checkpoint(folder)
-    model = build(Config(**checkpoint["run"]["config"]))
-    model.load_state_dict(checkpoint["model"])
-    return model
+    return restored(folder, Config, build)
 
 
 def picture_of_codes(codes: Tensor, labels: Tensor) -> Image:
@@ -284,7 +283,7 @@ def write_pictures(
 ) -> None:
     """What the model has learned, and what it has not, in a run's folder."""
     codes, generator = encode(model, images[:5000]), Generator(0)
-    picture_of_codes(codes[:2000], labels[:2000]).save(folder / "codes.png")
+    pictures.save(picture_of_codes(codes[:2000], labels[:2000]), folder / "codes.png")
     before, after = _before_and_after(model, images[:50], config, generator)
     pictures.grid(digits.pairs(before, after), columns=10, path=folder / "reconstructions.png")
     walks = decode(model, between(codes[:10], codes[10:20], 11))

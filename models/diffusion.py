@@ -58,14 +58,15 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, Tensor, data, nn, optim, pictures
-from tinygrad_gm.training import Run, read_checkpoint
+from tinygrad_gm.run_state import restored
+from tinygrad_gm.training import Run
 
 from . import digits, plane
 from .denoisers import ConvDenoiser, MLPDenoiser
@@ -85,7 +86,9 @@ class Config:
         default="ring",
         metadata={"help": "points or digits", "choices": plane.DATASETS + digits.DATASETS},
     )
-    timesteps: int = field(default=100, metadata={"help": "T, the steps from data to noise"})
+    timesteps: int = field(
+        default=100, metadata={"help": "T, the steps from data to noise", "most": 100_000}
+    )
     schedule: str = field(default="cosine", metadata={"help": "of the noise", "choices": SCHEDULES})
     width: int = field(default=128, metadata={"help": "of the hidden layers, for points"})
     channels: int = field(default=32, metadata={"help": "of the convolutions, for digits"})
@@ -395,15 +398,17 @@ def train(config: Config, run: Run) -> None:
         sample_every=config.sample_every,
     )
     write = _write_clouds if unseen.ndim == 2 else _write_sheets
-    write(average, unseen, run.folder)
+    with run.drawing():
+        write(average, unseen, run.folder)
 
 
 def restore(folder: str | Path) -> DiffusionModel:
     """The model of a run's checkpoint, with the averaged weights."""
-    checkpoint = read_checkpoint(folder)
-    model = build(Config(**checkpoint["run"]["config"]))
-    model.load_state_dict(checkpoint["ema"]["model"])
-    return model.eval()
+
+    def load(model: DiffusionModel, state: dict[str, Any]) -> None:
+        model.load_state_dict(state["ema"]["model"])
+
+    return restored(folder, Config, build, load).eval()
 
 
 def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:
@@ -451,16 +456,16 @@ def _write_clouds(model: DiffusionModel, points: Tensor, folder: Path) -> None:
     noised = [_noised(model, points, t) for t in times]
     states, _ = _denoising(model, points.shape)
     clouds = [_cloud({f"t = {t}": x}) for t, x in zip(times, noised, strict=True)]
-    _beside(clouds).save(folder / "noising.png")
+    pictures.save(_beside(clouds), folder / "noising.png")
     clouds = [_cloud({f"t = {t}": states[last - t]}) for t in reversed(times)]
-    _beside(clouds).save(folder / "denoising.png")
-    _cloud({"data": points, "samples": states[-1]}, 480).save(folder / "samples.png")
+    pictures.save(_beside(clouds), folder / "denoising.png")
+    pictures.save(_cloud({"data": points, "samples": states[-1]}, 480), folder / "samples.png")
     frames = folder / "denoising"
     frames.mkdir(exist_ok=True)
     shown = [*states[: -last // 2 : 2], *states[-last // 2 :]]  # the end is what matters
     paths = [frames / f"frame-{number:04}.png" for number in range(len(shown))]
     for path, x in zip(paths, shown, strict=True):
-        _cloud({"data": points, "samples": x[:1000]}, 360).save(path)
+        pictures.save(_cloud({"data": points, "samples": x[:1000]}, 360), path)
     pictures.film(paths, folder / "denoising.gif", seconds=0.06)
 
 

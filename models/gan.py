@@ -48,12 +48,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Tensor, data, nn, optim, pictures
-from tinygrad_gm.training import Run, read_checkpoint
+from tinygrad_gm.run_state import restored
+from tinygrad_gm.training import Run
 
 from . import digits, metrics, plane
 
@@ -466,17 +467,18 @@ def train(config: Config, run: Run) -> None:
         on_epoch=coverage,
         sample=draw,
     )
-    with ema.average():
+    with ema.average(), run.drawing():
         write_pictures(model, config, run.folder)
 
 
 def restore(folder: str | Path) -> GAN:
     """The model of a run's checkpoint, its G with the mean of the weights."""
-    checkpoint = read_checkpoint(folder)
-    model = GAN(Config(**checkpoint["run"]["config"]))
-    model.load_state_dict(checkpoint["model"])
-    model.generator.load_state_dict(checkpoint["ema"]["model"])
-    return model.eval()
+
+    def load(model: GAN, state: dict[str, Any]) -> None:
+        model.load_state_dict(state["model"])
+        model.generator.load_state_dict(state["ema"]["model"])
+
+    return restored(folder, Config, GAN, load).eval()
 
 
 # ------------------------------------------------------------------------------ the samples
@@ -524,7 +526,7 @@ def write_pictures(model: GAN, config: Config, folder: Path) -> None:
     generator = tg.Generator(0)
     if config.network == "plane":
         points = sample(model, 2000, generator)
-        plane.cloud(config.dataset, points).save(folder / "samples.png")
+        pictures.save(plane.cloud(config.dataset, points), folder / "samples.png")
         return
     pictures.grid(sample(model, 100, generator), columns=10, path=folder / "samples.png")
     sheet = interpolate(model, 10, 10, generator)

@@ -32,7 +32,8 @@ import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, Tensor, data, nn, optim, pictures
 from tinygrad_gm.io import CheckpointError
-from tinygrad_gm.training import Run, read_checkpoint
+from tinygrad_gm.run_state import restored
+from tinygrad_gm.training import Run
 
 from . import digits
 
@@ -142,14 +143,13 @@ def train(config: Config, run: Run) -> None:
     first = data.TensorDataset(*split.train[: config.images])
     fit(model, data.Split(first, split.test), config, run)
     images, labels = split.test.tensors
-    write_mistakes(model, images, labels, run.folder)
+    with run.drawing():
+        write_mistakes(model, images, labels, run.folder)
 
 
 def restore(folder: str | Path) -> LeNet5:
     """The model of a run's checkpoint."""
-    model = LeNet5()
-    model.load_state_dict(read_checkpoint(folder)["model"])
-    return model
+    return restored(folder, Config, lambda config: LeNet5())
 
 
 def pretrained() -> LeNet5:

@@ -65,7 +65,8 @@ import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, Tensor, data, nn, optim, pictures
 from tinygrad_gm.metrics import read_metrics
-from tinygrad_gm.training import Run, read_checkpoint
+from tinygrad_gm.run_state import restored
+from tinygrad_gm.training import Run
 
 from . import digits
 
@@ -88,7 +89,7 @@ class Config:
     )
     conditional: bool = field(default=False, metadata={"help": "tell the gated network the class"})
     channels: int = field(default=24, metadata={"help": "of the hidden layers"})
-    layers: int = field(default=8, metadata={"help": "after the first"})
+    layers: int = field(default=8, metadata={"help": "after the first", "most": 1000})
     epochs: int = field(default=2, metadata={"help": "passes over the training images", "least": 0})
     batch_size: int = field(default=16, metadata={"help": "images per step"})
     learning_rate: float = field(default=5e-3, metadata={"help": "of Adam, at its peak"})
@@ -484,17 +485,15 @@ def train(config: Config, run: Run) -> None:
         sample_every=max(100, steps // 12),
         checkpoint_every=500,
     )
-    write_pictures(model, unseen, labels, run.folder)
-    if run.step:
-        write_learning_curve(run.folder, config.batch_size)
+    with run.drawing():
+        write_pictures(model, unseen, labels, run.folder)
+        if run.step:
+            write_learning_curve(run.folder, config.batch_size)
 
 
 def restore(folder: str | Path) -> PixelCNN:
     """The model of a run's checkpoint."""
-    checkpoint = read_checkpoint(folder)
-    model = build(Config(**checkpoint["run"]["config"]))
-    model.load_state_dict(checkpoint["model"])
-    return model.eval()
+    return restored(folder, Config, build).eval()
 
 
 def receptive_field(model: PixelCNN, size: tuple[int, int], i: int, j: int) -> Tensor:

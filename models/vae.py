@@ -50,7 +50,8 @@ from typing import Any
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, Tensor, data, nn, optim, pictures
-from tinygrad_gm.training import Run, read_checkpoint
+from tinygrad_gm.run_state import restored
+from tinygrad_gm.training import Run
 
 from . import digits
 from .autoencoder import CONVOLVED, NETWORKS, between, convolutions, transposed_convolutions
@@ -333,7 +334,8 @@ def train(config: Config, run: Run) -> None:
         on_epoch=on_epoch,
         sample=lambda generator: sample(model, 100, generator),
     )
-    write_pictures(model, unseen, labels, run.folder)
+    with run.drawing():
+        write_pictures(model, unseen, labels, run.folder)
 
 
 def build(config: Config) -> VAE:
@@ -350,10 +352,7 @@ def build(config: Config) -> VAE:
 
 def restore(folder: str | Path) -> VAE:
     """The model of a run's checkpoint."""
-    checkpoint = read_checkpoint(folder)
-    model = build(Config(**checkpoint["run"]["config"]))
-    model.load_state_dict(checkpoint["model"])
-    return model
+    return restored(folder, Config, build)
 
 
 @tg.no_grad()

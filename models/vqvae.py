@@ -55,7 +55,8 @@ from typing import NamedTuple
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, Tensor, data, nn, optim, pictures
-from tinygrad_gm.training import Run, read_checkpoint
+from tinygrad_gm.run_state import restored
+from tinygrad_gm.training import Run
 
 from . import digits, pixelcnn
 
@@ -83,7 +84,7 @@ class Config:
     learning_rate: float = field(default=2e-3, metadata={"help": "of Adam"})
     conditional: bool = field(default=True, metadata={"help": "the prior is told the digit"})
     prior_channels: int = field(default=48, metadata={"help": "of the prior's hidden layers"})
-    prior_layers: int = field(default=6, metadata={"help": "of the prior"})
+    prior_layers: int = field(default=6, metadata={"help": "of the prior", "most": 1000})
     prior_epochs: int = field(default=15, metadata={"help": "passes over the codes", "least": 0})
     prior_learning_rate: float = field(default=3e-3, metadata={"help": "of Adam, at its peak"})
     seed: int = field(
@@ -319,10 +320,12 @@ def train(config: Config, run: Run) -> None:
         on_epoch=lambda epoch: evaluate(model, unseen),
         sample=lambda generator: digits.pairs(unseen[:40], reconstruct(model, unseen[:40])),
     )
-    write_codebook(model, unseen[:1000], run.folder)
+    with run.drawing():
+        write_codebook(model, unseen[:1000], run.folder)
     with run.stage("prior") as second:
         prior = train_prior(model, split, config, second)
-    write_images(TwoStages(model, prior), unseen[:50], run.folder)
+    with run.drawing():
+        write_images(TwoStages(model, prior), unseen[:50], run.folder)
 
 
 def train_prior(
@@ -421,11 +424,8 @@ def build_prior(config: Config) -> pixelcnn.GatedPixelCNN:
 
 def restore(folder: str | Path) -> TwoStages:
     """Both stages of a run, from their checkpoints."""
-    first, second = read_checkpoint(folder), read_checkpoint(Path(folder) / "prior")
-    config = Config(**first["run"]["config"])
-    model, prior = build(config), build_prior(config)
-    model.load_state_dict(first["model"])
-    prior.load_state_dict(second["model"])
+    model = restored(folder, Config, build)
+    prior = restored(Path(folder) / "prior", Config, build_prior)
     return TwoStages(model.eval(), prior.eval())
 
 

@@ -115,7 +115,7 @@ CASES: dict[str, Case] = {
         ]
         + [Sample((2.0, draw((2, 3))), ((), (1, 2), (2, 1)))],
     ),
-    "norm": Case(
+    "vector_norm": Case(
         _norm,
         [
             Sample((draw((2, 3)),)),

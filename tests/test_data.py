@@ -119,6 +119,30 @@ def test_subset_and_random_split_keep_items_and_divide_them_once():
     assert nested.batch([1, 0])[0].tolist() == [found[0], found[2]]
 
 
+def test_any_sequence_can_be_split_subset_transformed_and_loaded():
+    split = data.random_split(range(10), [3, 7], tg.Generator(0))
+    batches = list(data.DataLoader(split[0], batch_size=2))
+    assert [len(batch) for batch in batches] == [2, 1]
+    both = [x for part in split for batch in data.DataLoader(part, 4) for x in batch.tolist()]
+    assert sorted(both) == list(range(10))
+    pairs = [("a", 0.5), ("b", 1.5), ("c", 2.5)]
+    ((names, numbers),) = data.DataLoader(data.Subset(pairs, [2, 0]), batch_size=2)
+    assert (names, numbers.tolist()) == (["c", "a"], [2.5, 0.5])
+    images = [np.full((1, 2, 2), i, np.float32) for i in range(3)]
+    doubled = data.Transformed(data.Subset(images, [1, 2]), lambda x: 2 * x)
+    for source in (doubled, data.Transformed(images[1:], lambda x: 2 * x)):
+        assert [x.tolist() for x in data.DataLoader(source)] == [[[[[k] * 2] * 2]] for k in (2, 4)]
+    labelled = data.Transformed([(images[1], 7)], lambda x: x + 1)
+    ((image, label),) = data.DataLoader(labelled)
+    assert (image.tolist(), label.tolist()) == ([[[[2, 2], [2, 2]]]], [7])
+
+
+def test_numpy_integers_are_counts():
+    loader = data.DataLoader(range(5), np.int64(2), seed=np.int32(1), prefetch=np.uint8(1))
+    assert [batch.tolist() for batch in loader] == [[0, 1], [2, 3], [4]]
+    assert all(type(fact) in (int, bool) for fact in loader.state_dict().values())
+
+
 def test_random_split_by_fractions_gives_the_rest_to_the_first_parts():
     whole = data.TensorDataset(tg.arange(11))
     assert [len(part) for part in data.random_split(whole, [0.5, 0.25, 0.25])] == [6, 3, 2]
@@ -472,12 +496,21 @@ def test_a_program_that_ends_while_batches_are_prefetched_does_not_hang():
         (lambda: data.Subset(Squares(3), [0, 3]), IndexError, "outside 0 … 2"),
         (lambda: data.random_split(Squares(3), [1, 1]), ValueError, "do not add up to 3"),
         (lambda: data.random_split(Squares(3), [4, -1]), ValueError, "do not add up to 3"),
-        (lambda: data.DataLoader(Squares(3), 0), ValueError, "batch_size must be an int ≥ 1"),
-        (lambda: data.DataLoader(Squares(3), 2.0), ValueError, "batch_size must be an int ≥ 1"),
+        (lambda: data.DataLoader(Squares(3), 0), ValueError, "batch_size is 0; it must be a"),
+        (lambda: data.DataLoader(Squares(3), 2.0), ValueError, "batch_size is 2.0; it must"),
         (lambda: data.DataLoader(Squares(0)), ValueError, "it is empty"),
-        (lambda: data.DataLoader(Squares(3), prefetch=-1), ValueError, "prefetch must be an int"),
-        (lambda: data.DataLoader(Squares(3), prefetch=True), ValueError, "not True"),
+        (lambda: data.DataLoader(Squares(3), prefetch=-1), ValueError, "prefetch is -1; it must"),
+        (lambda: data.DataLoader(Squares(3), prefetch=True), TypeError, "prefetch is True; it"),
         (lambda: data.DataLoader(Squares(3), 4, drop_last=True), ValueError, "4 with drop_last"),
+        (
+            lambda: data.DataLoader(iter([1])),
+            TypeError,
+            "DataLoader: a list_iterator is not a data",
+        ),
+        (lambda: data.random_split(range(3), [1, "a"]), TypeError, "neither counts nor fractions"),
+        (lambda: data.random_split(range(3), [1.5, 1.5]), TypeError, "neither counts nor fraction"),
+        (lambda: data.random_split(range(3), []), ValueError, "do not add up to 3"),
+        (lambda: data.collate([]), ValueError, "collate: there are no items"),
         (lambda: data.Dataset()[0], NotImplementedError, "__getitem__"),
         (lambda: len(data.Dataset()), NotImplementedError, "__len__"),
     ],

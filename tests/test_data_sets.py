@@ -102,6 +102,9 @@ def test_idx_files_of_every_dtype_are_read(tmp_path, code, dtype, shape):
         ("x", idx(PIXELS) + b"x", "damaged: its header says"),
         ("x", idx(PIXELS)[:9], "damaged: its header says"),
         ("x", b"\0\0\x08\x02" + b"\xff" * 8 + b"abc", "damaged: its header says"),
+        ("x", b"\0\0\x08\xff" + b"\0\0\0\x01" * 255 + b"a", "damaged: its header says 255 axes"),
+        ("x", b"\0\0\x08\x41" + b"\0" * 4 * 65, "header says 65 axes; NumPy's arrays have at most"),
+        ("x", b"\0\0\x08\x04" + b"\xff" * 12 + b"\0" * 4, "damaged, or of another kind"),
         ("x.gz", idx(PIXELS), "damaged, or of another kind: Not a gzipped file"),
         ("x.gz", gzip.compress(idx(PIXELS))[:-20], "damaged, or of another kind"),
         ("x.gz", gzip.compress(idx(PIXELS))[:99] + b"\0" * 99, "damaged, or of another kind"),
@@ -137,6 +140,21 @@ def test_labels_that_do_not_fit_the_images_are_an_error(folder):
         (folder / "train-labels-idx1-ubyte").write_bytes(idx(wrong))
         with pytest.raises(ValueError, match=r"MNIST in .* is damaged: images of shape \(7, 28"):
             data.mnist()
+
+
+@pytest.mark.parametrize("wrong", [-1 - LABELS.astype(np.int8), LABELS + 0.5, LABELS * np.nan])
+def test_labels_that_are_not_digits_are_refused_by_name(folder, wrong):
+    arrays = {"x_train": PIXELS.reshape(7, 784), "x_test": PIXELS.reshape(7, 784)}
+    np.savez(folder / "mnist_full.npz", **arrays, y_train=wrong, y_test=LABELS)
+    with pytest.raises(ValueError, match=r"mnist_full\.npz is damaged: .* N whole labels 0 … 9"):
+        data.mnist()
+
+
+def test_words_in_the_place_of_numbers_are_refused_by_name(folder):
+    rows = PIXELS.reshape(7, 784)
+    np.savez(folder / "mnist_full.npz", x_train=rows, y_train=["a"] * 7, x_test=rows, y_test=LABELS)
+    with pytest.raises(ValueError, match=r"mnist_full\.npz: 'y_train' holds <U1, not numbers"):
+        data.mnist()
 
 
 def test_images_of_another_size_are_an_error(folder):
@@ -252,6 +270,14 @@ def test_names_and_shakespeare_are_read_as_they_are(folder):
     (folder / "tinyshakespeare.txt").write_bytes(b"First Citizen:\nSpeak, speak.\n")
     assert data.names() == ["emma", "olivia", "ava"]
     assert data.shakespeare() == "First Citizen:\nSpeak, speak.\n"
+
+
+def test_a_byte_order_mark_is_not_a_part_of_the_text_and_other_encodings_are_named(folder):
+    (folder / "names.txt").write_bytes("\ufeffemma\nolivia".encode())
+    (folder / "tinyshakespeare.txt").write_bytes("\ufeffFirst".encode("utf-16"))
+    assert data.names() == ["emma", "olivia"]
+    with pytest.raises(ValueError, match=r"tinyshakespeare\.txt is not text in UTF-8"):
+        data.shakespeare()
 
 
 def test_characters_are_numbered_by_code_point_and_come_back():

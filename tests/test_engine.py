@@ -82,6 +82,35 @@ def writable_and_own(*tensors: Any) -> bool:
     return alone and len({array.__array_interface__["data"][0] for array in arrays}) == len(arrays)
 
 
+def test_a_gradient_that_does_not_fit_cannot_be_assigned(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    for wrong, words in [
+        (tg.ones(3), r"grad: a gradient of \(3,\) float32 on cpu does not fit .* \(2,\) float32"),
+        (tg.ones(()), r"grad: a gradient of \(\) float32 on cpu does not fit .* of \(2,\) float32"),
+        (tg.ones(2, tg.float64), r"grad: a gradient of \(2,\) float64 .* of \(2,\) float32 on cpu"),
+        (tg.ones(2, tg.int64), r"grad: a gradient of \(2,\) int64 .* of \(2,\) float32 on cpu"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            x.grad = wrong
+    for wrong, kind in [(np.ones(2, np.float32), "ndarray"), (0, "int"), ([0.0, 0.0], "list")]:
+        with pytest.raises(TypeError, match=f"grad: assign a Tensor or None, not a {kind}"):
+            x.grad = wrong
+    far = tg.ones(2)
+    monkeypatch.setattr(type(far), "device", property(lambda t: "cuda:0" if t is far else "cpu"))
+    with pytest.raises(ValueError, match=r"float32 on cuda:0 does not fit .* float32 on cpu"):
+        x.grad = far
+    assert x.grad is None
+
+
+def test_an_assigned_gradient_is_added_to() -> None:
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    x.grad = tg.tensor([10.0, 20.0])
+    (x * 3.0).sum().backward()
+    assert x.grad.tolist() == [13.0, 23.0]
+    x.grad = None
+    assert x.grad is None
+
+
 def test_the_gradient_of_a_sum_is_a_writable_array_of_its_own() -> None:
     x = leaf(np.ones((2, 3)))
     x.sum().backward()

@@ -68,3 +68,47 @@ def test_lines_without_a_step_and_no_lines_draw_nothing(drawn):
     assert drawn([{"epoch": 1, "mse": 0.5}]) == {}
     assert drawn([]) == {}
     assert not drawn.path.exists()
+
+
+def test_step_zero_and_huge_steps_are_drawn(drawn):
+    assert drawn([{"step": 0, "loss": 2.0}])["loss"] == {"loss": ([0], [2.0])}
+    steps, _ = drawn([{"step": 0, "loss": 2.0}, {"step": 10**18, "loss": 1.0}])["loss"]["loss"]
+    assert steps == [0, 10**18]
+
+
+def test_values_that_cannot_be_drawn_are_left_out(drawn):
+    lines = [
+        {"step": 1, "loss": 1.0, "nothing": float("nan"), "huge": 1e308},
+        {"step": 2, "loss": float("inf"), "nothing": float("nan"), "huge": -1e308},
+        {"step": 3, "loss": 3.0},
+    ]
+    assert drawn(lines) == {"loss": {"loss": ([1, 3], [1.0, 3.0])}}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b"", "is not JSON"),
+        (b'{"step": 1, "lo', "is not JSON"),
+        (b'\xff{"step": 1}', "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b'{"loss": ' + b"9" * 5000 + b"}", "is not JSON"),
+        (b"3", "is not an object of numbers"),
+        (b"[]", "is not an object of numbers"),
+        (b'{"loss": "a"}', "'loss' is 'a'; a number"),
+        (b'{"loss": null}', "'loss' is None; a number"),
+        (b'{"loss": {"a": 1}}', "'loss' is {'a': 1}; a number"),
+        (b'{"loss": ' + b"9" * 400 + b"}", "'loss' is beyond the largest float"),
+        (b'{"step": -1}', "'step' is -1, no whole number from 0"),
+        (b'{"step": 0.5}', "'step' is 0.5, no whole number from 0"),
+        (b'{"step": 1, "epoch": NaN}', "'epoch' is nan, no whole number from 0"),
+    ],
+)
+def test_a_hostile_line_is_refused_by_its_number(tmp_path, line, words):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"step": 0}\n' + line + b"\n")
+    with pytest.raises((ValueError, TypeError)) as refusal:
+        metrics.read_metrics(tmp_path)
+    assert str(refusal.value).startswith(f"read_metrics: line 2 of {path}")
+    assert words in str(refusal.value)
+    assert len(str(refusal.value).splitlines()) == 1

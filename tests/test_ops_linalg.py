@@ -211,6 +211,9 @@ def test_the_norm_of_integers_is_floating() -> None:
         (lambda: tg.trace(tg.ones((2, 2)), 0, 0, -1, 5), TypeError, "trace"),
         (lambda: tg.norm(tg.ones(2), ord=0.5), ValueError, "norm: ord .*0.5"),
         (lambda: tg.norm(tg.ones(2), ord="fro"), ValueError, "norm: ord .*'fro'"),
+        (lambda: tg.norm(tg.ones(2), 1), TypeError, r"norm\(x, axis=1\) or norm\(x, ord=1\)$"),
+        (lambda: tg.ones(2).norm(-1, 2), TypeError, r"norm\(x, axis=-1\) or norm\(x, ord=-1\)$"),
+        (lambda: tg.linalg.norm(tg.ones(2), "fro"), TypeError, "ord='fro'"),
         (lambda: tg.norm(tg.ones(2), axis=1), IndexError, r"norm: .*\(2,\).*axis"),
     ],
 )

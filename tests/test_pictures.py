@@ -127,3 +127,15 @@ def test_a_film_shows_every_frame_in_order_and_the_last_one_longer(tmp_path):
     assert lengths == [100, 100, 2100]
     with pytest.raises(ValueError, match="no frame"):
         pictures.film([], tmp_path / "none.gif")
+
+
+@pytest.mark.parametrize("key", [1, None, (0, 1), 0.5])
+def test_names_need_not_be_strings(key):
+    lines, words = ({name: [3.0, 1.0, 2.0], "b": [1.0]} for name in (key, str(key)))
+    assert np.array_equal(pictures.curves(lines), pictures.curves(words))
+    clouds, names = ({name: [[0.0, 1.0]], "b": [[1.0, 0.0]]} for name in (key, str(key)))
+    assert np.array_equal(pictures.scatter(clouds), pictures.scatter(names))
+    titled = pictures.curves({key: [3.0, 1.0]}, title=str(key))
+    assert np.array_equal(titled, pictures.curves({str(key): [3.0, 1.0]}, title=str(key)))
+    with pytest.raises(ValueError, match="scatter: "):
+        pictures.scatter({key: [1.0]})

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 import tinygrad_gm as tg
-from tinygrad_gm.engine.record import topological_order
+from tinygrad_gm.engine.record import Node, topological_order
 from tinygrad_gm.engine.replay import replay
-from tinygrad_gm.engine.record import Node
 
 
 def leaf(values: Any) -> Any:

@@ -101,3 +101,28 @@ def test_inputs_without_gradient_and_orders_below_one_are_refused() -> None:
         gradcheck(tg.exp, tg.ones(2))
     with pytest.raises(ValueError, match="order is 1, 2, 3 …, not 0"):
         gradcheck(tg.exp, leaf(1.0), order=0)
+
+
+@pytest.mark.parametrize(
+    ("fn", "words"),
+    [
+        (lambda x: None, "gradcheck: fn returned NoneType; a Tensor or a sequence of Tensors"),
+        (lambda x: 2.0, "gradcheck: fn returned float; a Tensor or a sequence of Tensors"),
+        (lambda x: x.numpy(), "gradcheck: fn returned ndarray; a Tensor or a sequence of Tensors"),
+        (lambda x: [x, 2.0], "gradcheck: fn returned a list with a float; a Tensor or a sequence"),
+    ],
+)
+def test_a_function_that_returns_no_tensor_is_refused(fn: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        gradcheck(fn, leaf([1.0, 2.0]))
+
+
+def test_a_function_with_another_shape_at_every_call_is_refused() -> None:
+    sizes = iter(range(1, 9))
+    with pytest.raises(AssertionError, match="order 1 in input 0"):
+        gradcheck(lambda x: tg.broadcast_to(x, (next(sizes),)), leaf(1.0))
+
+
+def test_inputs_that_are_no_sequence_are_refused() -> None:
+    with pytest.raises(TypeError, match="gradcheck: inputs is a tensor or a sequence, not float"):
+        gradcheck(tg.exp, 2.0)  # type: ignore[arg-type]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import inspect
-import math
 import shlex
 import sys
 import time
@@ -13,11 +12,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from .io import CheckpointError
+
 PROGRAM = "tinygrad-gm"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code is 0, 1 for a failure, 2 for a wrong argument."""
+    """Run one command; the exit code is 0, 1 for a failure, 2 for a wrong argument or folder."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = _Parser(PROGRAM, "An autograd engine to learn from.", "quickstart")
     width = max(map(len, COMMANDS))
@@ -32,9 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         COMMANDS[chosen](arguments[1:])
     except KeyboardInterrupt:
         return 130
-    except (OSError, RuntimeError, ValueError) as error:
-        print(f"{PROGRAM} {chosen}: {error}", file=sys.stderr)
-        return 1
+    except (OSError, RuntimeError, ValueError, ArithmeticError) as error:
+        print(f"{PROGRAM} {chosen}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2 if isinstance(error, CheckpointError) else 1
     return 0
 
 
@@ -57,7 +58,8 @@ class _Parser(argparse.ArgumentParser):
 def quickstart(argv: list[str]) -> None:
     """Train a VAE on handwritten digits and show what happened, in 90 seconds."""
     parser = _Parser(f"{PROGRAM} quickstart", quickstart.__doc__, "--out tour")
-    parser.add_argument("--out", type=Path, default=Path("runs/quickstart"), help="output folder")
+    folder = Path("runs/quickstart")
+    parser.add_argument("--out", type=_folder, default=folder, help=f"output folder ({folder})")
     args = parser.parse_args(argv)
     from . import quickstart as tour
 
@@ -111,7 +113,7 @@ def judge(argv: list[str]) -> None:
     args, samples = _sampler("judge", argv, count=5000)
     from . import concat
     from .models import metrics
-    from .training import read_checkpoint
+    from .run_state import read_checkpoint
 
     drawn = concat([samples(min(500, args.count - done)) for done in range(0, args.count, 500)])
     print(metrics.report(drawn, read_checkpoint(args.out)["run"]["config"].get("dataset")))
@@ -266,17 +268,15 @@ def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -
 
 
 def _checked(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
-    """What makes a field's value of a word: a number is finite, and not below the field's `least`.
+    """What makes a field's value of a word; the parser itself refuses what is not a choice."""
+    from .run_state import complaint
 
-    Unless the field says otherwise that is 1 for whole numbers, and 0 for others.
-    """
     kind: Any = type(field.default)
-    least = field.metadata.get("least", 1 if kind is int else 0)
 
     def value(word: str) -> Any:
         found = kind(word)
-        if kind is not str and not least <= found < math.inf:
-            raise argparse.ArgumentTypeError(f"{word} is not a number from {least} on")
+        if kind is not str and (wrong := complaint(field, found)):
+            raise argparse.ArgumentTypeError(f"{word} {wrong}")
         return found
 
     value.__name__ = kind.__name__  # argparse's "invalid int value"
@@ -285,4 +285,10 @@ def _checked(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
 
 def _add_out(parser: _Parser, name: str) -> None:
     folder = Path("runs") / name
-    parser.add_argument("--out", type=Path, default=folder, help=f"the run's folder ({folder})")
+    parser.add_argument("--out", type=_folder, default=folder, help=f"the run's folder ({folder})")
+
+
+def _folder(name: str) -> Path:
+    if not name:
+        raise argparse.ArgumentTypeError("the name of the folder is empty")
+    return Path(name)

@@ -9,9 +9,12 @@ shape and bytes: without it a flipped bit would be silently wrong data. Nothing 
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
+import re
+import stat
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -130,22 +133,91 @@ def replacing(path: PathLike) -> Iterator[Path]:
     """A temporary path to write to; at the end of the block it becomes `path`, all at once.
 
     The new contents are on the disk before the name changes hands, and the name before the block
-    ends. After an exception `path` is as it was.
+    ends. After an exception `path` is as it was. A symbolic link stays one, and its target is
+    replaced; the new file has the permissions of the old one. What is no file, such as
+    `/dev/stdout`, cannot be replaced and is written to as it is.
     """
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    target = Path(os.path.realpath(path))
+    temporary: Path | None = None
     try:
+        if target.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        if target.exists() and not target.is_file():
+            yield target
+            return
+        if target.exists() and not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        temporary = _temporary(target)
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
+        _take_over(temporary, target)
         os.replace(temporary, target)
         _sync_folder(target.parent)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise type(error)(f"cannot write {target}: {reason.lower()}") from error
+        raise type(error)(f"cannot write {path}: {reason.lower()}") from error
     finally:
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink()
+
+
+def write_file(path: PathLike, content: str | bytes) -> None:
+    """Write a whole file as `replacing` does; text in UTF-8, its line ends as they are."""
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def append(path: PathLike, file: BinaryIO, line: bytes) -> None:
+    """Append a line to an unbuffered file: the whole of it, or after an OSError nothing.
+
+    Args:
+        path: of the file, for the message.
+        file: opened with mode "ab" and `buffering=0`.
+        line: ends with a line feed.
+    """
+    start = os.fstat(file.fileno()).st_size
+    try:
+        rest = memoryview(line)
+        while rest:  # a disk that fills up takes a part, and refuses the rest
+            rest = rest[file.write(rest) :]
+    except OSError as error:
         with suppress(OSError):
-            temporary.unlink()
+            os.ftruncate(file.fileno(), start)
+        reason = error.strerror or str(error)
+        raise type(error)(f"cannot write {path}: {reason.lower()}") from error
+
+
+def replaced_by(temporary: str) -> str | None:
+    """The name of the file that a temporary of `replacing` was for; None for any other name.
+
+    >>> replaced_by(".curves.png.0123456789abcdef.tmp"), replaced_by(".notes.tmp")
+    ('curves.png', None)
+    """
+    found = re.fullmatch(r"\.(.+)\.[0-9a-f]+\.tmp", temporary)
+    return found and found[1]
+
+
+def _temporary(target: Path) -> Path:
+    """A new empty file beside `target`, with a name that no other call has chosen."""
+    while True:
+        path = target.with_name(f".{target.name[:40]}.{os.urandom(8).hex()}.tmp")
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            return path
+
+
+def _take_over(temporary: Path, target: Path) -> None:
+    """Give a new file the owner and the permissions of the one that it is to replace."""
+    try:
+        old = target.stat()
+    except FileNotFoundError:
+        return
+    if hasattr(os, "chown"):
+        with suppress(OSError):  # only the superuser may give a file away
+            os.chown(temporary, old.st_uid, old.st_gid)
+    os.chmod(temporary, stat.S_IMODE(old.st_mode))
 
 
 def _sync_folder(folder: Path) -> None:

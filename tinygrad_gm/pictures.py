@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .backend import ArrayLike
+from .io import replacing
 from .tensor import Tensor
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ COLOURS = (
     *("#882255", "#999933", "#000000", "#F0E442"),
 )
 INK, PALE = "#222222", "#E3E3E3"
+LARGEST = 1e300  # beyond it the differences of two numbers, and round ones around them, overflow
 
 
 def grid(
@@ -79,7 +81,7 @@ def sheet(samples: ArrayLike, *, path: str | Path | None = None) -> Image:
 
 
 def scatter(
-    clouds: Mapping[str, ArrayLike],
+    clouds: Mapping[Any, ArrayLike],
     *,
     bounds: tuple[float, float] | None = None,
     ground: bool = True,
@@ -153,11 +155,12 @@ def film(frames: Sequence[str | Path], path: str | Path, *, seconds: float = 0.2
     )
     pause = round(1000 * seconds)
     lengths = [pause] * len(others) + [pause + 2000]
-    first.save(path, "GIF", save_all=True, append_images=others, duration=lengths, loop=0)
+    with replacing(path) as temporary:
+        first.save(temporary, "GIF", save_all=True, append_images=others, duration=lengths, loop=0)
 
 
 def curves(
-    series: Mapping[str, Sequence[float] | tuple[Sequence[float], Sequence[float]]],
+    series: Mapping[Any, Sequence[float] | tuple[Sequence[float], Sequence[float]]],
     *,
     title: str = "",
     x_label: str = "step",
@@ -169,7 +172,8 @@ def curves(
 
     Args:
         series: a name for each line, with its values, or with a pair (x values, y values). Without
-            x values the points are numbered from 1. Values that are not finite leave a gap.
+            x values the points are numbered from 1. Values that are not finite, or are beyond
+            ±1e300, leave a gap.
         title: above the axes.
         x_label: below the horizontal axis.
         y_label: beside the title's left end, naming the vertical axis.
@@ -185,7 +189,7 @@ def curves(
     from PIL import Image, ImageDraw
 
     lines = {name: _as_points(name, values) for name, values in series.items()}
-    points = [(x, y) for line in lines.values() for x, y in line if math.isfinite(y)]
+    points = [(x, y) for line in lines.values() for x, y in line if _is_drawable(x, y)]
     if not points:
         raise ValueError("curves: there is no finite value to draw")
     width, height = 2 * size[0], 2 * size[1]
@@ -194,7 +198,7 @@ def curves(
     axes.draw_frame(title, x_label, y_label)
     for number, (name, line) in enumerate(lines.items()):
         axes.draw_line(line, COLOURS[number % len(COLOURS)])
-        if list(lines) != [title or y_label]:  # which says it already
+        if [str(name) for name in lines] != [title or y_label]:  # which says it already
             axes.draw_legend(number, name, COLOURS[number % len(COLOURS)])
     return _saved(picture.resize(size, Image.Resampling.LANCZOS), path)
 
@@ -241,7 +245,7 @@ class _Axes:
     def draw_line(self, line: Sequence[tuple[float, float]], colour: str) -> None:
         run: list[tuple[int, int]] = []
         for x, y in [*line, (0.0, math.nan)]:
-            if math.isfinite(y):
+            if _is_drawable(x, y):
                 run.append(self.place(x, y))
                 continue
             if len(run) == 1:
@@ -256,13 +260,13 @@ class _Axes:
         x, y = centre
         self.draw.ellipse([(x - radius, y - radius), (x + radius, y + radius)], colour)
 
-    def draw_legend(self, number: int, name: str, colour: str) -> None:
+    def draw_legend(self, number: int, name: object, colour: str) -> None:
         height = 34 + 34 * number
-        name = _plain(name)
-        length = self.draw.textlength(name, font=self.font)
+        text = _plain(name)
+        length = self.draw.textlength(text, font=self.font)
         start = self.right - length - 56
         self.draw.line([(start, height), (start + 40, height)], colour, 6)
-        self.draw.text((start + 56, height), name, INK, self.font, anchor="lm")
+        self.draw.text((start + 56, height), text, INK, self.font, anchor="lm")
 
 
 def _as_pixels(images: ArrayLike) -> Any:
@@ -277,15 +281,19 @@ def _as_pixels(images: ArrayLike) -> Any:
     return (array.clip(0, 1) * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
 
 
-def _as_cloud(name: str, cloud: ArrayLike) -> Any:
-    """The finite points of a cloud, (N, 2)."""
-    array = cloud.numpy() if isinstance(cloud, Tensor) else np.asarray(cloud)
+def _as_cloud(name: object, cloud: ArrayLike) -> Any:
+    """The finite points of a cloud, (N, 2), in float64."""
+    array = np.asarray(cloud.numpy() if isinstance(cloud, Tensor) else cloud, np.float64)
     if array.ndim != 2 or array.shape[1] != 2:
         raise ValueError(f"scatter: {name}: points (N, 2) are wanted, got {array.shape}")
-    return array[np.isfinite(array).all(axis=1)]
+    return array[(np.abs(array) <= LARGEST).all(axis=1)]
 
 
-def _as_points(name: str, values: Any) -> list[tuple[float, float]]:
+def _is_drawable(x: float, y: float) -> bool:
+    return abs(x) <= LARGEST and abs(y) <= LARGEST  # not so for NaN
+
+
+def _as_points(name: object, values: Any) -> list[tuple[float, float]]:
     xs, ys = values if isinstance(values, tuple) else (range(1, len(values) + 1), values)
     if len(xs) != len(ys):
         raise ValueError(f"curves: {name!r} has {len(xs)} x values and {len(ys)} y values")
@@ -295,7 +303,9 @@ def _as_points(name: str, values: Any) -> list[tuple[float, float]]:
 def _ticks(values: Sequence[float]) -> list[float]:
     """Four to nine round numbers that enclose the values."""
     low, high = min(values), max(values)
-    span = high - low or abs(high) or 1.0
+    span, size = high - low, max(abs(low), abs(high))
+    if span <= max(1e-12 * size, 1 / LARGEST):  # as good as equal: rounding would be all one sees
+        span = size if size > 1 / LARGEST else 1.0
     unit = 10.0 ** math.floor(math.log10(span))
     step = next(unit * part for part in (0.1, 0.2, 0.25, 0.5, 1, 2) if span / (unit * part) <= 7)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
@@ -310,11 +320,28 @@ def _text(value: float) -> str:
     return f"{value:.6g}"
 
 
-def _plain(text: str) -> str:
-    return text.replace("−", "-")  # Pillow's built-in font has no minus sign
+def _plain(text: object) -> str:
+    return str(text).replace("−", "-")  # Pillow's built-in font has no minus sign
+
+
+def save(picture: Image, path: str | Path) -> None:
+    """Write a picture to a file, all at once; the suffix gives the format.
+
+    Raises:
+        ValueError: a suffix that Pillow does not know.
+        OSError: the file cannot be written; an older one is left as it was.
+    """
+    from PIL import Image
+
+    suffix = Path(path).suffix.lower()
+    kind = Image.registered_extensions().get(suffix)
+    if kind is None:
+        raise ValueError(f"cannot write {path}: unknown file extension {suffix!r}")
+    with replacing(path) as temporary:
+        picture.save(temporary, kind)
 
 
 def _saved(picture: Image, path: str | Path | None) -> Image:
     if path is not None:
-        picture.save(path)
+        save(picture, path)
     return picture

@@ -64,7 +64,8 @@ class _Lines:
             return
         self._spoke = now
         speed = (self._done - self._before) / max(now - self._began, 1e-9)
-        left = time.strftime("%H:%M:%S", time.gmtime((self._total - self._done) / speed))
+        minutes, seconds = divmod(max(round((self._total - self._done) / speed), 0), 60)
+        left = f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
         self.say(
             f"step {self._done} of {self._total}: {in_words(numbers)} ({speed:.3g} steps per "
             f"second, {left} left)"

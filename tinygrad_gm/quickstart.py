@@ -7,6 +7,8 @@ import html
 import shlex
 from pathlib import Path
 
+from .io import write_file
+
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -70,7 +72,7 @@ def write_page(folder: Path) -> None:
         for title, text, path in ((title, text, folder / name) for title, text, name in CONTENTS)
     )
     page = PAGE.format(lead=LEAD, sections=sections)
-    (folder / "index.html").write_text(page, encoding="utf-8")
+    write_file(folder / "index.html", page)
 
 
 LEAD = (

@@ -147,14 +147,14 @@ class Tensor(Traced):
         name: str | None = None,
     ) -> None:
         made = tensor(data, dtype, device, requires_grad, name)
-        self._data, self.grad, self.node, self.version = made._data, None, None, 0
+        self._data, self._grad, self.node, self.version = made._data, None, None, 0
         self._requires_grad, self._name = requires_grad, name
 
     @classmethod
     def _of(cls: type[Self], array: Array) -> Self:
         """A constant around `array` itself, not a copy of it."""
         result = object.__new__(cls)
-        result._data, result.grad, result.node, result.version = array, None, None, 0
+        result._data, result._grad, result.node, result.version = array, None, None, 0
         result._requires_grad = False
         return result
 
@@ -221,6 +221,34 @@ class Tensor(Traced):
         return self
 
     # ------------------------------------------------------------------------ gradients
+
+    @property
+    def grad(self) -> Any:
+        """The sum of the gradients of all backward passes, a Tensor; None before the first.
+
+        Assigning None clears it. A Tensor assigned to it becomes the sum so far and may be added
+        into; it must have this tensor's shape, dtype and device.
+
+        >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
+        >>> x.grad = tg.ones(3)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ValueError: grad: a gradient of (3,) float32 on cpu does not fit a tensor of (2,) ...
+        """
+        return self._grad
+
+    @grad.setter
+    def grad(self, gradient: Tensor | None) -> None:
+        if gradient is not None:
+            if not isinstance(gradient, Tensor):
+                raise TypeError(f"grad: assign a Tensor or None, not a {type(gradient).__name__}")
+            came, wanted = ((t.shape, t.dtype, t.device) for t in (gradient, self))
+            if came != wanted:
+                raise ValueError(
+                    "grad: a gradient of {} {} on {} does not fit a tensor of {} {} on {}".format(
+                        *came, *wanted
+                    )
+                )
+        self._grad = gradient
 
     def backward(
         self,
@@ -346,8 +374,20 @@ class Tensor(Traced):
         copied = type(self)._of(self._data.copy(order="K"))
         copied._requires_grad, copied.name = self._requires_grad, self.name
         memo[id(self)] = copied
-        copied.grad = copy.deepcopy(self.grad, memo)
+        copied._grad = copy.deepcopy(self._grad, memo)
         return copied
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """For pickle: a leaf with its gradient, and without hooks; results are refused."""
+        if self.node is not None:
+            raise RuntimeError(
+                f"pickle: the result of `{self.op}` refers to the operations that made it, and "
+                "functions cannot be pickled; pickle .detach()"
+            )
+        kept = ("_data", "_requires_grad", "_name", "grad", "node")
+        slots = {name: getattr(self, name) for name in kept if hasattr(self, name)}
+        state = getattr(self, "__dict__", None), {**slots, "version": 0}
+        return object.__new__, (type(self),), state
 
     def _refuse_deepcopy(self) -> None:
         if self.node is not None:

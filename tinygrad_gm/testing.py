@@ -47,13 +47,17 @@ def gradcheck(
 
     Raises:
         AssertionError: a derivative is wrong; names the input, the element and both values.
-        TypeError: a checked input is not float64, in which differences of this size drown.
+        TypeError: a checked input is not float64, in which differences of this size drown; or `fn`
+            returned something else than Tensors.
         ValueError: no input requires a gradient, or `order` is less than 1.
 
     >>> x = tg.tensor([0.5, 2.0], dtype=tg.float64, requires_grad=True)
     >>> tg.testing.gradcheck(tg.log, x), tg.testing.gradcheck(tg.log, x, order=3)
     (True, True)
     """
+    if not hasattr(inputs, "__iter__"):
+        kind = type(inputs).__name__
+        raise TypeError(f"gradcheck: inputs is a tensor or a sequence, not {kind}")
     leaves = [_as_leaf(value) for value in ([inputs] if isinstance(inputs, Traced) else inputs)]
     checked = [i for i, x in enumerate(leaves) if isinstance(x, Tensor) and x.requires_grad]
     if order < 1:
@@ -89,12 +93,24 @@ def _as_leaf(value: Any) -> Any:
 def _weighted_sum(fn: Any, leaves: list[Any], checked: list[int], order: int) -> Tensor:
     """φ_order: the outputs, or their derivatives of order − 1, weighted and added up."""
     weights = np.random.default_rng(0)
-    outputs = fn(*leaves)
-    outputs = [outputs] if isinstance(outputs, Traced) else list(outputs)
+    outputs = _tensors(fn(*leaves))
     for _ in range(order - 1):
         phi = _sum_of_products(outputs, weights)
         outputs = _gradients(phi, [leaves[i] for i in checked], create_graph=True)
     return _sum_of_products(outputs, weights)
+
+
+def _tensors(returned: Any) -> list[Any]:
+    """What the checked function returned, as a list of Tensors."""
+    outputs = list(returned) if isinstance(returned, (list, tuple)) else [returned]
+    for output in outputs:
+        if not isinstance(output, Traced):
+            kind = type(output).__name__
+            came = kind if output is returned else f"a {type(returned).__name__} with a {kind}"
+            raise TypeError(
+                f"gradcheck: fn returned {came}; a Tensor or a sequence of Tensors was wanted"
+            )
+    return outputs
 
 
 def _sum_of_products(outputs: list[Any], weights: np.random.Generator) -> Tensor:

@@ -7,11 +7,12 @@ on: the weights, the state of the optimizer and its helpers, the position in the
 generator. What is random in a step comes from (seed, epoch, number of the batch) alone. When a run
 is resumed, the metrics are cut back to what they were at the checkpoint. So a run that was killed
 at any moment and resumed ends with the same bytes, in weights and metrics, as one that was not.
+One process at a time trains in a folder: the lock is that of `run_folder`. What a checkpoint must
+be like to be resumed stands in `run_state`.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import os
@@ -20,7 +21,9 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
@@ -29,13 +32,16 @@ from . import pictures
 from .backend import ArrayLike
 from .data import DataLoader
 from .engine.modes import no_grad
-from .io import CheckpointError, PathLike, load, replacing, save
-from .metrics import write_curves
+from .io import CheckpointError, PathLike, append, save, write_file
+from .metrics import as_number, write_curves
 from .nn import Module
 from .optim import EMA, Optimizer, clip_grad_norm_
 from .optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from .progress import in_words, progress
 from .random import Generator, default_generator, using
+from .run_folder import CHECKPOINT, LOCK, claim, remove_leftovers
+from .run_state import check_same_run, in_one_line, model_of, plain
+from .run_state import read_checkpoint as read_checkpoint
 from .tensor import Tensor
 
 if TYPE_CHECKING:
@@ -68,15 +74,24 @@ class Run:
     Args:
         folder: is made if need be.
         config: what the training depends on: a dataclass or a dict of plain values.
-        resume: go on from the checkpoint in the folder, if there is one.
+        resume: go on from the checkpoint in the folder, if there is one. The config must be the
+            one of the checkpoint, but for its "epochs", which may be more, and for fields of a
+            dataclass that the checkpoint does not have: these must have their defaults.
         command: what a user types to resume, for the message after Ctrl-C.
 
     Attributes:
         folder: its path.
         step: how many steps were done.
 
+    Nobody else can write to the folder from when the Run is made until `close`, the end of `fit` or
+    `train`, or, within `with Run(…) as run`, the end of the block. Then `fit`, `train` and `log`
+    ask for it again.
+
     Raises:
-        FileExistsError: there is a checkpoint in the folder, and `resume` is not set.
+        FileExistsError: there is a checkpoint in the folder, and `resume` is not set; or there are
+            files that only look like a run's.
+        BlockingIOError: another run has the folder.
+        CheckpointError: the checkpoint is damaged, or of another model.
         ValueError: the checkpoint was made with another config.
         OSError: the folder cannot be written.
 
@@ -106,31 +121,38 @@ class Run:
         resume: bool = False,
         command: str | None = None,
     ) -> None:
+        if not os.fspath(folder):
+            raise ValueError("Run: the name of the folder is empty")
         self.folder, self.step = Path(folder), 0
-        self.config = _plain(config)
-        self._resume, self._command = resume, command
+        self.config = plain(config)
+        self._config, self._resume, self._command = config, resume, command
+        self._stands_on: int | None = None  # steps of the run that this one is a stage of
         self._metrics: BinaryIO | None = None
+        self._metrics_size, self._is_cut = 0, False  # bytes at the checkpoint; cut back to them
+        self._size_at_close: int | None = None
+        self._is_longer = self._is_held = False
         self._began = time.monotonic()
+        if not (self.folder / LOCK).exists() and self.checkpoint.exists():
+            read_checkpoint(self.folder)  # one of ours, or nothing is touched
+        self._lock = claim(self.folder)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise type(error)(f"Run: cannot make the folder {self.folder}: {reason}") from error
-        self._state: dict[str, Any] | None = self._read_state()
-        if self._state is None:
-            with replacing(self.folder / "config.json") as path:
-                path.write_text(json.dumps(self.config, indent=2) + "\n", encoding="utf-8")
-        for leftover in self.folder.glob(".*.tmp"):  # of a process that was killed while writing
-            leftover.unlink()
-        self._cut_metrics()
-        log = self.folder / "log.jsonl"
-        if log.exists():  # a killed process may have left half a line
-            os.truncate(log, log.read_bytes().rfind(b"\n") + 1)
+            self._state = self._read_state()
+            if self._state is None:
+                text = json.dumps(self.config, indent=2) + "\n"
+                write_file(self.folder / "config.json", text)
+            else:
+                self._metrics_size = self._state["run"]["metrics_bytes"]
+            self._check_metrics()
+            remove_leftovers(self.folder)
+        except BaseException:
+            self._lock.release()
+            raise
 
     def stage(self, name: str) -> Run:
         """A run in a folder inside this one, for a further training that stands on the first.
 
-        It has the same config, and it is resumed if this run is.
+        It has the same config, and it is resumed if this run is; but it starts again if this run
+        has gone on since.
 
         >>> import tempfile
         >>> from tinygrad_gm.training import Run
@@ -138,12 +160,16 @@ class Run:
         ...     second.folder.name, second.folder.parent == run.folder
         ('prior', True)
         """
-        return Run(self.folder / name, self.config, resume=self._resume, command=self._command)
+        stage = Run(self.folder / name, self._config, resume=self._resume, command=self._command)
+        stage._stands_on = self.step
+        if stage._state is not None and stage._state["run"]["stands_on"] not in (None, self.step):
+            stage._state, stage._metrics_size = None, 0
+        return stage
 
     @property
     def checkpoint(self) -> Path:
         """The path of the checkpoint; `tg.load` reads it."""
-        return self.folder / "checkpoint.safetensors"
+        return self.folder / CHECKPOINT
 
     def fit(
         self,
@@ -257,12 +283,13 @@ class Run:
         for name, value in (("sample", sample_every), ("checkpoint", checkpoint_every)):
             if value is not None and value < 1:
                 raise ValueError(f"train: {name}_every is {value}; at least 1 step is wanted")
-        self._restore(parts, loader)
-        self._note("resume" if self.step else "start")
-        bar = progress(self.folder.name, epochs * len(loader), self.step)
         interrupt = _Interrupt()
         try:
-            with interrupt:
+            self._restore(parts, loader, epochs)
+            self._open_metrics()
+            self._note("resume" if self.step else "start")
+            bar = progress(self.folder.name, epochs * len(loader), self.step)
+            with interrupt, closing(bar):
                 while loader.epoch < epochs and not interrupt.asked:
                     epoch = loader.epoch + 1
                     for part in parts.values():
@@ -288,12 +315,13 @@ class Run:
             if not self.checkpoint.exists():  # there were no epochs to be done
                 self._save(parts, loader)
             if not interrupt.asked:
-                write_curves(self.folder)
-                self._write_film()
+                with self.drawing():
+                    write_curves(self.folder)
+                with self.drawing():
+                    self._write_film()
+            self._note("interrupt" if interrupt.asked else "finish")
         finally:
-            bar.close()
-            self.close()
-        self._note("interrupt" if interrupt.asked else "finish")
+            self._end()
         if interrupt.asked:
             print(
                 f"stopped after step {self.step}, and saved; {self._how_to_resume()}",
@@ -312,27 +340,40 @@ class Run:
             self.step += 1
             yield self._record(epoch, found)
 
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        """A block that makes pictures: what fails in it is a warning, the training being saved."""
+        try:
+            yield
+        except Exception as error:
+            warnings.warn(
+                f"Run: a picture of {self.folder} could not be made after step {self.step}: "
+                f"{in_one_line(error)}",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+
     def _draw(self, sample: Sampler, parts: Mapping[str, Stateful]) -> None:
         """Write a picture of what the model can do by now, without a trace in the training."""
         models = [part for part in parts.values() if isinstance(part, Module)]
         generator = Generator(0)  # the same noise each time: what differs was learned
         for model in models:
             model.eval()
-        with no_grad(), using(generator):
-            drawn: Any = sample(generator)
+        with self.drawing():
+            with no_grad(), using(generator):
+                drawn: Any = sample(generator)
+            picture = drawn if hasattr(drawn, "save") else pictures.grid(drawn)
+            folder = self.folder / "samples"
+            folder.mkdir(exist_ok=True)
+            pictures.save(picture, folder / f"step-{self.step:06}.png")
         for model in models:
             model.train()
-        picture = drawn if hasattr(drawn, "save") else pictures.grid(drawn)
-        folder = self.folder / "samples"
-        folder.mkdir(exist_ok=True)
-        picture.save(folder / f"step-{self.step:06}.png")
 
     def _write_film(self) -> None:
         """The pictures in `samples/` one after the other, as `samples.gif`."""
         frames = sorted((self.folder / "samples").glob("step-*.png"))
         if len(frames) > 1:
-            with replacing(self.folder / "samples.gif") as path:
-                pictures.film(frames, path)
+            pictures.film(frames, self.folder / "samples.gif")
 
     def _record(self, epoch: int, found: Metrics) -> dict[str, float]:
         metrics = self._finite(found)
@@ -344,30 +385,59 @@ class Run:
 
         `fit` and `train` do so by themselves. What was appended after the checkpoint is cut off
         again when the run is resumed from it.
+
+        Args:
+            values: finite numbers, or Tensors of one element, by name. A "step", by which the
+                curves are drawn, and an "epoch" are whole numbers, from 0.
+
+        Raises:
+            TypeError, ValueError: one of them is something else. Then nothing is written.
+            OSError: the line cannot be written. Then none of it is.
         """
-        line = json.dumps({name: _number(value) for name, value in values.items()})
-        self._open_metrics().write(line.encode() + b"\n")
+        numbers = {name: as_number("log", name, value) for name, value in values.items()}
+        for name, number in numbers.items():
+            if not math.isfinite(number):
+                raise ValueError(f"log: {name!r} is {number}; a finite number is wanted")
+            if name in ("step", "epoch") and not (type(number) is int and number >= 0):
+                raise ValueError(f"log: {name!r} is {number}; a whole number from 0 is wanted")
+        line = json.dumps(numbers).encode() + b"\n"
+        append(self._metrics_path, self._open_metrics(), line)
 
     def close(self) -> None:
-        """Close the file of the metrics; the next `log` opens it again."""
+        """Close the file of the metrics and give the folder free; `log` asks for it again."""
         if self._metrics is not None:
             self._metrics.close()
             self._metrics = None
+        if self._lock.is_held:
+            self._size_at_close = self._bytes_of_metrics()
+            self._lock.release()
+
+    def _end(self) -> None:
+        """Close, but for a run in a `with` block, whose end that is."""
+        if not self._is_held:
+            self.close()
 
     def __enter__(self) -> Run:
+        self._is_held = True
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._is_held = False
         self.close()
 
     # ------------------------------------------------------------------------ the checkpoint
 
     def _save(self, parts: Mapping[str, Stateful], loader: DataLoader) -> None:
+        from . import __version__
+
         metrics = self._open_metrics().fileno()
         os.fsync(metrics)  # the lines that the checkpoint counts on are on the disk before it is
         own = {
             "step": self.step,
             "config": self.config,
+            "model": model_of(self._config),
+            "version": __version__,
+            "stands_on": self._stands_on,
             "metrics_bytes": os.fstat(metrics).st_size,
             "loader": loader.state_dict(),
             "generator": default_generator().get_state(),
@@ -376,7 +446,7 @@ class Run:
         save(self.checkpoint, {"run": own, **states})
         self._note("checkpoint")
 
-    def _restore(self, parts: Mapping[str, Stateful], loader: DataLoader) -> None:
+    def _restore(self, parts: Mapping[str, Stateful], loader: DataLoader, epochs: int) -> None:
         if "run" in parts:
             raise ValueError('train: a part cannot be called "run"; the checkpoint has its own')
         if self._state is None:
@@ -384,18 +454,45 @@ class Run:
                 start = {"epoch": 0, "batch": 0, "next_epoch": 0}
                 loader.load_state_dict({**loader.state_dict(), **start})
             return
-        state, self._state = self._state, None
-        own = state.pop("run")
+        own = self._state["run"]
+        state = {name: part for name, part in self._state.items() if name != "run"}
         if set(state) != set(parts):
             raise ValueError(
                 f"train: the checkpoint in {self.folder} holds {', '.join(state)}, and "
                 f"{', '.join(parts)} are to be trained"
             )
+        schedules = [
+            (part, part.state_dict(), part.get_last_lr())
+            for part in parts.values()
+            if isinstance(part, LRScheduler) and not isinstance(part, ReduceLROnPlateau)
+        ]
         for name, part in parts.items():
-            part.load_state_dict(state[name])
-        loader.load_state_dict(own["loader"])
-        default_generator().set_state(own["generator"])
-        self.step = own["step"]
+            with self._loading(name):
+                part.load_state_dict(state[name])
+        if self._is_longer:  # the curves of this number of epochs, at the step of the checkpoint
+            for schedule, curve, rates in schedules:
+                steps = min(schedule.last_epoch, epochs * len(loader))
+                schedule.load_state_dict(curve)
+                for group, lr in zip(schedule.optimizer.param_groups, rates, strict=True):
+                    group["lr"] = lr
+                for _ in range(steps):
+                    schedule.step()
+        with self._loading("position in the data"):
+            loader.load_state_dict(own["loader"])
+        with self._loading("random generator"):
+            default_generator().set_state(own["generator"])
+        self.step, self._state = own["step"], None
+
+    @contextmanager
+    def _loading(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError:  # says what does not fit
+            raise
+        except Exception as error:
+            raise CheckpointError(
+                f"train: the {name} in {self.checkpoint} cannot be loaded: {in_one_line(error)}"
+            ) from error
 
     def _read_state(self) -> dict[str, Any] | None:
         if not self.checkpoint.exists():
@@ -406,36 +503,43 @@ class Run:
                 "--resume), or choose another folder"
             )
         state = read_checkpoint(self.folder)
-        old, new = state["run"]["config"], self.config
-        changes = [
-            f"{name} was {old.get(name, 'absent')!r} and is {new.get(name, 'absent')!r}"
-            for name in {**old, **new}
-            if old.get(name, dataclasses.MISSING) != new.get(name, dataclasses.MISSING)
-        ]
-        if changes:
-            raise ValueError(
-                f"Run: the config is not the one that the run in {self.folder} was begun with: "
-                f"{', '.join(changes)}; give the old values, or choose another folder"
-            )
+        self._is_longer = check_same_run(self.folder, state["run"], self._config)
         return state
-
-    def _cut_metrics(self) -> None:
-        path = self.folder / "metrics.jsonl"
-        size = 0 if self._state is None else self._state["run"]["metrics_bytes"]
-        there = path.stat().st_size if path.exists() else 0
-        if there < size:
-            raise ValueError(
-                f"Run: {path} has {there} bytes, and had {size} when the checkpoint was written; "
-                "put it back, or choose another folder"
-            )
-        if there > size:
-            os.truncate(path, size)
 
     # ------------------------------------------------------------------------ what is written
 
+    @property
+    def _metrics_path(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    def _bytes_of_metrics(self) -> int:
+        return self._metrics_path.stat().st_size if self._metrics_path.exists() else 0
+
+    def _check_metrics(self) -> int:
+        """How many bytes of metrics there are; ValueError where lines of this run are missing."""
+        path, there = self._metrics_path, self._bytes_of_metrics()
+        if there < self._metrics_size:
+            raise ValueError(
+                f"Run: {path} has {there} bytes, and had {self._metrics_size} when the checkpoint "
+                "was written; put it back, or choose another folder"
+            )
+        return there
+
     def _open_metrics(self) -> BinaryIO:
+        """The file of the metrics, locked for this run; at first cut back to the checkpoint."""
         if self._metrics is None:
-            self._metrics = open(self.folder / "metrics.jsonl", "ab", buffering=0)  # noqa: SIM115
+            self._lock.acquire()
+            path, there = self._metrics_path, self._check_metrics()
+            if self._size_at_close not in (None, there):
+                raise ValueError(f"Run: {path} has lines that this run has not written")
+            if not self._is_cut:
+                if there > self._metrics_size:
+                    os.truncate(path, self._metrics_size)
+                log = self.folder / "log.jsonl"
+                if log.exists():  # a killed process may have left half a line
+                    os.truncate(log, log.read_bytes().rfind(b"\n") + 1)
+            self._is_cut = True
+            self._metrics = open(path, "ab", buffering=0)  # noqa: SIM115
         return self._metrics
 
     def _note(self, event: str) -> None:
@@ -443,12 +547,13 @@ class Run:
         seconds = round(time.monotonic() - self._began, 3)
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         line = json.dumps({"event": event, "step": self.step, "time": now, "seconds": seconds})
-        with open(self.folder / "log.jsonl", "a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        path = self.folder / "log.jsonl"
+        with open(path, "ab", buffering=0) as file:
+            append(path, file, line.encode() + b"\n")
 
     def _finite(self, metrics: Metrics) -> dict[str, float]:
         """The metrics as finite numbers."""
-        numbers = {name: _number(value) for name, value in metrics.items()}
+        numbers = {name: as_number("train", name, value) for name, value in metrics.items()}
         for name, value in numbers.items():
             if name in ("step", "epoch"):
                 raise ValueError(f"train: {name!r} stands in every line of the metrics; rename it")
@@ -464,24 +569,6 @@ class Run:
     def _how_to_resume(self) -> str:
         command = self._command or (shlex.join(sys.orig_argv) if self._resume else None)
         return f"to go on: {command or f'Run({str(self.folder)!r}, …, resume=True)'}"
-
-
-def read_checkpoint(folder: PathLike) -> dict[str, Any]:
-    """The checkpoint of a run: for each part its state, and under "run" the rest.
-
-    `read_checkpoint(folder)["run"]["config"]` is the config as a dict.
-
-    Raises:
-        FileNotFoundError: there is none in the folder.
-        CheckpointError: it is damaged, or not that of a run.
-    """
-    path = Path(folder) / "checkpoint.safetensors"
-    if not path.exists():
-        raise FileNotFoundError(f"there is no checkpoint in {folder}; train a model there first")
-    state = load(path)
-    if "config" not in state.get("run", ()):
-        raise CheckpointError(f"{path} is not the checkpoint of a run")
-    return state
 
 
 class _Interrupt:
@@ -507,20 +594,5 @@ class _Interrupt:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _plain(config: Any) -> dict[str, Any]:
-    """A config as JSON would give it back."""
-    if dataclasses.is_dataclass(config) and not isinstance(config, type):
-        config = dataclasses.asdict(config)
-    try:
-        plain: dict[str, Any] = json.loads(json.dumps(dict(config or {})))
-    except TypeError as error:
-        raise TypeError(f"Run: the config must hold plain values: {error}") from error
-    return plain
-
-
 def _parameters(optimizer: Optimizer) -> list[Tensor]:
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
-
-
-def _number(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tinygrad_gm.io import write_file
+
 from . import data, dot, engine, raster
 from .figure import compose
 from .nesting import framed
@@ -80,16 +82,16 @@ class Drawing:
         if kind not in SUFFIXES:
             raise ValueError(f"save: {path} should end in {', '.join(SUFFIXES[:-1])} or .dot")
         if kind == ".json":
-            path.write_text(self.json(), encoding="utf-8")
+            write_file(path, self.json())
             return path
         text = path if kind in (".gv", ".dot") else path.with_suffix(".gv")
-        text.write_text(self.source, encoding="utf-8")
+        write_file(text, self.source)
         if kind == ".svg":
-            path.write_text(self.svg(), encoding="utf-8")
+            write_file(path, self.svg())
         elif kind == ".png":
-            path.write_bytes(self.png())
+            write_file(path, self.png())
         elif kind == ".pdf":
-            path.write_bytes(self.pdf())
+            write_file(path, self.pdf())
         return path
 
     def _check_size(self) -> None:

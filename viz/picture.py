@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tinygrad_gm.io import write_file
+
 from . import raster, style
 from .themes import Theme
 
@@ -29,9 +31,9 @@ class Picture:
         path = Path(path)
         kind = path.suffix.lower()
         if kind == ".svg":
-            path.write_text(self._svg, encoding="utf-8")
+            write_file(path, self._svg)
         elif kind == ".png":
-            path.write_bytes(self.png())
+            write_file(path, self.png())
         else:
             raise ValueError(f"save: {path} should end in .svg or .png")
         return path

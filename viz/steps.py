@@ -14,6 +14,7 @@ import numpy as np
 
 from tinygrad_gm.backend import Array
 from tinygrad_gm.engine.record import Node, Traced, topological_order
+from tinygrad_gm.io import write_file
 
 from .recorder import Frame, record
 from .updates import updates_of
@@ -110,7 +111,7 @@ class Steps:
         "Predict, then reveal" hides each step's new numbers until they are asked for.
         """
         path = Path(path)
-        path.write_text(self._page(), encoding="utf-8")
+        write_file(path, self._page())
         return path
 
     def gif(self, path: str | Path, seconds: float = 1.5) -> Path:
@@ -122,7 +123,7 @@ class Steps:
         from .stills import gif
 
         path = Path(path)
-        path.write_bytes(gif(self._stage, seconds))
+        write_file(path, gif(self._stage, seconds))
         return path
 
     def svgs(self, folder: str | Path) -> list[Path]:
@@ -131,7 +132,7 @@ class Steps:
         folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / f"step-{k:03}.svg" for k in range(len(self))]
         for k, path in enumerate(paths):
-            path.write_text(self.svg(k), encoding="utf-8")
+            write_file(path, self.svg(k))
         return paths
 
     def svg(self, k: int) -> str:

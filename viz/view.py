@@ -266,7 +266,7 @@ class _Builder:
             if source not in self.names:
                 variable.name = ".".join(filter(None, (*variable.path, name)))
         variable.gradient = self.gradients.get(source)
-        variable.stored = None if source.grad is None else source.grad._data
+        variable.stored = None if source._grad is None else source._grad._data
         return variable
 
     def new_id(self) -> str:

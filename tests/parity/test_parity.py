@@ -72,6 +72,7 @@ COMPARED_THROUGH = {
     "max_pool": "max_pool2d",
     "scatter_windows": "max_pool2d",
     "sign_det": "slogdet",
+    "vector_norm": "norm",
 }
 NOT_COMPARED = {
     "to_device": "another device's values are the same",

@@ -6,8 +6,9 @@ ordinary answer fetches them one by one and stacks them; `TensorDataset` has a f
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -39,7 +40,17 @@ class Dataset:
 
     def batch(self, indices: ArrayLike) -> Any:
         """The items at `indices`, stacked by `collate`."""
-        return collate([self[int(index)] for index in indices])
+        return collate([self[index] for index in np.asarray(indices).tolist()])
+
+
+Items: TypeAlias = Dataset | Sequence[Any]
+
+
+def batch_of(dataset: Items, indices: ArrayLike) -> Any:
+    """The items at `indices` as one batch, of a `Dataset` or of any sequence."""
+    if isinstance(dataset, Dataset):
+        return dataset.batch(indices)
+    return collate([dataset[index] for index in np.asarray(indices).tolist()])
 
 
 class TensorDataset(Dataset):
@@ -75,7 +86,8 @@ class Transformed(Dataset):
     """`dataset` with its images changed by `transform`, as `data.transforms` do, at each use.
 
     Args:
-        dataset: its items are images (C, H, W), or tuples whose first entry is one.
+        dataset: a `Dataset` or a sequence. Its items are images (C, H, W), or tuples whose first
+            entry is one.
         transform: called with a batch of images (N, C, H, W), it returns one of N images. What is
             random in it is drawn from the default generator, which in a loader is the batch's own.
 
@@ -86,7 +98,7 @@ class Transformed(Dataset):
     ((32, 1, 8, 8), True)
     """
 
-    def __init__(self, dataset: Dataset, transform: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, dataset: Items, transform: Callable[[Tensor], Tensor]) -> None:
         self.dataset, self.transform = dataset, transform
 
     def __getitem__(self, index: int) -> Any:
@@ -100,20 +112,20 @@ class Transformed(Dataset):
 
     def batch(self, indices: ArrayLike) -> Any:
         """The batch of the whole data set, with the transform called once."""
-        batch = self.dataset.batch(indices)
+        batch = batch_of(self.dataset, indices)
         if isinstance(batch, (tuple, list)):
             return (self.transform(batch[0]), *batch[1:])
         return self.transform(batch)
 
 
 class Subset(Dataset):
-    """The items of `dataset` at `indices`, in their order.
+    """The items of `dataset`, a `Dataset` or a sequence, at `indices`, in their order.
 
     >>> [int(x) for (x,) in tg.data.Subset(tg.data.TensorDataset(tg.arange(9)), [7, 0])]
     [7, 0]
     """
 
-    def __init__(self, dataset: Dataset, indices: ArrayLike) -> None:
+    def __init__(self, dataset: Items, indices: ArrayLike) -> None:
         self.dataset, self.indices = dataset, np.asarray(indices, dtype=np.intp)
         if self.indices.size and not 0 <= self.indices.min() <= self.indices.max() < len(dataset):
             raise IndexError(f"Subset: an index lies outside 0 … {len(dataset) - 1}")
@@ -126,16 +138,16 @@ class Subset(Dataset):
 
     def batch(self, indices: ArrayLike) -> Any:
         """What the whole data set gives for these of its items."""
-        return self.dataset.batch(self.indices[np.asarray(indices, dtype=np.intp)])
+        return batch_of(self.dataset, self.indices[np.asarray(indices, dtype=np.intp)])
 
 
 def random_split(
-    dataset: Dataset, lengths: Sequence[float], generator: Generator | None = None
+    dataset: Items, lengths: Sequence[float], generator: Generator | None = None
 ) -> list[Subset]:
     """Divide a data set at random into parts.
 
     Args:
-        dataset: what is divided.
+        dataset: a `Dataset`, or a sequence.
         lengths: of the parts: counts that add up to len(dataset), or fractions that add up to 1;
             what their rounding down leaves over goes to the first parts, one each.
         generator: of the random order; None: the default generator.
@@ -144,15 +156,21 @@ def random_split(
     >>> [len(part) for part in parts]
     [8, 2]
     """
-    count = len(dataset)
-    if all(isinstance(n, float) for n in lengths) and abs(sum(lengths) - 1) < 1e-6:
-        sizes = [int(count * fraction) for fraction in lengths]
+    count, given = len(dataset), list[Any](lengths)
+    if all(isinstance(n, float) for n in given) and abs(sum(given) - 1) < 1e-6:
+        sizes = [int(count * fraction) for fraction in given]
         for i in range(count - sum(sizes)):
             sizes[i % len(sizes)] += 1
     else:
-        sizes = [int(n) for n in lengths]
-    if sum(sizes) != count or min(sizes) < 0:
-        raise ValueError(f"random_split: the lengths {list(lengths)} do not add up to {count}")
+        try:
+            sizes = [operator.index(n) for n in given]
+        except TypeError:
+            raise TypeError(
+                f"random_split: the lengths {given} are neither counts nor fractions that "
+                "add up to 1"
+            ) from None
+    if sum(sizes) != count or any(n < 0 for n in sizes):
+        raise ValueError(f"random_split: the lengths {given} do not add up to {count}")
     order = (generator or default_generator()).permutation(count).numpy()
     ends = np.cumsum(sizes)
     return [Subset(dataset, order[end - n : end]) for n, end in zip(sizes, ends, strict=True)]
@@ -167,6 +185,8 @@ def collate(items: Sequence[Any]) -> Any:
     >>> [x.tolist() for x in batch["x"]], batch["name"]
     ([[0.0, 2.0], [1.0, 3.0]], ['a', 'b'])
     """
+    if not items:
+        raise ValueError("collate: there are no items to make a batch of")
     first = items[0]
     if isinstance(first, Traced):
         return ops.stack(*items)

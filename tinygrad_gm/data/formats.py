@@ -31,6 +31,10 @@ def read_idx(path: Path) -> Any:
     content = _content(path)
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _IDX_DTYPES:
         raise ValueError(f"{path} is not an IDX file: its first bytes are {content[:4]!r}")
+    if content[3] > 64:
+        raise ValueError(
+            f"{path} is damaged: its header says {content[3]} axes; NumPy's arrays have at most 64"
+        )
     dtype, start = np.dtype(_IDX_DTYPES[content[2]]), 4 + 4 * content[3]
     shape = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4))
     wanted = start + math.prod(shape) * dtype.itemsize
@@ -39,7 +43,8 @@ def read_idx(path: Path) -> Any:
             f"{path} is damaged: its header says {shape}, which takes {wanted} bytes, and it has "
             f"{len(content)}"
         )
-    return np.frombuffer(content, dtype, offset=start).reshape(shape)
+    with _naming(path):
+        return np.frombuffer(content[start:], dtype).reshape(shape)
 
 
 def read_cifar(path: Path) -> tuple[Any, Any, Any, Any]:
@@ -83,6 +88,8 @@ def read_npz(path: Path, shapes: Mapping[str, tuple[int | None, ...]]) -> list[A
         ):
             wanted = str(shape).replace("None", "N")
             raise ValueError(f"{path}: {name!r} has the shape {lengths}, and {wanted} was wanted")
+        if found[name].dtype.kind not in "biuf":
+            raise ValueError(f"{path}: {name!r} holds {found[name].dtype}, not numbers")
     return list(found.values())
 
 

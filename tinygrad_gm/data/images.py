@@ -121,11 +121,13 @@ def cifar10() -> Split:
 
 def _pairs(name: str, pixels: Any, labels: Any, shape: tuple[int, int, int]) -> TensorDataset:
     fits = pixels.ndim > 1 and pixels[:1].size == np.prod(shape) and pixels.dtype == np.uint8
-    if not fits or labels.shape != pixels.shape[:1] or labels.max(initial=0) > 9:
+    least, most = labels.min(initial=0), labels.max(initial=0)
+    fits = fits and labels.shape == pixels.shape[:1] and labels.dtype.kind in "iu"
+    if not fits or not 0 <= least <= most <= 9:
         raise ValueError(
             f"{name} is damaged: images of shape {pixels.shape} ({pixels.dtype}) with labels of "
-            f"shape {labels.shape}, 0 … {labels.max(initial=0)}; wanted were N images {shape} of "
-            "bytes and N labels 0 … 9"
+            f"shape {labels.shape} ({labels.dtype}), {least} … {most}; wanted were N images "
+            f"{shape} of bytes and N whole labels 0 … 9"
         )
     images = np.divide(pixels, np.float32(255), dtype=np.float32, order="C")
     return TensorDataset(asarray(images.reshape(-1, *shape)), asarray(labels.astype(np.int64)))

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import operator
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import copy_context
 from typing import Any, TypeVar
 
 import numpy as np
 
+from ..options import as_integer
 from ..random import Generator, using
-from .dataset import Dataset, collate
+from .dataset import Items, batch_of
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -48,6 +49,7 @@ class DataLoader:
             the default generator while the data set makes the batch.
 
     Raises:
+        TypeError: `dataset` has no length or no items, or a count is not a number.
         ValueError: there is no batch in the data set, or an argument is out of its range.
 
     >>> loader = tg.data.DataLoader(tg.data.TensorDataset(tg.arange(5)), batch_size=2)
@@ -59,7 +61,7 @@ class DataLoader:
 
     def __init__(
         self,
-        dataset: Dataset | Sequence[Any],
+        dataset: Items,
         batch_size: int = 1,
         shuffle: bool = False,
         drop_last: bool = False,
@@ -69,11 +71,15 @@ class DataLoader:
         seed: int = 0,
         prefetch: int = 0,
     ) -> None:
-        for name, value, least in (("batch_size", batch_size, 1), ("prefetch", prefetch, 0)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"DataLoader: {name} must be an int ≥ {least}, not {value!r}")
-        self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
-        self.drop_last, self.collate_fn, self.prefetch = drop_last, collate_fn, prefetch
+        if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+            raise TypeError(
+                f"DataLoader: a {type(dataset).__name__} is not a data set, which has a length and "
+                "items found by number"
+            )
+        self.batch_size = as_integer(self, "batch_size", batch_size)
+        self.prefetch = as_integer(self, "prefetch", prefetch, low=0)
+        self.dataset, self.shuffle, self.drop_last = dataset, bool(shuffle), bool(drop_last)
+        self.collate_fn = collate_fn
         self.seed = (
             operator.index(seed) if generator is None else int(generator.integers(0, 2**63 - 1, ()))
         )
@@ -109,9 +115,9 @@ class DataLoader:
         self.epoch, self.batch = self._next_epoch, 0
 
     def _fetch(self, indices: Any) -> Any:
-        if self.collate_fn is None and isinstance(self.dataset, Dataset):
-            return self.dataset.batch(indices)
-        return (self.collate_fn or collate)([self.dataset[i] for i in indices.tolist()])
+        if self.collate_fn is None:
+            return batch_of(self.dataset, indices)
+        return self.collate_fn([self.dataset[i] for i in indices.tolist()])
 
     def state_dict(self) -> dict[str, Any]:
         """The position after the batch that was handed out last, and what it depends on."""

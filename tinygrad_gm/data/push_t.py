@@ -57,6 +57,9 @@ def push_t() -> Demonstrations:
         "episode_ends": (None,),
     }
     *steps, ends = read_npz(path, shapes)
+    if ends.dtype.kind not in "iu":
+        raise ValueError(f"{path} is damaged: 'episode_ends' are {ends.dtype}, not whole numbers")
+    ends = ends.astype(np.int64)
     lengths = {len(array) for array in steps}
     if len(lengths) != 1 or not ends.size or (np.diff(ends, prepend=0) <= 0).any():
         raise ValueError(f"{path} is damaged: its arrays differ in length, or episodes are empty")
@@ -65,4 +68,4 @@ def push_t() -> Demonstrations:
             f"{path} is damaged: the last episode ends at {ends[-1]} of {lengths.pop()} steps"
         )
     state, action, keypoint = (asarray(array.astype(np.float32)) for array in steps)
-    return Demonstrations(state, action, keypoint, asarray(ends.astype(np.int64)))
+    return Demonstrations(state, action, keypoint, asarray(ends))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from ..backend import ArrayLike
@@ -35,7 +37,7 @@ def names() -> list[str]:
     >>> tg.data.names()[:3]                                                # doctest: +SKIP
     ['emma', 'olivia', 'ava']
     """
-    return fetch(_NAMES).read_text(encoding="utf-8").split()
+    return _text(fetch(_NAMES)).split()
 
 
 def shakespeare() -> str:
@@ -47,7 +49,7 @@ def shakespeare() -> str:
     >>> tg.data.shakespeare()[:14]                                         # doctest: +SKIP
     'First Citizen:'
     """
-    return fetch(_SHAKESPEARE).read_text(encoding="utf-8")
+    return _text(fetch(_SHAKESPEARE))
 
 
 class Characters:
@@ -96,6 +98,14 @@ class Characters:
         if rows.size and not 0 <= rows.min() <= rows.max() < len(self):
             raise ValueError(f"decode: a number lies outside 0 … {len(self) - 1}")
         return "".join(self.symbols[number] for number in rows.tolist())
+
+
+def _text(path: Path) -> str:
+    """The text of a UTF-8 file, without the mark that some editors put before it."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text in UTF-8: {error}") from None
 
 
 def _codes(text: str) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:

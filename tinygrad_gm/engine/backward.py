@@ -43,6 +43,7 @@ import numpy as np
 from ..backend import Array, module_of
 from .anomaly import watching
 from .checks import check_contribution, check_contributions, check_decomposition
+from .half import in_single
 from .higher_order import as_tensors, record_decomposition, with_node, with_zeros
 from .in_place import check_unwritten, identities, last_write, may_alias, shares_buffer
 from .memory import drop_large
@@ -169,8 +170,7 @@ class Backward:
                         contributions.append((argnum, parents[argnum], contribution))
             else:
                 contributions = self._contributions_of(node, saved, g)
-                if len(contributions) > FEW:
-                    saved = identities((g, *saved))
+                saved = identities((g, *saved)) if len(contributions) > FEW else (g, *saved)
             if frees:
                 if plan.frees:
                     node.saved = None
@@ -210,6 +210,8 @@ class Backward:
             scope.set(Scope(f"backward of {op.name}", "backward", node.scope))
         else:
             xp = vocabulary(module_of(g[0] if op.outputs > 1 else g))
+        if node.plan.half:
+            g, saved = in_single(xp, g), in_single(xp, saved)
         values = (g, xp, argnums, *saved)
         edges = [edge for edge in node.plan.edges if op.joint or edge[0] in argnums]
         parts: Any = {

@@ -20,9 +20,11 @@ import numpy as np
 from ..backend import default_dtype, promote
 from . import anomaly, fast_call
 from .checks import check_forward, check_rules, check_static
+from .decompositions import decompose
+from .half import in_single, is_half, rounded
 from .messages import explain, refuse_binding, refuse_history
 from .modes import Scope, recording, scope, textbook_mode
-from .op import ERRORS, Op, Rule, registry
+from .op import ERRORS, Op, Rule, registry, vocabulary
 from .record import Node, Traced, wrap
 from .results import kind_of_dtype, pair, settle, wrap_parts
 
@@ -39,7 +41,7 @@ def call(op: Op, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
         check_static(op, params)
     if op.decomposition is not None and textbook_mode.get():
         compute(op, unwrap(op, args)[0], params)  # for its checks: a decomposition has none
-        return op.decompose(args, params)
+        return decompose(op, args, params)
 
     data, parents, argnums = unwrap(op, args)
     out, residuals, data = compute(op, data, params)
@@ -63,7 +65,7 @@ def record(
     residuals: Any,
 ) -> Any:
     """Leave a node behind that saves what the gradient rules of `argnums` read; the results."""
-    plan = op.plan(argnums, len(parents))
+    plan = op.plan(argnums, len(parents), half=is_half(data))
     arrays = [tuple(data)] if op.variadic else data
     saved = plan.save((out, residuals, *arrays, *params)) if plan.saves else ()
     if op.outputs == 1:
@@ -110,7 +112,7 @@ def compute(op: Op, data: list[Any], params: tuple[Any, ...]) -> tuple[Any, Any,
     """Run the forward function on arrays and numbers: (out, residuals, the arrays as promoted).
 
     Floats of one dtype in, floats of that dtype out. Where integers give a floating result, it is
-    computed in the default dtype.
+    computed in the default dtype. float16 is computed in float32, and the result rounded once.
     """
     mixed = range(len(data)) if op.variadic else op.differentiable
     xp, data, dtype = promote(op.name, data, mixed)
@@ -130,11 +132,13 @@ def compute(op: Op, data: list[Any], params: tuple[Any, ...]) -> tuple[Any, Any,
     except ERRORS as error:
         raise explain(op, error, data, params) from error
     out, residuals = pair(op, out) if op.saves_residuals else (out, None)
-    return settle(op, xp, out, dtype), residuals, data
+    out = settle(op, xp, out, dtype)
+    return rounded(op, out, params) if dtype == np.float16 else out, residuals, data
 
 
 def run_forward(op: Op, xp: Any, data: Sequence[Any], params: tuple[Any, ...]) -> Any:
     """Call the forward function; behind a starred parameter, static ones go by keyword."""
+    data = data if op.view else in_single(vocabulary(xp), data)
     if not op.variadic:
         return op.forward(xp, *data, *params)
     return op.forward(xp, *data, **dict(zip(op.names[1:], params, strict=True)))

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..backend import constant
 from .checks import check_static
+from .half import COMPUTED
 from .messages import explain
 from .modes import recording, scope, textbook_mode
 from .op import ERRORS, Op, Plan
@@ -29,7 +30,7 @@ CHECKS = """        if params:
             check_static(op, params)
 """
 NAMES = {
-    "ERRORS": ERRORS, "MISSING": MISSING, "NUMBERS": NUMBERS, "Node": Node, "Traced": Traced,
+    "COMPUTED": COMPUTED, "ERRORS": ERRORS, "MISSING": MISSING, "NUMBERS": NUMBERS, "Node": Node, "Traced": Traced,
     "check_static": check_static, "constant": constant, "explain": explain, "ndarray": np.ndarray, "new": object.__new__,
     "next_seq": next_seq, "np": np, "pair": pair, "recording": recording, "scope": scope, "settle": settle,
     "textbook_mode": textbook_mode, "__name__": __name__,
@@ -113,7 +114,7 @@ def make(op, forward, bind, general, plans, plan_of):
             params = (*params, *defaults[len(params):])
 {CHECKS if form.checked else ""}        needed, dtype, mode = 0, None, recording.get()
 {"".join(_unwrapping(form, i) for i in numbers)}
-        if mode is None or dtype is None or dtype.kind != "f"{_textbook(form)}:
+        if mode is None or dtype is None or dtype.char not in COMPUTED{_textbook(form)}:
             return general(({xs}*params), {{}})
         try:
             out = forward(np, {data}*params)

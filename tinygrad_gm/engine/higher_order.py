@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..backend import module_of
+from .decompositions import decompose
 from .modes import Mode, Scope, checking, recording, scope
 from .op import vocabulary
 from .record import Node, Traced, wrap
@@ -59,7 +60,7 @@ def record_decomposition(node: Node, saved: tuple[Any, ...], checks: bool) -> tu
     args = as_tensors(node, saved, every_argument=True)
     place = Scope(op.name, "expanded", node.scope)
     with Mode(checking, checks), Mode(recording, True), Mode(scope, place):
-        out = op.decompose(args, node.params)
+        out = decompose(op, args, node.params)
     return out if isinstance(out, tuple) else (out,)
 
 

@@ -27,7 +27,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..hints import renamed
 
 Rule = Callable[..., Any]
 ERRORS = (TypeError, ValueError, IndexError)  # what NumPy raises for arguments that do not fit
@@ -92,22 +91,15 @@ class Op:
         self.is_part = False  # whether it picks one output of an operation with several
         self.plans: dict[Any, Plan] = {}
 
-    def plan(self, argnums: tuple[int, ...], count: int) -> Plan:
+    def plan(self, argnums: tuple[int, ...], count: int, half: bool = False) -> Plan:
         """The plan for a call with `count` arrays of which `argnums` need a gradient."""
-        key = (argnums, count) if self.variadic else argnums
+        key = argnums, count, half
         plan = self.plans.get(key)
         if plan is None:
-            plan = Plan(self, argnums, count)
+            plan = Plan(self, argnums, count, half)
             if count <= MOST_PLANNED:
                 self.plans[key] = plan
         return plan
-
-    def decompose(self, args: Sequence[Any], params: Sequence[Any]) -> Any:
-        """Call the decomposition; what it raises is raised in this operation's name."""
-        try:
-            return self.decomposition(*args, *params)  # type: ignore[misc]
-        except ERRORS as error:
-            raise renamed(error, self.name) from error
 
     def argument_name(self, argnum: int) -> str:
         """What messages and drawings call an argument: "x", or "xs[2]" of a variadic operation."""
@@ -118,13 +110,13 @@ class Plan:
     """Which rules run, and what a node saves for them, when just `argnums` need a gradient."""
 
     __slots__ = (
-        "argnums", "constants", "count", "edges", "frees", "op", "ordinary", "picks", "plain", "read_argnums", "save",
-        "saved_names", "saves", "shaped", "_pick",
+        "_pick", "argnums", "constants", "count", "edges", "frees", "half", "op", "ordinary",
+        "picks", "plain", "read_argnums", "save", "saved_names", "saves", "shaped",
     )  # fmt: skip
     hooks: ClassVar[Any] = None  # `hooks.HookedPlan` has some
 
-    def __init__(self, op: Op, argnums: tuple[int, ...], count: int) -> None:
-        self.op, self.argnums, self.count = op, argnums, count
+    def __init__(self, op: Op, argnums: tuple[int, ...], count: int, half: bool = False) -> None:
+        self.op, self.argnums, self.count, self.half = op, argnums, count, half
         rules: dict[int, Any] = {i: op.rules[i] for i in argnums if op.rules}
         if op.joint:
             rules = {argnums[0]: op.joint}  # one call gives the contributions to all
@@ -156,7 +148,7 @@ class Plan:
         self.constants = sorted({*range(count)}.difference(argnums))
         self.frees = bool(read) or "out" in wanted or "residuals" in wanted
         # whether its rules simply run one by one; those of a user once they have been checked
-        self.plain = not (op.joint or op.always_expands or op.is_part) and op.outputs == 1
+        self.plain = not (half or op.joint or op.always_expands or op.is_part) and op.outputs == 1
         self.ordinary = self.plain and op.registered
 
     def _save_with_shapes(self, sources: tuple[Any, ...]) -> tuple[Any, ...]:

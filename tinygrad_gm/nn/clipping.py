@@ -62,7 +62,7 @@ def clip_grad_norm_(
         factor = max_norm / (total + 1e-6)
         if not factor >= 1:  # also if it is NaN
             for parameter, array in zip(owners, arrays, strict=True):
-                parameter.grad = asarray(module_of(array).multiply(array, factor))
+                parameter._grad = asarray(module_of(array).multiply(array, factor))
     if not arrays:
         return Tensor._of(np.zeros((), np.float32))
     dtype = np.result_type(*(array.dtype for array in arrays))
@@ -90,7 +90,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
         raise ValueError(f"clip_grad_value_: clip_value is {clip_value}; it must be ≥ 0")
     for parameter in _with_gradients(parameters):
         array = _gradient(parameter)._data
-        parameter.grad = asarray(module_of(array).clip(array, -clip_value, clip_value))
+        parameter._grad = asarray(module_of(array).clip(array, -clip_value, clip_value))
 
 
 def _with_gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:

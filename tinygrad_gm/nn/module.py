@@ -368,8 +368,9 @@ class Module:
         for tensor in (*self.parameters(), *self.buffers()):
             _convert(tensor, device_or_dtype)
             if tensor.grad is not None:
-                tensor.grad = tensor.grad.detach()
-                _convert(tensor.grad, device_or_dtype)
+                gradient = tensor.grad.detach()
+                _convert(gradient, device_or_dtype)
+                tensor.grad = gradient
         return self
 
     def apply(self: Self, function: Callable[[Module], object]) -> Self:

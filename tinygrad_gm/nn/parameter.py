@@ -57,7 +57,7 @@ class Parameter(Tensor):
             self._data = _placeholder(tensor)
         else:
             self._data = tensor._data if tensor.node is None else tensor._data.copy()
-        self.grad, self.node, self.version = None, None, 0
+        self._grad, self.node, self.version = None, None, 0
         self._requires_grad = False
         self.name, self.requires_grad = tensor.name, requires_grad
 
@@ -79,9 +79,9 @@ def is_placeholder(tensor: Tensor) -> bool:
 def clear_gradients(tensors: Iterable[Tensor], set_to_none: bool = True) -> None:
     """Forget the gradients, or put zeros in their place."""
     for tensor in tensors:
-        if set_to_none or tensor.grad is None:
-            tensor.grad = None
-        elif tensor.grad.node is None:
-            tensor.grad._data[...] = 0
+        if set_to_none or tensor._grad is None:
+            tensor._grad = None
+        elif tensor._grad.node is None:
+            tensor._grad._data[...] = 0
         else:  # a recorded gradient: the record may still read its array
-            tensor.grad = tensor.grad.detach() * 0
+            tensor._grad = tensor._grad.detach() * 0

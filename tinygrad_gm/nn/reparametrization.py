@@ -180,7 +180,7 @@ class _Length(_Rule):
             return ops.norm(weight)
         kept = self.axis % weight.ndim
         others = tuple(axis for axis in range(weight.ndim) if axis != kept)
-        return ops.norm(weight, others, keepdims=True)
+        return ops.norm(weight, axis=others, keepdims=True)
 
     def compute(self, module: Module) -> Tensor:
         lengths, directions = self.read(module)

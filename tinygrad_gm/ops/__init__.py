@@ -214,6 +214,9 @@ from .reduction import (
     sum,
     var,
 )
+from .reduction import (
+    vector_norm as vector_norm,
+)
 from .shape import (
     broadcast_to,
     concat,

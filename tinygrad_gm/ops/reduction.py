@@ -7,7 +7,7 @@ derivative of each element. The running sums and products of the standard stand 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -19,13 +19,10 @@ from .comparison import equal, isfinite, not_equal
 from .elementwise import exp, log, subtract
 from .indexing import getitem
 from .shape import Axes, along, broadcast_to, concat, normalize_axis, pad, squeeze
+from .summation import summed
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
-
-MANY = 1 << 14  # elements that a product with ones is worth its preparation for
-LONG = 1024  # elements of a row that NumPy adds up at full speed
-_numpy_sum: Any = np.add.reduce  # what `x.sum` calls, by a detour through Python
 
 
 def _axes(axis: Axes | None, ndim: int) -> tuple[int, ...]:
@@ -59,38 +56,12 @@ def _sum_rule(xp: Any, g: Any, x_shape: Any, axis: Any, keepdims: Any) -> Any:
 
 @op(_sum_rule, symbol="Σ", local=["1"])
 def sum(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
-    """The sum of the elements (0 of none).
+    """The sum of the elements (0 of none), pairwise along every axis; integers are summed in int64.
 
     >>> tg.sum(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0).tolist()
     [4.0, 6.0]
     """
-    return _summed(xp, x, axis, keepdims)
-
-
-def _summed(xp: Any, x: Any, axis: Any, keepdims: bool) -> Any:
-    """x.sum(axis), as a product with ones where that is many times faster.
-
-    NumPy adds up short rows of memory, such as the channels of pixels, one call of a loop for each.
-    """
-    if xp is np and x.size < MANY:
-        return _numpy_sum(x, axis, keepdims=keepdims)
-    axes, ndim = axis if isinstance(axis, tuple) else (axis,), x.ndim
-    usual = xp is not np or x.dtype.char not in "fd" or axis is None
-    if usual or not {*axes} <= {*range(-ndim, ndim)}:
-        return x.sum(axis=axis, keepdims=keepdims)
-    order = sorted(range(ndim), key=lambda a: -x.strides[a])  # as the axes lie in memory
-    dense, gone = x.transpose(order), {a % ndim for a in axes}
-    places = [place for place, a in enumerate(order) if a in gone]
-    first, stop = places[0], places[-1] + 1
-    count, width = math.prod(dense.shape[first:stop]), math.prod(dense.shape[stop:])
-    together = stop - first == len(axes) and dense.flags.c_contiguous
-    if not together or not 1 < width < LONG or count * width < MANY // 8:
-        return x.sum(axis=axis, keepdims=keepdims)
-    rows = dense.reshape(-1, count, width)
-    total = np.matmul(np.ones(count, x.dtype), rows)
-    total = total.reshape([1 if a in gone else x.shape[a] for a in order])
-    total = total.transpose(sorted(range(ndim), key=order.__getitem__))
-    return total if keepdims else total.squeeze(tuple(gone))
+    return summed(xp, x, axis, keepdims)
 
 
 def _mean_rule(xp: Any, g: Any, x_shape: Any, axis: Any, keepdims: Any) -> Any:
@@ -105,7 +76,7 @@ def mean(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False
     >>> tg.mean(tg.tensor([1.0, 2.0, 6.0])).item()
     3.0
     """
-    return divided(_summed(xp, x, axis, keepdims), _count(x.shape, axis))
+    return divided(summed(xp, x, axis, keepdims), _count(x.shape, axis))
 
 
 def _deviation(xp: Any, x: Any, axis: Any) -> Any:
@@ -132,15 +103,15 @@ def var(
     >>> tg.var(tg.tensor([1.0, 3.0])).item(), tg.var(tg.tensor([1.0, 3.0]), correction=1).item()
     (1.0, 2.0)
     """
-    return _variance(x, axis, correction, keepdims)
+    return _variance(xp, x, axis, correction, keepdims)
 
 
-def _variance(x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
+def _variance(xp: Any, x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
     gone, count = _axes(axis, x.ndim), _count(x.shape, axis)
     # seen from the first element, equal numbers are all 0, which their rounded mean may miss
     x = x - x[tuple(slice(1 if i in gone else None) for i in range(x.ndim))]
-    deviation = x - divided(x.sum(axis=axis, keepdims=True), count)
-    squares = (deviation * deviation).sum(axis=axis, keepdims=keepdims)
+    deviation = x - divided(summed(xp, x, axis, True), count)
+    squares = summed(xp, deviation * deviation, axis, keepdims)
     return divided(squares, count - correction)
 
 
@@ -165,7 +136,7 @@ def std(
     >>> tg.std(tg.tensor([1.0, 3.0])).item()
     1.0
     """
-    return xp.sqrt(_variance(x, axis, correction, keepdims))
+    return xp.sqrt(_variance(xp, x, axis, correction, keepdims))
 
 
 def _extreme_rule(best: str) -> Any:
@@ -219,12 +190,15 @@ def _prod_rule(xp: Any, g: Any, x: Any, axis: Any, keepdims: Any) -> Any:
 def prod(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
     """The product of the elements (1 of none); its derivatives are exact with zeros among them.
 
+    The product of integers is int64.
+
     >>> x = tg.tensor([2.0, 0.0, 3.0], requires_grad=True)
     >>> x.prod().backward()
     >>> x.grad.tolist()
     [0.0, 6.0, 0.0]
     """
-    return x.prod(axis=axis, keepdims=keepdims)
+    dtype = None if x.dtype.kind == "f" else np.int64
+    return x.prod(axis=axis, dtype=dtype, keepdims=keepdims)
 
 
 def _logsumexp_rule(xp: Any, g: Any, x: Any, out: Any, axis: Any, keepdims: Any) -> Any:
@@ -252,10 +226,10 @@ def logsumexp(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = 
     1000.693
     """
     if x.size == 0:
-        return x.sum(axis=axis, keepdims=keepdims) - math.inf
+        return summed(xp, x, axis, keepdims) - math.inf
     largest = x.max(axis=axis, keepdims=True)
     largest = xp.where(xp.isfinite(largest), largest, 0)
-    total = xp.exp(x - largest).sum(axis=axis, keepdims=True)
+    total = summed(xp, xp.exp(x - largest), axis, True)
     out = xp.where(total == 0, -math.inf, xp.log(xp.where(total == 0, 1, total)) + largest)
     return out if keepdims else xp.squeeze(out, _axes(axis, x.ndim))
 
@@ -275,36 +249,64 @@ def _norm_rule(xp: Any, g: Any, x: Any, out: Any, axis: Any, ord: Any, keepdims:
 
 
 @op(_norm_rule, symbol="‖x‖", local=["x/‖x‖"])
-def norm(
+def vector_norm(
     xp: Any,
     x: ArrayLike,
     axis: Axes | None = None,
     ord: float = 2,
     keepdims: bool = False,
 ) -> Any:
+    """(Σ |x|^ord)^(1/ord): the operation behind `norm`.
+
+    >>> tg.ops.vector_norm(tg.tensor([[3.0, -4.0]]), 1).tolist()
+    [5.0]
+    """
+    if not isinstance(ord, (int, float)) or not ord >= 1:
+        raise ValueError(f"vector_norm: ord is a number ≥ 1, or inf; got {ord!r}")
+    if x.dtype.kind != "f":
+        x = x.astype(float)
+    if ord == 2:
+        return xp.sqrt(summed(xp, x * x, axis, keepdims))
+    size = xp.abs(x)
+    if ord == math.inf:
+        return size.max(axis=axis, keepdims=keepdims)
+    if ord == 1:
+        return summed(xp, size, axis, keepdims)
+    return summed(xp, size**ord, axis, keepdims) ** (1 / ord)
+
+
+@named
+def norm(
+    x: ArrayLike,
+    *ambiguous: NoReturn,
+    axis: Axes | None = None,
+    ord: float = 2,
+    keepdims: bool = False,
+) -> Tensor:
     """The vector norm (Σ |x|^ord)^(1/ord) over all elements, or over those along `axis`.
 
     The gradient at 0, where the norm has a kink, is 0, not NaN. The largest |x| gets the whole
     gradient of the norm for inf; several equal ones get even parts.
 
     Args:
+        x: any shape.
+        ambiguous: nothing. A second positional argument is the order to PyTorch and NumPy, and an
+            axis to the other reductions: it is refused.
+        axis: an axis or a tuple of them; None: all.
         ord: a number ≥ 1, or inf for max |x|.
+        keepdims: keep the reduced axes with size 1.
+
+    Raises:
+        TypeError: a second positional argument.
+        ValueError: ord < 1, or an axis that x does not have.
 
     >>> tg.norm(tg.tensor([3.0, -4.0])).item(), tg.norm(tg.tensor([3.0, -4.0]), ord=1).item()
     (5.0, 7.0)
     """
-    if not isinstance(ord, (int, float)) or not ord >= 1:
-        raise ValueError(f"norm: ord is a number ≥ 1, or inf; got {ord!r}")
-    if x.dtype.kind != "f":
-        x = x.astype(float)
-    if ord == 2:
-        return xp.sqrt((x * x).sum(axis=axis, keepdims=keepdims))
-    size = xp.abs(x)
-    if ord == math.inf:
-        return size.max(axis=axis, keepdims=keepdims)
-    if ord == 1:
-        return size.sum(axis=axis, keepdims=keepdims)
-    return (size**ord).sum(axis=axis, keepdims=keepdims) ** (1 / ord)
+    if ambiguous:
+        second = " ".join(repr(ambiguous[0]).split())
+        raise TypeError(f"norm: write norm(x, axis={second}) or norm(x, ord={second})")
+    return vector_norm(x, axis, ord, keepdims)
 
 
 # ---------------------------------------------------------------- running sums and products
@@ -319,8 +321,13 @@ def _line(name: str, x: Any, axis: int | None) -> int:
 
 
 def _accumulated(xp: Any, accumulate: Any, x: Any, axis: int, start: float | None) -> Any:
-    """`accumulate` of x along `axis`, after a first element `start` where there is one."""
-    out = accumulate(x, axis=axis)
+    """`accumulate` of x along `axis`, after a first element `start` where there is one.
+
+    It goes on in float64, or int64, since nothing can be added in blocks here.
+    """
+    floating = x.dtype.kind == "f"
+    out = accumulate(x, axis=axis, dtype=np.float64 if floating else np.int64)
+    out = out.astype(x.dtype, copy=False) if floating else out
     if start is None:
         return out
     shape = tuple(1 if a == axis else n for a, n in enumerate(x.shape))

@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from ..backend import Array, module_of
+from ..options import as_flag
 from .flat import Block, Blocks
 from .optimizer import Optimizer, Params
-from .options import as_flag
 
 
 class Adam(Optimizer):

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..backend import device_of, module_of
 from ..nn import Module
+from ..options import as_flag, as_number
 from ..tensor import Tensor
-from .options import as_flag, as_number
 
 
 class EMA:
@@ -117,8 +117,11 @@ class EMA:
         Raises:
             KeyError: "updates" or "model" is missing. Then nothing was changed.
             RuntimeError: it belongs to another model. Then nothing was changed.
+            ValueError: its "updates" is not a number of steps. Then nothing was changed.
         """
-        updates, model = int(state_dict["updates"]), state_dict["model"]
+        updates, model = state_dict["updates"], state_dict["model"]
+        if type(updates) is not int or not 0 <= updates < 2**53:
+            raise ValueError(f"EMA: updates is {updates!r}, not a number of steps")
         self.model.load_state_dict(model)
         self.updates = updates
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, groupby, pairwise
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -63,7 +63,7 @@ class Block:
             source = gradients[i] if part is None else gradients[i].reshape(-1)[part]
             if scale != 1:
                 xp.multiply(source, scale, place)
-            elif len(self._pieces) == 1 and source.dtype == grad.dtype:
+            elif len(self._pieces) == 1:
                 grad = source.reshape(-1)  # the gradient's own memory where it is contiguous
             else:
                 place[...] = source
@@ -175,11 +175,9 @@ class Flat:
         for parameter, view, order in zip(self.parameters, self.views, self.orders, strict=True):
             if parameter._data is not view:
                 _bind(parameter, view)
-            gradient = parameter.grad
+            gradient = parameter._grad
             if gradient is not None:
-                array = gradient._data if isinstance(gradient, Tensor) else None
-                if array is None or array.shape != view.shape:
-                    _refuse_gradient(gradient, view)
+                array = gradient._data
                 gradient = array.transpose(order) if len(order) > 1 else array
                 if gradient.size > BLOCK:  # it will be cut: make it contiguous once
                     gradient = module_of(gradient).ascontiguousarray(gradient)
@@ -310,9 +308,3 @@ def _bind(parameter: Tensor, view: Array) -> None:
 
 def _facts(shape: tuple[int, ...], dtype: Any, device: str) -> str:
     return f"shape {shape}, {dtype}, on {device}"
-
-
-def _refuse_gradient(gradient: Any, view: Array) -> NoReturn:
-    kind = type(gradient).__name__
-    came = f"Tensor of shape {gradient.shape}" if isinstance(gradient, Tensor) else kind
-    raise ValueError(f"step: the gradient of a parameter of shape {view.shape} is a {came}")

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ..backend import module_of
+from ..options import as_number
 from .adam import moments
 from .flat import Blocks
 from .optimizer import Optimizer, Params
-from .options import as_number
 
 
 class NAdam(Optimizer):

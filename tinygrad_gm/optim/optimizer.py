@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 from ..backend import device_of
 from ..engine.modes import enable_grad
 from ..nn.parameter import clear_gradients
+from ..options import as_flag, as_number, as_pair
 from ..tensor import Tensor
 from .flat import Blocks, Flat
-from .options import as_flag, as_number, as_pair
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]
 

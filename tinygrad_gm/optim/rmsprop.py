@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..backend import module_of
+from ..options import as_flag, as_number
 from .flat import Blocks
 from .optimizer import Optimizer, Params
-from .options import as_flag, as_number
 
 
 class RMSprop(Optimizer):

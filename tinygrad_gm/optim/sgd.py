@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from ..backend import module_of
+from ..options import as_flag, as_number
 from .flat import Blocks
 from .optimizer import Optimizer, Params
-from .options import as_flag, as_number
 
 
 class SGD(Optimizer):

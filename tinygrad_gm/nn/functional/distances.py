@@ -24,7 +24,7 @@ def cosine_similarity(x1: ArrayLike, x2: ArrayLike, axis: int = 1, eps: float = 
     [0.6000000238418579]
     """
     a, b = asarray(x1), asarray(x2)
-    first, second = (x / maximum(norm(x, axis, keepdims=True), eps) for x in (a, b))
+    first, second = (x / maximum(norm(x, axis=axis, keepdims=True), eps) for x in (a, b))
     return (first * second).sum(axis=axis)
 
 
@@ -37,7 +37,7 @@ def pairwise_distance(
     >>> F.pairwise_distance(tg.tensor([[3.0, 4.0]]), tg.zeros((1, 2)), eps=0.0).tolist()
     [5.0]
     """
-    return norm(asarray(x1) - asarray(x2) + eps, -1, p, keepdims)
+    return norm(asarray(x1) - asarray(x2) + eps, axis=-1, ord=p, keepdims=keepdims)
 
 
 def hinge_embedding_loss(

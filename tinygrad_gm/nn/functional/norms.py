@@ -181,7 +181,7 @@ def normalize(input: ArrayLike, p: float = 2.0, axis: Any = 1, eps: float = 1e-1
     [[0.6000000238418579, -0.800000011920929], [0.0, 0.0]]
     """
     x = asarray(input)
-    return ops.divide(x, ops.clip(ops.norm(x, axis, p, True), eps))
+    return ops.divide(x, ops.clip(ops.norm(x, axis=axis, ord=p, keepdims=True), eps))
 
 
 def local_response_norm(

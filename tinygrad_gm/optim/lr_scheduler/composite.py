@@ -6,8 +6,8 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from ...options import as_integer
 from ..optimizer import Optimizer
-from ..options import as_integer
 from .plateau import ReduceLROnPlateau
 from .scheduler import LRScheduler, check_optimizer
 

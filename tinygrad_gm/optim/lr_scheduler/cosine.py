@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import cos, pi
 
+from ...options import as_integer, as_number
 from ..optimizer import Optimizer
-from ..options import as_integer, as_number
 from .scheduler import LRScheduler
 
 

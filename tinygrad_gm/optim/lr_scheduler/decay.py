@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
+from ...options import as_integer, as_number
 from ..optimizer import Optimizer
-from ..options import as_integer, as_number
 from .scheduler import LRScheduler, check_optimizer
 
 

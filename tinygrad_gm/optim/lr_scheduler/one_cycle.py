@@ -7,8 +7,8 @@ from itertools import pairwise
 from math import cos, pi
 from typing import Any
 
+from ...options import as_flag, as_integer, as_number
 from ..optimizer import Optimizer
-from ..options import as_flag, as_integer, as_number
 from .scheduler import LRScheduler, check_optimizer
 
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ...options import as_integer, as_number
 from ..optimizer import Optimizer
-from ..options import as_integer, as_number
 from .scheduler import LRScheduler, check_optimizer
 
 

@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from ...options import as_integer, as_number, check_alike
 from ..optimizer import Optimizer
-from ..options import as_integer, as_number
 
 
 class LRScheduler:
@@ -125,7 +125,10 @@ class LRScheduler:
         """Take on a `state_dict`, its options too; the rates are in the optimizer's own state.
 
         Raises:
-            ValueError: something is missing from it. Then nothing was changed.
+            TypeError: an option is of another kind, such as a string for a number.
+            ValueError: something is missing from it, or is not a number of steps.
+
+        Then nothing was changed.
         """
         self._check_state(state_dict)
         own = {name: state_dict[name] for name in vars(self) if name not in self._not_saved}
@@ -139,6 +142,10 @@ class LRScheduler:
                 f"load_state_dict: the state does not belong to {type(self).__name__}: it has no "
                 f"{', '.join(missing)}"
             )
+        check_alike("load_state_dict", {name: vars(self)[name] for name in own}, state_dict)
+        steps = state_dict["last_epoch"]
+        if type(steps) is not int or not 0 <= steps < 2**53:
+            raise ValueError(f"load_state_dict: last_epoch is {steps!r}, not a number of steps")
 
     def _per_group(
         self, name: str, value: float | Sequence[float], high: float = math.inf

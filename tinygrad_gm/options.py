@@ -1,15 +1,15 @@
-"""Checks of the options of optimizers and schedules: each returns the option as a Python value."""
+"""Checks of what an object is made with: each returns the option as a Python value."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, NoReturn
 
 import numpy as np
 
-from ..tensor import Tensor
+from .tensor import Tensor
 
 
 def as_number(
@@ -71,6 +71,29 @@ def as_pair(owner: object, name: str, value: Any) -> tuple[float, float]:
         as_number(owner, f"{name}[0]", first, 0, 1, "high"),
         as_number(owner, f"{name}[1]", second, 0, 1, "high"),
     )
+
+
+def check_alike(caller: str, ours: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+    """Raise TypeError, in the name of a caller, for a saved option of another kind than ours."""
+    for name, value in ours.items():
+        if not _is_alike(value, saved[name]):
+            raise TypeError(
+                f"{caller}: {name} is {saved[name]!r} in the state, and {value!r} here; it must be "
+                "of the same kind"
+            )
+
+
+def _is_alike(ours: Any, saved: Any) -> bool:
+    if ours is None:
+        return True
+    if isinstance(ours, (bool, str)) or isinstance(saved, bool):
+        return type(ours) is type(saved)
+    if isinstance(ours, (int, float)):
+        return isinstance(saved, (int, float)) and saved == saved  # not NaN
+    if isinstance(ours, (list, tuple)):
+        kind = isinstance(saved, (list, tuple)) and len(saved) == len(ours)
+        return kind and all(map(_is_alike, ours, saved))
+    return True
 
 
 def _interval(low: float, high: float, without: str) -> str:
