@@ -58,6 +58,7 @@ from .backend import Array, module_of
 from .expansion import as_tensors
 from .messages import check_contribution, check_contributions, check_twin
 from .modes import Frame, Switch, frame, on, recording
+from .operation import in_single
 from .record import (
     Node,
     Replayed,
@@ -237,6 +238,8 @@ class Pass:
             frame.set(Frame(f"backward of {op.name}", "backward", node.frame))
         else:
             xp = vocabulary(_module_of(g))
+        if node.plan.half:
+            g, kept = in_single(xp, g), in_single(xp, kept)
         values = (g, xp, slots, *kept)
         edges = [edge for edge in node.plan.edges if op.joint or edge[0] in slots]
         parts: Any = {i: rule(*pick(values)) if pick else rule(g, *kept) for i, rule, pick in edges}

@@ -27,7 +27,7 @@ from .messages import (
 )
 from .modes import frame, recording, textbook_mode
 from .record import Node, Traced, constant, recorded, wrap
-from .vocabulary import registry
+from .vocabulary import registry, vocabulary
 
 if TYPE_CHECKING:
     from .hooks import Hooks
@@ -37,6 +37,7 @@ P = ParamSpec("P")
 EMPTY = inspect.Parameter.empty
 ERRORS = (TypeError, ValueError, IndexError)  # what NumPy raises for arguments that do not fit
 NUMBERS = (float, int)
+COMPUTED = "fd"  # the floating dtypes that are computed in as they are: float32 and float64
 
 
 class Op:
@@ -81,6 +82,7 @@ class Op:
         self.part = False
         self.primitive: Any = None
         self.plans: dict[int, Plan] = {}
+        self.half_plans: dict[int, Plan] = {}  # for arguments of float16
 
     def bind(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[Any, Any]:
         """Split a call's arguments into arrays and static parameters, defaults filled in."""
@@ -153,8 +155,8 @@ class Op:
                     plain = False
                 data.append(argument)
                 bit <<= 1
-            saved = None
-            if plain and dtype is not None and dtype.kind == "f":  # else `run` promotes first
+            saved, known = None, plans
+            if plain and dtype is not None and dtype.char in COMPUTED:  # else `run` promotes first
                 try:
                     out = forward(np, *data, *params)
                 except ERRORS as error:
@@ -165,6 +167,7 @@ class Op:
                     out = self._settle(np, out, dtype)
             else:
                 out, saved, data = self.run(data, params)
+                known = self.half_plans if any(map(is_half, data)) else plans
             needs &= differentiable
             mode = recording.get()
             place = anomaly.check(self, data, out) if mode is None else None
@@ -173,7 +176,7 @@ class Op:
             place = place if mode is None else frame.get()
             if starred:
                 data = [tuple(data)]
-            plan = plans.get(needs | bit) or self._plan(needs, bit)
+            plan = known.get(needs | bit) or self._plan(needs, bit, known is not plans)
             kept = plan.keep((out, saved, *data, *params)) if plan.keeps else ()
             if outputs == 1:
                 return recorded(plan, tuple(parents), kept, params, place, out)
@@ -204,7 +207,7 @@ class Op:
                 check_static(self, params)
             array = x._data
             dtype = array.dtype
-            if type(array) is not np.ndarray or dtype.kind != "f":
+            if type(array) is not np.ndarray or dtype.char not in COMPUTED:
                 return general(x, *params)
             try:
                 out = forward(np, array, *params)
@@ -241,7 +244,7 @@ class Op:
                 fits = type(y) is float
                 if fits and scales and y:
                     b = constant(y, dtype)
-            if not fits or type(a) is not np.ndarray or dtype.kind != "f":
+            if not fits or type(a) is not np.ndarray or dtype.char not in COMPUTED:
                 return general(x, y)
             try:
                 out = forward(np, a, b)
@@ -260,16 +263,20 @@ class Op:
 
     def expand(self, args: Sequence[Any], params: Sequence[Any]) -> Any:
         """The result of the twin; what it raises is raised in this operation's name."""
+        half = any(map(is_half, args))
         try:
-            return self.twin(*args, *params)
+            out = self.twin(*(in_single(vocabulary(None), args) if half else args), *params)
         except ERRORS as error:
             raise renamed(error, self.name) from error
+        if half and self.outputs == 1:
+            return out.astype(np.float16)
+        return tuple(part.astype(np.float16) for part in out) if half else out
 
     def run(self, data: list[Any], params: tuple[Any, ...]) -> tuple[Any, Any, list[Any]]:
         """Forward on any mixture of arrays and numbers: (out, saved, the arrays as promoted).
 
         Floats of one dtype in, floats of that dtype out; a floating result of integers has the
-        default dtype.
+        default dtype. float16 is computed in float32, and the result rounded once.
         """
         if any(isinstance(v, (list, tuple)) and _records(v) for v in data):
             raise TypeError(f"{self.name}: a list has no history; join tensors with tg.stack first")
@@ -278,17 +285,29 @@ class Op:
         try:
             warn: Any = None if dtype.kind == "f" else "ignore"  # of what is done again in floats
             with np.errstate(over=warn, invalid=warn):
-                out = self.compute(xp, *data, *params)
+                out = self._computed(xp, data, params)
             if dtype.kind != "f" and not self.own_dtype and _is_floating(out):
                 dtype = default_dtype()  # integers in, floats out: compute in floats from the start
                 for slot in mixed:
                     if data[slot] is not None:
                         data[slot] = xp.asarray(data[slot], dtype=dtype)
-                out = self.compute(xp, *data, *params)
+                out = self._computed(xp, data, params)
         except ERRORS as error:
             raise self._explain(error, data, params) from error
         out, saved = self._pair(out) if self.saves else (out, None)
-        return self._settle(xp, out, dtype), saved, data
+        out = self._settle(xp, out, dtype)
+        return self._rounded(out, params) if dtype == np.float16 else out, saved, data
+
+    def _computed(self, xp: Any, data: list[Any], params: tuple[Any, ...]) -> Any:
+        values = data if self.view else in_single(vocabulary(xp), data)
+        return self.compute(xp, *values, *params)
+
+    def _rounded(self, out: Any, params: tuple[Any, ...]) -> Any:
+        """What was computed in float32 as float16, unless the call says which dtype it wants."""
+        if self.outputs > 1:
+            return tuple(map(in_half, out))
+        asked = self.own_dtype and params[self.places["dtype"] - self.arity] is not None
+        return out if asked else in_half(out)
 
     def _settle(self, xp: Any, out: Any, dtype: Any) -> Any:
         """The result as an array (NumPy gives scalars for 0-d ones) of the right floating dtype."""
@@ -327,9 +346,10 @@ class Op:
         given += [f"{name}={_short(v)}" for name, v, default in static if v is not default]
         return kind(f"{self.name}: arguments of shape {', '.join(given)}: {text}")
 
-    def _plan(self, needs: int, bit: int) -> Plan:
+    def _plan(self, needs: int, bit: int, half: bool = False) -> Plan:
         slots = tuple(slot for slot in range(bit.bit_length() - 1) if needs >> slot & 1)
-        plan = self.plans[needs | bit] = Plan(self, slots, bit.bit_length() - 1)
+        plan = Plan(self, slots, bit.bit_length() - 1, half)
+        (self.half_plans if half else self.plans)[needs | bit] = plan
         return plan
 
 
@@ -337,12 +357,12 @@ class Plan:
     """Which rules run, and what they read, when just the arguments in `slots` need a gradient."""
 
     __slots__ = (
-        "constants", "edges", "frees", "hooks", "keep", "keeps", "kept", "op", "ordinary", "pick",
-        "picks", "proven", "read_slots", "shapes", "slots",
+        "constants", "edges", "frees", "half", "hooks", "keep", "keeps", "kept", "op", "ordinary",
+        "pick", "picks", "proven", "read_slots", "shapes", "slots",
     )  # fmt: skip
 
-    def __init__(self, op: Op, slots: tuple[int, ...], count: int) -> None:
-        self.op, self.slots = op, slots
+    def __init__(self, op: Op, slots: tuple[int, ...], count: int, half: bool = False) -> None:
+        self.op, self.slots, self.half = op, slots, half
         self.hooks: Hooks | None = None  # of one node's tensor, in that node's own copy of the plan
         rules = {slots[0]: op.joint} if op.joint else {i: op.rules[i] for i in slots if op.rules}
         reads = {name for rule in rules.values() for name in parameters_of(rule)}
@@ -366,7 +386,7 @@ class Plan:
         self.frees = bool(read) or "out" in reads or "saved" in reads
         self.keeps = bool(self.kept or self.shapes)
         self.keep = self._keep_with_shapes if self.shapes else self.pick
-        self.proven = not (op.joint or op.always_expands or op.part) and op.outputs == 1
+        self.proven = not (half or op.joint or op.always_expands or op.part) and op.outputs == 1
         self.ordinary = self.proven and op.registered  # a user's once its rules have been checked
 
     def _keep_with_shapes(self, sources: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -445,6 +465,24 @@ def parts_of(node: Node, arrays: Sequence[Any]) -> tuple[Any, ...]:
         wrap(part, Node(PART, (node,), (), (index,), node.frame, part.shape, part.dtype))
         for index, part in enumerate(arrays)
     )
+
+
+def is_half(value: Any) -> bool:
+    """Whether a value is float16, or holds such values."""
+    if isinstance(value, (tuple, list)):
+        return any(map(is_half, value))
+    return bool(getattr(value, "dtype", None) == np.float16)
+
+
+def in_single(xp: Any, values: Any) -> Any:
+    """The values with float32 in place of float16, by the `astype` of a vocabulary."""
+    if isinstance(values, (tuple, list)):
+        return type(values)(in_single(xp, value) for value in values)
+    return xp.astype(values, np.float32) if is_half(values) else values
+
+
+def in_half(out: Any) -> Any:
+    return out.astype(np.float16) if out.dtype == np.float32 else out
 
 
 def _given(*args: Any) -> list[Any]:

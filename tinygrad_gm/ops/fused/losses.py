@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import ArrayLike
+from ...backend import ArrayLike, module_of
 from ...operation import op
+from ...record import Traced
 from ..choosing import maximum, selected, where
 from ..comparison import not_equal
 from ..elementwise import log, multiply, sigmoid, square, subtract
@@ -22,7 +23,8 @@ from .softmax import log_softmax_twin, stopped, sums_of_rows
 def _reduced(losses: Any, reduction: str) -> Any:
     if reduction == "none":
         return losses
-    total = losses.sum()
+    recorded = isinstance(losses, Traced)
+    total = losses.sum() if recorded else summed(module_of(losses), losses)
     return total if reduction == "sum" else divided(total, losses.size)
 
 
@@ -94,7 +96,8 @@ def _nll_twin(
     weights: Any = 1.0 if weight is None else stopped(take(weight, safe, 0))
     losses = where(counts, multiply(where(counts, picked, 0.0), -weights), 0.0)
     if reduction == "mean":
-        return divided(losses.sum(), where(counts, weights, 0.0).sum())
+        total: Any = where(counts, weights, 0.0).sum()
+        return divided(losses.sum(), total)
     return _reduced(losses, reduction)
 
 
