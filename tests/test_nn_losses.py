@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
@@ -518,3 +519,49 @@ def test_mistakes_are_named() -> None:
         F.cosine_similarity(x, x, dim=0)
     with pytest.raises(ValueError, match=r"cosine_similarity: .*\(2, 3\), \(2, 4\)"):
         F.cosine_similarity(x, tg.ones((2, 4)))
+
+
+INF = float("inf")
+IMPOSSIBLE = [[-INF, 1.0, 2.0], [-INF, 0.0, 1.0], [-INF, 1.0, 0.0]]  # PyTorch's values below
+
+
+@pytest.mark.parametrize("mode", [contextlib.nullcontext, tg.textbook])
+@pytest.mark.parametrize(
+    ("options", "value", "slope"),
+    [
+        ({}, 1.31326162815094, 0.36552929878234863),
+        ({"ignore_index": 0}, 1.31326162815094, 0.36552929878234863),
+        ({"reduction": "sum"}, 2.62652325630188, 0.7310585975646973),
+        ({"reduction": "none"}, [1.31326162815094, 0.0, 1.31326162815094], 0.7310585975646973),
+        ({"weight": [1.0, 2.0, 2.0]}, 1.31326162815094, 0.36552929878234863),
+    ],
+)
+def test_cross_entropy_of_impossible_classes_leaves_out_the_targets_that_do_not_count(
+    options, value, slope, mode
+):
+    x = tg.tensor(IMPOSSIBLE, requires_grad=True)
+    target = [1, options.get("ignore_index", -100), 2]
+    with mode():
+        loss = F.cross_entropy(x, tg.tensor(target), **options)
+    loss.sum().backward()
+    np.testing.assert_allclose(loss.numpy(), value, rtol=1e-6)
+    gradient = [[0.0, -slope, slope], [0.0, 0.0, 0.0], [0.0, slope, -slope]]
+    np.testing.assert_allclose(x.grad.numpy(), gradient, rtol=1e-6)
+
+
+def test_smoothed_cross_entropy_of_an_ignored_row_is_0_whatever_its_scores():
+    x = tg.tensor([[0.0, 0.0], [-INF, 1.0]], requires_grad=True)
+    target = tg.tensor([1, -100])
+    loss = F.cross_entropy(x, target, label_smoothing=0.1, reduction="none")
+    loss.backward(tg.tensor([1.0, INF]))
+    np.testing.assert_allclose(loss.numpy(), [np.log(2), 0.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("mode", [contextlib.nullcontext, tg.textbook])
+def test_nll_loss_of_an_ignored_target_is_0_and_its_gradient_too(mode):
+    x = tg.tensor([[-INF, -1.0], [-2.0, -3.0]], requires_grad=True)
+    with mode():
+        loss = F.nll_loss(x, tg.tensor([0, 1]), ignore_index=0, reduction="none")
+    loss.backward(tg.tensor([INF, 1.0]))
+    assert loss.tolist() == [0.0, 3.0]
+    assert x.grad.tolist() == [[0.0, 0.0], [0.0, -1.0]]

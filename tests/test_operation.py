@@ -161,7 +161,7 @@ DEFINITIONS: list[tuple[str, Any, str]] = [
     (
         "an unknown name",
         lambda: tg.op(lambda g, z: g * z)(forward),
-        r"forward: a rule reads \['z'\]; it may read \['g', 'out', 'saved', 'slots', 'x', 'x_sh",
+        r"forward: a rule reads \['z'\]; it may read \['argnums', 'g', 'out', 'residuals', 'x', 'x_sh",
     ),
     (
         "no xp, and a rule that reads the argument",
@@ -313,7 +313,7 @@ def test_a_rule_of_numpys_functions_is_refused_where_it_would_lose_a_derivative(
 def test_a_joint_rule_that_returns_something_else_is_refused(
     parts: Any, kind: type[Exception], words: str
 ) -> None:
-    @tg.op(joint=lambda g, slots: parts(g), arity=2)
+    @tg.op(joint=lambda g, argnums: parts(g), arity=2)
     def total(xp: Any, x: Any, y: Any) -> Any:
         return x + y
 
@@ -345,20 +345,26 @@ def doubled(value: Any, **facts: Any) -> Any:
 
 
 def test_a_forward_function_that_returns_something_else_is_refused() -> None:
-    reads_saved = tg.op(lambda g, saved: g)(forward)
+    reads_residuals = tg.op(lambda g, residuals: g)(forward)
     weight = leaf([1.0, 2.0])
     for wrong, words in [
         (doubled(lambda x: None), "returned None; it returns an array of numbers"),
         (doubled(lambda x: "x"), "returned str; it returns an array of numbers"),
         (doubled(lambda x: x * 1j), "returned ndarray of complex128; it returns an array of n"),
         (doubled(lambda x: x * weight), "returned a Tensor; it computes on arrays"),
-        (doubled(lambda x: (x, x)), r"returned a tuple of length 2; .* outputs=n, or \(out, saved"),
+        (
+            doubled(lambda x: (x, x)),
+            r"returned a tuple of length 2; .* outputs=n, or \(out, residuals",
+        ),
         (doubled(lambda x: x, outputs=2), "returned ndarray of float64; with outputs=2 it returns"),
         (
             doubled(lambda x: (x,) * 3, outputs=2),
             "returned a tuple of length 3; with outputs=2 it returns a",
         ),
-        (reads_saved, r"returned ndarray of float64; its rules read `saved`.* \(out, saved\)"),
+        (
+            reads_residuals,
+            r"returned ndarray of float64; its rules read `residuals`.* \(out, residuals\)",
+        ),
     ]:
         for x in (leaf([1.0, 2.0]), tg.ones(2, dtype=tg.float64), np.ones(2)):
             with pytest.raises(TypeError, match=f": the forward function {words}"):
@@ -368,12 +374,12 @@ def test_a_forward_function_that_returns_something_else_is_refused() -> None:
 
 
 def test_a_twin_of_another_shape_is_refused() -> None:
-    @tg.op(lambda g, x: 2 * g * x, twin=lambda x: tg.square(x).sum())
+    @tg.op(lambda g, x: 2 * g * x, decomposition=lambda x: tg.square(x).sum())
     def squared(xp: Any, x: Any) -> Any:
         return x * x
 
     x = leaf([1.0, 2.0])
-    words = r"^squared: the twin returned the shapes \[\(\)\], the operation \[\(2,\)\]"
+    words = r"^squared: the decomposition returned the shapes \[\(\)\], the operation \[\(2,\)\]"
     with pytest.raises(ValueError, match=words):
         tg.grad(squared(x).sum(), x, create_graph=True)
 

@@ -120,6 +120,7 @@ KEYWORDS = {
     "value": "constant_values",
 }
 INNER_NAMES = re.compile(r"^(?:[a-z]\w*: )+")  # that a message starts with
+FORMER = {"twin": "decomposition"}  # keywords of earlier versions
 NUMPYS = ("absolute", "arccos", "arcsin", "arctan", "arctan2", "array", "concatenate")
 UFUNCS = {  # NumPy's names of the binary operators, and ours
     "add": "add",
@@ -189,6 +190,10 @@ def refuse_keywords(name: str, keywords: Iterable[str], known: Iterable[str]) ->
     known = set(known)
     for word in keywords:
         ours = KEYWORDS.get(word)
+        if word not in known and FORMER.get(word) in known:
+            raise TypeError(
+                f"{name}: unexpected keyword argument {word!r}: it is called `{FORMER[word]}` now"
+            )
         if word not in known and ours in known:
             raise TypeError(
                 f"{name}: unexpected keyword argument {word!r}: PyTorch's `{word}` is `{ours}` here"

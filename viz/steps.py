@@ -14,6 +14,7 @@ import numpy as np
 
 from tinygrad_gm.backend import Array
 from tinygrad_gm.engine.record import Node, Traced, topological_order
+from tinygrad_gm.engine.replay import recompute
 from tinygrad_gm.io import write_file
 
 from .recorder import Frame, record
@@ -173,6 +174,6 @@ def _again(loss: Traced, new: Mapping[Traced, Array]) -> Array:
         if node.plan.op.is_part:
             values[node] = args[0][node.params[0]]
         else:
-            values[node] = node.plan.op.run(args, node.params)[0]
+            values[node] = recompute(node.plan.op, args, node.params)[0]
     assert loss.node is not None
     return values[loss.node]

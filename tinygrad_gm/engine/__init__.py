@@ -8,12 +8,10 @@ Read them in this order; together they take about an hour.
 4. `call.py`: one call, from the arguments that a user types to the node that is recorded;
 5. `backward.py`: the chain rule, and the walk from the loss to the leaves.
 
-What they leave out stands in the other files, each of one subject: `fast_call.py` (the same call,
-generated for speed), `higher_order.py` (rules that run on Tensors, and decompositions),
-`in_place.py` (writes into arrays that a rule still needs), `memory.py` (what a record holds),
-`replay.py` (the forward pass once more), `modes.py` (no_grad and its kin), `hooks.py`,
-`anomaly.py`, `checkpointing.py` and `messages.py` (errors).
-
-Files import only from those above them in this list: backend, hints; op; record; messages, in_place,
-modes; fast_call; call; higher_order; backward. No file imports the rest of the library.
+The other files each have one subject, for later reading: `fast_call.py` (the same call, generated for
+speed), `results.py` and `half.py` (results and their dtypes), `higher_order.py` and
+`decompositions.py` (rules that run on Tensors), `in_place.py` (writes into arrays that a rule still
+needs), `memory.py` (what a record holds), `replay.py` (the forward pass once more), `modes.py`
+(no_grad and its kin), `hooks.py`, `anomaly.py`, `checkpointing.py`, `messages.py` and `checks.py`
+(errors).
 """

@@ -75,7 +75,8 @@ def check(op: Op, values: Sequence[Any], out: Any) -> Scope | None:
             ]
             what = f"made {number}"
             if holds:
-                what = f"was given nan in argument {holds[0]} ({op.argument_name(holds[0])}) and gave nan"
+                name = op.argument_name(holds[0])
+                what = f"was given nan in argument {holds[0]} ({name}) and gave nan"
             raise RuntimeError(
                 f"anomaly: `{op.name}`{_at(place)} {what} at {index} of its result, from {given}"
             )
@@ -94,11 +95,12 @@ def watching(
         if found is not None:
             kind, index = found
             above = "nan arrived from above" if any(map(_has_nan, arrived)) else _upstream(arrived)
+            name = node.plan.op.argument_name(argnum)
             place = _at(node.scope).removeprefix(" at ")
             called = f"called at {place}" if place else "recorded outside detect_anomaly"
             raise RuntimeError(
                 f"anomaly: the gradient of `{node.plan.op.name}` ({called}) in argument {argnum} "
-                f"({node.plan.op.argument_name(argnum)}) is {kind if kind == 'nan' else sent[index]} at "
+                f"({name}) is {kind if kind == 'nan' else sent[index]} at "
                 f"{index}, and {above}"
             )
         if observer is not None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 import numpy as np
 
 from ..backend import default_dtype, promote
+from ..hints import named
 from . import anomaly, fast_call
 from .checks import check_forward, check_rules, check_static
 from .decompositions import decompose
@@ -144,6 +145,7 @@ def run_forward(op: Op, xp: Any, data: Sequence[Any], params: tuple[Any, ...]) -
     return op.forward(xp, *data, **dict(zip(op.names[1:], params, strict=True)))
 
 
+@named
 def op(
     *rules: Rule | None,
     arity: int = 0,

@@ -96,7 +96,9 @@ def refuse_result(op: Op, out: Any) -> NoReturn:
     elif op.outputs > 1:
         why = f"{came}; with outputs={op.outputs} it returns a tuple of {op.outputs} arrays"
     elif isinstance(out, (tuple, list)):
-        why = f"{came}; that is for outputs=n, or (out, residuals) for a rule that reads `residuals`"
+        why = (
+            f"{came}; that is for outputs=n, or (out, residuals) for a rule that reads `residuals`"
+        )
     else:
         why = f"{came}; it returns an array of numbers"
     raise TypeError(f"{op.name}: the forward function returned {why}")
@@ -137,8 +139,8 @@ def check_decomposition(node: Node, outputs: Sequence[Any]) -> None:
     came = [getattr(output, "shape", None) for output in outputs]
     if came != wanted:
         raise ValueError(
-            f"{op.name}: the decomposition returned the shapes {came}, the operation {wanted}; they must be "
-            "the same function"
+            f"{op.name}: the decomposition returned the shapes {came}, the operation {wanted}; "
+            "they must be the same function"
         )
 
 
@@ -146,8 +148,8 @@ def _refuse(
     op: Op, argnum: int, kind: type[Exception], what: str, shape: tuple[int, ...]
 ) -> NoReturn:
     raise kind(
-        f"{op.name}: the gradient rule of argument {argnum} ({op.argument_name(argnum)}) {what}; the argument has shape "
-        f"{shape}, and so must its gradient, before or after broadcasting"
+        f"{op.name}: the gradient rule of argument {argnum} ({op.argument_name(argnum)}) {what}; "
+        f"the argument has shape {shape}, and so must its gradient, before or after broadcasting"
     )
 
 

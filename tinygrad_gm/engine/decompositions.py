@@ -16,7 +16,9 @@ def decompose(op: Op, args: Sequence[Any], params: Sequence[Any]) -> Any:
     """Call an operation's decomposition; its errors are raised in the operation's name."""
     half = is_half(list(args))
     try:
-        out = op.decomposition(*(in_single(vocabulary(None), list(args)) if half else args), *params)
+        out = op.decomposition(
+            *(in_single(vocabulary(None), list(args)) if half else args), *params
+        )
     except ERRORS as error:
         raise renamed(error, op.name) from error
     if half and op.outputs == 1:

@@ -30,10 +30,11 @@ CHECKS = """        if params:
             check_static(op, params)
 """
 NAMES = {
-    "COMPUTED": COMPUTED, "ERRORS": ERRORS, "MISSING": MISSING, "NUMBERS": NUMBERS, "Node": Node, "Traced": Traced,
-    "check_static": check_static, "constant": constant, "explain": explain, "ndarray": np.ndarray, "new": object.__new__,
-    "next_seq": next_seq, "np": np, "pair": pair, "recording": recording, "scope": scope, "settle": settle,
-    "textbook_mode": textbook_mode, "__name__": __name__,
+    "COMPUTED": COMPUTED, "ERRORS": ERRORS, "MISSING": MISSING, "NUMBERS": NUMBERS, "Node": Node,
+    "Traced": Traced, "check_static": check_static, "constant": constant, "explain": explain,
+    "ndarray": np.ndarray, "new": object.__new__, "next_seq": next_seq, "np": np, "pair": pair,
+    "recording": recording, "scope": scope, "settle": settle, "textbook_mode": textbook_mode,
+    "__name__": __name__,
 }  # fmt: skip
 
 
@@ -49,9 +50,7 @@ class Form(NamedTuple):
     checked: bool  # an operation of a user, whose arguments and results are checked
 
 
-def generate(
-    op: Op, bind: Callable[..., Any], general: Callable[..., Any]
-) -> Callable[..., Any]:
+def generate(op: Op, bind: Callable[..., Any], general: Callable[..., Any]) -> Callable[..., Any]:
     """The function that users call: generated, or `general` where no call is the common case.
 
     `bind` and `general(args, keywords)` are what `call.py` does in every case.
@@ -75,9 +74,7 @@ def generate(
         plan = plans[needed] = op.plan(argnums, op.arity)
         return plan
 
-    function: Callable[..., Any] = _compiled(form)(
-        op, op.forward, bind, general, plans, plan_of
-    )
+    function: Callable[..., Any] = _compiled(form)(op, op.forward, bind, general, plans, plan_of)
     return function
 
 

@@ -1,4 +1,4 @@
-"""float16: storage only. An operation computes in float32, forward and backward, and rounds once."""
+"""float16: an operation computes in float32, forward and backward, and rounds once."""
 
 from __future__ import annotations
 

@@ -38,8 +38,8 @@ def as_tensors(node: Node, saved: tuple[Any, ...], every_argument: bool = False)
             value = wrap(value, node) if op.outputs == 1 else wrap_parts(value, node)
         elif name == "residuals" and not (op.closed or op.expands) and _floats_in(value):
             raise RuntimeError(
-                f"create_graph: `{op.name}` has floating residuals, whose derivatives its rule does "
-                "not know; give the operation a decomposition, or closed=True if they are constants"
+                f"create_graph: `{op.name}` has floating residuals, whose derivatives its rule "
+                "does not know; give the operation a decomposition, or closed=True if they are constants"
             )
         elif name in op.arrays and op.variadic:
             value = tuple(map(revive, node.parents, value))

@@ -27,7 +27,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-
 Rule = Callable[..., Any]
 ERRORS = (TypeError, ValueError, IndexError)  # what NumPy raises for arguments that do not fit
 MOST_PLANNED = 64  # arrays of a variadic operation; the plan of a longer call is not stored

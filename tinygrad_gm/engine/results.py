@@ -1,4 +1,4 @@
-"""Results: what a forward function returned, checked, as arrays of the right dtype; and its parts."""
+"""What a forward function returned: checked, as arrays of the right dtype, in its parts."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array
+from .shape import along
 
 BLOCK = 64  # rows that are added one after the other
 SMALL = 1 << 14  # elements of an array that NumPy sums fast enough whatever their order
@@ -80,13 +81,12 @@ def _along(x: Any, place: int) -> Any:
     if flat:
         others = (math.prod(others),)
         x = x.reshape(*lead, count, *others)
-    before = (slice(None),) * place
     while count > BLOCK:
         parts, rest = divmod(count, BLOCK)
-        whole = x[(*before, slice(parts * BLOCK))] if rest else x
+        whole = x[along(place, slice(parts * BLOCK))] if rest else x
         sums = _rows(whole.reshape(*lead, parts, BLOCK, *others), place + 1)
         if rest:
-            last = _rows(x[(*before, slice(parts * BLOCK, None))], place)
+            last = _rows(x[along(place, slice(parts * BLOCK, None))], place)
             sums = np.concatenate([sums, last.reshape(*lead, 1, *others)], axis=place)
         x, count = sums.astype(np.float64, copy=False), parts + (rest > 0)
     total = _rows(x, place).astype(dtype, copy=False)

@@ -1,8 +1,8 @@
 """Operations fused for speed or stability, each beside its decomposition.
 
-A decomposition is the definition a course would write, composed of primitives. Tests hold value, gradient
-and second derivative of the pair together; `with tg.textbook():` records the decomposition, so that a
-drawing shows what is inside.
+A decomposition is the definition that a course would write, composed of primitives. Tests compare
+value, gradient and second derivative of the two; `with tg.textbook():` records the decomposition,
+so that a drawing shows its steps.
 """
 
 from .activations import gelu, mish, silu, softplus

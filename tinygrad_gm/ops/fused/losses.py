@@ -7,21 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import ArrayLike
+from ...backend import ArrayLike, module_of
 from ...engine.call import op
-from ..choosing import maximum, where
+from ...engine.record import Traced
+from ..choosing import maximum, selected, where
 from ..comparison import not_equal
-from ..elementwise import astype, log, multiply, sigmoid, square, subtract
+from ..elementwise import log, multiply, sigmoid, square, subtract
 from ..indexing import grid, take, take_along_axis
 from ..reduction import divided
 from ..shape import expand_dims, squeeze
+from ..summation import summed
 from .softmax import log_softmax_decomposition, stopped, sums_of_rows
 
 
 def _reduced(losses: Any, reduction: str) -> Any:
     if reduction == "none":
         return losses
-    total = losses.sum()
+    recorded = isinstance(losses, Traced)
+    total = losses.sum() if recorded else summed(module_of(losses), losses)
     return total if reduction == "sum" else divided(total, losses.size)
 
 
@@ -78,7 +81,7 @@ def cross_entropy(xp: Any, logits: ArrayLike, target: ArrayLike, reduction: str 
     if axis + 1 == len(scores):
         total = sums_of_rows(xp, probabilities)
     else:
-        total = probabilities.sum(axis=axis, keepdims=True)
+        total = summed(xp, probabilities, axis, True)
     probabilities /= total
     losses = (largest + xp.log(total)).reshape(target.shape) - logits[tuple(places)]
     return _reduced(losses, reduction), (probabilities, tuple(places), total.shape)
@@ -95,21 +98,21 @@ def _nll_decomposition(
     counts = not_equal(target, ignore_index)
     safe = where(counts, target, 0)
     picked = squeeze(take_along_axis(log_probabilities, expand_dims(safe, axis), axis), axis)
-    weights: Any = astype(counts, picked.dtype)
-    if weight is not None:
-        weights = multiply(weights, stopped(take(weight, safe, 0)))
-    losses = multiply(picked, -weights)
+    weights: Any = 1.0 if weight is None else stopped(take(weight, safe, 0))
+    losses = where(counts, multiply(where(counts, picked, 0.0), -weights), 0.0)
     if reduction == "mean":
-        return divided(losses.sum(), weights.sum())
+        total: Any = where(counts, weights, 0.0).sum()
+        return divided(losses.sum(), total)
     return _reduced(losses, reduction)
 
 
 def _nll_rule(xp: Any, g: Any, residuals: Any, log_probabilities_shape: Any, reduction: str) -> Any:
     """−weight at the target, 0 elsewhere."""
-    places, slopes, axis = residuals
+    places, slopes, counts, axis = residuals
     if reduction == "none":
         g = xp.reshape(g, slopes.shape)
-    return xp.scatter_along_axis(g * slopes, places, axis, log_probabilities_shape)
+    slopes = xp.select(g, counts) * slopes
+    return xp.scatter_along_axis(slopes, places, axis, log_probabilities_shape)
 
 
 @op(
@@ -151,13 +154,13 @@ def nll_loss(
     slopes = -counts.astype(log_probabilities.dtype)
     if weight is not None:
         slopes *= weight[safe]
-    places, slopes = xp.expand_dims(safe, axis), xp.expand_dims(slopes, axis)
-    losses = xp.take_along_axis(log_probabilities, places, axis) * slopes
-    out = losses.reshape(target.shape) if reduction == "none" else losses.sum()
+    places, slopes, counts = (xp.expand_dims(array, axis) for array in (safe, slopes, counts))
+    losses = selected(xp.take_along_axis(log_probabilities, places, axis), counts) * slopes
+    out = losses.reshape(target.shape) if reduction == "none" else summed(xp, losses)
     if reduction == "mean":
-        total = -slopes.sum()
+        total = -summed(xp, slopes)
         out, slopes = divided(out, total), slopes / (total or 1)  # where none counts: NaN, and 0
-    return out, (places, slopes, axis)
+    return out, (places, slopes, counts, axis)
 
 
 def _class_axis(name: str, scores: tuple[int, ...], target: Any) -> int:

@@ -9,6 +9,7 @@ from ...backend import ArrayLike
 from ...engine.call import op
 from ..elementwise import exp, log, subtract
 from ..reduction import max, sum
+from ..summation import summed
 
 
 def stopped(x: ArrayLike) -> Any:
@@ -56,7 +57,7 @@ def softmax(xp: Any, x: ArrayLike, axis: int = -1) -> Any:
     [0.5, 0.5]
     """
     out = xp.exp(x - x.max(axis=axis, keepdims=True))
-    out /= out.sum(axis=axis, keepdims=True)
+    out /= summed(xp, out, axis, True)
     return out
 
 
@@ -78,4 +79,4 @@ def log_softmax(xp: Any, x: ArrayLike, axis: int = -1) -> Any:
     [0.0, -1000.0]
     """
     shifted = x - x.max(axis=axis, keepdims=True)
-    return shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
+    return shifted - xp.log(summed(xp, xp.exp(shifted), axis, True))
