@@ -161,7 +161,7 @@ DEFINITIONS: list[tuple[str, Any, str]] = [
     (
         "an unknown name",
         lambda: tg.op(lambda g, z: g * z)(forward),
-        r"forward: a rule reads \['z'\]; it may read \['argnums', 'g', 'out', 'residuals', 'x', 'x_sh",
+        r"forward: a rule reads \['z'\]; it may read \['argnums', 'g', 'out', 'residuals', 'x",
     ),
     (
         "no xp, and a rule that reads the argument",

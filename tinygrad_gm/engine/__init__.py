@@ -8,8 +8,8 @@ Read them in this order; together they take about an hour.
 4. `call.py`: one call, from the arguments that a user types to the node that is recorded;
 5. `backward.py`: the chain rule, and the walk from the loss to the leaves.
 
-The other files each have one subject, for later reading: `fast_call.py` (the same call, generated for
-speed), `results.py` and `half.py` (results and their dtypes), `higher_order.py` and
+The other files have one subject each, for later reading: `fast_call.py` (the same call, generated
+for speed), `results.py` and `half.py` (results and their dtypes), `higher_order.py` and
 `decompositions.py` (rules that run on Tensors), `in_place.py` (writes into arrays that a rule still
 needs), `memory.py` (what a record holds), `replay.py` (the forward pass once more), `modes.py`
 (no_grad and its kin), `hooks.py`, `anomaly.py`, `checkpointing.py`, `messages.py` and `checks.py`

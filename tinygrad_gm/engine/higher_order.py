@@ -39,7 +39,8 @@ def as_tensors(node: Node, saved: tuple[Any, ...], every_argument: bool = False)
         elif name == "residuals" and not (op.closed or op.expands) and _floats_in(value):
             raise RuntimeError(
                 f"create_graph: `{op.name}` has floating residuals, whose derivatives its rule "
-                "does not know; give the operation a decomposition, or closed=True if they are constants"
+                "does not know; give the operation a decomposition, or closed=True if they are "
+                "constants"
             )
         elif name in op.arrays and op.variadic:
             value = tuple(map(revive, node.parents, value))
