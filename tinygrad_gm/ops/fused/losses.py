@@ -184,8 +184,7 @@ def _bernoulli_twin(input: Any, target: Any) -> Any:
 
 
 def _bernoulli_rule(xp: Any, g: Any, input: Any, target: Any) -> Any:
-    least = 1e-12 if input.dtype.itemsize > 2 else 6e-8  # float16 has nothing smaller
-    return g * ((input - target) / xp.maximum(input * (1.0 - input), least))
+    return g * ((input - target) / xp.maximum(input * (1.0 - input), 1e-12))
 
 
 def _logarithm(xp: Any, p: Any) -> Any:
