@@ -64,7 +64,7 @@ from .record import (
     Replayed,
     Traced,
     check_unwritten,
-    drop_if_large,
+    drop_large,
     last_write,
     next_moment,
     nodes_of,
@@ -77,6 +77,7 @@ __all__ = ["Node", "Observer", "Pass", "Traced", "backward", "grad", "nodes_of",
 
 # called per edge with (node, argument slot, upstream, contribution, sum so far)
 Observer = Callable[[Node, int, Array, Array, Array], None]
+FEW = 8  # contributions of one node that are compared with what it keeps by a scan
 
 
 # ------------------------------------------------------------------------------ the backward pass
@@ -131,6 +132,7 @@ class Pass:
         replayed, frees = self.replayed, not self.retain_graph and self.replayed is None
         node: Any = None
         g: Any = None
+        lent: Any = kept  # what a rule may have returned that is not its own
         while True:
             newest = None  # the last node that something arrived at first; mostly the only one
             for slot, parent, contribution in arrivals:
@@ -148,7 +150,7 @@ class Pass:
                         if newest:
                             heappush(heap, (-newest.seq, newest))
                         newest = parent
-                    elif contribution is g or _is_lent(contribution, (g, *kept)):
+                    elif contribution is g or _is_lent(contribution, lent):
                         self.borrowed.add(parent)
                 elif parent in summed and not create_graph:
                     held += contribution
@@ -184,7 +186,7 @@ class Pass:
             if node.seq < last_write[0]:
                 check_unwritten(node, kept)
             if plan.ordinary and not create_graph:
-                arrivals = []
+                arrivals, lent = [], kept
                 if plan.picks:
                     xp = on_arrays if type(g) is np.ndarray else vocabulary(module_of(g))
                     values = (g, xp, plan.slots, *kept)
@@ -196,12 +198,16 @@ class Pass:
                 if plan.hooks is not None and node not in self.captured:
                     g = plan.hooks.run(g)
                 arrivals = self._special(node, kept, g)
+                lent = (g, *kept)
+                if len(arrivals) > FEW:
+                    lent = _identities(lent)
             if frees:
                 if plan.frees:
                     node.kept = None
                 for slot in plan.constants:
                     if type(parents[slot]) is not float:
-                        drop_if_large(node, slot)
+                        drop_large(node, plan.constants)
+                        break
 
     def _fit(self, contribution: Any, like: Any, node: Node, slot: int | None) -> Any:
         """Undo the broadcasting and the promotion of an argument; refuse what does not fit it."""
@@ -332,13 +338,21 @@ def _shares_memory(array: Any) -> bool:
 
 
 def _is_lent(contribution: Any, values: Any) -> bool:
-    """Whether a rule returned one of these: the upstream gradient, or what its node keeps."""
+    """Whether a rule returned something that its node keeps."""
+    if type(values) is set:
+        return id(contribution) in values
     for value in values:
         if contribution is value:
             return True
         if type(value) in (tuple, list) and _is_lent(contribution, value):
             return True
     return False
+
+
+def _identities(values: Any) -> set[int]:
+    """The ids of what many contributions are compared with, one by one."""
+    nested = [_identities(v) for v in values if type(v) in (tuple, list)]
+    return {id(value) for value in values}.union(*nested)
 
 
 def _sum_to(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:

@@ -65,10 +65,9 @@ def checkpoint(fn: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
     call.shapes = [output.shape for output in outputs]
     parents = [tensor.node or tensor for tensor in tensors]
     parents += _closed_over(outputs, call.moment, parents)
-    needs = sum(1 << slot for slot, p in enumerate(parents) if type(p) is Node or p._requires_grad)
+    slots = [slot for slot, p in enumerate(parents) if type(p) is Node or p._requires_grad]
     operation = _operation(len(outputs))
-    key = needs | 1 << len(parents)
-    plan = operation.plans.get(key) or operation._plan(needs, 1 << len(parents))
+    plan = operation.plan_of(tuple(slots), len(parents))
     arrays = tuple(output._data for output in outputs)
     kept = plan.keep((None, None, tuple(tensor._data for tensor in tensors), call))
     place = place_of_call()

@@ -38,6 +38,7 @@ EMPTY = inspect.Parameter.empty
 ERRORS = (TypeError, ValueError, IndexError)  # what NumPy raises for arguments that do not fit
 NUMBERS = (float, int)
 COMPUTED = "fd"  # the floating dtypes that are computed in as they are: float32 and float64
+MOST_PLANNED = 64  # arrays behind a starred parameter; the plan of a longer call is not held
 
 
 class Op:
@@ -81,7 +82,7 @@ class Op:
         self.differentiable = -1 if self.starred else sum(1 << slot for slot in slots)
         self.part = False
         self.primitive: Any = None
-        self.plans: dict[int, Plan] = {}
+        self.plans: dict[Any, Plan] = {}  # by bits, of many arrays by their numbers
         self.half_plans: dict[int, Plan] = {}  # for arguments of float16
 
     def bind(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -121,9 +122,8 @@ class Op:
         forward, twin, saves, outputs = self.compute, self.twin, self.saves, self.outputs
         plans, differentiable, own_dtype = self.plans, self.differentiable, self.own_dtype
         mixes = differentiable or -1  # the arguments whose dtypes are brought together
-        starred, registered = self.starred, self.registered
         defaults, arity, required = self.defaults, self.arity, self.required
-        most = -1 if starred else len(defaults)
+        most, registered = len(defaults), self.registered
 
         def primitive(*args: Any, **keywords: Any) -> Any:
             if keywords or not required <= len(args) <= most:
@@ -174,8 +174,6 @@ class Op:
             if not needs or mode is False or (own_dtype and out.dtype.kind != "f"):
                 return wrap(out) if outputs == 1 else tuple(map(wrap, out))
             place = place if mode is None else frame.get()
-            if starred:
-                data = [tuple(data)]
             plan = known.get(needs | bit) or self._plan(needs, bit, known is not plans)
             kept = plan.keep((out, saved, *data, *params)) if plan.keeps else ()
             if outputs == 1:
@@ -183,12 +181,52 @@ class Op:
             shapes, dtypes = tuple(a.shape for a in out), tuple(a.dtype for a in out)
             return parts_of(Node(plan, tuple(parents), kept, params, place, shapes, dtypes), out)
 
-        if saves or starred or own_dtype or outputs > 1:
+        if self.starred:
+            return lambda *args, **keywords: self._call_with_many(args, keywords)
+        if saves or own_dtype or outputs > 1:
             return primitive
         if self.arity == 1:
             return self._spelled_out_for_one(primitive)
         two = self.arity == self.required == len(self.names) == 2 and not twin
         return self._spelled_out_for_two(primitive) if two else primitive
+
+    def _call_with_many(self, given: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
+        """A call with the arrays behind a starred parameter, in time linear in their number.
+
+        There may be very many, so which of them need a gradient is said by their numbers, not bits.
+        """
+        args, params = self.bind(given, keywords)
+        if not self.registered:
+            check_static(self, params)
+        data = [a._data if isinstance(a, Traced) else a for a in args]
+        if self.twin is not None and textbook_mode.get():
+            self.run(data, params)
+            return self.expand(args, params)
+        found = {a.dtype if type(a) is np.ndarray else None for a in data}
+        dtype = found.pop() if len(found) == 1 else None
+        half = False
+        if dtype is not None and dtype.char in COMPUTED:
+            try:
+                out = self.compute(np, *data, *params)
+            except ERRORS as error:
+                raise self._explain(error, data, params) from error
+            out, saved = self._pair(out) if self.saves else (out, None)
+            out = self._settle(np, out, dtype)
+        else:
+            out, saved, data = self.run(data, params)
+            half = any(map(is_half, data))
+        mode = recording.get()
+        place = anomaly.check(self, data, out) if mode is None else frame.get()
+        slots = tuple([i for i, a in enumerate(args) if isinstance(a, Traced) and a._requires_grad])
+        if not slots or mode is False or (self.own_dtype and out.dtype.kind != "f"):
+            return wrap(out) if self.outputs == 1 else tuple(map(wrap, out))
+        parents = tuple([a.node or a if isinstance(a, Traced) else a for a in args])
+        plan = self.plan_of(slots, len(args), half)
+        kept = plan.keep((out, saved, tuple(data), *params)) if plan.keeps else ()
+        if self.outputs == 1:
+            return recorded(plan, parents, kept, params, place, out)
+        shapes, dtypes = tuple(a.shape for a in out), tuple(a.dtype for a in out)
+        return parts_of(Node(plan, parents, kept, params, place, shapes, dtypes), out)
 
     def _spelled_out_for_one(self, general: Callable[..., Any]) -> Callable[..., Any]:
         """`general` for one floating array and static parameters, in two thirds of its time."""
@@ -343,8 +381,18 @@ class Op:
             text = f"not defined for {' and '.join(str(np.asarray(v).dtype) for v in data)}"
         given = ["None" if v is None else str(_shape_of(v)) for v in data]
         static = zip(self.names[self.arity :], params, self.defaults[self.arity :], strict=True)
+        given[8:] = [f"… ({len(data)} arrays)"] * (len(given) > 8)
         given += [f"{name}={_short(v)}" for name, v, default in static if v is not default]
         return kind(f"{self.name}: arguments of shape {', '.join(given)}: {text}")
+
+    def plan_of(self, slots: tuple[int, ...], count: int, half: bool = False) -> Plan:
+        """The plan of a call with `count` arrays, of which those in `slots` need a gradient."""
+        plan = self.plans.get((slots, count, half))
+        if plan is None:
+            plan = Plan(self, slots, count, half)
+            if count <= MOST_PLANNED:
+                self.plans[slots, count, half] = plan
+        return plan
 
     def _plan(self, needs: int, bit: int, half: bool = False) -> Plan:
         slots = tuple(slot for slot in range(bit.bit_length() - 1) if needs >> slot & 1)
@@ -382,7 +430,7 @@ class Plan:
         self.picks = any(pick for _, _, pick in self.edges)
         read = [slot for slot, name in enumerate(op.arrays) if name in reads]
         self.read_slots = list(range(count)) if op.starred and read else read
-        self.constants = [slot for slot in range(count) if slot not in slots]
+        self.constants = sorted({*range(count)}.difference(slots))
         self.frees = bool(read) or "out" in reads or "saved" in reads
         self.keeps = bool(self.kept or self.shapes)
         self.keep = self._keep_with_shapes if self.shapes else self.pick

@@ -188,13 +188,16 @@ def check_unwritten(node: Node, kept: tuple[Any, ...]) -> None:
         )
 
 
-def drop_if_large(node: Node, slot: int) -> None:
-    """Let go of a large constant argument, which would be held as long as the record is."""
-    constant = node.parents[slot]
-    array = constant._data if isinstance(constant, Traced) else constant
-    if getattr(array, "size", 0) > LARGE_CONSTANT:
-        dropped = Dropped(constant.shape, constant.dtype)
-        node.parents = (*node.parents[:slot], dropped, *node.parents[slot + 1 :])
+def drop_large(node: Node, slots: Sequence[int]) -> None:
+    """Let go of large constant arguments, which would be held as long as the record is."""
+    dropped = {}
+    for slot in slots:
+        constant = node.parents[slot]
+        array = constant._data if isinstance(constant, Traced) else constant
+        if getattr(array, "size", 0) > LARGE_CONSTANT:
+            dropped[slot] = Dropped(constant.shape, constant.dtype)
+    if dropped:
+        node.parents = tuple([dropped.get(slot, p) for slot, p in enumerate(node.parents)])
 
 
 def kept_bytes(*roots: Any) -> int:

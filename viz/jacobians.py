@@ -82,8 +82,7 @@ class Call:
         out, saved, data = op.run(list(given), params)
         count = len(data)  # a checkpoint's closure is no argument of its function
         slots = [slot for slot in slots if slot < count]
-        needs = sum(1 << slot for slot in slots)
-        plan = op.plans.get(needs | 1 << count) or op._plan(needs, 1 << count)
+        plan = op.plan_of(tuple(slots), count)
         kept = plan.keep((out, saved, *([tuple(data)] if op.starred else data), *params))
         self.leaves = {slot: wrap(data[slot]) for slot in slots}
         for leaf in self.leaves.values():
