@@ -178,8 +178,8 @@ def sqrt(xp: Any, x: ArrayLike) -> Any:
 def hypot(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
     """√(x² + y²), also where the squares would overflow.
 
-    >>> tg.ops.hypot(tg.tensor([3e30, 0.0]), tg.tensor([4e30, 2.0])).tolist()
-    [5.000000105059549e+30, 2.0]
+    >>> f"{tg.ops.hypot(tg.tensor(3e30), tg.tensor(4e30)).item():.3g}"
+    '5e+30'
     """
     return xp.hypot(x, y)
 
