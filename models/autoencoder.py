@@ -58,11 +58,15 @@ class Config:
 
     dataset: str = field(
         default="mnist_small",
-        metadata={"help": "mnist_small, mnist or digits", "choices": digits.DATASETS},
+        metadata={"help": "data set of handwritten digits", "choices": digits.DATASETS},
     )
-    images: int = field(default=60_000, metadata={"help": "use no more training images than so"})
+    images: int = field(default=60_000, metadata={"help": "maximum number of training images"})
     network: str = field(
-        default="fc", metadata={"help": "fc (fully connected) or conv", "choices": NETWORKS}
+        default="fc",
+        metadata={
+            "help": "network of encoder and decoder, fully connected or convolutional",
+            "choices": NETWORKS,
+        },
     )
     corruption: float = field(
         default=0.0, metadata={"help": "share of the pixels that the encoder does not see"}
@@ -73,9 +77,9 @@ class Config:
         default=20, metadata={"help": "passes over the training images", "least": 0}
     )
     batch_size: int = field(default=128, metadata={"help": "images per step"})
-    learning_rate: float = field(default=1e-3, metadata={"help": "of Adam"})
+    learning_rate: float = field(default=1e-3, metadata={"help": "learning rate of Adam"})
     seed: int = field(
-        default=0, metadata={"help": "of the weights, the batches and the gaps", "least": 0}
+        default=0, metadata={"help": "seed of the weights, the batches and the gaps", "least": 0}
     )
 
 

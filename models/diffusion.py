@@ -84,24 +84,31 @@ class Config:
 
     dataset: str = field(
         default="ring",
-        metadata={"help": "points or digits", "choices": plane.DATASETS + digits.DATASETS},
+        metadata={
+            "help": "data set of points in the plane or of handwritten digits",
+            "choices": plane.DATASETS + digits.DATASETS,
+        },
     )
     timesteps: int = field(
-        default=100, metadata={"help": "T, the steps from data to noise", "most": 100_000}
+        default=100, metadata={"help": "T, the number of steps from data to noise", "most": 100_000}
     )
-    schedule: str = field(default="cosine", metadata={"help": "of the noise", "choices": SCHEDULES})
-    width: int = field(default=128, metadata={"help": "of the hidden layers, for points"})
-    channels: int = field(default=32, metadata={"help": "of the convolutions, for digits"})
+    schedule: str = field(
+        default="cosine", metadata={"help": "schedule of the noise", "choices": SCHEDULES}
+    )
+    width: int = field(default=128, metadata={"help": "width of the hidden layers, for points"})
+    channels: int = field(default=32, metadata={"help": "channels of the convolutions, for digits"})
     epochs: int = field(
         default=6,
-        metadata={"help": "passes over the digits, or times 256,000 new points", "least": 0},
+        metadata={"help": "passes over the digits, or multiples of 256,000 new points", "least": 0},
     )
     batch_size: int = field(default=256, metadata={"help": "points or images per step"})
-    learning_rate: float = field(default=2e-3, metadata={"help": "of Adam, at its peak"})
+    learning_rate: float = field(
+        default=2e-3, metadata={"help": "learning rate of Adam at its peak"}
+    )
     ema: float = field(default=0.995, metadata={"help": "decay of the average of the weights"})
     sample_every: int = field(default=300, metadata={"help": "steps from one picture to the next"})
     seed: int = field(
-        default=0, metadata={"help": "of the weights, the batches and the noise", "least": 0}
+        default=0, metadata={"help": "seed of the weights, the batches and the noise", "least": 0}
     )
 
 

@@ -75,37 +75,49 @@ class Config:
     dataset: str = field(
         default="mnist_small",
         metadata={
-            "help": "digits (mnist_small, mnist, digits) or points (ring, grid, moons, swiss_roll)",
+            "help": "data set of handwritten digits or of points in the plane",
             "choices": (*digits.DATASETS, *plane.DATASETS),
         },
     )
     network: str = field(
         default="mlp",
-        metadata={"help": "mlp, the notes', or dcgan; plane for points", "choices": NETWORKS},
+        metadata={
+            "help": "networks of both players: the notes' MLP, or DCGAN; plane for points",
+            "choices": NETWORKS,
+        },
     )
     loss: str = field(
-        default="non-saturating", metadata={"help": "what the players play for", "choices": LOSSES}
+        default="non-saturating",
+        metadata={"help": "objective of the two players", "choices": LOSSES},
     )
-    penalty: float = field(default=0.0, metadata={"help": "λ of the gradient penalty"})
+    penalty: float = field(default=0.0, metadata={"help": "weight λ of the gradient penalty"})
     spectral_norm: bool = field(
         default=False, metadata={"help": "divide D's weights by their spectral norms"}
     )
     conditional: bool = field(default=False, metadata={"help": "show both players the class"})
     latent_dim: int = field(default=100, metadata={"help": "size of the noise z"})
-    channels: int = field(default=32, metadata={"help": "of dcgan's widest images"})
-    hidden_dim: int = field(default=128, metadata={"help": "width of the layers for points"})
-    critic_steps: int = field(default=1, metadata={"help": "steps of D for each of G"})
+    channels: int = field(default=32, metadata={"help": "channels of DCGAN's widest images"})
+    hidden_dim: int = field(
+        default=128, metadata={"help": "width of the hidden layers, for points"}
+    )
+    critic_steps: int = field(default=1, metadata={"help": "steps of D for each step of G"})
     epochs: int = field(
         default=30,
         metadata={"help": f"passes over the images, or {STEPS} steps on points", "least": 0},
     )
     batch_size: int = field(default=64, metadata={"help": "images or points per step of D"})
-    learning_rate: float = field(default=2e-4, metadata={"help": "of both Adams"})
-    beta1: float = field(default=0.5, metadata={"help": "of both Adams"})
-    beta2: float = field(default=0.999, metadata={"help": "of both Adams"})
-    ema_decay: float = field(default=0.999, metadata={"help": "of the mean of G's weights"})
+    learning_rate: float = field(default=2e-4, metadata={"help": "learning rate of both Adams"})
+    beta1: float = field(
+        default=0.5, metadata={"help": "β₁, decay of the first moment of both Adams"}
+    )
+    beta2: float = field(
+        default=0.999, metadata={"help": "β₂, decay of the second moment of both Adams"}
+    )
+    ema_decay: float = field(
+        default=0.999, metadata={"help": "decay of the average of G's weights"}
+    )
     seed: int = field(
-        default=0, metadata={"help": "of the weights, the batches and the noise", "least": 0}
+        default=0, metadata={"help": "seed of the weights, the batches and the noise", "least": 0}
     )
 
     def __post_init__(self) -> None:

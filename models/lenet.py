@@ -47,14 +47,21 @@ class Config:
     """The recipe; the defaults are for 10,000 images, of which `mnist_small` holds back 1,000."""
 
     dataset: str = field(
-        default="mnist_small", metadata={"help": "of the digits", "choices": digits.DATASETS}
+        default="mnist_small",
+        metadata={"help": "data set of handwritten digits", "choices": digits.DATASETS},
     )
-    images: int = field(default=10_000, metadata={"help": "use no more training images than so"})
-    augment: bool = field(default=False, metadata={"help": "turn, shift and scale the images"})
+    images: int = field(default=10_000, metadata={"help": "maximum number of training images"})
+    augment: bool = field(
+        default=False, metadata={"help": "turn, shift and scale the training images"}
+    )
     epochs: int = field(default=2, metadata={"help": "passes over the training images", "least": 0})
     batch_size: int = field(default=32, metadata={"help": "images per step"})
-    learning_rate: float = field(default=4e-3, metadata={"help": "of Adam, at its peak"})
-    seed: int = field(default=0, metadata={"help": "of the weights and the batches", "least": 0})
+    learning_rate: float = field(
+        default=4e-3, metadata={"help": "learning rate of Adam at its peak"}
+    )
+    seed: int = field(
+        default=0, metadata={"help": "seed of the weights and the batches", "least": 0}
+    )
 
 
 # The same digit, written otherwise: turned, shifted by up to two pixels, smaller or larger.

@@ -29,7 +29,9 @@ INITIAL_WEIGHTS = [0.1, -0.2]
 class Config:
     """The worked example: three points with two features each, labelled 1, 0, 0."""
 
-    learning_rate: float = field(default=0.1, metadata={"help": "step size of gradient descent"})
+    learning_rate: float = field(
+        default=0.1, metadata={"help": "learning rate of gradient descent"}
+    )
     epochs: int = field(default=2, metadata={"help": "passes over the three points", "least": 0})
 
 

@@ -81,20 +81,29 @@ class Config:
     """The recipe; the defaults are for the 9,000 images of `mnist_small`."""
 
     dataset: str = field(
-        default="mnist_small", metadata={"help": "which digits", "choices": digits.DATASETS}
+        default="mnist_small",
+        metadata={"help": "data set of handwritten digits", "choices": digits.DATASETS},
     )
-    images: int = field(default=60_000, metadata={"help": "use no more training images than so"})
+    images: int = field(default=60_000, metadata={"help": "maximum number of training images"})
     network: str = field(
-        default="gated", metadata={"help": "two stacks, or masks alone", "choices": NETWORKS}
+        default="gated",
+        metadata={
+            "help": "network of two gated stacks, or of masked convolutions alone",
+            "choices": NETWORKS,
+        },
     )
     conditional: bool = field(default=False, metadata={"help": "tell the gated network the class"})
-    channels: int = field(default=24, metadata={"help": "of the hidden layers"})
-    layers: int = field(default=8, metadata={"help": "after the first", "most": 1000})
+    channels: int = field(default=24, metadata={"help": "channels of the hidden layers"})
+    layers: int = field(
+        default=8, metadata={"help": "number of layers after the first", "most": 1000}
+    )
     epochs: int = field(default=2, metadata={"help": "passes over the training images", "least": 0})
     batch_size: int = field(default=16, metadata={"help": "images per step"})
-    learning_rate: float = field(default=5e-3, metadata={"help": "of Adam, at its peak"})
+    learning_rate: float = field(
+        default=5e-3, metadata={"help": "learning rate of Adam at its peak"}
+    )
     seed: int = field(
-        default=0, metadata={"help": "of the weights, the batches and the pixels", "least": 0}
+        default=0, metadata={"help": "seed of the weights, the batches and the pixels", "least": 0}
     )
 
 

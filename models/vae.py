@@ -68,23 +68,34 @@ class Config:
 
     dataset: str = field(
         default="mnist_small",
-        metadata={"help": "mnist_small, mnist or digits", "choices": digits.DATASETS},
+        metadata={"help": "data set of handwritten digits", "choices": digits.DATASETS},
     )
-    images: int = field(default=60_000, metadata={"help": "use no more training images than so"})
+    images: int = field(default=60_000, metadata={"help": "maximum number of training images"})
     network: str = field(
-        default="fc", metadata={"help": "fc (fully connected) or conv", "choices": NETWORKS}
+        default="fc",
+        metadata={
+            "help": "network of encoder and decoder, fully connected or convolutional",
+            "choices": NETWORKS,
+        },
     )
     likelihood: str = field(
         default="bernoulli",
-        metadata={"help": "bernoulli or gaussian pixels", "choices": LIKELIHOODS},
+        metadata={"help": "distribution of a pixel given the code", "choices": LIKELIHOODS},
     )
     sigma: float = field(
-        default=0.0, metadata={"help": "of the Gaussian likelihood; 0: it is learned"}
+        default=0.0,
+        metadata={"help": "standard deviation σ of the Gaussian likelihood; 0: learned"},
     )
-    conditional: bool = field(default=False, metadata={"help": "tell both nets the class"})
-    beta: float = field(default=1.0, metadata={"help": "weight of the KL"})
+    conditional: bool = field(
+        default=False, metadata={"help": "tell encoder and decoder the class"}
+    )
+    beta: float = field(default=1.0, metadata={"help": "weight β of the KL divergence"})
     warm_up: int = field(
-        default=0, metadata={"help": "steps in which that weight rises from 0", "least": 0}
+        default=0,
+        metadata={
+            "help": "steps in which the weight of the KL divergence rises from 0",
+            "least": 0,
+        },
     )
     latent_dim: int = field(default=20, metadata={"help": "size of the code z"})
     hidden_dim: int = field(default=256, metadata={"help": "width of the hidden layers"})
@@ -92,9 +103,9 @@ class Config:
         default=20, metadata={"help": "passes over the training images", "least": 0}
     )
     batch_size: int = field(default=128, metadata={"help": "images per step"})
-    learning_rate: float = field(default=2e-3, metadata={"help": "of Adam"})
+    learning_rate: float = field(default=2e-3, metadata={"help": "learning rate of Adam"})
     seed: int = field(
-        default=0, metadata={"help": "of the weights, the batches and the noise", "least": 0}
+        default=0, metadata={"help": "seed of the weights, the batches and the noise", "least": 0}
     )
 
 

@@ -68,27 +68,43 @@ class Config:
     """The recipe of both trainings."""
 
     dataset: str = field(
-        default="mnist_small", metadata={"help": "of the digits", "choices": digits.DATASETS}
+        default="mnist_small",
+        metadata={"help": "data set of handwritten digits", "choices": digits.DATASETS},
     )
     codebook: str = field(
-        default="ema", metadata={"help": "how it is learned", "choices": ("ema", "loss")}
+        default="ema",
+        metadata={
+            "help": "update of the codebook, by moving averages or by a loss",
+            "choices": ("ema", "loss"),
+        },
     )
-    codes: int = field(default=64, metadata={"help": "K, the entries of the codebook"})
-    code_dim: int = field(default=16, metadata={"help": "the length of an entry"})
-    channels: int = field(default=32, metadata={"help": "of the first convolution"})
-    commitment: float = field(default=0.25, metadata={"help": "β, the weight of that part"})
+    codes: int = field(default=64, metadata={"help": "K, the number of entries of the codebook"})
+    code_dim: int = field(default=16, metadata={"help": "length of an entry of the codebook"})
+    channels: int = field(default=32, metadata={"help": "channels of the first convolution"})
+    commitment: float = field(default=0.25, metadata={"help": "weight β of the commitment loss"})
     epochs: int = field(
         default=10, metadata={"help": "passes over the training images", "least": 0}
     )
     batch_size: int = field(default=128, metadata={"help": "images per step, in both trainings"})
-    learning_rate: float = field(default=2e-3, metadata={"help": "of Adam"})
-    conditional: bool = field(default=True, metadata={"help": "the prior is told the digit"})
-    prior_channels: int = field(default=48, metadata={"help": "of the prior's hidden layers"})
-    prior_layers: int = field(default=6, metadata={"help": "of the prior", "most": 1000})
-    prior_epochs: int = field(default=15, metadata={"help": "passes over the codes", "least": 0})
-    prior_learning_rate: float = field(default=3e-3, metadata={"help": "of Adam, at its peak"})
+    learning_rate: float = field(default=2e-3, metadata={"help": "learning rate of Adam"})
+    conditional: bool = field(default=True, metadata={"help": "tell the prior the class"})
+    prior_channels: int = field(
+        default=48, metadata={"help": "channels of the prior's hidden layers"}
+    )
+    prior_layers: int = field(
+        default=6, metadata={"help": "number of layers of the prior", "most": 1000}
+    )
+    prior_epochs: int = field(
+        default=15,
+        metadata={"help": "passes over the codes in the training of the prior", "least": 0},
+    )
+    prior_learning_rate: float = field(
+        default=3e-3,
+        metadata={"help": "learning rate of Adam at its peak, in the training of the prior"},
+    )
     seed: int = field(
-        default=0, metadata={"help": "of the weights, the batches and the restarts", "least": 0}
+        default=0,
+        metadata={"help": "seed of the weights, the batches and the restarts", "least": 0},
     )
 
 

@@ -240,6 +240,9 @@ CASES: dict[str, Case] = {
     "tanh": unary(np.tanh),
     "sigmoid": unary(lambda x: (1 + np.tanh(x / 2)) / 2, -4.0, 4.0),
     "softsign": unary(lambda x: x / (1 + np.abs(x)), avoid=[0.0]),
+    "hardswish": unary(
+        lambda x: x * np.minimum(np.maximum(x + 3, 0), 6) / 6, -5.0, 5.0, avoid=[-3.0, 3.0]
+    ),
     "relu": unary(lambda x: np.where(x > 0, x, 0.0), avoid=[0.0]),
     "leaky_relu": Case(
         lambda x, slope=0.01: np.where(x > 0, x, slope * x),

@@ -143,6 +143,54 @@ def test_numpy_integers_are_counts():
     assert all(type(fact) in (int, bool) for fact in loader.state_dict().values())
 
 
+KINDS = {  # a data set of four items, and those at some indices
+    "Subset": lambda i: [int(x) for (x,) in data.Subset(data.TensorDataset(tg.arange(4)), i)],
+    "TensorDataset": lambda i: data.TensorDataset(tg.arange(4)).batch(i)[0].tolist(),
+    "Squares": lambda i: Squares(4).batch(i)[0].tolist(),
+    "Subset of all": lambda i: (
+        data.Subset(data.TensorDataset(tg.arange(4)), range(4)).batch(i)[0].tolist()
+    ),
+    "Subset of a list": lambda i: data.Subset([0, 1, 2, 3], i).batch(range(2)).tolist(),
+}
+MASK = [True, False, False, True]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mask_selects_and_negative_indices_count_from_the_end(kind):
+    for mask in (MASK, np.array(MASK), tg.tensor(MASK), tuple(MASK)):
+        assert KINDS[kind](mask) == [0, 3]
+    for indices in ([-1, 0], np.array([-1, 0], np.int8), tg.tensor([3, -4]), range(3, -1, -3)):
+        assert KINDS[kind](indices) == [3, 0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_indices_that_are_neither_integers_nor_a_mask_are_refused(kind):
+    for wrong in ([0.0, 2.0], tg.tensor([0.0]), [True, 2], [False, 1.0], [[0, 1]], np.array(1)):
+        with pytest.raises(TypeError, match="indices must be"):
+            KINDS[kind](wrong)
+    with pytest.raises(IndexError, match="a mask of 2 entries for 4 items"):
+        KINDS[kind]([True, False])
+    for wrong, item in (([0, 4], 4), ([-5, 0], -5)):
+        with pytest.raises(IndexError, match=f"there is no item {item} among 4"):
+            KINDS[kind](wrong)
+
+
+def test_one_item_is_asked_for_by_an_integer():
+    whole = data.TensorDataset(tg.arange(4))
+    for dataset in (whole, data.Subset(whole, [0, 1, 2, 3])):
+        for index in (-1, np.int64(3), tg.tensor(3)):
+            assert dataset[index][0].item() == 3
+        for wrong in (True, np.True_, tg.tensor(True), 1.0, None, "1"):
+            with pytest.raises(TypeError, match="an index must be an integer"):
+                dataset[wrong]
+        for wrong in (4, -5):
+            with pytest.raises(IndexError, match=f"there is no item {wrong} among 4"):
+                dataset[wrong]
+    assert whole[1:3][0].tolist() == [1, 2]
+    assert whole[MASK][0].tolist() == [0, 3]
+    assert len(data.Subset(whole, [])) == 0
+
+
 def test_random_split_by_fractions_gives_the_rest_to_the_first_parts():
     whole = data.TensorDataset(tg.arange(11))
     assert [len(part) for part in data.random_split(whole, [0.5, 0.25, 0.25])] == [6, 3, 2]
@@ -493,7 +541,7 @@ def test_a_program_that_ends_while_batches_are_prefetched_does_not_hang():
         (lambda: data.TensorDataset(tg.ones(2), tg.ones(3)), ValueError, r"\[\(2,\), \(3,\)\]"),
         (lambda: data.TensorDataset(), ValueError, "first axes agree"),
         (lambda: data.TensorDataset(tg.ones(())), ValueError, "first axes agree"),
-        (lambda: data.Subset(Squares(3), [0, 3]), IndexError, "outside 0 … 2"),
+        (lambda: data.Subset(Squares(3), [0, 3]), IndexError, "there is no item 3 among 3"),
         (lambda: data.random_split(Squares(3), [1, 1]), ValueError, "do not add up to 3"),
         (lambda: data.random_split(Squares(3), [4, -1]), ValueError, "do not add up to 3"),
         (lambda: data.DataLoader(Squares(3), 0), ValueError, "batch_size is 0; it must be a"),

@@ -167,8 +167,9 @@ def test_small_digits_are_read_with_97_percent(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_thousand_held_back_images_are_read_with_95_percent(tmp_path):
-    assert trained(tmp_path, lenet.LeNet5, data.mnist_small(), lenet.Config()) >= 0.95
+def test_a_thousand_held_back_images_are_read_with_93_percent(tmp_path):
+    """Seeds 0 to 2 read 96.3, 97.0 and 95.5 %: below their middle there is room for it twice."""
+    assert trained(tmp_path, lenet.LeNet5, data.mnist_small(), lenet.Config()) >= 0.93
 
 
 @needs_mnist

@@ -91,7 +91,7 @@ def test_names_come_in_order_own_parts_first_then_children():
 
 def test_a_shared_parameter_is_listed_once_and_saved_under_each_name():
     net = Net()
-    net.decomposition = net.first
+    net.twin = net.first
     net.chain[1].bias = net.scale
     assert [name for name, _ in net.named_parameters()] == NAMES[:-1]
     assert [name for name, _ in net.named_children()] == ["first", "chain"]

@@ -46,19 +46,28 @@ def test_late_positions_are_exact_in_float32() -> None:
 
 def test_the_code_is_added_along_the_sequence_in_either_layout() -> None:
     x = np.random.default_rng(0).normal(size=(3, 2, 5)).astype(np.float32)
-    encoding = nn.SinusoidalPositionalEncoding(5)
+    encoding = nn.SinusoidalPositionalEncoding(5, batch_first=False)
     out = encoding(tg.tensor(x)).numpy()
     np.testing.assert_allclose(out, x + encoding.pe.numpy()[:3, None], rtol=1e-6)
-    first = nn.SinusoidalPositionalEncoding(5, batch_first=True)
+    first = nn.SinusoidalPositionalEncoding(5)
     np.testing.assert_array_equal(first(tg.tensor(x.swapaxes(0, 1))).numpy(), out.swapaxes(0, 1))
     for one in (encoding, first):
         np.testing.assert_array_equal(one(tg.tensor(x[:, 0])).numpy(), out[:, 0])
 
 
+def test_the_batch_comes_first_unless_it_is_said_otherwise() -> None:
+    encoding = nn.SinusoidalPositionalEncoding(4, max_len=7)
+    out = encoding(tg.zeros((2, 7, 4))).numpy()
+    np.testing.assert_allclose(out, [[by_hand(p, 4) for p in range(7)]] * 2, rtol=1e-5, atol=1e-6)
+    assert repr(encoding).startswith("SinusoidalPositionalEncoding(\n  d_model=4, max_len=7\n")
+    other = nn.SinusoidalPositionalEncoding(4, max_len=7, batch_first=False)
+    assert "max_len=7, batch_first=False" in repr(other)
+
+
 def test_steps_from_a_start_are_the_whole() -> None:
-    encoding, x = nn.SinusoidalPositionalEncoding(4, max_len=6), tg.ones((6, 2, 4))
-    steps = [encoding(x[t : t + 1], start=t) for t in range(6)]
-    np.testing.assert_array_equal(tg.concat(steps).numpy(), encoding(x).numpy())
+    encoding, x = nn.SinusoidalPositionalEncoding(4, max_len=6), tg.ones((2, 6, 4))
+    steps = [encoding(x[:, t : t + 1], start=t) for t in range(6)]
+    np.testing.assert_array_equal(tg.concat(steps, axis=1).numpy(), encoding(x).numpy())
 
 
 def test_the_gradient_of_the_input_is_the_identity() -> None:
@@ -89,8 +98,8 @@ def test_the_code_moves_with_the_layer_but_is_not_part_of_its_state() -> None:
 
 
 MISTAKES: list[tuple[Any, str]] = [
-    (lambda layer: layer(tg.zeros((11, 1, 4))), "a sequence of length 11 .* than max_len 10"),
-    (lambda layer: layer(tg.zeros((2, 1, 4)), start=9), "length 2 from position 9 on .* 10"),
+    (lambda layer: layer(tg.zeros((1, 11, 4))), "a sequence of length 11 .* than max_len 10"),
+    (lambda layer: layer(tg.zeros((1, 2, 4)), start=9), "length 2 from position 9 on .* 10"),
     (lambda layer: layer(tg.zeros((3, 1, 5))), r"d_model = 4 is wanted; got \(3, 1, 5\)"),
     (lambda layer: layer(tg.zeros(4)), r"got \(4,\)"),
     (lambda layer: nn.SinusoidalPositionalEncoding(0), "at least 1; got 0 and 5000"),

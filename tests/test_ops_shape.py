@@ -163,3 +163,45 @@ def test_errors_name_function_and_argument(call: Any, kind: Any, words: str) -> 
         call(tg.ones((2, 3)))
     assert "\n" not in str(caught.value)
     assert re.match(r"\w+: ", str(caught.value))
+
+
+# ------------------------------------------------------------------------- very many arrays
+
+
+@pytest.mark.parametrize("join", [tg.stack, tg.concat])
+def test_joining_sixty_thousand_arrays_takes_linear_work(join: Any) -> None:
+    """With a scan or a bit per array in each of them, this takes minutes and not a second."""
+    count = 64_000
+    x = tg.ones(1, requires_grad=True)
+    join([x * 1.0 for _ in range(count)]).sum().backward()
+    assert x.grad.tolist() == [count]
+    leaves = [tg.ones(1, requires_grad=True) for _ in range(count)]
+    (join(leaves).reshape(-1) * np.arange(count, dtype=np.float32)).sum().backward()
+    assert [leaf.grad.item() for leaf in leaves] == list(range(count))
+
+
+def test_plans_of_very_many_arrays_are_not_held() -> None:
+    held = len(tg.stack.op.plans)
+    for count in range(1000, 1020):
+        tg.stack([tg.ones(1, requires_grad=True)] * count)
+    assert len(tg.stack.op.plans) == held
+
+
+def test_large_constants_among_many_arrays_are_dropped_together() -> None:
+    x, constants = tg.ones(5000, requires_grad=True), [tg.ones(5000) for _ in range(20)]
+    joined: Any = tg.stack([*constants, x, *constants, 2.0 * x])
+    node = joined.node
+    joined.sum().backward()
+    assert [type(parent).__name__ for parent in node.parents] == [
+        *["Dropped"] * 20,
+        "Tensor",
+        *["Dropped"] * 20,
+        "Node",
+    ]
+    assert x.grad.tolist() == [3.0] * 5000
+
+
+def test_an_error_about_very_many_arrays_stays_short() -> None:
+    with pytest.raises(ValueError, match=r"^stack: .*\(1,\), … \(1001 arrays\)") as error:
+        tg.stack([*[tg.ones(1)] * 1000, tg.ones(2)])
+    assert len(str(error.value)) < 300

@@ -31,6 +31,43 @@ def test_colour_images_scale_and_values_outside_the_range(tmp_path):
     assert Image.open(tmp_path / "sheet.png").getpixel((0, 0)) == (255, 255, 255)
 
 
+LEVELS = np.array([[[0, 1, 127], [128, 254, 255]]])
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        (LEVELS.astype(np.uint8), LEVELS),
+        (tg.tensor(LEVELS.astype(np.uint8)), LEVELS),
+        (LEVELS, LEVELS),
+        (LEVELS.astype(np.int16) * 2 - 10, [[[0, 0, 244], [246, 255, 255]]]),
+        ((LEVELS // 2).astype(np.int8), [[[0, 0, 63], [64, 127, 127]]]),
+        (LEVELS > 127, [[[0, 0, 0], [255, 255, 255]]]),
+        ((LEVELS > 127).astype(np.int64), [[[0, 0, 0], [255, 255, 255]]]),
+        ((LEVELS > 127).astype(np.uint8), [[[0, 0, 0], [1, 1, 1]]]),
+        (LEVELS / 255, LEVELS),
+        ((LEVELS / 255).astype(np.float16), LEVELS),
+        (
+            np.array([[[-1.0, 2.0, math.nan], [math.inf, -math.inf, 1.0]]]),
+            [[[0, 255, 0], [255, 0, 255]]],
+        ),
+    ],
+)
+def test_images_of_every_dtype_have_their_levels(images, expected):
+    sheet = pictures.grid(images, scale=1, gap=0)
+    np.testing.assert_array_equal(np.asarray(sheet), np.asarray(expected)[0])
+    assert pictures.sheet(images).mode == "L"
+
+
+def test_points_and_curves_of_integers_are_those_of_floats():
+    points = np.array([[-128, 0], [100, 127]], np.int8)
+    whole, floats = (pictures.scatter({"a": a}, size=100) for a in (points, points * 1.0))
+    assert (np.asarray(whole) == np.asarray(floats)).all()
+    heights = np.array([200, 3, 255], np.uint8)
+    whole, floats = (pictures.curves({"a": a}, size=(200, 150)) for a in (heights, heights * 1.0))
+    assert (np.asarray(whole) == np.asarray(floats)).all()
+
+
 def test_a_wrong_shape_is_named():
     with pytest.raises(ValueError, match=r"got \(3, 2, 8, 8\)"):
         pictures.grid(np.zeros((3, 2, 8, 8)))

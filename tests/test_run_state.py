@@ -223,6 +223,36 @@ def test_a_finished_run_is_trained_longer_with_the_bits_of_one_long_run(tmp_path
         assert whole == longer
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["autoencoder", "vae", "gan", "vqvae"])
+def test_a_model_without_a_schedule_trained_longer_is_the_one_of_a_long_run(tmp_path, name):
+    module, config = models.load(name), {**SMALL[name][0], "epochs": 2}
+    trained(tmp_path / "whole", name, config)
+    trained(tmp_path / "longer", name, {**config, "epochs": 1})
+    with Run(tmp_path / "longer", module.Config(**config), resume=True) as run:
+        module.train(module.Config(**config), run)
+    whole, longer = (
+        (
+            tg.load(tmp_path / kind / "checkpoint.safetensors"),
+            [line for line in read_metrics(tmp_path / kind) if not set(line) & {"test_loss"}],
+        )
+        for kind in ("whole", "longer")
+    )
+    assert whole[1] == longer[1]
+    assert whole[0].keys() == longer[0].keys()
+    for key in whole[0].keys() - {"run"}:
+        assert described(whole[0][key]) == described(longer[0][key])
+
+
+def described(value):
+    """A state as something that `==` compares to the bit."""
+    if isinstance(value, tg.Tensor):
+        return value.dtype.name, value.shape, value.numpy().tobytes()
+    if isinstance(value, dict):
+        return {key: described(entry) for key, entry in value.items()}
+    return value
+
+
 def test_a_schedule_over_all_epochs_goes_on_along_the_longer_curve(tmp_path):
     full(tmp_path / "whole", 6)
     full(full(tmp_path / "longer", 3), 6)

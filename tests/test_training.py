@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import tinygrad_gm as tg
-from tinygrad_gm import data, nn, optim, pictures
+from tinygrad_gm import data, nn, optim, pictures, progress
 from tinygrad_gm.io import CheckpointError
 from tinygrad_gm.metrics import read_metrics
 from tinygrad_gm.training import DivergenceError, Run, read_checkpoint
@@ -591,6 +591,13 @@ def test_names_that_every_line_has_are_refused_as_metrics(tmp_path):
 def test_a_config_that_json_cannot_hold_is_refused(tmp_path):
     with pytest.raises(TypeError, match="the config must hold plain values"):
         Run(tmp_path, {"model": nn.Linear(1, 1)})
+
+
+def test_the_time_that_is_left_may_be_more_than_a_day(capsys, monkeypatch):
+    clock = iter((0.0, 100.0))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    progress.progress("run", 1001).advance({"loss": 1.0})
+    assert "27:46:40 left" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------- what is logged

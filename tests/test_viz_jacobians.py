@@ -291,7 +291,7 @@ def test_drawn_contributions_sum_to_the_gradient(function: Any, seed: int) -> No
     order = [node for node in topological_order(loss) if node.plan.op.outputs == 1]
     results = [v for v in view.variables if v.role == "result"]
     assert len(order) == len(results)
-    inner = [tg.record.wrap(v.value, node) for node, v in zip(order, results, strict=True)]
+    inner = [tg.engine.record.wrap(v.value, node) for node, v in zip(order, results, strict=True)]
     wanted = tg.grad(loss, [x, *inner], retain_graph=True, allow_unused=True)
     leaves = [v for v in view.variables if v.role == "parameter"]
     sums: Counter[str] = Counter()

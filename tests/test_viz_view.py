@@ -155,7 +155,7 @@ def test_the_local_derivative_on_an_edge_is_the_slope_in_number_and_in_words(nam
         assert edge.contribution / edge.upstream == pytest.approx(slope, abs=1e-6)
         words = op.local[slot] if slot < len(op.local) else ""
         written = op.forward.__module__.endswith(("elementwise", "choosing"))
-        if written and words not in ("", "1 or slope"):
+        if written and words and " or " not in words:
             values = dict(zip(op.names, op.defaults, strict=True)) | {"out": out.item()}
             values |= dict(zip(op.arrays, point, strict=True))
             assert evaluate(words, values) == pytest.approx(slope, abs=1e-6), words

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
 import inspect
+import io
+import os
 import shlex
 import sys
 import time
@@ -19,7 +22,28 @@ PROGRAM = "tinygrad-gm"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0, 1 for a failure, 2 for a wrong argument or folder."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")  # no ∂ in cp1252, no lone surrogate in UTF-8
+    try:
+        try:
+            return _command(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            sys.stdout.flush()  # here, where a failure can still be answered
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:  # of standard output
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return 128 + 13  # as a shell reports a program that SIGPIPE has ended
+        print(f"{PROGRAM}: standard output: {error}", file=sys.stderr)
+        return 1
+
+
+def _command(arguments: list[str]) -> int:
+    """Run the command that the first argument names."""
+    from . import __version__
+
     parser = _Parser(PROGRAM, "An autograd engine to learn from.", "quickstart")
     width = max(map(len, COMMANDS))
     parser.epilog = "commands:\n" + "\n".join(
@@ -27,14 +51,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name, command in COMMANDS.items()
     )
     parser.epilog += f"\n\nexample: {PROGRAM} train vae --epochs 5"
-    parser.add_argument("command", metavar="COMMAND", choices=COMMANDS)
+    parser.add_argument("--version", action="version", version=f"tinygrad_gm {__version__}")
+    parser.add_argument("command", metavar="COMMAND", choices=COMMANDS, help="one of those below")
     chosen = parser.parse_args(arguments[:1] or ["--help"]).command
     try:
         COMMANDS[chosen](arguments[1:])
-    except KeyboardInterrupt:
-        return 130
-    except (OSError, RuntimeError, ValueError, ArithmeticError) as error:
-        print(f"{PROGRAM} {chosen}: {' '.join(str(error).split())}", file=sys.stderr)
+    except BrokenPipeError:
+        raise
+    except (OSError, RuntimeError, ValueError, ArithmeticError, MemoryError) as error:
+        complaint = " ".join(str(error).split()) or "there is not enough memory"
+        print(f"{PROGRAM} {chosen}: {complaint}", file=sys.stderr)
         return 2 if isinstance(error, CheckpointError) else 1
     return 0
 
@@ -51,8 +77,27 @@ class _Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """The arguments; what is unknown is refused, and the nearest flag named."""
+        known, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            near = self._nearest(next((word for word in unknown if word.startswith("-")), ""))
+            hint = f"; did you mean {near}?" if near else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return known
+
+    def _nearest(self, word: str) -> str | None:
+        """The flag with these initials, with this beginning, or else the most similar one."""
+        word = word.partition("=")[0]
+        flags = [flag for action in self._actions for flag in action.option_strings]
+        for flag in flags:
+            initials = "".join(part[:1] for part in flag.strip("-").split("-"))
+            if word.strip("-") and (word.strip("-") == initials or flag.startswith(word)):
+                return flag
+        return next(iter(difflib.get_close_matches(word, flags, 1)), None)
+
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; --help tells more\n")
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}; --help tells more\n")
 
 
 def quickstart(argv: list[str]) -> None:
@@ -81,7 +126,7 @@ def train(argv: list[str]) -> None:
     name, module, rest = _model("train", argv, "vae --epochs 5")
     parser = _Parser(f"{PROGRAM} train {name}", module.__doc__, "--out runs/first")
     _add_out(parser, name)
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint")
     for field in dataclasses.fields(module.Config):
         _add_field(parser, field)
     args = vars(parser.parse_args(rest))
@@ -124,8 +169,10 @@ def _sampler(command: str, argv: list[str], count: int) -> tuple[Any, Callable[[
     name, module, rest = _model(command, argv, f"vae --count {count}")
     parser = _Parser(f"{PROGRAM} {command} {name}", COMMANDS[command].__doc__, "--seed 1")
     _add_out(parser, name)
-    parser.add_argument("--count", type=int, default=count, help=f"how many (default {count})")
-    parser.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
+    parser.add_argument(
+        "--count", type=int, default=count, help=f"number of samples (default {count})"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the noise (default 0)")
     if not hasattr(module, "sample"):
         parser.error(f"{name} is not a generative model")
     offered = [wish for wish in WISHES if wish in inspect.signature(module.sample).parameters]
@@ -158,7 +205,7 @@ def _sampler(command: str, argv: list[str], count: int) -> tuple[Any, Callable[[
 # What a user may ask of a model's `sample`, where it has a parameter of that name.
 WISHES = {
     "label": ("--class", "draw this class only"),
-    "steps": ("--steps", "steps of the sampler"),
+    "steps": ("--steps", "number of steps of the sampler"),
 }
 
 
@@ -170,14 +217,24 @@ def draw(argv: list[str]) -> None:
         "-o",
         "--out",
         type=Path,
-        help=f"what to write: .svg, .png, .pdf, .json or .gv; with --steps .html, .gif or a folder "
+        help=f"file to write: .svg, .png, .pdf, .json or .gv; with --steps .html, .gif or a folder "
         f"for pictures ({name}.svg or {name}.html)",
     )
-    parser.add_argument("--depth", type=int, help="close modules that are so deep (1: the model's)")
-    parser.add_argument("--steps", action="store_true", help="forward, backward, update, in steps")
-    parser.add_argument("--theme", default="light", choices=("light", "dark", "print"))
-    parser.add_argument("--direction", default="LR", choices=("LR", "TB"))
-    parser.add_argument("--engine", choices=("dot", "pygraphviz", "builtin"))
+    parser.add_argument(
+        "--depth", type=int, help="depth at which modules are closed (1: those of the model itself)"
+    )
+    parser.add_argument(
+        "--steps",
+        action="store_true",
+        help="write the forward pass, the backward pass and the update step by step",
+    )
+    _add_choice(parser, "theme", "colours of the drawing", ("light", "dark", "print"))
+    _add_choice(parser, "direction", "from left to right or from top to bottom", ("LR", "TB"))
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        help=f"program that lays the drawing out: {', '.join(ENGINES)} (default: the first found)",
+    )
     args = parser.parse_args(rest)
     path = args.out or Path(f"{name}.html" if args.steps else f"{name}.svg")
     steps = args.steps or path.suffix in (".html", ".gif")
@@ -224,6 +281,7 @@ def info(argv: list[str]) -> None:
     print(f"cupy         {found('cupy')}")
 
 
+ENGINES = ("dot", "pygraphviz", "builtin")
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "quickstart": quickstart,
     "models": models,
@@ -240,7 +298,7 @@ def _model(command: str, argv: list[str], example: str) -> tuple[str, Any, list[
     from . import models as catalogue
 
     parser = _Parser(f"{PROGRAM} {command}", COMMANDS[command].__doc__, example)
-    parser.add_argument("model", metavar="MODEL", help=", ".join(catalogue.NAMES))
+    parser.add_argument("model", metavar="MODEL", help=f"model: {', '.join(catalogue.NAMES)}")
     name = parser.parse_args(argv[:1] or ["--help"]).model
     try:
         return name, catalogue.load(name), argv[1:]
@@ -251,7 +309,9 @@ def _model(command: str, argv: list[str], example: str) -> tuple[str, Any, list[
 def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None:
     """A flag for a field of a Config: on or off, one of its `choices`, or a value of its type."""
     flag = f"--{field.name.replace('_', '-')}"
-    text = f"{field.metadata['help']} (default {field.default})"
+    choices = field.metadata.get("choices")
+    listed = f": {', '.join(choices)}" if choices else ""
+    text = f"{field.metadata['help']}{listed} (default {field.default})"
     if isinstance(field.default, bool):
         parser.add_argument(
             flag, action=argparse.BooleanOptionalAction, default=field.default, help=text
@@ -261,7 +321,7 @@ def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -
         flag,
         type=_checked(field),
         default=field.default,
-        choices=field.metadata.get("choices"),
+        choices=choices,
         metavar=type(field.default).__name__.upper(),
         help=text,
     )
@@ -281,6 +341,12 @@ def _checked(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
 
     value.__name__ = kind.__name__  # argparse's "invalid int value"
     return value
+
+
+def _add_choice(parser: _Parser, name: str, text: str, choices: tuple[str, ...]) -> None:
+    """A flag for one of some words, of which the first is the default."""
+    text = f"{text}: {', '.join(choices)} (default {choices[0]})"
+    parser.add_argument(f"--{name}", default=choices[0], choices=choices, help=text)
 
 
 def _add_out(parser: _Parser, name: str) -> None:

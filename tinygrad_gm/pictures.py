@@ -40,7 +40,9 @@ def grid(
     """A sheet of images, row by row.
 
     Args:
-        images: (N, H, W), (N, 1, H, W) or (N, 3, H, W), values in [0, 1]; others are clipped.
+        images: (N, H, W), (N, 1, H, W) or (N, 3, H, W). Floats and booleans are shares of white in
+            [0, 1]; integers are levels from 0 to 255, but wider ones than uint8 that are all 0 or 1
+            are shares. Other values are clipped.
         columns: images in a row; None: as near to a square sheet as it goes.
         scale: screen pixels per image pixel.
         gap: pixels between images.
@@ -278,7 +280,17 @@ def _as_pixels(images: ArrayLike) -> Any:
         raise ValueError(
             f"grid: images (N, H, W), (N, 1, H, W) or (N, 3, H, W) are wanted, got {array.shape}"
         )
-    return (array.clip(0, 1) * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
+    return as_levels(array).transpose(0, 2, 3, 1)
+
+
+def as_levels(array: Any) -> Any:
+    """Grey or colour levels as uint8, from 0 to 255, of values as `grid` takes them."""
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind in "iu" and array.size and array.max() > 1:
+        return array.clip(0, 255).astype(np.uint8)
+    shares = np.nan_to_num(array.astype(np.float64)).clip(0, 1)
+    return (shares * 255).round().astype(np.uint8)
 
 
 def _as_cloud(name: object, cloud: ArrayLike) -> Any:

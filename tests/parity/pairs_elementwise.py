@@ -214,6 +214,7 @@ PAIRS = [
     ),
     binary("pow", torch.pow, powers, count=100),
     Pair("pow (at zero)", tg.pow, torch.pow, zero_bases, order=1),
+    Pair("hypot", tg.ops.hypot, tensors_first(torch.hypot), two(y=POSITIVE)),
     binary("atan2", tensors_first(torch.atan2), two(POSITIVE)),
     binary("logaddexp", tensors_first(torch.logaddexp)),
     binary("maximum", tensors_first(torch.maximum), two(ties=0.4)),

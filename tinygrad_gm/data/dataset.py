@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .. import ops
-from ..backend import ArrayLike
+from ..backend import ArrayLike, to_device
 from ..engine.record import Traced
 from ..random import Generator, default_generator
 from ..tensor import Tensor, asarray, tensor
@@ -39,8 +39,9 @@ class Dataset:
         raise NotImplementedError(f"{type(self).__name__} must define __len__()")
 
     def batch(self, indices: ArrayLike) -> Any:
-        """The items at `indices`, stacked by `collate`."""
-        return collate([self[index] for index in np.asarray(indices).tolist()])
+        """The items at `indices`, integers or a mask of all items, stacked by `collate`."""
+        rows = as_indices(type(self).__name__, indices, len(self))
+        return collate([self[index] for index in rows.tolist()])
 
 
 Items: TypeAlias = Dataset | Sequence[Any]
@@ -50,7 +51,8 @@ def batch_of(dataset: Items, indices: ArrayLike) -> Any:
     """The items at `indices` as one batch, of a `Dataset` or of any sequence."""
     if isinstance(dataset, Dataset):
         return dataset.batch(indices)
-    return collate([dataset[index] for index in np.asarray(indices).tolist()])
+    rows = as_indices(type(dataset).__name__, indices, len(dataset))
+    return collate([dataset[index] for index in rows.tolist()])
 
 
 class TensorDataset(Dataset):
@@ -71,6 +73,8 @@ class TensorDataset(Dataset):
             )
 
     def __getitem__(self, index: int | slice) -> tuple[Tensor, ...]:
+        if not isinstance(index, slice) and np.ndim(index) == 0:
+            index = _as_index("TensorDataset", index, len(self))
         return tuple(t[index] for t in self.tensors)
 
     def __len__(self) -> int:
@@ -78,7 +82,7 @@ class TensorDataset(Dataset):
 
     def batch(self, indices: ArrayLike) -> tuple[Tensor, ...]:
         """Copies of the rows at `indices`, by one indexing operation per tensor."""
-        rows = np.asarray(indices, dtype=np.intp)
+        rows = as_indices("TensorDataset", indices, len(self))
         return tuple(t[rows] for t in self.tensors)
 
 
@@ -121,24 +125,33 @@ class Transformed(Dataset):
 class Subset(Dataset):
     """The items of `dataset`, a `Dataset` or a sequence, at `indices`, in their order.
 
+    Args:
+        dataset: the whole.
+        indices: integers, where −1 is the last item; or a boolean mask with an entry for each item,
+            which selects those that are True.
+
+    Raises:
+        TypeError: indices that are neither.
+        IndexError: an index beyond the data set, or a mask of another length.
+
     >>> [int(x) for (x,) in tg.data.Subset(tg.data.TensorDataset(tg.arange(9)), [7, 0])]
     [7, 0]
+    >>> list(tg.data.Subset("abc", [True, False, True]))
+    ['a', 'c']
     """
 
     def __init__(self, dataset: Items, indices: ArrayLike) -> None:
-        self.dataset, self.indices = dataset, np.asarray(indices, dtype=np.intp)
-        if self.indices.size and not 0 <= self.indices.min() <= self.indices.max() < len(dataset):
-            raise IndexError(f"Subset: an index lies outside 0 … {len(dataset) - 1}")
+        self.dataset, self.indices = dataset, as_indices("Subset", indices, len(dataset))
 
     def __getitem__(self, index: int) -> Any:
-        return self.dataset[int(self.indices[index])]
+        return self.dataset[int(self.indices[_as_index("Subset", index, len(self))])]
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def batch(self, indices: ArrayLike) -> Any:
         """What the whole data set gives for these of its items."""
-        return batch_of(self.dataset, self.indices[np.asarray(indices, dtype=np.intp)])
+        return batch_of(self.dataset, self.indices[as_indices("Subset", indices, len(self))])
 
 
 def random_split(
@@ -174,6 +187,48 @@ def random_split(
     order = (generator or default_generator()).permutation(count).numpy()
     ends = np.cumsum(sizes)
     return [Subset(dataset, order[end - n : end]) for n, end in zip(sizes, ends, strict=True)]
+
+
+def as_indices(name: str, indices: ArrayLike, count: int) -> Any:
+    """The numbers of items, from 0, that indices or a mask of `count` items mean.
+
+    Raises TypeError, in the name of `name`, for what is neither, and IndexError for an index or a
+    mask that does not fit.
+    """
+    array = indices._data if isinstance(indices, Traced) else indices
+    if (
+        isinstance(array, (list, tuple))
+        and len({isinstance(i, (bool, np.bool)) for i in array}) > 1
+    ):
+        raise TypeError(f"{name}: indices must be all integers or all booleans, not both")
+    if not hasattr(array, "dtype"):
+        array = np.asarray(array, dtype=None if len(array) else np.intp)
+    array = to_device(array, "cpu")
+    if array.ndim != 1 or array.dtype.kind not in "iub":
+        raise TypeError(
+            f"{name}: indices must be a list of integers, or a mask of booleans, not "
+            f"{array.dtype} of shape {array.shape}"
+        )
+    if array.dtype.kind == "b":
+        if len(array) != count:
+            raise IndexError(f"{name}: a mask of {len(array)} entries for {count} items")
+        return np.flatnonzero(array)
+    if array.size and not (-count <= array.min() and array.max() < count):
+        wrong = array.min() if array.min() < -count else array.max()
+        raise IndexError(f"{name}: there is no item {wrong} among {count}")
+    rows = array.astype(np.intp, copy=False)
+    return np.where(rows < 0, rows + count, rows)
+
+
+def _as_index(name: str, index: Any, count: int) -> int:
+    """The number of one item, from 0; errors as those of `as_indices`."""
+    if isinstance(index, Tensor):
+        index = index.item()
+    if isinstance(index, (bool, np.bool)) or not hasattr(index, "__index__"):
+        raise TypeError(f"{name}: an index must be an integer, not {index!r}")
+    if not -count <= index < count:
+        raise IndexError(f"{name}: there is no item {index} among {count}")
+    return index % count if index < 0 else operator.index(index)
 
 
 def collate(items: Sequence[Any]) -> Any:

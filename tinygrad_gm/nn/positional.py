@@ -26,11 +26,12 @@ class SinusoidalPositionalEncoding(Module):
         d_model: the width of x.
         max_len: the longest sequence.
         dropout: the probability of dropping an entry of the sum, in training.
-        batch_first: (N, L, d_model) instead of (L, N, d_model).
+        batch_first: the layout of a batch: (N, L, d_model), or (L, N, d_model) if False. `nn.RNN`,
+            `nn.Transformer` and other sequence layers take the latter by default, as in PyTorch.
         device: where the code lies; None: the default device.
         dtype: its own; None: the default dtype.
 
-    Shapes: x (L, N, d_model), (N, L, d_model) with `batch_first`, or (L, d_model); out the same.
+    Shapes: x (N, L, d_model), (L, N, d_model) without `batch_first`, or (L, d_model); out the same.
     The buffer `pe` (max_len, d_model) follows from the arguments: it is not in the state dict.
 
     >>> encoding = nn.SinusoidalPositionalEncoding(3, max_len=10)
@@ -45,7 +46,7 @@ class SinusoidalPositionalEncoding(Module):
         d_model: int,
         max_len: int = 5000,
         dropout: float = 0.0,
-        batch_first: bool = False,
+        batch_first: bool = True,
         device: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -86,8 +87,9 @@ class SinusoidalPositionalEncoding(Module):
         return self.dropout(x + code)  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
-        """The sizes."""
-        return f"d_model={self.d_model}, max_len={self.max_len}"
+        """The sizes, and the layout where it is not the default."""
+        layout = "" if self.batch_first else ", batch_first=False"
+        return f"d_model={self.d_model}, max_len={self.max_len}{layout}"
 
 
 def _code(length: int, width: int, dtype: Any, device: str | None) -> Tensor:

@@ -16,9 +16,10 @@ from ..random import default_generator
 from ..tensor import Tensor
 from . import functional as F
 from .module import Module
-from .parameter import Parameter
+from .parameter import Parameter, is_placeholder
 
 M = TypeVar("M", bound=Module)
+_FIRST_STEPS = 15  # of the power method; from random vectors, σ is then about right
 
 
 def spectral_norm(
@@ -32,7 +33,8 @@ def spectral_norm(
 
     A linear layer then stretches no vector, so a network of such layers with 1-Lipschitz
     activations is 1-Lipschitz: a discriminator's slopes stay bounded. σ is found by the power
-    method, one step at each forward pass in training, from where the last one ended:
+    method, with 15 steps at once, as in PyTorch, and one at each forward pass in training, from
+    where the last one ended:
 
         v ← Wᵀu/‖Wᵀu‖,  u ← Wv/‖Wv‖,  σ = uᵀWv
 
@@ -76,6 +78,9 @@ def spectral_norm(
         for letter, length in zip("uv", rule.matrix(weight).shape, strict=True):
             start = default_generator().normal((length,), weight.dtype).to(weight.device)
             module.register_buffer(f"{name}_{letter}", F.normalize(start, axis=0, eps=eps))
+        if not is_placeholder(weight):
+            rule.advance(module, _FIRST_STEPS)
+            setattr(module, name, rule.compute(module))
     module.register_forward_pre_hook(rule)
     return module
 
@@ -128,7 +133,7 @@ class _Rule:
 
     def __call__(self, module: Module, args: object) -> None:
         if module.training and not rerunning.get():
-            self.advance(module)
+            self.train(module)
         weight = self.compute(module)
         weight.name = self.name
         setattr(module, self.name, weight)
@@ -136,7 +141,7 @@ class _Rule:
     def read(self, module: Module) -> list[Any]:
         return [getattr(module, self.name + source) for source in self.sources]
 
-    def advance(self, module: Module) -> None:
+    def train(self, module: Module) -> None:
         """What a forward pass in training changes."""
 
     def compute(self, module: Module) -> Tensor:
@@ -154,10 +159,14 @@ class _Spectral(_Rule):
     def matrix(self, weight: Tensor) -> Tensor:
         return ops.moveaxis(weight, self.axis, 0).reshape(weight.shape[self.axis], -1)
 
-    def advance(self, module: Module) -> None:
+    def train(self, module: Module) -> None:
+        self.advance(module, self.iterations)
+
+    def advance(self, module: Module, steps: int) -> None:
+        """Do steps of the power method."""
         weight, u, v = self.read(module)
         matrix = self.matrix(weight.detach())
-        for _ in range(self.iterations):
+        for _ in range(steps):
             v.copy_(F.normalize(u @ matrix, axis=0, eps=self.eps))
             u.copy_(F.normalize(matrix @ v, axis=0, eps=self.eps))
 

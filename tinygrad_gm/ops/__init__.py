@@ -13,6 +13,9 @@ from .choosing import (
     where,
 )
 from .choosing import (
+    hardswish as hardswish,
+)
+from .choosing import (
     hardtanh as hardtanh,
 )
 from .choosing import (

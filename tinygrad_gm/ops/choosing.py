@@ -177,3 +177,19 @@ def hardtanh(xp: Any, x: ArrayLike, min_val: float = -1.0, max_val: float = 1.0)
     [-1.0, 0.5, 1.0]
     """
     return xp.clip(x if x.dtype.kind == "f" else x.astype(xp.float64), min_val, max_val)
+
+
+def _hard_swish_rule(xp: Any, g: Any, x: Any) -> Any:
+    return xp.select(g * (x / 3.0 + 0.5), xp.abs(x) < 3.0) + xp.select(g, x >= 3.0)
+
+
+@op(_hard_swish_rule, symbol="hard swish", local=["0, x/3+½ or 1"])
+def hardswish(xp: Any, x: ArrayLike) -> Any:
+    """x · min(max(x + 3, 0), 6) / 6 (Howard et al. 2019).
+
+    >>> tg.ops.hardswish(tg.tensor([-4.0, 0.0, 4.0])).tolist()
+    [-0.0, 0.0, 4.0]
+    """
+    if x.dtype.kind != "f":
+        x = x.astype(xp.float64)
+    return xp.maximum(x, -3.0) * (xp.clip(x + 3.0, 0.0, 6.0) / 6.0)

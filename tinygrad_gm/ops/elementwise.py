@@ -80,7 +80,9 @@ def floor_divide(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
     return x // y
 
 
-@op(lambda g: g, lambda xp, g, x, y: -g * xp.floor(x / y), symbol="mod", local=["1", "−⌊x/y⌋"])
+@op(
+    lambda g: g, lambda xp, g, x, y: -g * xp.floor_divide(x, y), symbol="mod", local=["1", "−⌊x/y⌋"]
+)
 def remainder(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
     """x − y·⌊x/y⌋, with the sign of y.
 
@@ -176,8 +178,8 @@ def sqrt(xp: Any, x: ArrayLike) -> Any:
 def hypot(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
     """√(x² + y²), also where the squares would overflow.
 
-    >>> tg.ops.hypot(tg.tensor([3e30, 0.0]), tg.tensor([4e30, 2.0])).tolist()
-    [5.000000105059549e+30, 2.0]
+    >>> f"{tg.ops.hypot(tg.tensor(3e30), tg.tensor(4e30)).item():.3g}"
+    '5e+30'
     """
     return xp.hypot(x, y)
 
@@ -303,7 +305,7 @@ def logaddexp(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 def _share(xp: Any, g: Any, x: Any, y: Any) -> Any:
     """g · σ(x − y); of x = y = ±inf, whose difference is NaN, it is that of 0."""
-    apart, least = x != y, x == -math.inf
+    apart, least = xp.logical_or(x != y, xp.isfinite(x)), x == -math.inf
     if not isinstance(x, (int, float)) and not isinstance(y, (int, float)):
         x, y = xp.select(x, apart), xp.select(y, apart)
     share = xp.sigmoid(xp.select(x - y, apart))
@@ -340,7 +342,7 @@ def tan(xp: Any, x: ArrayLike) -> Any:
     return xp.tan(x)
 
 
-@op(lambda xp, g, x: g / xp.sqrt((1.0 - x) * (1.0 + x)), local=["1/√(1−x²)"])
+@op(lambda xp, g, x: g / xp.sqrt(1.0 - x * x), local=["1/√(1−x²)"])
 def asin(xp: Any, x: ArrayLike) -> Any:
     """The angle in [−π/2, π/2] with sine x.
 
@@ -350,7 +352,7 @@ def asin(xp: Any, x: ArrayLike) -> Any:
     return xp.arcsin(x)
 
 
-@op(lambda xp, g, x: -g / xp.sqrt((1.0 - x) * (1.0 + x)), local=["−1/√(1−x²)"])
+@op(lambda xp, g, x: -g / xp.sqrt(1.0 - x * x), local=["−1/√(1−x²)"])
 def acos(xp: Any, x: ArrayLike) -> Any:
     """The angle in [0, π] with cosine x.
 
@@ -431,7 +433,12 @@ def sigmoid(xp: Any, x: ArrayLike) -> Any:
         return 1 / (1 + xp.exp(-x))
 
 
-@op(lambda xp, g, x: g / xp.square(1.0 + xp.abs(x)), local=["1/(1+|x|)²"])
+def _softsign_rule(xp: Any, g: Any, x: Any) -> Any:
+    total = 1.0 + xp.abs(x)
+    return g / total / total  # the square might overflow
+
+
+@op(_softsign_rule, local=["1/(1+|x|)²"])
 def softsign(xp: Any, x: ArrayLike) -> Any:
     """x / (1 + |x|): between −1 and 1, approached more slowly than by tanh.
 

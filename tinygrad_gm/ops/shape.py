@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -178,13 +178,11 @@ def _concat_back(
     xp: Any, g: Any, argnums: tuple[int, ...], xs_shape: Any, axis: int | None
 ) -> list[Any]:
     parts: list[Any] = [None] * len(xs_shape)
-    start = 0
-    for position, shape in enumerate(xs_shape):
-        stop = start + (math.prod(shape) if axis is None else shape[axis])
-        if position in argnums:
-            part = g[along((axis or 0) % len(g.shape), slice(start, stop))]
-            parts[position] = xp.reshape(part, shape) if axis is None else part
-        start = stop
+    sizes = (math.prod(shape) if axis is None else shape[axis] for shape in xs_shape)
+    stops = list(accumulate(sizes, initial=0))
+    for slot in argnums:
+        part = g[along((axis or 0) % len(g.shape), slice(stops[slot], stops[slot + 1]))]
+        parts[slot] = xp.reshape(part, xs_shape[slot]) if axis is None else part
     return parts
 
 
@@ -200,7 +198,10 @@ def concat(xp: Any, *xs: ArrayLike, axis: int | None = 0) -> Any:
 
 def _stack_back(g: Any, argnums: tuple[int, ...], xs_shape: Any, axis: int) -> list[Any]:
     axis %= len(g.shape)
-    return [g[along(axis, i)] if i in argnums else None for i in range(len(xs_shape))]
+    parts: list[Any] = [None] * len(xs_shape)
+    for slot in argnums:
+        parts[slot] = g[along(axis, slot)]
+    return parts
 
 
 @op(joint=_stack_back, local=["its part"])

@@ -134,9 +134,8 @@ def hardswish(input: ArrayLike) -> Tensor:
     >>> F.hardswish(tg.tensor([-4.0, 0.0, 4.0])).tolist()
     [-0.0, 0.0, 4.0]
     """
-    x: Any = asarray(input)
-    inner: Any = ops.hardtanh(x, -3.0, 3.0)
-    return where(x >= 3, x, inner * (inner + 3.0) / 6.0)
+    out: Tensor = ops.hardswish(input)
+    return out
 
 
 # ------------------------------------------------------------------------ smooth relatives of relu

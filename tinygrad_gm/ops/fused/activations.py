@@ -15,28 +15,30 @@ import numpy as np
 from ...backend import ArrayLike
 from ...engine.call import op
 from ..blocks import in_blocks
-from ..choosing import where
+from ..choosing import clip, where
 from ..elementwise import logaddexp, multiply, sigmoid, tanh
 from ..special import erf, erf_of, polynomial
 
 ROOT_HALF = math.sqrt(0.5)
 DENSITY = 1 / math.sqrt(2 * math.pi)  # of the standard normal distribution at 0
 TANH_SCALE, TANH_CUBIC = math.sqrt(2 / math.pi), 0.044715
+TANH_LIMIT = 10.0  # beyond, the tanh is ±1 to the last digit, and a power of x may be infinite
 TAIL = (
     -0.6931471228599548, -0.7978874444961548, -0.31828072667121887, -0.03644445538520813,
     0.004980845842510462, -0.00016160510131157935, -0.00010084435052704066, 2.125275022990536e-05,
     -1.4531549368257402e-06,
 )  # fmt: skip
 TAIL_LIMIT = 12.0  # Φ(−12) is 0 in float32
-FLAT = {2: 5.0, 4: 30.0, 8: 30.0}  # per size of a float: beyond, tanh(softplus x) is 1, and
-GONE = -1000.0  # below, 0 to the last digit; e^(2·flat) is a float still
+FLAT = 30.0  # far beyond where tanh(softplus(x)) is 1 to the last digit; e^(2·30) is a float32
+GONE = -1000.0  # far below where it is 0
 
 
 def _gelu_decomposition(x: Any, approximate: str = "none") -> Any:
     if approximate == "tanh":
-        inner = multiply(x, TANH_SCALE) * (1.0 + TANH_CUBIC * multiply(x, x))
-        return multiply(x, 0.5) * (1.0 + tanh(inner))
-    return multiply(x, 0.5) * (1.0 + erf(multiply(x, ROOT_HALF)))
+        bounded = clip(x, -TANH_LIMIT, TANH_LIMIT)
+        inner = bounded * TANH_SCALE * (1.0 + TANH_CUBIC * bounded * bounded)
+        return multiply(x, 0.5 * (1.0 + tanh(inner)))
+    return multiply(x, 0.5 * (1.0 + erf(multiply(x, ROOT_HALF))))
 
 
 def _gelu_rule(xp: Any, g: Any, x: Any, approximate: str) -> Any:
@@ -75,6 +77,7 @@ def _slope(xp: Any, out: Any, x: Any, g: Any) -> None:
 
 def _slope_approximated(xp: Any, out: Any, x: Any, g: Any) -> None:
     """With u = √(2/π)·(x + 0.044715·x³) and s = (1 + tanh u)/2: g·s·(1 + (1 − s)·x·2u′)."""
+    x = xp.clip(x, -TANH_LIMIT, TANH_LIMIT)
     squared = x * x
     inner = squared * (6 * TANH_SCALE * TANH_CUBIC)
     inner += 2 * TANH_SCALE
@@ -117,8 +120,8 @@ def gelu(xp: Any, x: ArrayLike, approximate: str = "none") -> Any:
             return
         erf_of(xp, out, x * ROOT_HALF)
         out += 1.0
+        out *= 0.5  # before x, twice which may be infinite
         out *= x
-        out *= 0.5
 
     def approximated(out: Any, x: Any) -> None:
         xp.multiply(x, x, out=out)
@@ -127,8 +130,8 @@ def gelu(xp: Any, x: ArrayLike, approximate: str = "none") -> Any:
         out *= x
         xp.tanh(out, out=out)
         out += 1.0
-        out *= x
         out *= 0.5
+        out *= x
 
     return in_blocks(xp, exact if approximate == "none" else approximated, x)
 
@@ -203,7 +206,7 @@ def _mish_decomposition(x: Any) -> Any:
 
 def _mish_rule(xp: Any, g: Any, x: Any) -> Any:
     """With e = e^x: tanh(softplus x) = n/(n + 2), where n = e² + 2e = (1 + e)² − 1."""
-    x = xp.clip(x, GONE, FLAT[x.dtype.itemsize])
+    x = xp.clip(x, GONE, FLAT)
     e = xp.exp(x)
     n = e * (e + 2.0)
     total = n + 2.0
@@ -217,6 +220,6 @@ def mish(xp: Any, x: ArrayLike) -> Any:
     >>> tg.mish(tg.tensor([-1000.0, 0.0, 1.0, 1000.0])).round(4).tolist()
     [-0.0, 0.0, 0.8651000261306763, 1000.0]
     """
-    n = xp.exp(xp.minimum(x, FLAT[x.dtype.itemsize]))
+    n = xp.exp(xp.minimum(x, FLAT))
     n *= n + 2
     return xp.maximum(x, GONE) * (n / (n + 2))  # at −inf too

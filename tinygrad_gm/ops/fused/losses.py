@@ -195,15 +195,19 @@ def _bernoulli_decomposition(input: Any, target: Any) -> Any:
     return -(target * certain + subtract(1.0, target) * impossible)
 
 
-def _bernoulli_odds(xp: Any, g: Any, input: Any) -> Any:
-    """−ln(p/(1 − p)), each logarithm being at least −100."""
-    yes, no = xp.maximum(input, SMALLEST), xp.maximum(1.0 - input, SMALLEST)
-    return g * (xp.log(no) - xp.log(yes))
+def _bernoulli_rule(xp: Any, g: Any, input: Any, target: Any) -> Any:
+    return g * ((input - target) / xp.maximum(input * (1.0 - input), 1e-12))
+
+
+def _logarithm(xp: Any, p: Any) -> Any:
+    """ln p, at least −100."""
+    possible = p > SMALLEST
+    return xp.where(possible, xp.log(xp.where(possible, p, 1.0)), LEAST)
 
 
 @op(
-    lambda xp, g, input, target: g * ((input - target) / xp.maximum(input * (1.0 - input), 1e-12)),
-    lambda xp, g, input: _bernoulli_odds(xp, g, input),
+    _bernoulli_rule,
+    lambda xp, g, input: g * (_logarithm(xp, 1.0 - input) - _logarithm(xp, input)),
     decomposition=_bernoulli_decomposition,
     closed=True,
     local=["(p − t)/max(p(1 − p), 10⁻¹²)", "ln(1 − p) − ln p"],
