@@ -1,15 +1,14 @@
 """Writes docs/ops.md, the table of all operations: `python tests/ops_table.py`.
 
-Names, formulas and twins are read off the registry, the orders off the tests that check them.
+Names, formulas and decompositions are read off the registry, the orders off the tests that check them.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
-import test_ops
+from registry import SMOOTH, THIRD_ORDER
 
 import tinygrad_gm as tg
 from tinygrad_gm.engine.op import Op
@@ -25,25 +24,19 @@ What the registry holds, by the file of `tinygrad_gm/ops` that an operation stan
   stands for that gradient. An argument that is not listed has none.
 - **orders**: which derivatives the suite compares with central differences. Without any, a result
   is an integer, a truth value or piecewise constant, or the operation only moves or casts.
-- **kind**: a *fused* operation has a *twin*, its textbook definition in primitives, which
-  `tg.textbook()` records instead; value, gradient and second derivative of the two are compared.
+- **kind**: a *fused* operation has a *decomposition* in primitives, which `tg.textbook()` records
+  instead; value, gradient and second derivative of the two are compared.
 - **GPU**: whether it has been tested on one. None has so far.
 """
-COLUMNS = ("operation", "local derivative", "orders", "kind", "twin", "GPU")
+COLUMNS = ("operation", "local derivative", "orders", "kind", "decomposition", "GPU")
 
 
 def orders_tested() -> dict[str, set[int]]:
     """For each operation the orders whose tests have a sample of it."""
     found: dict[str, set[int]] = defaultdict(set)
-    tests: list[tuple[Any, tuple[int, ...]]] = [
-        (test_ops.test_gradient_is_that_of_differences, (1, 2)),
-        (test_ops.test_third_order_of_elementwise_operations, (3,)),
-    ]
-    for test, orders in tests:
-        for mark in test.pytestmark:
-            if mark.args[0] == ("name", "sample"):
-                for call in mark.args[1]:
-                    found[call.values[0]].update(orders)
+    for calls, orders in ((SMOOTH, (1, 2)), (THIRD_ORDER, (3,))):
+        for call in calls:
+            found[call.values[0]].update(orders)
     return found
 
 
@@ -52,13 +45,13 @@ def row(op: Op, orders: set[int]) -> tuple[str, ...]:
     names = [f"{name}ᵢ" for name in op.arrays] if op.variadic else op.arrays
     pairs = zip(names, op.local, strict=False)
     local = [f"{name}: {text}" for name, text in pairs if text] if op.differentiable else []
-    twin = op.decomposition.__name__ if op.decomposition is not None else ""
+    name = op.decomposition.__name__ if op.decomposition is not None else ""
     return (
         f"`{op.name}`",
         "<br>".join(text.replace("|", "\\|") for text in local) or "none",
         ", ".join(map(str, sorted(orders))) or "–",
-        "fused" if twin else "primitive",
-        f"`{twin}`" if twin else "",
+        "fused" if name else "primitive",
+        f"`{name}`" if name else "",
         "no",
     )
 

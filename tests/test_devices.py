@@ -10,8 +10,8 @@ import pytest
 from cases import CASES
 from device_double import CUPY
 from devices import on_device, same
+from registry import CALLS, REGISTRY, call, slots_of
 from samples import Sample
-from test_ops import CALLS, REGISTRY, call, slots_of
 
 import tinygrad_gm as tg
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from registry import CALLS, REGISTRY, call, prepared, slots_of
 from samples import Sample
-from test_ops import CALLS, REGISTRY, call, prepared, slots_of
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F

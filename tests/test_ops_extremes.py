@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import CASES
+from registry import REGISTRY, SMOOTH, call, prepared, slots_of
 from samples import Sample
-from test_ops import REGISTRY, SMOOTH, call, prepared, slots_of
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from registry import SMOOTH, call, slots_of
 from samples import Sample
-from test_ops import SMOOTH, call, slots_of
 
 import tinygrad_gm as tg
 from tinygrad_gm.testing import gradcheck

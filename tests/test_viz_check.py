@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_ops import SMOOTH, call, prepared
+from registry import SMOOTH, call, prepared
 
 import tinygrad_gm as tg
 from tinygrad_gm.viz import check, textbook

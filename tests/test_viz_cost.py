@@ -89,7 +89,7 @@ def test_elementwise_work_costs_an_operation_per_element_and_moving_numbers_none
 
 def test_every_operation_of_the_registry_has_a_count() -> None:
     from cases import CASES
-    from test_ops import REGISTRY, call, prepared, slots_of
+    from registry import REGISTRY, call, prepared, slots_of
 
     for name, case in CASES.items():
         if not REGISTRY[name].differentiable:

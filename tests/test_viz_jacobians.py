@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from registry import REGISTRY, SMOOTH, call, prepared, slots_of
 from samples import Sample
-from test_ops import REGISTRY, SMOOTH, call, prepared, slots_of
 from test_random_graphs import registry_graphs
 
 import tinygrad_gm as tg
