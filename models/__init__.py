@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from tinygrad_gm.io import CheckpointError
-from tinygrad_gm.run_state import read_checkpoint
+from tinygrad_gm.training.state import read_checkpoint
 
 NAMES = ("neuron", "lenet", "autoencoder", "vae", "vqvae", "pixelcnn", "gan", "diffusion")
 

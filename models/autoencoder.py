@@ -40,10 +40,10 @@ import numpy as np
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, Tensor, data, nn, optim, pictures
-from tinygrad_gm.run_state import restored
 from tinygrad_gm.training import Run
+from tinygrad_gm.training.state import restored
 
-from . import digits
+from . import mnist_like
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -58,7 +58,7 @@ class Config:
 
     dataset: str = field(
         default="mnist_small",
-        metadata={"help": "data set of handwritten digits", "choices": digits.DATASETS},
+        metadata={"help": "data set of handwritten digits", "choices": mnist_like.DATASETS},
     )
     images: int = field(default=60_000, metadata={"help": "maximum number of training images"})
     network: str = field(
@@ -167,7 +167,7 @@ def loss(
     model: Autoencoder, images: Tensor, generator: Generator, corruption: float = 0.0
 ) -> Tensor:
     """The squared error per pixel of images (N, 1, 28, 28) made of their corrupted selves."""
-    digits.check("autoencoder", images)
+    mnist_like.check("autoencoder", images)
     x = images.reshape(len(images), -1)
     return F.mse_loss(model(corrupt(x, corruption, generator)), x)
 
@@ -176,7 +176,7 @@ def loss(
 def evaluate(model: Autoencoder, images: Tensor, corruption: float = 0.0, seed: int = 0) -> float:
     """The loss on all images (N, 1, 28, 28), a thousand at a time."""
     generator = Generator(seed)
-    parts = digits.thousands(images)
+    parts = mnist_like.thousands(images)
     errors = [float(loss(model, part, generator, corruption)) * len(part) for part in parts]
     return sum(errors) / len(images)
 
@@ -227,7 +227,7 @@ def train(config: Config, run: Run) -> None:
     """Train an autoencoder, and draw its codes, reconstructions, walks and failures."""
     if not 0 <= config.corruption < 1:
         raise ValueError(f"autoencoder: corruption is a share in [0, 1), not {config.corruption}")
-    split = digits.load(config.dataset)
+    split = mnist_like.load(config.dataset)
     tg.manual_seed(config.seed)
     model = build(config)
     seen = data.TensorDataset(*split.train[: config.images])
@@ -242,7 +242,7 @@ def train(config: Config, run: Run) -> None:
     def sample(generator: Generator) -> Tensor | Image:
         if config.latent_dim == 2:
             return picture_of_codes(encode(model, unseen[:2000]), labels[:2000])
-        return digits.pairs(*_before_and_after(model, unseen[:50], config, generator))
+        return mnist_like.pairs(*_before_and_after(model, unseen[:50], config, generator))
 
     run.fit(
         model,
@@ -289,7 +289,7 @@ def write_pictures(
     codes, generator = encode(model, images[:5000]), Generator(0)
     pictures.save(picture_of_codes(codes[:2000], labels[:2000]), folder / "codes.png")
     before, after = _before_and_after(model, images[:50], config, generator)
-    pictures.grid(digits.pairs(before, after), columns=10, path=folder / "reconstructions.png")
+    pictures.grid(mnist_like.pairs(before, after), columns=10, path=folder / "reconstructions.png")
     walks = decode(model, between(codes[:10], codes[10:20], 11))
     pictures.grid(walks, columns=11, path=folder / "interpolation.png")
     mean, directions, variances = principal_components(codes.numpy())

@@ -65,10 +65,10 @@ import numpy as np
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, Tensor, data, nn, optim, pictures
-from tinygrad_gm.run_state import restored
 from tinygrad_gm.training import Run
+from tinygrad_gm.training.state import restored
 
-from . import digits, plane
+from . import mnist_like, points2d
 from .denoisers import ConvDenoiser, MLPDenoiser
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Config:
         default="ring",
         metadata={
             "help": "data set of points in the plane or of handwritten digits",
-            "choices": plane.DATASETS + digits.DATASETS,
+            "choices": points2d.DATASETS + mnist_like.DATASETS,
         },
     )
     timesteps: int = field(
@@ -335,7 +335,7 @@ def _rooted(coefficient: Tensor, x: Tensor) -> Tensor:
 
 def build(config: Config) -> DiffusionModel:
     """The untrained model that a config describes."""
-    points = config.dataset in plane.DATASETS
+    points = config.dataset in points2d.DATASETS
     network = MLPDenoiser(width=config.width) if points else ConvDenoiser(config.channels)
     return DiffusionModel(network, config.timesteps, config.schedule, clip=2.5 if points else 1.0)
 
@@ -352,7 +352,7 @@ def loss(model: DiffusionModel, x: Tensor) -> Tensor:
 def evaluate(model: DiffusionModel, x: Tensor, seed: int = 0) -> float:
     """The loss on points or images, with times and noise that depend on the seed alone."""
     with tg.random.using(Generator(seed)):
-        parts = digits.thousands(x)
+        parts = mnist_like.thousands(x)
         return sum(float(loss(model, part)) * len(part) for part in parts) / len(x)
 
 
@@ -373,12 +373,12 @@ def sample(
 def train(config: Config, run: Run) -> None:
     """Train on points or digits, and write pictures of what was learned."""
     train_set: data.Dataset
-    if config.dataset in plane.DATASETS:
-        train_set = plane.Draws(config.dataset, 256_000)
+    if config.dataset in points2d.DATASETS:
+        train_set = points2d.Draws(config.dataset, 256_000)
         with tg.random.using(Generator(config.seed)):
             unseen, _ = train_set.batch(range(2000))
     else:
-        train_set, test_set = digits.load(config.dataset)
+        train_set, test_set = mnist_like.load(config.dataset)
         unseen = test_set.tensors[0][:2000]
     tg.manual_seed(config.seed)
     model = build(config)
@@ -421,10 +421,10 @@ def restore(folder: str | Path) -> DiffusionModel:
 def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of an untrained model on a few rows, and the names of its leaves."""
     tg.manual_seed(config.seed)
-    if config.dataset in plane.DATASETS:
-        x0, _ = plane.Draws(config.dataset, 8).batch(range(8))
+    if config.dataset in points2d.DATASETS:
+        x0, _ = points2d.Draws(config.dataset, 8).batch(range(8))
     else:
-        x0, _ = digits.load("mnist_small").train[:2]
+        x0, _ = mnist_like.load("mnist_small").train[:2]
     model = build(config)
     x0 = _centred(x0).requires_grad_()  # so that its way into the network is drawn
     t = tg.randint(0, config.timesteps, (len(x0),))
@@ -437,9 +437,9 @@ def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:
 
 def _centred(x: Tensor) -> Tensor:
     if x.ndim == 2:
-        plane.check("diffusion", x)
+        points2d.check("diffusion", x)
         return x
-    digits.check("diffusion", x)
+    mnist_like.check("diffusion", x)
     return 2 * x - 1
 
 
@@ -451,8 +451,8 @@ def _shown(x: Tensor) -> Tensor:
 
 
 def _sheet(config: Config, model: DiffusionModel, generator: Generator) -> Tensor | Image:
-    if config.dataset in plane.DATASETS:
-        return plane.cloud(config.dataset, sample(model, 1000, generator))
+    if config.dataset in points2d.DATASETS:
+        return points2d.cloud(config.dataset, sample(model, 1000, generator))
     return sample(model, 64, generator, steps=min(25, config.timesteps))
 
 
@@ -483,7 +483,7 @@ def _write_sheets(model: DiffusionModel, images: Tensor, folder: Path) -> None:
     pictures.grid(_rows(noised), columns=11, path=folder / "noising.png")
     states, guesses = _denoising(model, (5, 1, 28, 28))
     noisy, guessed = (_rows([strip[t] for t in times]) for strip in (states, guesses))
-    pictures.grid(digits.pairs(noisy, guessed, 11), columns=11, path=folder / "denoising.png")
+    pictures.grid(mnist_like.pairs(noisy, guessed, 11), columns=11, path=folder / "denoising.png")
     pictures.grid(sample(model, 100, Generator(0)), path=folder / "samples.png")
     counts = sorted({min(count, model.timesteps) for count in (5, 10, 20, 50, 100)})
     same_noise = [sample(model, 12, Generator(1), steps=count) for count in counts]

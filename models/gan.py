@@ -53,10 +53,10 @@ from typing import TYPE_CHECKING, Any
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Tensor, data, nn, optim, pictures
-from tinygrad_gm.run_state import restored
 from tinygrad_gm.training import Run
+from tinygrad_gm.training.state import restored
 
-from . import digits, metrics, plane
+from . import metrics, mnist_like, points2d
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 TRAINING_TIME = "about a minute on two cores"
 NETWORKS = ("mlp", "dcgan", "plane")
 LOSSES = ("non-saturating", "saturating", "least-squares", "hinge", "wasserstein")
-CLASSES = {"ring": 8, "grid": 25, "moons": 2, **dict.fromkeys(digits.DATASETS, 10)}
+CLASSES = {"ring": 8, "grid": 25, "moons": 2, **dict.fromkeys(mnist_like.DATASETS, 10)}
 STEPS = 100  # of the generator in an epoch of points, which are drawn anew and never end
 
 
@@ -76,7 +76,7 @@ class Config:
         default="mnist_small",
         metadata={
             "help": "data set of handwritten digits or of points in the plane",
-            "choices": (*digits.DATASETS, *plane.DATASETS),
+            "choices": (*mnist_like.DATASETS, *points2d.DATASETS),
         },
     )
     network: str = field(
@@ -125,8 +125,8 @@ class Config:
             value, choices = getattr(self, entry.name), entry.metadata.get("choices")
             if choices and value not in choices:
                 raise ValueError(f"gan: {entry.name} is one of {', '.join(choices)}, not {value!r}")
-        if (self.network == "plane") != (self.dataset in plane.DATASETS):
-            fitting = "plane" if self.dataset in plane.DATASETS else "mlp or dcgan"
+        if (self.network == "plane") != (self.dataset in points2d.DATASETS):
+            fitting = "plane" if self.dataset in points2d.DATASETS else "mlp or dcgan"
             raise ValueError(f"gan: {self.dataset} wants the network {fitting}")
         if self.loss == "wasserstein" and not (self.penalty or self.spectral_norm):
             raise ValueError(
@@ -278,10 +278,10 @@ class GAN(nn.Module):
     def inside(self, x: Tensor) -> Tensor:
         """Data as the players see them; ValueError for a wrong shape or range."""
         if self.network == "plane":
-            plane.check("gan", x)
+            points2d.check("gan", x)
             return x
-        digits.check("gan", x)
-        x = digits.framed(x) if self.network == "dcgan" else x.reshape(len(x), -1)
+        mnist_like.check("gan", x)
+        x = mnist_like.framed(x) if self.network == "dcgan" else x.reshape(len(x), -1)
         return 2 * x - 1
 
     def outside(self, x: Tensor) -> Tensor:
@@ -289,7 +289,7 @@ class GAN(nn.Module):
         if self.network == "plane":
             return x
         x = (x + 1) / 2
-        return digits.cropped(x) if self.network == "dcgan" else x.reshape(-1, 1, 28, 28)
+        return mnist_like.cropped(x) if self.network == "dcgan" else x.reshape(-1, 1, 28, 28)
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Noise (N, latent_dim), and the classes (N,) if it is shown any → fakes, as inside."""
@@ -433,9 +433,9 @@ def train(config: Config, run: Run) -> None:
     tg.manual_seed(config.seed)
     rows = config.critic_steps * config.batch_size
     source: data.Dataset = (
-        plane.Draws(config.dataset, STEPS * rows)
+        points2d.Draws(config.dataset, STEPS * rows)
         if config.network == "plane"
-        else digits.load(config.dataset).train
+        else mnist_like.load(config.dataset).train
     )
     model = GAN(config)
     ema = optim.EMA(model.generator, config.ema_decay, warmup=True)
@@ -463,7 +463,7 @@ def train(config: Config, run: Run) -> None:
     def draw(generator: tg.Generator) -> Tensor | Image:
         with ema.average():
             if config.network == "plane":
-                return plane.cloud(config.dataset, sample(model, 2000, generator))
+                return points2d.cloud(config.dataset, sample(model, 2000, generator))
             return sample(model, 100, generator)
 
     run.train(
@@ -527,7 +527,7 @@ def _drawn(model: GAN, z: Tensor, labels: Tensor) -> Tensor:
     """Fakes as the data are, a thousand at a time; the mode stays as it was."""
     training = model.training
     model.eval()
-    parts = zip(digits.thousands(z), digits.thousands(labels), strict=True)
+    parts = zip(mnist_like.thousands(z), mnist_like.thousands(labels), strict=True)
     drawn = tg.concat([model.outside(model.generate(*part)) for part in parts])
     model.train(training)
     return drawn
@@ -538,7 +538,7 @@ def write_pictures(model: GAN, config: Config, folder: Path) -> None:
     generator = tg.Generator(0)
     if config.network == "plane":
         points = sample(model, 2000, generator)
-        pictures.save(plane.cloud(config.dataset, points), folder / "samples.png")
+        pictures.save(points2d.cloud(config.dataset, points), folder / "samples.png")
         return
     pictures.grid(sample(model, 100, generator), columns=10, path=folder / "samples.png")
     sheet = interpolate(model, 10, 10, generator)

@@ -32,10 +32,10 @@ import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, Tensor, data, nn, optim, pictures
 from tinygrad_gm.io import CheckpointError
-from tinygrad_gm.run_state import restored
 from tinygrad_gm.training import Run
+from tinygrad_gm.training.state import restored
 
-from . import digits
+from . import mnist_like
 
 TRAINING_TIME = "about 5 seconds on two cores"
 WEIGHTS = Path(__file__).parent / "weights" / "lenet_mnist.safetensors"
@@ -48,7 +48,7 @@ class Config:
 
     dataset: str = field(
         default="mnist_small",
-        metadata={"help": "data set of handwritten digits", "choices": digits.DATASETS},
+        metadata={"help": "data set of handwritten digits", "choices": mnist_like.DATASETS},
     )
     images: int = field(default=10_000, metadata={"help": "maximum number of training images"})
     augment: bool = field(
@@ -127,7 +127,7 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
     """Logits (N, 10) of images (N, 1, 28, 28), a thousand at a time; the mode stays as it was."""
     training = model.training
     model.eval()
-    logits = [model(part) for part in digits.thousands(images)]
+    logits = [model(part) for part in mnist_like.thousands(images)]
     model.train(training)
     return tg.concat(logits)
 
@@ -144,7 +144,7 @@ def _share_right(logits: Tensor, labels: Tensor) -> Tensor:
 
 def train(config: Config, run: Run) -> None:
     """Train a LeNet-5, and write a sheet of the unseen images that it takes for something else."""
-    split = digits.load(config.dataset)
+    split = mnist_like.load(config.dataset)
     tg.manual_seed(config.seed)
     model = LeNet5()
     first = data.TensorDataset(*split.train[: config.images])

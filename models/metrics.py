@@ -34,11 +34,11 @@ import numpy as np
 import tinygrad_gm as tg
 from tinygrad_gm import Generator, Tensor, data
 
-from . import digits, lenet, plane
+from . import lenet, mnist_like, points2d
 
 SURE = 0.9  # the probability from which on an image counts as one of its class
 NEAR = 0.3  # the distance up to which a point belongs to a mode
-MIXTURES: dict[str, Callable[[], data.Mixture]] = {  # of plane.Draws, those with modes
+MIXTURES: dict[str, Callable[[], data.Mixture]] = {  # of points2d.Draws, those with modes
     "ring": lambda: data.gaussians_ring(8, 8, Generator(0)),
     "grid": lambda: data.gaussians_grid(25, 25, Generator(0)),
 }
@@ -119,7 +119,7 @@ def _root(covariance: Any) -> Any:
 def _moments(images: Tensor) -> tuple[Any, Any]:
     """Mean (84,) and covariance (84, 84) of what the judge sees in the images, in float64."""
     judge = lenet.pretrained()
-    parts = digits.thousands(images)
+    parts = mnist_like.thousands(images)
     features = np.concatenate([judge.features(part).numpy() for part in parts], dtype=np.float64)
     return features.mean(axis=0), np.cov(features, rowvar=False)
 
@@ -127,10 +127,10 @@ def _moments(images: Tensor) -> tuple[Any, Any]:
 def _checked(name: str, images: Tensor) -> Tensor:
     """Images as the judge knows them; ValueError, in the name of a function, for other ones."""
     if images.shape[-1:] != (32,):
-        digits.check(name, images)
+        mnist_like.check(name, images)
         return images
-    digits.check(name, images, size=32)
-    return digits.cropped(images)
+    mnist_like.check(name, images, size=32)
+    return mnist_like.cropped(images)
 
 
 class Classes(NamedTuple):
@@ -197,7 +197,7 @@ def modes(points: Tensor, dataset: str) -> Modes:
     """How points (N, 2) spread over the modes of "ring" or "grid"; ValueError for another one."""
     if dataset not in MIXTURES:
         raise ValueError(f"modes: {' or '.join(MIXTURES)} has modes, and not {dataset!r}")
-    plane.check("modes", points)
+    points2d.check("modes", points)
     mixture, n = MIXTURES[dataset](), len(points)
     near, close, sharp = (
         mode_counts(points, mixture.centers, radius) for radius in (NEAR, 0.1, 3 * mixture.std)

@@ -64,11 +64,11 @@ from pathlib import Path
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, Tensor, data, nn, optim, pictures
-from tinygrad_gm.metrics import read_metrics
-from tinygrad_gm.run_state import restored
 from tinygrad_gm.training import Run
+from tinygrad_gm.training.metrics import read_metrics
+from tinygrad_gm.training.state import restored
 
-from . import digits
+from . import mnist_like
 
 TRAINING_TIME = "about 3 minutes on two cores"
 NETWORKS = ("gated", "masked")
@@ -82,7 +82,7 @@ class Config:
 
     dataset: str = field(
         default="mnist_small",
-        metadata={"help": "data set of handwritten digits", "choices": digits.DATASETS},
+        metadata={"help": "data set of handwritten digits", "choices": mnist_like.DATASETS},
     )
     images: int = field(default=60_000, metadata={"help": "maximum number of training images"})
     network: str = field(
@@ -404,7 +404,7 @@ def draw(
 
 def binarise(images: Tensor, generator: Generator) -> Tensor:
     """Grey images (N, 1, H, W) → black and white (N, H, W): grey is the probability of a 1."""
-    digits.check("pixelcnn", images)
+    mnist_like.check("pixelcnn", images)
     return tg.bernoulli(images[:, 0], generator=generator).astype(tg.int64)
 
 
@@ -466,7 +466,7 @@ def train(config: Config, run: Run) -> None:
     for every seed. (Figures in papers are for another draw, that of Larochelle and Murray 2011.)
     """
     tg.manual_seed(config.seed)
-    split = digits.load(config.dataset)
+    split = mnist_like.load(config.dataset)
     model = build(config)
     first = data.TensorDataset(*split.train[: config.images])
     loader = data.DataLoader(first, config.batch_size, shuffle=True, seed=config.seed)

@@ -50,10 +50,10 @@ from typing import Any
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, Tensor, data, nn, optim, pictures
-from tinygrad_gm.run_state import restored
 from tinygrad_gm.training import Run
+from tinygrad_gm.training.state import restored
 
-from . import digits
+from . import mnist_like
 from .autoencoder import CONVOLVED, NETWORKS, between, convolutions, transposed_convolutions
 from .metrics import importance_weighted_bound
 
@@ -68,7 +68,7 @@ class Config:
 
     dataset: str = field(
         default="mnist_small",
-        metadata={"help": "data set of handwritten digits", "choices": digits.DATASETS},
+        metadata={"help": "data set of handwritten digits", "choices": mnist_like.DATASETS},
     )
     images: int = field(default=60_000, metadata={"help": "maximum number of training images"})
     network: str = field(
@@ -251,7 +251,7 @@ def loss(
 
 def _pixels(model: VAE, images: Tensor, generator: Generator) -> Tensor:
     """Images as the rows whose likelihood is meant: grey, or drawn as black and white ones."""
-    digits.check("vae", images, model.side)
+    mnist_like.check("vae", images, model.side)
     rows = images.reshape(len(images), -1)
     return rows if model.pixel_log_var is not None else tg.bernoulli(rows, generator=generator)
 
@@ -311,7 +311,7 @@ def train(config: Config, run: Run) -> None:
         raise ValueError(f"vae: sigma {config.sigma} and beta {config.beta} must not be negative")
     if config.sigma and config.likelihood != "gaussian":
         raise ValueError("vae: a sigma is one of the Gaussian likelihood: --likelihood gaussian")
-    split = digits.load(config.dataset)
+    split = mnist_like.load(config.dataset)
     tg.manual_seed(config.seed)
     model = build(config)
     unseen, labels = split.test.tensors
@@ -456,7 +456,7 @@ def plane(model: VAE, side: int = 20) -> Tensor:
 def write_pictures(model: VAE, images: Tensor, labels: Tensor, folder: Path) -> None:
     """What the model has learned, in a run's folder."""
     shown = images[:20], labels[:20]
-    rows = digits.pairs(shown[0], reconstruct(model, *shown))
+    rows = mnist_like.pairs(shown[0], reconstruct(model, *shown))
     pictures.grid(rows, columns=10, path=folder / "reconstructions.png")
     pictures.grid(sample(model, 100, Generator(0)), path=folder / "samples.png")
     rows = traverse(model, images[0], labels[0])

@@ -55,10 +55,10 @@ from typing import NamedTuple
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, Tensor, data, nn, optim, pictures
-from tinygrad_gm.run_state import restored
 from tinygrad_gm.training import Run
+from tinygrad_gm.training.state import restored
 
-from . import digits, pixelcnn
+from . import mnist_like, pixelcnn
 
 TRAINING_TIME = "about 4 minutes on two cores"
 
@@ -69,7 +69,7 @@ class Config:
 
     dataset: str = field(
         default="mnist_small",
-        metadata={"help": "data set of handwritten digits", "choices": digits.DATASETS},
+        metadata={"help": "data set of handwritten digits", "choices": mnist_like.DATASETS},
     )
     codebook: str = field(
         default="ema",
@@ -254,14 +254,14 @@ class VQVAE(nn.Module):
     @tg.no_grad()
     def encode(self, images: Tensor) -> Tensor:
         """Images (N, 1, 28, 28) in [0, 1] → codes (N, 7, 7)."""
-        digits.check("vqvae", images)
-        parts = digits.thousands(images)
+        mnist_like.check("vqvae", images)
+        parts = mnist_like.thousands(images)
         return tg.concat([self.quantizer.nearest(self.encoder(part)) for part in parts])
 
     @tg.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (N, 7, 7) → images (N, 1, 28, 28) in [0, 1]."""
-        parts = digits.thousands(codes)
+        parts = mnist_like.thousands(codes)
         decoded = [self.decoder(self.quantizer.lookup(part)) for part in parts]
         return tg.clip(tg.concat(decoded), 0, 1)
 
@@ -324,7 +324,7 @@ class TwoStages(NamedTuple):
 
 def train(config: Config, run: Run) -> None:
     """Train the autoencoder, then the prior in the folder `prior`; write what they have learned."""
-    split = digits.load(config.dataset)
+    split = mnist_like.load(config.dataset)
     unseen, _ = split.test.tensors
     model = build(config)
     run.fit(
@@ -334,7 +334,7 @@ def train(config: Config, run: Run) -> None:
         data.DataLoader(split.train, config.batch_size, shuffle=True, seed=config.seed),
         config.epochs,
         on_epoch=lambda epoch: evaluate(model, unseen),
-        sample=lambda generator: digits.pairs(unseen[:40], reconstruct(model, unseen[:40])),
+        sample=lambda generator: mnist_like.pairs(unseen[:40], reconstruct(model, unseen[:40])),
     )
     with run.drawing():
         write_codebook(model, unseen[:1000], run.folder)
@@ -391,7 +391,7 @@ def evaluate(model: VQVAE, images: Tensor) -> dict[str, float]:
 @tg.no_grad()
 def evaluate_prior(prior: pixelcnn.GatedPixelCNN, codes: Tensor, labels: Tensor) -> float:
     """`nats` of many maps, a thousand at a time."""
-    parts = zip(digits.thousands(codes), digits.thousands(labels), strict=True)
+    parts = zip(mnist_like.thousands(codes), mnist_like.thousands(labels), strict=True)
     return sum(float(nats(prior, *part)) * len(part[0]) for part in parts) / len(codes)
 
 
@@ -456,7 +456,7 @@ def write_images(model: TwoStages, images: Tensor, folder: Path) -> None:
     drawn = pixelcnn.draw(prior, 100, (7, 7), Generator(0), *_condition(prior, labels))
     even = Generator(0).integers(0, autoencoder.quantizer.codes, (100, 7, 7))
     sheets = {
-        "reconstructions": digits.pairs(images, reconstruct(autoencoder, images)),
+        "reconstructions": mnist_like.pairs(images, reconstruct(autoencoder, images)),
         "samples": autoencoder.decode(drawn),
         "random_codes": autoencoder.decode(even),
     }
@@ -492,7 +492,7 @@ def write_codebook(model: VQVAE, images: Tensor, folder: Path) -> None:
 
 def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of an untrained model on 4 images, and the names of its leaves."""
-    images, _ = digits.load("mnist_small").train[:4]
+    images, _ = mnist_like.load("mnist_small").train[:4]
     model = build(config)
     z = model.encoder(images)
     model.quantizer.restart(z, Generator(config.seed))

@@ -12,7 +12,7 @@ import pytest
 from device_double import CUPY
 
 import tinygrad_gm as tg
-from tinygrad_gm.viz import engine as engines
+from tinygrad_gm.viz.render import engine as engines
 
 ON_A_GPU = pytest.mark.skipif(not tg.cuda.is_available(), reason="no GPU, or no CuPy")
 

@@ -1,6 +1,6 @@
 """Writes docs/ops.md, the table of all operations: `python tests/ops_table.py`.
 
-Names, formulas and decompositions are read off the registry, the orders off the tests that check them.
+Names, formulas and decompositions are read off the registry, the orders off the samples.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from registry import SMOOTH, THIRD_ORDER
 import tinygrad_gm as tg
 from tinygrad_gm.engine.op import Op
 
-PATH = Path(__file__).parent.parent / "docs" / "ops.md"
+PATH = Path(__file__).parents[1] / "docs" / "ops.md"
 
 HEAD = """# Operations
 

@@ -12,7 +12,7 @@ import pytest
 import tinygrad_gm as tg
 from tinygrad_gm import viz
 from tinygrad_gm.models import neuron as neuron_model
-from tinygrad_gm.viz.captions import HIDE, SHOW
+from tinygrad_gm.viz.film.captions import HIDE, SHOW
 
 
 def leaf(data: Any, name: str | None = None, requires_grad: bool = True) -> tg.Tensor:

@@ -54,6 +54,7 @@ from .creation import (
     zeros,
     zeros_like,
 )
+from .derivatives import hessian, hvp, jacobian, jvp, vjp
 from .engine.anomaly import detect_anomaly
 from .engine.backward import grad
 from .engine.call import op
@@ -79,7 +80,6 @@ from .tensor import (
     stop_gradient,
     tensor,
 )
-from .transforms import hessian, hvp, jacobian, jvp, vjp
 
 if TYPE_CHECKING:
     from . import data, models, nn, optim, pictures, testing, training, viz

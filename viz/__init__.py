@@ -18,20 +18,21 @@ from tinygrad_gm.engine.record import Traced, topological_order
 from tinygrad_gm.nn import Module
 from tinygrad_gm.pictures import grid
 
-from . import check as differences
-from . import cost as costs
-from . import diagnosis, example, jacobians, orders, paths
-from . import textbook as twins
+from .annotate import check as differences
+from .annotate import cost as costs
+from .annotate import diagnosis, jacobians, orders, paths
 from .architecture import Architecture, architecture
-from .collapse import visible
 from .curves import curves
-from .drawing import Drawing, load
-from .engine import MissingEngine
-from .engine import check as check_engine
+from .film.steps import Steps, steps
+from .fold.collapse import visible
+from .graph import example
+from .graph import textbook as twins
+from .graph.view import look
 from .receptive_field import ReceptiveField, receptive_field
-from .steps import Steps, steps
+from .render.drawing import Drawing, load
+from .render.engine import MissingEngine
+from .render.engine import check as check_engine
 from .themes import theme as theme_of
-from .view import look
 
 __all__ = [
     "Architecture",

@@ -17,14 +17,14 @@ from tinygrad_gm.nn import Module
 from tinygrad_gm.tensor import Tensor
 
 from . import style
-from .cost import flops
-from .example import evaluating, outputs, untouched
-from .picture import Picture, sheet
-from .shapes import label
+from .annotate.cost import flops
+from .compose.shapes import label
+from .graph.example import evaluating, outputs, untouched
+from .graph.view import Operation
+from .render.picture import Picture, sheet
 from .style import SMALL_SIZE, TEXT_SIZE, text_width
 from .themes import Look, Theme
 from .themes import theme as theme_of
-from .view import Operation
 
 HEADINGS = ("layer", "class", "output", "parameters", "FLOPs")
 

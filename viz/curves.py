@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_gm import metrics, pictures
-from tinygrad_gm.training import Run
+from tinygrad_gm import pictures
+from tinygrad_gm.training import Run, metrics
 
 if TYPE_CHECKING:
     from PIL.Image import Image

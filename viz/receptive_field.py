@@ -22,10 +22,11 @@ from tinygrad_gm.nn import Module
 from tinygrad_gm.ops.pooling import pool_geometry
 from tinygrad_gm.tensor import Tensor
 
-from . import heatmap, style
-from .example import evaluating, untouched
-from .picture import Picture, sheet
-from .shapes import label, rectangle
+from . import style
+from .compose import heatmap
+from .compose.shapes import label, rectangle
+from .graph.example import evaluating, untouched
+from .render.picture import Picture, sheet
 from .style import SMALL_SIZE, TEXT_SIZE, text_width
 from .themes import Theme
 from .themes import theme as theme_of

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..creation import empty
-from ..ops.windows import PerAxis, per_axis
+from ..kernels.windows import PerAxis, per_axis
 from . import functional as F
 from . import init
 from .functional.spatial import Padding, same_padding

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from ..ops.windows import PerAxis
+from ..kernels.windows import PerAxis
 from . import functional as F
 from .module import Module
 

@@ -23,12 +23,12 @@ import numpy as np
 
 from ..backend import ArrayLike
 from ..engine.call import op
-from .convolving import convolved, paired
+from ..kernels.convolution import convolved, paired
+from ..kernels.windows import Padding, PerAxis, last_axes, pad_pairs, per_axis, window_count
 from .elementwise import add
 from .indexing import getitem
 from .matmul import matmul
 from .shape import pad, permute_dims, reshape
-from .windows import Padding, PerAxis, last_axes, pad_pairs, per_axis, window_count
 
 # ------------------------------------------------------------------------------- the operations
 

@@ -19,8 +19,8 @@ import numpy as np
 
 from ..backend import ArrayLike
 from ..engine.call import op
+from ..kernels.windows import PerAxis, framed, per_axis, window_count, window_elements
 from .choosing import bits, selected
-from .windows import PerAxis, framed, per_axis, window_count, window_elements
 
 
 def pool_geometry(

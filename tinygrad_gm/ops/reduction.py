@@ -14,12 +14,12 @@ import numpy as np
 from ..backend import ArrayLike
 from ..engine.call import op
 from ..hints import named
+from ..kernels.summation import summed
 from .choosing import where
 from .comparison import equal, isfinite, not_equal
 from .elementwise import exp, log, subtract
 from .indexing import getitem
 from .shape import Axes, along, broadcast_to, concat, normalize_axis, pad, squeeze
-from .summation import summed
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

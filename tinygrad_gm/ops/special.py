@@ -22,7 +22,7 @@ from typing import Any
 
 from ..backend import ArrayLike
 from ..engine.call import op
-from .blocks import in_blocks
+from ..kernels.blocks import in_blocks
 
 SHORT_LIMIT = 4.0
 SHORT_P = (

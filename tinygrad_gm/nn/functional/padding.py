@@ -7,7 +7,7 @@ from typing import Any
 
 from ... import ops
 from ...backend import ArrayLike
-from ...ops.windows import last_axes
+from ...kernels.windows import last_axes
 from ...tensor import Tensor, asarray
 
 MODES: Any = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}

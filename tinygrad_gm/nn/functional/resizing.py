@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...backend import ArrayLike
+from ...kernels.windows import PerAxis
 from ...ops import (
     avg_pool,
     avg_pool_transpose,
@@ -25,7 +26,6 @@ from ...ops import (
     take,
     take_along_axis,
 )
-from ...ops.windows import PerAxis
 from ...tensor import Tensor, asarray
 from .spatial import batched
 

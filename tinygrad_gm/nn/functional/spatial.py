@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...backend import ArrayLike
+from ...kernels.windows import PerAxis, per_axis
 from ...ops import argmax_pool, avg_pool, conv, conv_transpose, max_pool
 from ...ops.conv import check_shapes, geometry, transposed_shape, window_counts
 from ...ops.pooling import pool_geometry
-from ...ops.windows import PerAxis, per_axis
 from ...tensor import Tensor, asarray
 
 Padding = str | int | Sequence[int]

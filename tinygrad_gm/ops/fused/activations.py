@@ -14,7 +14,7 @@ import numpy as np
 
 from ...backend import ArrayLike
 from ...engine.call import op
-from ..blocks import in_blocks
+from ...kernels.blocks import in_blocks
 from ..choosing import clip, where
 from ..elementwise import logaddexp, multiply, sigmoid, tanh
 from ..special import erf, erf_of, polynomial

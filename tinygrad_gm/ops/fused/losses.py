@@ -10,13 +10,13 @@ import numpy as np
 from ...backend import ArrayLike, module_of
 from ...engine.call import op
 from ...engine.record import Traced
+from ...kernels.summation import summed
 from ..choosing import maximum, selected, where
 from ..comparison import not_equal
 from ..elementwise import log, multiply, sigmoid, square, subtract
 from ..indexing import grid, take, take_along_axis
 from ..reduction import divided
 from ..shape import expand_dims, squeeze
-from ..summation import summed
 from .softmax import log_softmax_decomposition, stopped, sums_of_rows
 
 

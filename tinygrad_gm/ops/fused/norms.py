@@ -18,11 +18,11 @@ import numpy as np
 
 from ...backend import ArrayLike
 from ...engine.call import op
-from ..blocks import BLOCK, in_cache
+from ...kernels.blocks import BLOCK, in_cache
+from ...kernels.channels import Channels, at
 from ..elementwise import add, multiply, sqrt, square, subtract
 from ..reduction import divided, mean
 from ..shape import reshape, squeeze
-from .channels import Channels, at
 
 REMOTE = 16.0  # μ²/σ² from which on ⟨x²⟩ − μ² has lost a digit or more
 SLOPE = "(I − 1/n − x̂x̂ᵀ/n)·w/σ"

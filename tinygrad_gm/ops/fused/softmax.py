@@ -7,9 +7,9 @@ from typing import Any
 
 from ...backend import ArrayLike
 from ...engine.call import op
+from ...kernels.summation import summed
 from ..elementwise import exp, log, subtract
 from ..reduction import max, sum
-from ..summation import summed
 
 
 def stopped(x: ArrayLike) -> Any:

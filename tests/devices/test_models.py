@@ -1,0 +1,150 @@
+"""Every model on a GPU: a step of its training, and samples, as on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from devices import same
+
+import tinygrad_gm as tg
+from tinygrad_gm import Generator, nn, optim
+from tinygrad_gm.models import (
+    autoencoder,
+    diffusion,
+    gan,
+    lenet,
+    neuron,
+    pixelcnn,
+    points2d,
+    vae,
+    vqvae,
+)
+from tinygrad_gm.nn import functional as F
+
+
+def pictures(count: int) -> tg.Tensor:
+    """Images (count, 1, 28, 28) on the default device, the same on each."""
+    shades = tg.arange(count * 784, dtype=tg.float32) % 97 / 96
+    return shades.reshape(count, 1, 28, 28)
+
+
+def stepped(model: nn.Module, loss: Callable[[], tg.Tensor]) -> list[tg.Tensor]:
+    """The losses of two steps of Adam."""
+    optimizer = optim.Adam(model.parameters(), lr=0.01)
+    losses = []
+    for _ in range(2):
+        total = loss()
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        losses.append(total)
+    return losses
+
+
+def of_neuron() -> list[Any]:
+    found = neuron.train_neuron([[1.0, 2.0], [2.0, 1.0]], [0.0, 1.0], [0.1, -0.2], 0.1, 0.1, 3)
+    return [tg.tensor(found[0]), tg.tensor(found[2])]
+
+
+def of_lenet() -> list[Any]:
+    model, images, labels = lenet.LeNet5(), pictures(4), tg.tensor([1, 2, 3, 4])
+    losses = stepped(model, lambda: F.cross_entropy(model(images), labels))
+    return [*losses, lenet.predict(model, images)]
+
+
+def of_autoencoder(network: str) -> list[Any]:
+    model = autoencoder.Autoencoder(latent_dim=2, hidden_dim=8, network=network)
+    losses = stepped(model, lambda: autoencoder.loss(model, pictures(4), Generator(1), 0.3))
+    return [*losses, autoencoder.encode(model, pictures(4))]
+
+
+def of_vae(network: str, likelihood: str, conditional: bool) -> list[Any]:
+    config = vae.Config(
+        network=network,
+        likelihood=likelihood,
+        conditional=conditional,
+        hidden_dim=8,
+        latent_dim=2,
+    )
+    model, labels = vae.build(config), tg.tensor([1, 2, 3]) if conditional else None
+    losses = stepped(model, lambda: vae.loss(model, pictures(3), Generator(1), labels)[0])
+    return [*losses, vae.sample(model, 3, Generator(2))]
+
+
+def of_vqvae(codebook: str) -> list[Any]:
+    config = vqvae.Config(
+        codebook=codebook, codes=8, code_dim=4, channels=2, prior_channels=4, prior_layers=1
+    )
+    model, prior = vqvae.build(config), vqvae.build_prior(config)
+    losses = stepped(model, lambda: vqvae.loss(model, pictures(3), Generator(1))[0])
+    codes, labels = model.encode(pictures(3)), tg.arange(3)
+    losses += stepped(prior, lambda: vqvae.nats(prior, codes, labels))
+    both = vqvae.TwoStages(model.eval(), prior.eval())
+    return [*losses, vqvae.sample(both, 2, Generator(2), label=1)]
+
+
+def of_pixelcnn(network: str) -> list[Any]:
+    model = pixelcnn.build(pixelcnn.Config(network=network, channels=2, layers=1))
+    images = pixelcnn.binarise(pictures(2), Generator(1))
+    losses = stepped(model, lambda: pixelcnn.negative_log_likelihood(model, images).mean())
+    return [*losses, pixelcnn.draw(model, 2, (4, 4), Generator(2))]
+
+
+def of_gan(**options: Any) -> list[Any]:
+    config = gan.Config(channels=2, hidden_dim=8, **options)
+    model = gan.GAN(config)
+    players = [optim.Adam(p.parameters(), 1e-3) for p in (model.discriminator, model.generator)]
+    found = []
+    points = points2d.Draws("ring", 4).batch(range(4))[0].to(tg.zeros(1).device)
+    data = points if config.network == "plane" else pictures(4)
+    real, labels, generator = model.inside(data), tg.arange(4), Generator(1)
+    for _ in range(2):
+        judged = gan.discriminator_step(model, players[0], real, labels, generator, config)
+        made = gan.generator_step(model, players[1], labels, generator, config)
+        found += [*judged.values(), *made.values()]
+    return [*found, gan.sample(model, 3, Generator(2))]
+
+
+def of_diffusion(dataset: str) -> list[Any]:
+    config = diffusion.Config(dataset=dataset, timesteps=4, width=8, channels=8)
+    model = diffusion.build(config)
+    x = tg.arange(6.0).reshape(3, 2) / 6 if dataset == "ring" else pictures(3)
+
+    def loss() -> tg.Tensor:
+        with tg.random.using(Generator(1)):
+            return diffusion.loss(model, x)
+
+    losses = stepped(model, loss)
+    return [*losses, *(diffusion.sample(model, 2, Generator(2), steps=s) for s in (None, 2))]
+
+
+MODELS: dict[str, Callable[[], list[Any]]] = {
+    "neuron": of_neuron,
+    "lenet": of_lenet,
+    **{f"autoencoder-{n}": lambda n=n: of_autoencoder(n) for n in ("fc", "conv")},
+    "vae": lambda: of_vae("fc", "bernoulli", False),
+    "vae-conv": lambda: of_vae("conv", "gaussian", True),
+    **{f"vqvae-{how}": lambda how=how: of_vqvae(how) for how in ("ema", "loss")},
+    **{f"pixelcnn-{n}": lambda n=n: of_pixelcnn(n) for n in ("gated", "masked")},
+    "gan": lambda: of_gan(loss="hinge", conditional=True),
+    "gan-dcgan": lambda: of_gan(network="dcgan", loss="least-squares"),
+    "gan-spectral": lambda: of_gan(network="dcgan", spectral_norm=True),
+    "gan-plane": lambda: of_gan(
+        dataset="ring", network="plane", loss="wasserstein", penalty=0.1, latent_dim=2
+    ),
+    **{f"diffusion-{d}": lambda d=d: of_diffusion(d) for d in ("ring", "digits")},
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_learns_and_draws_as_on_the_cpu(name: str, default_device: str) -> None:
+    results = []
+    for place in (default_device, "cpu"):
+        tg.set_default_device(place)
+        tg.manual_seed(0)
+        results.append(MODELS[name]())
+        assert {tensor.device for tensor in results[-1]} == {place}
+    for found, wanted in zip(*results, strict=True):
+        same(found, wanted, 1e-4)

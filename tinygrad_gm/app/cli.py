@@ -1,0 +1,360 @@
+"""The command line: `tinygrad-gm COMMAND`, or `python -m tinygrad_gm COMMAND`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import inspect
+import io
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..io import CheckpointError
+
+PROGRAM = "tinygrad-gm"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0, 1 for a failure, 2 for a wrong argument or folder."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")  # no ∂ in cp1252, no lone surrogate in UTF-8
+    try:
+        try:
+            return _command(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            sys.stdout.flush()  # here, where a failure can still be answered
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:  # of standard output
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return 128 + 13  # as a shell reports a program that SIGPIPE has ended
+        print(f"{PROGRAM}: standard output: {error}", file=sys.stderr)
+        return 1
+
+
+def _command(arguments: list[str]) -> int:
+    """Run the command that the first argument names."""
+    from .. import __version__
+
+    parser = _Parser(PROGRAM, "An autograd engine to learn from.", "quickstart")
+    width = max(map(len, COMMANDS))
+    parser.epilog = "commands:\n" + "\n".join(
+        f"  {name:{width}}  {(command.__doc__ or '').partition(chr(10))[0]}"
+        for name, command in COMMANDS.items()
+    )
+    parser.epilog += f"\n\nexample: {PROGRAM} train vae --epochs 5"
+    parser.add_argument("--version", action="version", version=f"tinygrad_gm {__version__}")
+    parser.add_argument("command", metavar="COMMAND", choices=COMMANDS, help="one of those below")
+    chosen = parser.parse_args(arguments[:1] or ["--help"]).command
+    try:
+        COMMANDS[chosen](arguments[1:])
+    except BrokenPipeError:
+        raise
+    except (OSError, RuntimeError, ValueError, ArithmeticError, MemoryError) as error:
+        complaint = " ".join(str(error).split()) or "there is not enough memory"
+        print(f"{PROGRAM} {chosen}: {complaint}", file=sys.stderr)
+        return 2 if isinstance(error, CheckpointError) else 1
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one plain line, and whose help ends with an example."""
+
+    def __init__(self, program: str, description: str | None, example: str) -> None:
+        super().__init__(
+            prog=program,
+            description=(description or "").partition("\n")[0],
+            epilog=f"example: {program} {example}".rstrip(),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """The arguments; what is unknown is refused, and the nearest flag named."""
+        known, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            near = self._nearest(next((word for word in unknown if word.startswith("-")), ""))
+            hint = f"; did you mean {near}?" if near else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return known
+
+    def _nearest(self, word: str) -> str | None:
+        """The flag with these initials, with this beginning, or else the most similar one."""
+        word = word.partition("=")[0]
+        flags = [flag for action in self._actions for flag in action.option_strings]
+        for flag in flags:
+            initials = "".join(part[:1] for part in flag.strip("-").split("-"))
+            if word.strip("-") and (word.strip("-") == initials or flag.startswith(word)):
+                return flag
+        return next(iter(difflib.get_close_matches(word, flags, 1)), None)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}; --help tells more\n")
+
+
+def quickstart(argv: list[str]) -> None:
+    """Train a VAE on handwritten digits and show what happened, in 90 seconds."""
+    parser = _Parser(f"{PROGRAM} quickstart", quickstart.__doc__, "--out tour")
+    folder = Path("runs/quickstart")
+    parser.add_argument("--out", type=_folder, default=folder, help=f"output folder ({folder})")
+    args = parser.parse_args(argv)
+    from . import quickstart as tour
+
+    tour.run(args.out)
+
+
+def models(argv: list[str]) -> None:
+    """List the models."""
+    _Parser(f"{PROGRAM} models", models.__doc__, "").parse_args(argv)
+    from .. import models as catalogue
+
+    width = max(map(len, catalogue.NAMES))
+    for name in catalogue.NAMES:
+        print(f"{name:{width}}  {catalogue.summary(name)}")
+
+
+def train(argv: list[str]) -> None:
+    """Train a model; every field of its Config is a flag."""
+    name, module, rest = _model("train", argv, "vae --epochs 5")
+    parser = _Parser(f"{PROGRAM} train {name}", module.__doc__, "--out runs/first")
+    _add_out(parser, name)
+    parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint")
+    for field in dataclasses.fields(module.Config):
+        _add_field(parser, field)
+    args = vars(parser.parse_args(rest))
+    folder, resume = args.pop("out"), args.pop("resume")
+    from ..training import Run
+
+    config = module.Config(**args)
+    command = shlex.join([PROGRAM, "train", *argv, *([] if resume else ["--resume"])])
+    with Run(folder, config, resume=resume, command=command) as run:
+        module.train(config, run)
+    print(f"written to {folder}")
+
+
+def sample(argv: list[str]) -> None:
+    """Draw new data from a trained model into a picture."""
+    args, samples = _sampler("sample", argv, count=64)
+    from .. import pictures
+
+    began = time.perf_counter()
+    drawn = samples(args.count)
+    seconds = time.perf_counter() - began
+    path = args.out / "samples.png"
+    pictures.sheet(drawn, path=path)
+    print(f"{args.count} samples in {seconds:.2f} s, written to {path}")
+
+
+def judge(argv: list[str]) -> None:
+    """Measure samples of a trained model: LeNet distance and purity, or mode coverage."""
+    args, samples = _sampler("judge", argv, count=5000)
+    from .. import concat
+    from ..models import metrics
+    from ..training.state import read_checkpoint
+
+    drawn = concat([samples(min(500, args.count - done)) for done in range(0, args.count, 500)])
+    print(metrics.report(drawn, read_checkpoint(args.out)["run"]["config"].get("dataset")))
+
+
+def _sampler(command: str, argv: list[str], count: int) -> tuple[Any, Callable[[int], Any]]:
+    """The arguments of a command that draws from a model, and what draws so many samples."""
+    name, module, rest = _model(command, argv, f"vae --count {count}")
+    parser = _Parser(f"{PROGRAM} {command} {name}", COMMANDS[command].__doc__, "--seed 1")
+    _add_out(parser, name)
+    parser.add_argument(
+        "--count", type=int, default=count, help=f"number of samples (default {count})"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the noise (default 0)")
+    if not hasattr(module, "sample"):
+        parser.error(f"{name} is not a generative model")
+    offered = [wish for wish in WISHES if wish in inspect.signature(module.sample).parameters]
+    for wish in offered:
+        flag, text = WISHES[wish]
+        parser.add_argument(flag, dest=wish, type=int, help=text)
+    args = parser.parse_args(rest)
+    if args.count < 1:
+        parser.error(f"--count is {args.count}; at least 1 is wanted")
+    from ..random import Generator
+
+    try:
+        model = module.restore(args.out)
+    except FileNotFoundError as error:
+        begun = " --resume" if (args.out / "checkpoint.safetensors").exists() else ""
+        advice = f"{PROGRAM} train {name} --out {args.out}{begun}"
+        raise FileNotFoundError(f"{error}: `{advice}` takes {module.TRAINING_TIME}") from None
+    wishes = {wish: getattr(args, wish) for wish in offered if getattr(args, wish) is not None}
+    generator = Generator(args.seed)
+
+    def samples(count: int) -> Any:
+        try:
+            return module.sample(model, count, generator, **wishes)
+        except ValueError as error:
+            parser.error(str(error))
+
+    return args, samples
+
+
+# What a user may ask of a model's `sample`, where it has a parameter of that name.
+WISHES = {
+    "label": ("--class", "draw this class only"),
+    "steps": ("--steps", "number of steps of the sampler"),
+}
+
+
+def draw(argv: list[str]) -> None:
+    """Draw the training graph of a model, or with --steps how its gradients come about."""
+    name, module, rest = _model("draw", argv, "neuron")
+    parser = _Parser(f"{PROGRAM} draw {name}", draw.__doc__, f"--out {name}.svg")
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        help=f"file to write: .svg, .png, .pdf, .json or .gv; with --steps .html, .gif or a folder "
+        f"for pictures ({name}.svg or {name}.html)",
+    )
+    parser.add_argument(
+        "--depth", type=int, help="depth at which modules are closed (1: those of the model itself)"
+    )
+    parser.add_argument(
+        "--steps",
+        action="store_true",
+        help="write the forward pass, the backward pass and the update step by step",
+    )
+    _add_choice(parser, "theme", "colours of the drawing", ("light", "dark", "print"))
+    _add_choice(parser, "direction", "from left to right or from top to bottom", ("LR", "TB"))
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        help=f"program that lays the drawing out: {', '.join(ENGINES)} (default: the first found)",
+    )
+    args = parser.parse_args(rest)
+    path = args.out or Path(f"{name}.html" if args.steps else f"{name}.svg")
+    steps = args.steps or path.suffix in (".html", ".gif")
+    if steps and not (args.depth is args.engine is None):
+        parser.error("--depth and --engine are not for steps")
+    from .. import viz
+
+    loss, leaves = module.example(module.Config())
+    look = {"names": leaves, "direction": args.direction, "theme": args.theme}
+    try:
+        if not steps:
+            viz.draw(loss, depth=args.depth, engine=args.engine, **look).save(path)
+        else:
+            film = viz.steps(loss, **look)
+            write = {".html": film.html, ".gif": film.gif, "": film.svgs}.get(path.suffix.lower())
+            if write is None:
+                parser.error(f"--steps writes .html, .gif or a folder, not {path}")
+            write(path)
+    except viz.MissingEngine as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+    print(f"written to {path}")
+
+
+def info(argv: list[str]) -> None:
+    """Print versions, devices and drawing engines, for a report of a problem."""
+    _Parser(f"{PROGRAM} info", info.__doc__, "").parse_args(argv)
+    import importlib.metadata
+    import importlib.util
+    import platform
+    import shutil
+
+    from .. import __version__
+
+    def found(module: str) -> str:
+        return "yes" if importlib.util.find_spec(module) else "no"
+
+    print(f"tinygrad_gm  {__version__}, {Path(__file__).parent}")
+    print(f"python       {platform.python_version()}, {platform.platform()}")
+    for package in ("numpy", "graphviz", "pillow", "tqdm"):
+        print(f"{package:12} {importlib.metadata.version(package)}")
+    print(f"dot          {shutil.which('dot') or 'no: the built-in layout draws'}")
+    print(f"pygraphviz   {found('pygraphviz')}")
+    print(f"resvg-py     {found('resvg_py')}")
+    print(f"cupy         {found('cupy')}")
+
+
+ENGINES = ("dot", "pygraphviz", "builtin")
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    "quickstart": quickstart,
+    "models": models,
+    "train": train,
+    "sample": sample,
+    "judge": judge,
+    "draw": draw,
+    "info": info,
+}
+
+
+def _model(command: str, argv: list[str], example: str) -> tuple[str, Any, list[str]]:
+    """The model that a command's first argument names, and the arguments after it."""
+    from .. import models as catalogue
+
+    parser = _Parser(f"{PROGRAM} {command}", COMMANDS[command].__doc__, example)
+    parser.add_argument("model", metavar="MODEL", help=f"model: {', '.join(catalogue.NAMES)}")
+    name = parser.parse_args(argv[:1] or ["--help"]).model
+    try:
+        return name, catalogue.load(name), argv[1:]
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None:
+    """A flag for a field of a Config: on or off, one of its `choices`, or a value of its type."""
+    flag = f"--{field.name.replace('_', '-')}"
+    choices = field.metadata.get("choices")
+    listed = f": {', '.join(choices)}" if choices else ""
+    text = f"{field.metadata['help']}{listed} (default {field.default})"
+    if isinstance(field.default, bool):
+        parser.add_argument(
+            flag, action=argparse.BooleanOptionalAction, default=field.default, help=text
+        )
+        return
+    parser.add_argument(
+        flag,
+        type=_checked(field),
+        default=field.default,
+        choices=choices,
+        metavar=type(field.default).__name__.upper(),
+        help=text,
+    )
+
+
+def _checked(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
+    """What makes a field's value of a word; the parser itself refuses what is not a choice."""
+    from ..training.state import complaint
+
+    kind: Any = type(field.default)
+
+    def value(word: str) -> Any:
+        found = kind(word)
+        if kind is not str and (wrong := complaint(field, found)):
+            raise argparse.ArgumentTypeError(f"{word} {wrong}")
+        return found
+
+    value.__name__ = kind.__name__  # argparse's "invalid int value"
+    return value
+
+
+def _add_choice(parser: _Parser, name: str, text: str, choices: tuple[str, ...]) -> None:
+    """A flag for one of some words, of which the first is the default."""
+    text = f"{text}: {', '.join(choices)} (default {choices[0]})"
+    parser.add_argument(f"--{name}", default=choices[0], choices=choices, help=text)
+
+
+def _add_out(parser: _Parser, name: str) -> None:
+    folder = Path("runs") / name
+    parser.add_argument("--out", type=_folder, default=folder, help=f"the run's folder ({folder})")
+
+
+def _folder(name: str) -> Path:
+    if not name:
+        raise argparse.ArgumentTypeError("the name of the folder is empty")
+    return Path(name)

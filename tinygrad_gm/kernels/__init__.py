@@ -1,0 +1,1 @@
+"""Array code without gradient rules: what operations compute with, on NumPy and on CuPy."""

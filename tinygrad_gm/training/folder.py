@@ -1,0 +1,164 @@
+"""The folder of a run: known as such, and written to by one process at a time."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+import warnings
+from contextlib import suppress
+from pathlib import Path
+
+from ..io import replaced_by
+
+CHECKPOINT = "checkpoint.safetensors"
+LOCK = ".tinygrad_gm.lock"
+NAMES = (
+    *(CHECKPOINT, "config.json", "metrics.jsonl", "log.jsonl"),
+    *("curves.png", "samples", "samples.gif"),
+)
+_FAR = 1 << 20  # Windows lets nobody else read a locked byte: one beyond the text
+
+
+def claim(folder: Path) -> Lock:
+    """Make a run's folder where there is none, and lock it.
+
+    Raises:
+        FileExistsError: it has files named as a run's that no run has written.
+        BlockingIOError: another run has it.
+        OSError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise type(error)(f"Run: cannot make the folder {folder}: {reason}") from error
+    # In this order: another process may be about to begin, and writes its lock file first.
+    foreign = [name for name in NAMES if os.path.lexists(folder / name)]
+    known = CHECKPOINT in foreign or (folder / LOCK).exists() or _is_logged(folder)
+    if foreign and not known:
+        raise FileExistsError(
+            f"Run: {folder} is not the folder of a run, and has files named as a run's: "
+            f"{', '.join(foreign)}; choose another folder"
+        )
+    return Lock(folder)
+
+
+def _is_logged(folder: Path) -> bool:
+    """Whether there is a log of a run, as of version 0.1.0, which left no lock file."""
+    try:
+        with open(folder / "log.jsonl", encoding="utf-8") as file:
+            return {"event", "step", "time"} <= set(json.loads(file.readline()))
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+class Lock:
+    """The right to write to a run's folder, from when it is made until `release`.
+
+    The operating system takes it back when the process ends, however that happens. Until there is a
+    checkpoint the file of the lock stays: it shows that the folder is a run's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._path = folder, folder / LOCK
+        self._handle: int | None = None
+        self.acquire()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the folder is locked by this lock."""
+        return self._handle is not None
+
+    def acquire(self) -> None:
+        """Lock the folder, if this is not done; BlockingIOError where another run has it."""
+        while self._handle is None:
+            try:
+                handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+            except OSError as error:
+                reason = (error.strerror or str(error)).lower()
+                raise type(error)(f"Run: cannot write {self._path}: {reason}") from error
+            try:
+                self._check_free(handle)
+                if self._is_file(handle):
+                    self._handle = handle
+            finally:
+                if self._handle is None:
+                    os.close(handle)
+
+    def _check_free(self, handle: int) -> None:
+        from socket import gethostname
+
+        if not _try_lock(handle, self._path):
+            raise BlockingIOError(
+                f"Run: {self._folder} is in use by {_holder(handle)}; wait until that is done, or "
+                "choose another folder"
+            )
+        with suppress(OSError):  # a full disk: the lock holds all the same
+            os.ftruncate(handle, 0)
+            os.lseek(handle, 0, os.SEEK_SET)
+            os.write(handle, json.dumps({"pid": os.getpid(), "host": gethostname()}).encode())
+
+    def _is_file(self, handle: int) -> bool:
+        """Whether what was opened still has the name: its last owner may have removed it since."""
+        try:
+            return os.path.samestat(os.fstat(handle), self._path.stat())
+        except FileNotFoundError:
+            return False
+
+    def release(self) -> None:
+        """Let others lock the folder."""
+        if self._handle is not None:
+            handle, self._handle = self._handle, None
+            if (self._folder / CHECKPOINT).exists():
+                with suppress(OSError):  # Windows removes no open file
+                    self._path.unlink()
+            os.close(handle)
+
+    def __del__(self) -> None:
+        if self._handle is not None:
+            self.release()
+
+
+def _try_lock(handle: int, path: Path) -> bool:
+    """Lock an open file; False where another handle has locked it."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            os.lseek(handle, _FAR, os.SEEK_SET)
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK):
+            return False
+        reason = (error.strerror or str(error)).lower()
+        warnings.warn(
+            f"Run: {path} cannot be locked ({reason}): do not train twice in this folder at a time",
+            RuntimeWarning,
+            stacklevel=6,
+        )
+    return True
+
+
+def _holder(handle: int) -> str:
+    """Who has written a lock file, in words."""
+    try:
+        os.lseek(handle, 0, os.SEEK_SET)
+        found = json.loads(os.read(handle, 1000))
+        return f"process {found['pid']} on {found['host']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of a run that was killed while it wrote."""
+    for place in (folder, folder / "samples"):
+        for path in place.glob(".*.tmp"):
+            name = replaced_by(path.name) or ""
+            if name in NAMES if place == folder else name.startswith("step-"):
+                path.unlink()

@@ -1,0 +1,129 @@
+"""Is the gradient right? The drawn program is run again with a leaf moved a little.
+
+What the result changes by, divided by what the leaf was moved by, shares nothing with the gradient
+rules: where the two differ, a rule between this leaf and the root is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_gm.backend import module_of, to_device
+from tinygrad_gm.engine.record import Traced
+from tinygrad_gm.engine.replay import replay
+
+from ..graph.view import Variable, View
+
+EACH = 16  # elements of a leaf up to which each is moved by itself; else directions are
+DIRECTIONS = 3
+RIGHT, WRONG, KINK = "✓", "✗", "kink"
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How far a leaf is moved, and which relative difference is still right."""
+
+    step: float
+    bound: float
+
+
+FINE, COARSE = Precision(1e-5, 1e-4), Precision(1e-2, 2e-2)  # in float64; where float32 is inside
+
+
+def differences(view: View, roots: Sequence[Traced]) -> None:
+    """Mark every leaf that requires a gradient with `check`: a `verdict` and the relative `error`.
+
+    Central differences in float64 of the sum of the roots: element by element of small leaves, of
+    large ones along three random directions. The verdict is "✓" or "✗", or "kink" where the slopes
+    on both sides differ, so that there is no derivative to compare with.
+    """
+    leaves = {view.ids[key]: key for key in view.ids if isinstance(key, Traced)}
+    try:
+        program = _Program(roots)
+    except RuntimeError as refusal:
+        view.remarks.append(f"not checked: {str(refusal).removeprefix('replay: ')}")
+        return
+    parameters = (variable for variable in view.variables if variable.role == "parameter")
+    checked = [variable for variable in parameters if getattr(variable.gradient, "size", 0)]
+    for variable in checked:
+        variable.marks["check"] = _compare(program, leaves[variable.id], variable)
+    if checked:
+        view.remarks.append(
+            "differences: ✓ where the gradient is what small changes of the leaf measure, ✗ where "
+            "it is not, with the relative error; at a kink there is no derivative"
+        )
+
+
+def badge(check: dict[str, Any]) -> str:
+    """A verdict in a few letters.
+
+    >>> badge({"verdict": "✓", "error": 2.1e-9}), badge({"verdict": "kink", "error": 0.5})
+    ('✓ 2e−9', 'kink')
+    """
+    if check["verdict"] == KINK or not np.isfinite(check["error"]):
+        return str(check["verdict"])
+    mantissa, _, exponent = f"{check['error']:.0e}".partition("e")
+    size = f"{mantissa}e{int(exponent)}".replace("-", "−") if check["error"] else "0"
+    return f"{check['verdict']} {size}"
+
+
+class _Program:
+    """The record as a function of its leaves, in float64 wherever no operation says otherwise."""
+
+    def __init__(self, roots: Sequence[Traced]) -> None:
+        self.roots = [root for root in roots if root._requires_grad]
+        self.fine = True
+        self.value = self()
+        self.precision = FINE if self.fine else COARSE
+
+    def __call__(self, leaf: Traced | None = None, move: Any = 0.0) -> float:
+        """The sum of the roots when a leaf is moved."""
+
+        def read(source: Any) -> Any:
+            array = source._data if isinstance(source, Traced) else source
+            if getattr(getattr(array, "dtype", None), "kind", "") != "f":
+                return array
+            xp = module_of(array)
+            moved = array + xp.asarray(move) if source is leaf else array
+            return xp.asarray(moved, dtype=np.float64)  # an array: numbers take another's dtype
+
+        total = 0.0
+        for root in self.roots:
+            values = replay(root, read)
+            floats = (v.value.dtype for v in values.values() if hasattr(v.value, "dtype"))
+            self.fine &= all(dtype.itemsize == 8 for dtype in floats if dtype.kind == "f")
+            value = values[root.node].value if root.node is not None else read(root)
+            total += float(value.sum())
+        return total
+
+
+def _compare(program: _Program, leaf: Traced, variable: Variable) -> dict[str, Any]:
+    gradient = to_device(variable.gradient, "cpu").astype(np.float64)
+    step, bound = program.precision.step, program.precision.bound
+    digits = float(np.finfo(leaf.dtype).eps)  # of the gradient
+    bound = max(bound, 3 * digits**0.5)
+    slopes, found = [], []
+    for direction in _directions(gradient.shape):
+        ahead, behind = program(leaf, step * direction), program(leaf, -step * direction)
+        slopes.append([(ahead - program.value) / step, (program.value - behind) / step])
+        found.append(float((gradient * direction).sum()))
+    sides, analytic = np.array(slopes), np.array(found)
+    numeric = sides.mean(axis=1)
+    scale = max(np.abs(numeric).max(), np.abs(analytic).max(), 1e-4 * max(1, abs(program.value)))
+    errors = np.abs(numeric - analytic) / scale
+    bent = np.abs(sides[:, 0] - sides[:, 1]) / scale > 0.01
+    right = errors <= bound
+    verdict = RIGHT if right.all() else KINK if (bent | right).all() else WRONG
+    return {"verdict": verdict, "error": float(errors.max())}
+
+
+def _directions(shape: tuple[int, ...]) -> list[Any]:
+    size = int(np.prod(shape))
+    if size <= EACH:
+        return list(np.eye(size).reshape(size, *shape))
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (DIRECTIONS, *shape))
+    return list(signs / np.sqrt(size))

@@ -1,0 +1,205 @@
+"""What each operation costs: time, floating-point operations, and memory kept for backward.
+
+Times are measured by running an operation and its gradient rule again on the values of the record.
+Operations are counted from shapes: a product of matrices (m, k) and (k, n) has 2·m·n·k, what works
+element by element has one per element, and what only moves numbers has none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from math import inf, log2, prod
+from typing import Any
+
+import numpy as np
+
+from tinygrad_gm.engine.memory import saved_arrays
+from tinygrad_gm.engine.record import Node
+
+from ..graph.view import Operation, View
+from .jacobians import Call, calls_of
+
+RUNS = 3  # of which the fastest counts
+
+Shape = tuple[int, ...]
+Shapes = Mapping[int, Shape]
+Params = Mapping[str, Any]
+
+
+def measure(view: View, order: Sequence[Node]) -> None:
+    """Mark every operation with `cost`: seconds `forward` and `backward`, `flops`, bytes `kept`.
+
+    `order` holds the nodes of the record that the view was made of. Times are missing where values
+    are unknown. The bytes are those of arrays that the record keeps alive, each counted where it is
+    kept first; their sum is `record.saved_bytes`.
+    """
+    nodes = [node for node in order if not node.plan.op.is_part]
+    kept = _kept(nodes)
+    total: dict[str, float] = {}
+    for node, (operation, arguments, results) in zip(nodes, calls_of(view), strict=True):
+        shapes = {slot: variable.shape for slot, (_, variable) in arguments.items()}
+        values = {slot: variable.value for slot, (_, variable) in arguments.items()}
+        cost: dict[str, float] = {
+            "flops": flops(operation, shapes, [result.shape for result in results]),
+            "kept": kept[node],
+        }
+        if all(value is not None for value in values.values()):
+            slots = [slot for slot, (edge, _) in arguments.items() if edge.differentiable]
+            cost |= _times(operation, values, slots)
+        operation.marks["cost"] = cost
+        total = {name: total.get(name, 0) + amount for name, amount in cost.items()}
+    if nodes:
+        view.remarks.append(f"all operations together: {text_of(total)}")
+
+
+def text_of(cost: Mapping[str, float]) -> str:
+    """A cost on one line.
+
+    >>> text_of({"flops": 2_000_000, "kept": 4096, "forward": 2.5e-4, "backward": 1e-3})
+    '0.25 ms, back 1 ms · 2 MFLOP · kept 4.1 kB'
+    """
+    texts = [f"{_scaled(cost['flops'])}FLOP", f"kept {_scaled(cost['kept'])}B"]
+    if "forward" in cost:
+        times = _milliseconds(cost["forward"]), _milliseconds(cost["backward"])
+        texts.insert(0, f"{times[0]}, back {times[1]}")
+    return " · ".join(texts)
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1e3 * seconds:.2g} ms" if seconds < 1 else f"{seconds:.2g} s"
+
+
+def _scaled(amount: float) -> str:
+    for power, letter in ((12, "T"), (9, "G"), (6, "M"), (3, "k")):
+        if amount >= 10**power:
+            return (
+                f"{amount / 10**power:.2g} {letter}"
+                if amount < 1e2 * 10**power
+                else (f"{amount / 10**power:.0f} {letter}")
+            )
+    return f"{amount:.0f} "
+
+
+# ------------------------------------------------------------------------------ measured
+
+
+def _times(operation: Operation, values: Mapping[int, Any], slots: list[int]) -> dict[str, float]:
+    """Seconds of the forward function, and of the rules of all wanted arguments together."""
+    call = Call(operation, values, slots)
+    seed = np.ones(call.size)
+    return {"forward": _best(call.forward), "backward": _best(lambda: call.pull_back(seed))}
+
+
+def _best(function: Callable[[], Any]) -> float:
+    best = inf
+    with np.errstate(all="ignore"):
+        for _ in range(RUNS):
+            start = time.perf_counter()
+            function()
+            best = min(best, time.perf_counter() - start)
+    return best
+
+
+def _kept(nodes: Sequence[Node]) -> dict[Node, int]:
+    """The bytes that each node is the first to keep."""
+    arrays = saved_arrays(nodes)
+    first = {id(array): node for node in reversed(nodes) for array in arrays[node]}
+    sizes = dict.fromkeys(nodes, 0)
+    for node in nodes:
+        for array in {id(array): array for array in arrays[node]}.values():
+            sizes[node] += array.nbytes if first[id(array)] is node else 0
+    return sizes
+
+
+# ------------------------------------------------------------------------------- counted
+
+
+def flops(operation: Operation, shapes: Mapping[int, Shape], results: Sequence[Shape]) -> int:
+    """Floating-point operations of one forward call, from the shapes of arguments and results."""
+    op, params = operation.op, operation.params
+    out = sum(map(prod, results))
+    if op.name in PRODUCTS:
+        return PRODUCTS[op.name](shapes, results[0], params)
+    if op.view or op.forward.__module__.endswith((".shape", ".indexing")) or op.name in MOVES:
+        return 0
+    size = max([out, *map(prod, shapes.values())])
+    return int(size * log2(size)) if op.name == "sort" and size else size
+
+
+MOVES = "embedding", "scatter_windows", "gather_windows"
+
+
+def _matmul(shapes: Shapes, out: Shape, params: Params) -> int:
+    return 2 * prod(out) * shapes[0][-1]
+
+
+def _linear(shapes: Shapes, out: Shape, params: Params) -> int:
+    return 2 * prod(out) * shapes[1][-1] + prod(out) * (2 in shapes)
+
+
+def _conv(shapes: Shapes, out: Shape, params: Params) -> int:
+    return 2 * prod(out) * prod(shapes[1][1:]) + prod(out) * (2 in shapes)
+
+
+def _conv_transpose(shapes: Shapes, out: Shape, params: Params) -> int:
+    return 2 * prod(shapes[0]) * prod(shapes[1][1:]) + prod(out) * (2 in shapes)
+
+
+def _conv_weight_gradient(shapes: Shapes, out: Shape, params: Params) -> int:
+    return 2 * prod(shapes[1]) * prod(out[1:])
+
+
+def _contract(shapes: Shapes, out: Shape, params: Params) -> int:
+    sizes = dict(zip(params["x_labels"], shapes[0], strict=True))
+    sizes |= dict(zip(params["y_labels"], shapes[1], strict=True))
+    summed = set(sizes) - set(params["labels"])
+    return (2 if summed else 1) * prod(sizes.values())
+
+
+def _attention(shapes: Shapes, out: Shape, params: Params) -> int:
+    """Scores, their softmax (one per score), and the weighted sum of the values."""
+    scores = prod(out[:-1]) * shapes[1][-2]
+    return scores * (2 * shapes[0][-1] + 1 + 2 * out[-1])
+
+
+def _sequence(shapes: Shapes, out: Shape, params: Params) -> int:
+    """A product with the recurrent weight at every step, and the gates element by element."""
+    gates = prod(shapes[0])
+    return gates * (2 * shapes[1][-1] + 1)
+
+
+def _pool(shapes: Shapes, out: Shape, params: Params) -> int:
+    kernel = params["kernel_size"]
+    windows = kernel ** (len(out) - 2) if isinstance(kernel, int) else prod(kernel)
+    return prod(out) * int(windows)
+
+
+def _matrices(factor: float) -> Any:
+    """`factor` · n³ for every n × n matrix."""
+    return lambda shapes, out, params: int(factor * prod(shapes[0]) * shapes[0][-1])
+
+
+def _solve(shapes: Shapes, out: Shape, params: Params) -> int:
+    return int(2 / 3 * prod(shapes[0]) * shapes[0][-1]) + 2 * prod(out) * shapes[0][-1]
+
+
+PRODUCTS: dict[str, Callable[[Shapes, Shape, Params], int]] = {
+    "matmul": _matmul,
+    "linear": _linear,
+    "conv": _conv,
+    "conv_transpose": _conv_transpose,
+    "conv_weight_gradient": _conv_weight_gradient,
+    "contract": _contract,
+    "attention": _attention,
+    "lstm_sequence": _sequence,
+    "gru_sequence": _sequence,
+    "rnn_sequence": _sequence,
+    "max_pool": _pool,
+    "avg_pool": _pool,
+    "inv": _matrices(2.0),
+    "det": _matrices(2 / 3),
+    "log_abs_det": _matrices(2 / 3),
+    "cholesky": _matrices(1 / 3),
+    "solve": _solve,
+}

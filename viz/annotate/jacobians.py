@@ -1,0 +1,208 @@
+"""Local Jacobians: what one operation does to a small change of one of its arguments.
+
+An operation is run again on copies of its arguments, and unit vectors are pulled back through its
+own gradient rule: each gives one row of ∂result/∂argument. Small Jacobians are known whole; of
+large ones a few rows tell the structure. The user's graph is only read.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tinygrad_gm.backend import Array, module_of, to_device
+from tinygrad_gm.engine.backward import grad
+from tinygrad_gm.engine.call import record
+from tinygrad_gm.engine.record import wrap
+from tinygrad_gm.engine.replay import recompute
+
+from .. import style
+from ..graph.view import Edge, Operation, Variable, View
+from .structures import known, structure
+
+SMALL = 64  # entries of a Jacobian that is known whole, and printed with `jacobian=True`
+WHOLE = 100_000  # entries up to which all rows are pulled back to learn a structure; else SAMPLED
+SAMPLED = 8
+WORK = 20_000_000  # elements that one drawing pulls back in all
+NAME_LENGTH = 10  # letters of a name in ∂y/∂x
+
+
+def annotate(view: View, show: bool = False) -> None:
+    """Write the chain rule on every edge along which a gradient flows back.
+
+    Marks of such an edge: `local`, its text; `flow`, its contribution as text; `structure`, a word
+    for the Jacobian; `jacobian`, the numbers (result × argument) where they are at most 64; with
+    `show` also `matrix`, these as rows of texts.
+    """
+    work = WORK
+    for operation, arguments, results in calls_of(view):
+        work -= _measure(operation, arguments, work)
+        for edge, variable in arguments.values():
+            if edge.differentiable:
+                _write(edge, operation, variable, results, show)
+
+
+Arguments = Mapping[int, tuple[Edge, Variable]]  # by slot: the edge, and where it comes from
+
+
+def calls_of(view: View) -> list[tuple[Operation, Arguments, list[Variable]]]:
+    """Every operation with its arguments and its results."""
+    variables = {variable.id: variable for variable in view.variables}
+    arguments: dict[str, dict[int, tuple[Edge, Variable]]] = {}
+    results: dict[str, list[Variable]] = {}
+    for edge in view.edges:
+        if edge.slot is None:
+            results.setdefault(edge.tail, []).append(variables[edge.head])
+        else:
+            arguments.setdefault(edge.head, {})[edge.slot] = edge, variables[edge.tail]
+    return [
+        (operation, arguments.get(operation.id, {}), results.get(operation.id, []))
+        for operation in view.operations
+    ]
+
+
+class Call:
+    """An operation run again, recorded, on copies of its arguments: rows of its Jacobians.
+
+    Args:
+        operation: which.
+        values: the arrays and numbers in the argument slots; a slot that is missing held None.
+        slots: the arguments whose Jacobians are wanted.
+    """
+
+    def __init__(self, operation: Operation, values: Mapping[int, Any], slots: Sequence[int]):
+        op, params = operation.op, tuple(operation.params.values())
+        count = max(values) + 1 if op.variadic else op.arity
+        given = [values.get(slot) for slot in range(count)]
+        self.forward: Callable[[], Any] = functools.partial(recompute, op, given, params)
+        out, residuals, data = recompute(op, list(given), params)
+        count = len(data)  # a checkpoint's closure is no argument of its function
+        argnums = tuple(slot for slot in slots if slot < count)
+        self.leaves = {argnum: wrap(data[argnum]) for argnum in argnums}
+        for leaf in self.leaves.values():
+            leaf._requires_grad = True
+        parents = tuple(self.leaves.get(argnum, data[argnum]) for argnum in range(count))
+        outputs = record(op, argnums, parents, data, params, None, out, residuals)
+        self.outputs: tuple[Any, ...] = (outputs,) if op.outputs == 1 else outputs
+        self.size: int = sum(prod(output.shape) for output in self.outputs)
+
+    def pull_back(self, v: Any) -> dict[int, Any]:
+        """vᵀJ of every wanted argument, flat; v is as long as all results together.
+
+        None for an argument that the rule does not reach.
+        """
+        seeds, start = [], 0
+        for output in self.outputs:
+            part = v[start : start + prod(output.shape)].reshape(output.shape)
+            seeds.append(wrap(module_of(output._data).asarray(part, dtype=output.dtype)))
+            start += prod(output.shape)
+        leaves = list(self.leaves.values())
+        found = grad(self.outputs, leaves, seeds, retain_graph=True, allow_unused=True)
+        arrays = [g if g is None else to_device(g._data, "cpu").reshape(-1) for g in found]
+        return dict(zip(self.leaves, arrays, strict=True))
+
+    def rows(self, places: Sequence[int]) -> dict[int, Array]:
+        """The rows of every wanted Jacobian that belong to these elements of the results."""
+        pulled = [self.pull_back(np.arange(self.size) == place) for place in places]
+        reached = [slot for slot in self.leaves if all(row[slot] is not None for row in pulled)]
+        return {slot: np.array([row[slot] for row in pulled]) for slot in reached}
+
+
+def _measure(operation: Operation, arguments: Arguments, work: int) -> int:
+    """Mark an operation's edges with Jacobian and structure; how many elements that took."""
+    values = {slot: variable.value for slot, (_, variable) in arguments.items()}
+    sizes = {slot: prod(v.shape) for slot, (edge, v) in arguments.items() if edge.differentiable}
+    wanted = [slot for slot, size in sizes.items() if size]
+    if not wanted or any(v is None for v in values.values()):
+        return 0
+    if sum(np.size(v) for v in values.values()) * SAMPLED > work:
+        return 0
+    call = Call(operation, values, wanted)
+    whole = call.size <= SMALL and call.size * sum(sizes.values()) <= WHOLE
+    places = range(call.size) if whole else _sample(call.size)
+    cost = (len(places) + 1) * (call.size + sum(sizes.values()))
+    if not call.size or cost > work:
+        return 0
+    rows = call.rows(places)
+    if call.size == 1 == max(sizes.values()):
+        for slot, row in rows.items():
+            arguments[slot][0].marks["jacobian"] = row
+        return cost
+    words = _words(call, rows, places)
+    clean = all(np.isfinite(matrix).all() for matrix in rows.values())
+    if not clean or (len(places) < call.size and "sparse" in words.values()):
+        typical = Call(operation, {slot: _typical(value) for slot, value in values.items()}, wanted)
+        better = _words(typical, typical.rows(places), places)
+        words |= {slot: word for slot, word in better.items() if word != "sparse"}
+        cost *= 2
+    for slot, word in words.items():
+        edge, _ = arguments[slot]
+        edge.marks["structure"] = word
+        if call.size * sizes[slot] <= SMALL:
+            edge.marks["jacobian"] = rows[slot]
+    return cost
+
+
+def _words(call: Call, rows: Mapping[int, Array], places: Sequence[int]) -> dict[int, str]:
+    """The structure of every argument's Jacobian."""
+    sums = rows if call.size == 1 else call.pull_back(np.ones(call.size))
+    return {slot: structure(rows[slot], places, call.size, sums[slot]) for slot in rows}
+
+
+def _typical(value: Any) -> Any:
+    """A value whose zeros, NaN and infinities do not hide what a result depends on.
+
+    Numbers that differ take their places: equal ones could make a diagonal look like an identity.
+    """
+    if getattr(getattr(value, "dtype", None), "kind", "") != "f":
+        return value
+    xp = module_of(value)
+    others = xp.linspace(0.5, 0.9, value.size, dtype=value.dtype).reshape(value.shape)
+    return xp.where(xp.isfinite(value) & (value != 0), value, others)
+
+
+def _sample(size: int) -> list[int]:
+    """A few elements: some anywhere, and the ones next to them."""
+    anywhere = np.random.default_rng(0).integers(0, size, SAMPLED // 2)
+    return sorted({int(place) for place in (*anywhere, *((anywhere + 1) % size))})
+
+
+# ------------------------------------------------------------------------------------ texts
+
+
+def _write(
+    edge: Edge, operation: Operation, argument: Variable, results: Sequence[Variable], show: bool
+) -> None:
+    """The texts of an edge: ∂z/∂x = formula = number, or ∂y/∂x: shape structure, formula."""
+    marks = edge.marks
+    result = results[0].name if len(results) == 1 else operation.op.name
+    name = f"∂{_short(result)}/∂{_short(argument.name)}"
+    shapes = [variable.shape for variable in results]
+    count, size = sum(map(prod, shapes)), prod(argument.shape)
+    if count == size == 1:
+        texts = [name, edge.local]
+        if "jacobian" in marks and not re.fullmatch(r"−?[\d.]+", edge.local):
+            texts.append(style.number(marks["jacobian"].item()))
+        marks["local"] = " = ".join(filter(None, texts))
+    else:
+        if "structure" not in marks and edge.slot is not None:
+            marks["structure"] = known(operation.op, edge.slot, argument.shape, shapes)
+        facts = f"{count}×{size} {marks['structure']}".rstrip()
+        marks["local"] = f"{name}: {facts}{', ' * bool(edge.local)}{edge.local}"
+    if edge.contribution is not None:
+        marks["flow"] = style.describe(edge.contribution.reshape(1, -1))[0]
+    if show and "jacobian" in marks and marks["jacobian"].size > 1:
+        marks["matrix"] = tuple(tuple(map(_entry, row)) for row in marks["jacobian"].tolist())
+
+
+def _short(name: str) -> str:
+    return style.operand(style.elided(name, NAME_LENGTH))
+
+
+def _entry(value: float) -> str:
+    return style.number(value, 3)

@@ -1,0 +1,138 @@
+"""The chain rule as a sum over paths: every road from one variable to the root.
+
+Along a path the local derivatives are multiplied, and the gradient is the sum of these products.
+Backward arrives at the same number without following paths one by one, of which there may be
+millions: it adds where they meet. That is how they are counted here, too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from math import fsum, prod
+from typing import Any
+
+from tinygrad_gm.engine.record import Traced
+
+from .. import style
+from ..film.captions import factor, plain
+from ..graph.view import Edge, Variable, View
+
+WRITTEN = 6  # paths whose products are written out
+NAME_LENGTH = 12  # letters
+FOLLOWED = 1000  # paths whose products are added up one by one
+
+
+def highlight(view: View, target: Variable) -> None:
+    """Mark what lies on a path from `target` to a root with `path`, everything else with `dim`.
+
+    The target's own mark `paths` holds their `count`; where there are only single numbers on them
+    also the `products` of the local derivatives along each (at most 1,000) and their `sum`, which
+    is the target's gradient. `jacobians.annotate` must have run.
+    """
+    incoming: dict[str, list[Edge]] = {}
+    for edge in view.edges:
+        if edge.slot is None or edge.differentiable:
+            incoming.setdefault(edge.head, []).append(edge)
+    reached, roads = {target.id}, Counter({target.id: 1})
+    for node in view.nodes:  # in topological order
+        for edge in incoming.get(node.id, []):
+            if edge.tail in reached:
+                reached.add(node.id)
+                roads[node.id] += roads[edge.tail]
+    ends = [v.id for v in view.variables if v.is_root and v.id in reached]
+    leading = set(ends)
+    for node in reversed(view.nodes):
+        if node.id in leading:
+            leading.update(edge.tail for edge in incoming.get(node.id, []))
+    on = reached & leading
+    for part in (*view.nodes, *view.edges):
+        inside = {part.tail, part.head} <= on if isinstance(part, Edge) else part.id in on
+        if isinstance(part, Edge) and part.slot is not None and not part.differentiable:
+            inside = False
+        part.marks["path" if inside else "dim"] = True
+    count = sum(roads[end] for end in ends)
+    target.marks["paths"] = {"count": count}
+    many, drawn = "s" * (count != 1), ", drawn thick" * bool(count)
+    view.remarks.append(f"{count:,} path{many} from {target.name} to {_names(view, ends)}{drawn}")
+    edges = {node: [e for e in incoming.get(node, []) if e.tail in on] for node in on}
+    if count and all(v.shape == () or prod(v.shape) == 1 for v in view.variables if v.id in on):
+        _multiply(view, target, edges, ends)
+
+
+def find(view: View, tensor: Traced) -> Variable:
+    """The variable that stands for a leaf or for a result.
+
+    Raises:
+        TypeError: it is no Tensor.
+        ValueError: it is not part of the graph.
+    """
+    if not isinstance(tensor, Traced):
+        raise TypeError(f"draw: path_to is a Tensor, not {tensor!r:.60}")
+    identity = view.ids.get(tensor.node or tensor)
+    for variable in view.variables:
+        if variable.id == identity:
+            return variable
+    raise ValueError(f"draw: path_to, a tensor of shape {tensor.shape}, is not part of this graph")
+
+
+def _multiply(
+    view: View, target: Variable, edges: Mapping[str, list[Edge]], ends: list[str]
+) -> None:
+    """Products along the paths, one by one while they are not too many, and their sum."""
+    found = target.marks["paths"]
+    if any(_local(edge) is None for into in edges.values() for edge in into):
+        return
+    if found["count"] > FOLLOWED:
+        found["sum"] = _summed(view, target, edges, ends)
+        view.remarks.append(f"the sum of their products is {plain(found['sum'])}")
+        return
+    ways = [way for end in ends for way in _ways(edges, end, target.id)]
+    found["products"] = [prod(map(_local, way)) for way in ways]
+    found["sum"] = fsum(found["products"])
+    names = {variable.id: variable.name for variable in view.variables}
+    for way, product in list(zip(ways, found["products"], strict=True))[:WRITTEN]:
+        steps = [edge for edge in way if edge.slot is not None]
+        via = ", ".join(style.elided(names[edge.tail], NAME_LENGTH) for edge in steps[:-1])
+        written = " × ".join(factor(_local(edge)) for edge in steps) or "1"
+        view.remarks.append(f"{f'via {via}: ' if via else ''}{written} = {plain(product)}")
+    more = found["count"] - WRITTEN
+    rest = f", {more:,} more not written" if more > 0 else ""
+    name = style.operand(target.name)
+    view.remarks.append(
+        f"the sum{rest}: {plain(found['sum'])} = ∂{style.operand(_names(view, ends))}/∂{name}"
+    )
+
+
+def _local(edge: Edge) -> Any:
+    """The local derivative of a single number; 1 from an operation to its result."""
+    if edge.slot is None:
+        return 1.0
+    return edge.marks["jacobian"].item() if "jacobian" in edge.marks else None
+
+
+def _ways(edges: Mapping[str, list[Edge]], end: str, start: str) -> Iterator[list[Edge]]:
+    """The edges along each path, from the end of the graph back to its start."""
+    stack: list[tuple[str, list[Edge]]] = [(end, [])]
+    while stack:
+        node, way = stack.pop()
+        if node == start:
+            yield way
+            continue
+        stack.extend((edge.tail, [*way, edge]) for edge in reversed(edges[node]))
+
+
+def _summed(
+    view: View, target: Variable, edges: Mapping[str, list[Edge]], ends: list[str]
+) -> float:
+    """The sum of all products, added where the paths meet."""
+    totals: dict[str, float] = {target.id: 1.0}
+    for node in view.nodes:
+        if node.id in edges and node.id != target.id:
+            totals[node.id] = fsum(totals[e.tail] * _local(e) for e in edges[node.id])
+    return fsum(totals[end] for end in ends)
+
+
+def _names(view: View, ends: list[str]) -> str:
+    names = [variable.name for variable in view.variables if variable.id in ends]
+    return names[0] if len(names) == 1 else "the roots"

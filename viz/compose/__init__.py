@@ -1,0 +1,1 @@
+"""The figure: boxes, texts and frames, ready for any layout."""

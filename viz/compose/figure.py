@@ -1,0 +1,493 @@
+"""What is written where: the view turned into boxes with texts, ready for any engine.
+
+A variable becomes a card, an operation a disc with its symbol, an edge a line with the local
+derivative and what flows back through it. Every engine draws the same ids, classes and texts; only
+the places differ. What annotations found out (`marks`) changes looks, adds rows, and adds classes.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite, log10, prod
+from typing import Any
+
+from .. import style
+from ..annotate.check import badge
+from ..annotate.cost import text_of
+from ..annotate.diagnosis import levels
+from ..annotate.orders import word
+from ..graph.view import Edge, Group, Operation, Part, Variable, View
+from ..themes import THEMES, Look, Theme
+from .sketches import Sketch, sketches
+
+LEADING = 1.25  # from one line of text to the next, as part of the font size
+PADDING = 5.0  # around the texts of a card
+CELL, MOST_CELLS, BARS = 9.0, 24, "▁▂▃▄▅▆▇█"  # of a strip: the width of a cell, and its texts
+MANY_NODES = 200  # of more the cards have no pictures
+WIDEST = 220.0  # points, of a card with a long name
+NAME_LENGTH, CAPTION_LENGTH, EDGE_LENGTH = 26, 90, 30  # letters
+HEADER = (
+    LEADING * (style.NAME_SIZE + style.SMALL_SIZE) + PADDING
+)  # the height of a card's title and subtitle
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a card: a label, and a text of one or more lines on a ground (or the paper)."""
+
+    label: str
+    lines: tuple[str, ...]
+    ground: str = ""
+    cells: tuple[tuple[str, str], ...] = ()  # instead of lines, small cells: a bar and its ground
+    sketch: Sketch | None = None  # instead of lines, a small picture
+
+
+@dataclass(frozen=True)
+class Box:
+    """A node of the picture with its texts; lengths in points."""
+
+    id: str
+    classes: str
+    shape: str  # "card" (the only one with subtitle and rows), "box", "circle", "pill" or "point"
+    look: Look
+    width: float
+    height: float
+    tooltip: str
+    title: tuple[str, ...]
+    subtitle: str = ""
+    rows: tuple[Row, ...] = ()
+
+
+@dataclass(frozen=True)
+class Line:
+    """An edge with its texts: the local derivative, its numbers (`matrix`), and what flows back."""
+
+    id: str
+    classes: str
+    tail: str
+    head: str
+    local: tuple[str, ...]
+    flow: str
+    dashed: bool
+    tooltip: str = ""
+    thick: bool = False
+    faint: bool = False
+    matrix: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def columns(self) -> tuple[float, ...]:
+        """The widths of the matrix's columns, in points."""
+        entries = zip(*self.matrix, strict=True)
+        return tuple(max(map(_small_width, column)) + PADDING for column in entries)
+
+    @property
+    def width(self) -> float:
+        """How wide its texts are, in points; 0 without texts."""
+        widths = [*map(_small_width, self.local), sum(self.columns)]
+        return max([*widths, style.text_width(self.flow, style.SMALL_SIZE, bold=True)])
+
+    @property
+    def height(self) -> float:
+        """How high its texts are, in points; 0 without texts."""
+        lines = len(self.local) + len(self.matrix) + bool(self.flow)
+        return LEADING * style.SMALL_SIZE * lines
+
+
+@dataclass(frozen=True)
+class Key:
+    """An entry of the legend: a small box with a look, and what it stands for."""
+
+    look: Look
+    text: str
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A frame around the boxes of a module; the modules in it have their own, in this one."""
+
+    id: str
+    classes: str
+    title: str
+    tooltip: str
+    parent: str  # the id of the cluster around it, or ""
+    boxes: tuple[str, ...]  # the ids of those directly in it
+
+    @property
+    def width(self) -> float:
+        """How wide its title is, in points."""
+        return style.text_width(self.title, style.TEXT_SIZE, bold=True)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Boxes in topological order, lines, and below them the legend and the caption."""
+
+    boxes: tuple[Box, ...]
+    lines: tuple[Line, ...]
+    caption: tuple[str, ...]
+    legend: tuple[Key, ...]
+    theme: Theme
+    clusters: tuple[Cluster, ...] = ()  # the outer before the inner
+
+
+MEANINGS = {
+    "parameter": "parameter: a gradient is wanted",
+    "result": "result",
+    "root": "what is differentiated",
+    "constant": "constant: no gradient needed",
+    "operation": "operation",
+    "group": "several operations drawn as one",
+}
+
+
+def compose(view: View, theme: Theme = THEMES["light"]) -> Figure:
+    """The texts and looks of a view."""
+    writer = _Writer(view, theme)
+    boxes = tuple(
+        writer.card(node)
+        if isinstance(node, Variable)
+        else writer.group(node)
+        if isinstance(node, Group)
+        else writer.disc(node)
+        for node in view.nodes
+    )
+    lines = tuple(map(_line, view.edges))
+    return Figure(boxes, lines, tuple(_caption(view, boxes, lines)), writer.legend(), theme)
+
+
+# ------------------------------------------------------------------------------------ boxes
+
+
+class _Writer:
+    """Writes the boxes of one view."""
+
+    def __init__(self, view: View, theme: Theme) -> None:
+        self.view, self.theme = view, theme
+        roots = [variable for variable in view.variables if variable.is_root]
+        self.top = roots[0].name if len(roots) == 1 and prod(roots[0].shape) == 1 else "Σ"
+        self.several_orders = any(operation.order for operation in view.operations)
+        self.kinds: set[str] = set()
+
+    def card(self, variable: Variable) -> Box:
+        """The card of a variable; a number of the program is a small box."""
+        kind = "root" if variable.is_root else variable.role
+        classes = (
+            f"variable {variable.role}{' root' * variable.is_root} {_gradient_class(variable)}"
+        )
+        title = card_title(variable.name)
+        look = self.look("constant" if kind == "number" else kind, variable)
+        classes += _mark_classes(variable)
+        if kind == "number":
+            width = style.text_width(title, style.TEXT_SIZE) + 4 * PADDING
+            height = LEADING * style.TEXT_SIZE + 2 * PADDING
+            tooltip = f"the constant {variable.name}"
+            return Box(variable.id, classes, "box", look, width, height, tooltip, (title,))
+        shape = "scalar" if variable.shape == () else str(variable.shape)
+        subtitle = f"{shape} · {variable.dtype}"
+        if variable.part is not None:
+            subtitle += f" · output {variable.part}"
+        rows = self.rows(variable)
+        tooltip = _with_place(f"{variable.name}: {kind}, {subtitle}", variable)
+        return _card(variable.id, classes, look, tooltip, title, subtitle, rows)
+
+    def look(self, kind: str, part: Part) -> Look:
+        """The look of a kind of node, changed by what was found out of this one."""
+        self.kinds.add(kind)
+        look = self.theme.looks[kind]
+        if self.several_orders and kind in ("operation", "result"):
+            look = self.order_look(look, part.order)
+        if "heat" in part.marks:
+            levels = self.theme.heat
+            level = min(int(part.marks["heat"] * len(levels)), len(levels) - 1)
+            look = look._replace(ground=levels[level], text=self.theme.ink)
+        if part.marks.get("nonfinite") == "first":
+            look = self.theme.alarm
+        elif "nonfinite" in part.marks:
+            look = look._replace(border=self.theme.alarm.border, dashed=True)
+        if "dim" in part.marks:
+            look = Look(self.theme.paper, self.theme.quiet, self.theme.cluster.border)
+        return look
+
+    def order_look(self, look: Look, order: int) -> Look:
+        """The colour, and the width, of the forward pass or of a pass through it."""
+        order = min(order, len(self.theme.orders) - 1)
+        return look._replace(border=self.theme.orders[order], width=order + 1)
+
+    def rows(self, variable: Variable) -> list[Row]:
+        """Value, gradient, `.grad` where it differs, and what annotations add."""
+        rows = []
+        if variable.value is not None:
+            rows.append(Row("value", style.describe(variable.value)))
+            if len(self.view.nodes) <= MANY_NODES:
+                pictures = sketches(variable.value, self.theme)
+                rows += [Row(picture.label, (), sketch=picture) for picture in pictures]
+        if variable.role == "constant":
+            return rows
+        name, top = variable.name, self.top
+        short = len(top) <= 6 and len(name) <= 8
+        label = f"∂{style.operand(top)}/∂{style.operand(name)}" if short else "gradient"
+        if variable.role == "result" or variable.gradient is not None:
+            rows.append(self.gradient_row(label, variable.gradient, style.UNKNOWN))
+        if variable.role == "parameter" and not _same(variable.stored, variable.gradient):
+            rows.append(self.gradient_row(".grad", variable.stored, style.NOT_YET))
+        return [*rows, *(Row(*pair) for pair in _mark_rows(variable.marks))]
+
+    def gradient_row(self, label: str, gradient: Any, missing: str) -> Row:
+        """A row with a gradient; one that is zero, or not there, looks different."""
+        if gradient is None:
+            return Row(label, (missing,))
+        if not gradient.any():
+            return Row(label, ("0",), self.theme.zero)
+        return Row(label, style.describe(gradient))
+
+    def disc(self, operation: Operation) -> Box:
+        """The disc of an operation, with its symbol; with a longer name, or a cost, a pill."""
+        symbol = style.printable(operation.op.symbol)
+        title = textwrap.wrap(symbol.replace("_", " "), 12, break_long_words=False)
+        shape = "circle" if len(symbol) <= 4 else "pill"
+        if "cost" in operation.marks:
+            title, shape = [*title, *text_of(operation.marks["cost"]).split(" · ")], "pill"
+        width = max(style.text_width(line, style.TEXT_SIZE) for line in title) + 2 * PADDING
+        height = LEADING * style.TEXT_SIZE * len(title) + 2 * PADDING
+        if shape == "circle":
+            width = height = max(width, 28.0)
+        look, tooltip = self.look("operation", operation), _with_place(operation.call, operation)
+        classes = "operation" + _mark_classes(operation)
+        return Box(operation.id, classes, shape, look, width, height, tooltip, tuple(title))
+
+    def group(self, group: Group) -> Box:
+        """The card of a closed module, of a stack of equal ones, or of a stretch of operations."""
+        times = f"  ×{group.count:,}" if group.count > 1 else ""
+        title = style.elided(style.printable(group.name), NAME_LENGTH) + times
+        subtitle = style.elided(style.printable(group.kind), NAME_LENGTH)
+        inputs, outputs = (" ".join(map(_shape, shapes[:3])) for shapes in group.shapes)
+        shapes = f"{inputs} →", outputs
+        rows = [
+            Row("shapes", shapes if len(inputs) > 20 else (" ".join(shapes),)),
+            Row("operations", (f"{group.hidden:,}",)),
+        ]
+        if group.parameters:
+            rows.append(Row("parameters", (f"{group.parameters:,}",)))
+        rows += _sizes(group.gradients, self.theme)
+        rows += [Row(*pair) for pair in _mark_rows(group.marks)]
+        if "cost" in group.marks:
+            rows.append(Row("cost", tuple(text_of(group.marks["cost"]).split(" · "))))
+        classes = "group" + " stack" * (group.count > 1) + _mark_classes(group)
+        tooltip = _with_place(f"{group.name}{times}: {group.kind}", group)
+        look = self.look("group", group)
+        return _card(group.id, classes, look, tooltip, title, subtitle, rows)
+
+    def legend(self) -> tuple[Key, ...]:
+        """What the looks in this drawing stand for."""
+        kinds = self.kinds - ({"result", "operation"} if self.several_orders else set())
+        keys = [Key(self.theme.looks[k], text) for k, text in MEANINGS.items() if k in kinds]
+        if self.several_orders:
+            plain = self.theme.looks["result"]
+            orders = sorted({operation.order for operation in self.view.operations})
+            keys += [Key(self.order_look(plain, order), word(order)) for order in orders]
+        if any(node.marks.get("nonfinite") == "first" for node in self.view.nodes):
+            keys.append(Key(self.theme.alarm, "first NaN or ∞"))
+        return tuple(keys + self.heat_keys())
+
+    def heat_keys(self) -> list[Key]:
+        """The scale of the heat, where there is one."""
+        hot = [node.marks["heat_range"] for node in self.view.nodes if "heat" in node.marks]
+        if not hot:
+            return []
+        plain, grounds = self.theme.looks["result"], self.theme.heat
+        looks = [plain._replace(ground=ground, text=self.theme.ink) for ground in grounds]
+        low, high = hot[0]
+        return list(map(Key, looks, levels(low, high, len(grounds))))
+
+
+def _card(
+    name: str,
+    classes: str,
+    look: Look,
+    tooltip: str,
+    title: str,
+    subtitle: str,
+    rows: Sequence[Row],
+) -> Box:
+    """A card as large as its texts."""
+    header = max(
+        style.text_width(title, style.NAME_SIZE, bold=True),
+        style.text_width(subtitle, style.SMALL_SIZE),
+    )
+    width = max(header + 2 * PADDING, sum(_columns(rows)) if rows else 0)
+    height = HEADER + sum(map(row_height, rows))
+    return Box(name, classes, "card", look, width, height, tooltip, (title,), subtitle, tuple(rows))
+
+
+def card_title(name: str) -> str:
+    """A name that is short enough for a card."""
+    lengths = range(NAME_LENGTH, 1, -1)
+    titles = (style.elided(name, length) for length in lengths)
+    room = WIDEST - 4 * PADDING
+    return next(t for t in titles if style.text_width(t, style.NAME_SIZE, bold=True) <= room)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return str(shape) if shape else "scalar"
+
+
+def _sizes(sizes: Sequence[float], theme: Theme) -> list[Row]:
+    """The size of the gradients in a group, and for each of its copies a bar on a log scale."""
+    known = [size for size in sizes if isfinite(size)]
+    if not known:
+        return []
+    texts = [style.number(size).lstrip("+") for size in (min(known), max(known))]
+    rows = [Row("gradient RMS", (" … ".join(dict.fromkeys(texts)),))]
+    if len(sizes) == 1:
+        return rows
+    step = -(-len(sizes) // MOST_CELLS)
+    bins = [sizes[start : start + step] for start in range(0, len(sizes), step)]
+    means = [sum(part) / len(part) for part in bins]
+    exponents = [log10(mean) if isfinite(mean) and mean > 0 else None for mean in means]
+    highest = max((e for e in exponents if e is not None), default=0.0)
+    lowest = min((e for e in exponents if e is not None), default=0.0)
+    span = max(highest - lowest, 1.0)  # a decade at least, so that what is alike looks alike
+    cells = []
+    for mean, exponent in zip(means, exponents, strict=True):
+        if exponent is None:
+            cells.append(("0", theme.zero) if mean == 0 else (style.UNKNOWN, theme.paper))
+        else:
+            share = 1 - (highest - exponent) / span
+            bar = BARS[round(share * (len(BARS) - 1))]
+            cells.append((bar, theme.heat[round(share * (len(theme.heat) - 1))]))
+    label = "each copy" if step == 1 else f"each {step:,}"
+    return [*rows, Row(label, (), "", tuple(cells))]
+
+
+def _mark_classes(part: Part) -> str:
+    """The classes that say what was found out of a part."""
+    marks = part.marks
+    nonfinite = {"first": " first-nonfinite", "tainted": " nonfinite"}
+    classes = nonfinite.get(marks.get("nonfinite", ""), "")
+    classes += "".join(f" {mark}" for mark in ("heat", "path", "dim", "dead") if mark in marks)
+    return classes + f" order{part.order}" * bool(part.order)
+
+
+def _mark_rows(marks: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
+    """What annotations say of a variable, each as a label and its text."""
+    rows: list[tuple[str, tuple[str, ...]]] = []
+    if "rms" in marks:
+        rows.append(("gradient RMS", (style.number(marks["rms"]).lstrip("+"),)))
+    if "check" in marks:
+        rows.append(("differences", (badge(marks["check"]),)))
+    if "dead" in marks:
+        rows.append(("dead units", (f"{marks['dead']} of {marks['units']}",)))
+    return rows
+
+
+def _with_place(text: str, part: Part) -> str:
+    """A tooltip with the module and the line of the user's program, where they are known."""
+    module = ".".join(filter(None, part.path))
+    order = part.marks.get("order", "")
+    return "\n".join(filter(None, [text, order, f"in {module}" * bool(module), part.where]))
+
+
+def _gradient_class(variable: Variable) -> str:
+    """Whether a gradient is not needed, not there yet, zero, or there."""
+    if variable.role in ("constant", "number"):
+        return "grad-unneeded"
+    gradient = variable.stored if variable.role == "parameter" else variable.gradient
+    if gradient is None:
+        return "grad-not-yet"
+    return "grad-there" if gradient.any() else "grad-zero"
+
+
+def _same(stored: Any, gradient: Any) -> bool:
+    if stored is None or gradient is None:
+        return False
+    return style.describe(stored) == style.describe(gradient)
+
+
+def _columns(rows: Sequence[Row]) -> tuple[float, float]:
+    """The widths of a card's two columns, in points."""
+    size, room = style.TEXT_SIZE, 2 * PADDING
+    labels = (style.text_width(row.label, size) for row in rows)
+    texts = [style.text_width(line, size) for row in rows for line in row.lines]
+    texts += [CELL * len(row.cells) for row in rows]
+    texts += [row.sketch.width for row in rows if row.sketch is not None]
+    return max(labels, default=0) + room, max(texts, default=0) + room
+
+
+def row_height(row: Row) -> float:
+    """The height of a row of a card, in points."""
+    text = LEADING * style.TEXT_SIZE * max(len(row.lines), 1)
+    return max(text, 0 if row.sketch is None else row.sketch.height) + PADDING
+
+
+# ------------------------------------------------------------------------------------ lines
+
+
+def _line(edge: Edge) -> Line:
+    classes = ("output" if edge.slot is None else "argument") + _mark_classes(edge)
+    thick = "path" in edge.marks
+    if edge.slot is None:
+        return Line(
+            edge.id, classes, edge.tail, edge.head, (), "", False, "", thick, "dim" in edge.marks
+        )
+    classes += " grad-unneeded" * (not edge.differentiable)
+    local, flow = _texts(edge)
+    tooltip = "\n".join(filter(None, [local, flow and f"sends back {flow}"]))
+    parts = [local] if len(local) <= EDGE_LENGTH else local.split(", ", 1)
+    lines = [line for part in parts for line in textwrap.wrap(part, EDGE_LENGTH)]
+    return Line(
+        edge.id,
+        classes,
+        edge.tail,
+        edge.head,
+        tuple(lines),
+        flow,
+        not edge.differentiable,
+        tooltip,
+        thick,
+        "dim" in edge.marks,
+        edge.marks.get("matrix", ()),
+    )
+
+
+def _small_width(text: str) -> float:
+    return style.text_width(text, style.SMALL_SIZE)
+
+
+def _texts(edge: Edge) -> tuple[str, str]:
+    """The local derivative of an edge, and what flows back along it."""
+    local, flow = edge.marks.get("local", edge.local), edge.marks.get("flow", "")
+    if "local" not in edge.marks and _is_single(edge.contribution) and _is_single(edge.upstream):
+        upstream, contribution = edge.upstream.item(), edge.contribution.item()
+        flow = style.number(contribution)
+        if upstream and not local.lstrip("−").replace(".", "", 1).isdigit():
+            local = f"{local} = {style.number(contribution / upstream)}".removeprefix(" = ")
+    return local, flow
+
+
+def _is_single(array: Any) -> bool:
+    return getattr(array, "size", 0) == 1
+
+
+def _caption(view: View, boxes: tuple[Box, ...], lines: tuple[Line, ...]) -> list[str]:
+    rows = [row for box in boxes for row in box.rows]
+    caption = []
+    if any(line.flow for line in lines):
+        caption.append(
+            "on an edge: the local derivative, and below it what flows back, upstream gradient × "
+            "local derivative; a gradient is the sum of what flows back to it"
+        )
+    if any("Σ" in row.label for row in rows):
+        caption.append("Σ: the sum of all elements that are drawn as roots")
+    if any(row.label in ("matrix", "matrices") for row in rows):
+        caption.append("in a matrix: blue below zero, white zero, orange above; darker is larger")
+    if any(row.label == "shares" for row in rows):
+        caption.append("shares, which sum to 1: white 0, dark 1")
+    written = [text for row in rows for text in row.lines] + [line.flow for line in lines]
+    if any(" ± " in text for text in written):
+        caption.append("m ± s: mean and standard deviation of the elements")
+    pairs = [(v.stored, v.gradient) for v in view.variables if v.gradient is not None]
+    if any(stored is not None and not _same(stored, gradient) for stored, gradient in pairs):
+        caption.append(".grad: not from this graph alone, other backward passes added to it")
+    return [line for text in caption + view.remarks for line in textwrap.wrap(text, CAPTION_LENGTH)]

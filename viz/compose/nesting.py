@@ -1,0 +1,105 @@
+"""Frames around the modules of a figure, and the ports through which several lines enter or leave.
+
+Without ports each line that enters a module goes its own way around what lies before it; a port
+gathers the lines of one variable at the module's rim, so that they share the way to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .. import style
+from ..fold.clusters import Links, Module, tree, upward
+from ..graph.view import View
+from .figure import Box, Cluster, Figure, Line
+
+PORT = 5.0  # points across
+TITLE_LENGTH = 40  # letters
+
+
+def framed(figure: Figure, view: View) -> Figure:
+    """The figure of a view with a cluster for each module, and with ports."""
+    modules = tree(view, Links(view))
+    models = {(*module.path, module.kind) for module in modules.top.modules() if not module.depth}
+    shown = [m for m in modules.top.modules() if m.depth or len(models) > 1]
+    if not shown:
+        return figure
+    frames = set(shown)
+    around = {  # the drawn modules around each node, the outer first
+        name: [module for module in upward(home) if module in frames][::-1]
+        for name, home in modules.home.items()
+    }
+    router = _Router(figure, around)
+    lines = router.lead(router.lead(list(figure.lines), "in"), "out")
+    boxes = []
+    for box in figure.boxes:
+        boxes += [*router.before.get(box.id, ()), box, *router.behind.get(box.id, ())]
+    inside: dict[Module, list[str]] = {module: [] for module in shown}
+    for box in boxes:
+        if router.around[box.id]:
+            inside[router.around[box.id][-1]].append(box.id)
+    clusters = tuple(_cluster(module, inside[module], frames) for module in shown)
+    return replace(figure, boxes=tuple(boxes), lines=tuple(lines), clusters=clusters)
+
+
+def _cluster(module: Module, boxes: list[str], frames: set[Module]) -> Cluster:
+    title = style.elided(style.printable(module.name), TITLE_LENGTH)
+    if module.kind != module.name:
+        title += f" · {style.elided(style.printable(module.kind), TITLE_LENGTH)}"
+    outer = next((m for m in upward(module) if m is not module and m in frames), None)
+    classes = "cluster" + f" order{module.order}" * bool(module.order)
+    parent = outer.id if outer else ""
+    if module.order:
+        title += " (backward)"
+    return Cluster(module.id, classes, title, title, parent, tuple(boxes))
+
+
+class _Router:
+    """Leads lines through ports, which it makes."""
+
+    def __init__(self, figure: Figure, around: dict[str, list[Module]]) -> None:
+        self.around, self.look = around, figure.theme.cluster
+        self.position = {box.id: number for number, box in enumerate(figure.boxes)}
+        self.source: dict[str, str] = {}  # of a port the box whose lines go through it
+        self.before: dict[str, list[Box]] = {}  # ports in front of a box, and behind one
+        self.behind: dict[str, list[Box]] = {}
+
+    def lead(self, lines: list[Line], way: str) -> list[Line]:
+        """The lines, where several of a tail go "in" or "out" of a module, through a port."""
+        depths = range(max(map(len, self.around.values())))
+        for depth in depths if way == "in" else reversed(depths):
+            crossing: dict[tuple[str, Module], list[int]] = {}
+            for number, line in enumerate(lines):
+                ends = self.around[line.tail], self.around[line.head]
+                there, here = ends if way == "in" else ends[::-1]
+                if len(here) > depth and here[depth] not in there:
+                    crossing.setdefault((line.tail, here[depth]), []).append(number)
+            for (tail, module), numbers in crossing.items():
+                if len(numbers) > 1:
+                    several = [lines[number] for number in numbers]
+                    port = self.port(way, tail, module, [line.head for line in several])
+                    dashed = all(line.dashed for line in several)
+                    thick = any(line.thick for line in several)
+                    shared = Line(f"e_{port}", "shared", tail, port, (), "", dashed, "", thick)
+                    lines = [*lines, shared]
+                    for number in numbers:
+                        lines[number] = replace(lines[number], tail=port)
+        return lines
+
+    def port(self, way: str, tail: str, module: Module, heads: list[str]) -> str:
+        """The id of a new port of a module for the lines from a tail to some heads."""
+        source = self.source.get(tail, tail)
+        name = f"p_{way}_{module.id}_{source}"
+        words = "into" if way == "in" else "out of"
+        tooltip = f"{words} {style.printable(module.name)}"
+        box = Box(name, f"port {way}", "point", self.look, PORT, PORT, tooltip, ())
+        if way == "in":  # it stands before all that it leads to, as ids are in topological order
+            first = min(heads, key=self.position.__getitem__)
+            self.before.setdefault(first, []).append(box)
+            within = self.around[first]
+        else:
+            self.behind.setdefault(source, []).append(box)
+            within = self.around[tail]
+        self.around[name] = within[: within.index(module) + 1]
+        self.source[name] = source
+        return name

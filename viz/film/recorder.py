@@ -1,0 +1,164 @@
+"""What happens when: a view as frames, one per operation forward and backward, then the update.
+
+Forward the operations come in the order of the program, backward newest first, as the engine takes
+them. A frame says what holds at its moment; nothing in it is about drawing. A gradient is
+*untouched*, *partial* (some contributions are still on their way) or *final*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from tinygrad_gm.backend import Array
+
+from ..graph.view import Edge, Operation, Variable, View
+from .captions import Book
+from .updates import Update
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One moment. The mappings hold everything so far, `moving` and `at` only what happens now."""
+
+    phase: str  # "forward", "backward" or "update"
+    caption: tuple[str, ...]  # lines; what is to be predicted stands between HIDE and SHOW
+    at: str  # id of the node at work: an operation, at the seed the root, a parameter; or ""
+    moving: tuple[str, ...]  # ids of the edges that something passes along
+    known: frozenset[str]  # ids of the variables whose values have been computed
+    states: Mapping[str, str]  # of each variable that gets a gradient: untouched, partial, final
+    sums: Mapping[str, Array]  # its gradient so far
+    arrived: Mapping[str, tuple[int, int]]  # how many contributions of how many it is the sum of
+    sent: frozenset[str]  # ids of the edges whose contributions have been sent
+    updated: Mapping[str, Array]  # parameters' new values
+    where: str = ""  # the line of the user's program: "file:line"
+
+
+def record(view: View, moved: Mapping[str, Update], new_loss: Array) -> list[Frame]:
+    """The frames of a view; `moved` are the updates by id, `new_loss` what they lead to."""
+    return list(_Recorder(view).frames(moved, new_loss))
+
+
+class _Recorder:
+    """Goes through a view once forward and once back."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.variables = {variable.id: variable for variable in view.variables}
+        (self.root,) = (variable for variable in view.variables if variable.is_root)
+        self.book = Book(self.variables, self.root.name)
+        self.arguments: dict[str, list[Edge]] = {o.id: [] for o in view.operations}
+        self.results: dict[str, list[Variable]] = {o.id: [] for o in view.operations}
+        for edge in view.edges:
+            if edge.slot is None:
+                self.results[edge.tail].append(self.variables[edge.head])
+            else:
+                self.arguments[edge.head].append(edge)
+        self.senders = {  # the edges along which each operation sends something back
+            operation: [edge for edge in edges if edge.differentiable]
+            for operation, edges in self.arguments.items()
+            if any(result.gradient is not None for result in self.results[operation])
+        }
+        self.into: dict[str, list[Edge]] = {}  # those that send to each variable
+        for edges in self.senders.values():
+            for edge in edges:
+                self.into.setdefault(edge.tail, []).append(edge)
+        self._complete()
+
+    def _complete(self) -> None:
+        """What a rerun part of the program sent, which no observer sees: what is missing."""
+        for identity, edges in self.into.items():
+            unknown = [edge for edge in edges if edge.contribution is None]
+            if len(unknown) == 1:
+                (edge,) = unknown
+                rest = self.variables[identity].gradient
+                for other in edges:
+                    rest = rest if other is edge else rest - other.contribution
+                edge.contribution = rest
+                edge.upstream = self.results[edge.head][0].gradient
+
+    def frames(self, moved: Mapping[str, Update], new_loss: Array) -> Iterator[Frame]:
+        """All frames, in order."""
+        made = {result.id for results in self.results.values() for result in results}
+        wanted = [v.id for v in self.view.variables if v.gradient is not None]
+        yield (
+            now := Frame(
+                phase="forward",
+                caption=self.book.start(),
+                at="",
+                moving=(),
+                known=frozenset(self.variables.keys() - made),
+                states=dict.fromkeys(wanted, "untouched"),
+                sums={},
+                arrived={i: (0, len(self.into.get(i, ()))) for i in wanted},
+                sent=frozenset(),
+                updated={},
+            )
+        )
+        for operation in self.view.operations:
+            yield (now := self.computed(now, operation))
+        yield (now := self.seeded(now))
+        for operation in reversed(self.view.operations):
+            if operation.id in self.senders:
+                yield (now := self.sent_back(now, operation))
+        now = replace(now, phase="update", at="", moving=(), where="")
+        for identity, update in moved.items():
+            updated = {**now.updated, identity: update.after}
+            yield (now := replace(now, at=identity, caption=update.lines, updated=updated))
+        if moved:
+            yield replace(now, at="", caption=self.book.end(self.root, new_loss, list(moved)))
+
+    def computed(self, now: Frame, operation: Operation) -> Frame:
+        """An operation computes its results."""
+        arguments, results = self.arguments[operation.id], self.results[operation.id]
+        return replace(
+            now,
+            caption=self.book.forward(operation, arguments, results),
+            at=operation.id,
+            moving=tuple(edge.id for edge in arguments),
+            known=now.known | {result.id for result in results},
+            where=operation.where,
+        )
+
+    def seeded(self, now: Frame) -> Frame:
+        """The way back starts with ∂L/∂L = 1."""
+        root = self.root
+        return replace(
+            now,
+            phase="backward",
+            caption=self.book.seed(),
+            at=root.id,
+            moving=(),
+            states={**now.states, root.id: "final"},
+            sums={root.id: root.gradient},
+            where="",
+        )
+
+    def sent_back(self, now: Frame, operation: Operation) -> Frame:
+        """An operation turns its upstream gradient into contributions."""
+        sums, states, arrived = dict(now.sums), dict(now.states), dict(now.arrived)
+        edges, results = self.senders[operation.id], self.results[operation.id]
+        lines = []
+        for edge in edges:
+            target, before = self.variables[edge.tail], sums.get(edge.tail)
+            count, due = arrived[target.id]
+            arrived[target.id] = count, due = count + 1, due
+            states[target.id] = "final" if count == due else "partial"
+            if count == due:
+                sums[target.id] = target.gradient
+            elif all(other.contribution is not None for other in self.into[target.id]):
+                sent = edge.contribution
+                sums[target.id] = sent if before is None else before + sent
+            total = sums.get(target.id)
+            lines.append(self.book.contribution(edge, results, before, total, (count, due)))
+        return replace(
+            now,
+            caption=(*self.book.backward(operation, results), *lines),
+            at=operation.id,
+            moving=tuple(edge.id for edge in edges),
+            states=states,
+            sums=sums,
+            arrived=arrived,
+            sent=now.sent | {edge.id for edge in edges},
+            where=operation.where,
+        )

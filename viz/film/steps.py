@@ -1,0 +1,179 @@
+"""Backpropagation as a film: `viz.steps(loss)`.
+
+`recorder` says what holds at each moment, `captions` and `updates` put it into words, `frames`
+turns the moments into changes of one drawing, `page` and `stills` show them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_gm.backend import Array
+from tinygrad_gm.engine.record import Node, Traced, topological_order
+from tinygrad_gm.engine.replay import recompute
+from tinygrad_gm.io import write_file
+
+from ..graph.view import View, look
+from .recorder import Frame, record
+from .updates import updates_of
+
+if TYPE_CHECKING:
+    from tinygrad_gm.optim import Optimizer
+
+MOST_NODES = 300  # drawn nodes that somebody can follow one by one
+
+
+def steps(
+    loss: Any,
+    optimizer: Optimizer | None = None,
+    lr: float = 0.1,
+    names: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None,
+    direction: str = "LR",
+    theme: str = "light",
+) -> Steps:
+    """Follow a loss through forward pass, backward pass and update, one operation at a time.
+
+    All frames are one drawing, laid out once with the final numbers: only colours and numbers
+    change. Nothing of yours does: weights, gradients and the optimizer's state are copied first.
+
+    Args:
+        loss: a Tensor with one element that requires a gradient.
+        optimizer: whose step the update shows, with its own formula and its state so far; None
+            shows plain gradient descent, w ← w − lr · ∂L/∂w.
+        lr: the length of that plain step; an optimizer has its own.
+        names: names for tensors that have none of their own, as {"weight": w}, or
+            `model.named_parameters()`.
+        direction: "LR" (left to right) or "TB" (top to bottom).
+        theme: the colours, as in `draw`.
+
+    Returns:
+        Steps: `.html(path)`, `.gif(path)`, `.svgs(folder)`; a notebook shows it.
+
+    Raises:
+        TypeError: the loss or what is named is not a Tensor.
+        ValueError: the loss is no single number, nothing is recorded, or more than 300 nodes are.
+        RuntimeError: weights were written since the loss was computed.
+
+    >>> w, x = tg.tensor(-0.4, requires_grad=True, name="w"), tg.tensor(2.0, name="x")
+    >>> film = viz.steps(tg.tanh(w * x), lr=0.5)
+    >>> [frame.phase[0] for frame in film.frames]
+    ['f', 'f', 'f', 'b', 'b', 'b', 'u', 'u']
+    """
+    if not isinstance(loss, Traced):
+        raise TypeError(f"steps: a Tensor is wanted, not {loss!r:.60}")
+    if loss._data.size != 1:
+        raise ValueError(
+            f"steps: the loss has shape {loss.shape}; make it one number with .sum() or .mean()"
+        )
+    if loss.node is None:
+        raise ValueError(
+            "steps: no operation is recorded: nothing that requires a gradient went into the loss, "
+            "or it was computed under no_grad()"
+        )
+    if direction not in ("LR", "TB"):
+        raise ValueError(f'steps: direction is {direction!r}; "LR" or "TB" is wanted')
+    named = dict(names or {})
+    for name, tensor in named.items():
+        if not isinstance(tensor, Traced):
+            raise TypeError(f"steps: names[{name!r}] is no Tensor but a {type(tensor).__name__}")
+    with np.errstate(all="ignore"):
+        view = look([loss], named)
+        if len(view.nodes) > MOST_NODES:
+            raise ValueError(
+                f"steps: {len(view.nodes)} nodes are too many to be followed one by one (the most "
+                f"is {MOST_NODES}); take a smaller model, or viz.draw"
+            )
+        refusals = [remark for remark in view.remarks if "shown" in remark]
+        if refusals:
+            raise RuntimeError(f"steps: {refusals[0]}")
+        leaves = {i: t for t, i in view.ids.items() if isinstance(t, Traced) and t._requires_grad}
+        gradients = {v.id: v.gradient for v in view.variables if v.gradient is not None}
+        moved = updates_of(optimizer, lr, view, leaves, gradients)
+        new_loss = _again(loss, {leaves[i]: update.after for i, update in moved.items()})
+        return Steps(view, record(view, moved, new_loss), direction, theme)
+
+
+class Steps:
+    """The frames of a film, `.frames`, and its exports; `len()` counts the frames."""
+
+    def __init__(self, view: View, frames: list[Frame], direction: str, theme: str) -> None:
+        from .frames import Stage
+
+        self.frames = frames
+        self._stage = Stage(view, frames, direction, theme)
+
+    def html(self, path: str | Path) -> Path:
+        """Write one page that needs nothing else: a slider, play, arrow keys, `#k` for step k.
+
+        "Predict, then reveal" hides each step's new numbers until they are asked for.
+        """
+        path = Path(path)
+        write_file(path, self._page())
+        return path
+
+    def gif(self, path: str | Path, seconds: float = 1.5) -> Path:
+        """Write a moving picture that shows each frame for `seconds`, the last one longer.
+
+        Raises:
+            RuntimeError: resvg is not installed.
+        """
+        from .stills import gif
+
+        path = Path(path)
+        write_file(path, gif(self._stage, seconds))
+        return path
+
+    def svgs(self, folder: str | Path) -> list[Path]:
+        """Write each frame as a picture, step-000.svg, step-001.svg …; returns their paths."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [folder / f"step-{k:03}.svg" for k in range(len(self))]
+        for k, path in enumerate(paths):
+            write_file(path, self.svg(k))
+        return paths
+
+    def svg(self, k: int) -> str:
+        """Frame k with its caption as SVG text; counted from the end where k is negative."""
+        from .stills import still
+
+        return still(self._stage, range(len(self))[k])
+
+    def _page(self) -> str:
+        from .page import page
+
+        return page(self._stage)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __repr__(self) -> str:
+        return f"<Steps: {len(self)} frames>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from .page import embedded
+
+        return {"text/html": embedded(self._stage), "text/plain": repr(self)}
+
+
+def _again(loss: Traced, new: Mapping[Traced, Array]) -> Array:
+    """The loss that the same operations give with other values in some leaves."""
+    values: dict[Node, Any] = {}
+    for node in topological_order(loss):
+        args = [
+            values[parent]
+            if type(parent) is Node
+            else new.get(parent, parent._data)
+            if isinstance(parent, Traced)
+            else parent
+            for parent in node.parents
+        ]
+        if node.plan.op.is_part:
+            values[node] = args[0][node.params[0]]
+        else:
+            values[node] = recompute(node.plan.op, args, node.params)[0]
+    assert loss.node is not None
+    return values[loss.node]

@@ -1,0 +1,1 @@
+"""What becomes one box: modules, repeated blocks, stretches of operations."""

@@ -1,0 +1,198 @@
+"""What of a big graph is drawn: modules and stretches of operations become single nodes.
+
+A closed module is one `Group`, and so are equal ones that follow one another. Where nothing says
+what is to be closed, a graph of more than 200 nodes is closed until at most 60 are left. Edges stay
+connected: what could be reached can be reached. A stretch of the record that is drawn as one node
+closes no circle, because the record is in topological order (see `clusters`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from difflib import get_close_matches
+from itertools import groupby
+from math import inf
+from typing import Any
+
+from ..graph.view import View
+from .clusters import Call, Links, Module, tree
+from .contraction import Bundle, contract, owners
+from .rolling import fingerprint, repeats
+
+MANY, FEW = 200, 60  # nodes: more are closed by themselves, until there are so few
+MOST = 2000  # visible nodes that are drawn without force=True
+STACK = 3  # equal closed modules in a row that are drawn as one
+LONG_STACK = 8  # equal modules in a row that are closed by themselves, also in a small graph
+ENDS = 4  # operations at either end of a long row of equal patterns that stay
+
+Closed = Callable[[Module], bool]
+
+
+def visible(
+    view: View,
+    depth: int | None = None,
+    collapse: Callable[[str], bool] | Iterable[str] | None = None,
+    focus: str | None = None,
+    force: bool = False,
+) -> View:
+    """What is to be drawn of a view.
+
+    Args:
+        view: all of it.
+        depth: close the modules that are so deep: 0 whole models, 1 their modules, 2 those in them.
+        collapse: close the modules with these paths, or for whose path this is true.
+        focus: the path of a module that is open, with those around it; all others are closed.
+        force: draw everything that `depth`, `collapse` and `focus` do not close.
+
+    Raises:
+        ValueError: `depth` is negative, or there is no module of such a path.
+    """
+    workshop = _Workshop(view)
+    if depth is None and collapse is None and focus is None:
+        bundles = [] if force else workshop.automatic()
+    else:
+        closed = _choice(workshop.tree.top, depth, collapse, focus)
+        bundles = list(workshop.close(workshop.tree.top, closed))
+    if not bundles:
+        return view
+    drawn = contract(view, workshop.links, workshop.owners(bundles))
+    drawn.remarks.append(
+        f"{len(drawn.nodes):,} nodes stand for {len(view.nodes):,}: some are drawn closed"
+    )
+    return drawn
+
+
+def check_size(nodes: int, force: bool) -> None:
+    """Refuse to draw a picture that nobody could read; ValueError."""
+    if nodes > MOST and not force:
+        raise ValueError(
+            f"draw: {nodes:,} nodes are too many for a picture (the most are {MOST:,}); draw "
+            'fewer with depth=1 or focus="blocks.1", or all of them with force=True'
+        )
+
+
+def _choice(top: Module, depth: int | None, collapse: Any, focus: str | None) -> Closed:
+    """What the three arguments say together: is this module closed?"""
+    paths = {module.name for module in top.modules()}
+    if depth is not None and depth < 0:
+        raise ValueError(f"draw: depth is {depth}; 0 (whole models), 1 (their modules) … is wanted")
+    if focus is not None:
+        _known("focus", focus, paths)
+    if collapse is None or callable(collapse):
+        wanted = collapse or (lambda path: False)
+    else:
+        listed = {collapse} if isinstance(collapse, str) else set(collapse)
+        for path in listed:
+            _known("collapse", path, paths)
+        wanted = listed.__contains__
+
+    def closed(module: Module) -> bool:
+        name = module.name
+        if focus is not None:
+            if not module.depth or f"{focus}.".startswith(f"{name}."):
+                return False  # it, and what is around it
+            if not name.startswith(f"{focus}."):
+                return True
+        return bool(wanted(name)) or (depth is not None and module.depth >= depth)
+
+    return closed
+
+
+def _known(argument: str, path: str, paths: set[str]) -> None:
+    if path not in paths:
+        near = get_close_matches(path, paths, 3) or sorted(paths)[:5]
+        hint = f"; there are {', '.join(near)}" if near else "; the graph has no modules"
+        raise ValueError(f"draw: {argument} is {path!r}, and there is no such module{hint}")
+
+
+class _Workshop:
+    """A view with what is looked up in it again and again."""
+
+    def __init__(self, view: View) -> None:
+        self.view, self.links = view, Links(view)
+        self.tree = tree(view, self.links)
+        self.prints: dict[Module, Hashable] = {}
+
+    def owners(self, bundles: list[Bundle]) -> dict[str, Bundle]:
+        """For each node that is not drawn itself the bundle that it is drawn with."""
+        return owners(self.links, self.tree, bundles)
+
+    def size(self, bundles: list[Bundle]) -> int:
+        """How many nodes would be drawn."""
+        return len(self.view.nodes) - len(self.owners(bundles)) + len(bundles)
+
+    def print(self, module: Module) -> Hashable:
+        """The fingerprint of a module's call."""
+        if module not in self.prints:
+            self.prints[module] = module.kind, fingerprint(module.operations(), self.links)
+        return self.prints[module]
+
+    def close(self, module: Module, closed: Closed, long: float = inf) -> Iterator[Bundle]:
+        """Bundles of the closed modules in one; a row of `long` equal ones is always closed."""
+
+        def alike(part: Module | Call) -> Hashable:
+            return self.print(part) if isinstance(part, Module) else None
+
+        for _, equal in groupby(module.parts, alike):
+            row = [part for part in equal if isinstance(part, Module)]
+            for shut, some in groupby(row, closed if len(row) < long else bool):
+                stretch = list(some)
+                if not shut:
+                    for part in stretch:
+                        yield from self.close(part, closed, long)
+                elif len(stretch) >= STACK:
+                    yield Bundle([list(part.operations()) for part in stretch], tuple(stretch))
+                else:
+                    yield from (Bundle([list(part.operations())], (part,)) for part in stretch)
+
+    def automatic(self) -> list[Bundle]:
+        """As much as makes a big graph readable: rows of equal modules, then the innermost."""
+        if len(self.view.nodes) <= MANY:
+            return list(self.close(self.tree.top, lambda module: False, LONG_STACK))
+        deepest = max((module.depth for module in self.tree.top.modules()), default=0)
+        bundles: list[Bundle] = []
+        for depth in range(deepest + 1, 0, -1):
+            bundles = list(self.close(self.tree.top, _deeper(depth), STACK))
+            if self.size(bundles) <= FEW:
+                return bundles
+        return self.fold(bundles)
+
+    def fold(self, bundles: list[Bundle]) -> list[Bundle]:
+        """Close the middle of long rows of equal patterns; if need be that of the whole, too."""
+        closed = {call.id: bundle for bundle in bundles for call in bundle.calls}
+        units: list[Bundle | Call] = []
+        for node in self.tree.top.operations():
+            unit = closed.get(node.id, node)
+            if not units or units[-1] is not unit:
+                units.append(unit)
+        tokens = [fingerprint(_calls(unit), self.links) for unit in units]
+        for start, length, copies in reversed(repeats(tokens, STACK)):
+            ends = max(1, ENDS // length)
+            first, last = start + ends * length, start + (copies - ends) * length
+            if last - first > length:
+                starts = range(first, last, length)
+                rows = [[c for unit in units[i : i + length] for c in _calls(unit)] for i in starts]
+                units[first:last] = [Bundle(rows)]
+
+        def cut(ends: int) -> list[Bundle]:
+            middle = [call for unit in units[ends : len(units) - ends] for call in _calls(unit)]
+            outer = (*units[:ends], *units[len(units) - ends :])
+            kept = [unit for unit in outer if isinstance(unit, Bundle)]
+            return [*kept, Bundle([middle])]
+
+        bundles = [unit for unit in units if isinstance(unit, Bundle)]
+        if self.size(bundles) <= FEW:
+            return bundles
+        fewest, most = 0, min(FEW, (len(units) - 1) // 2)
+        while fewest < most:
+            ends = (fewest + most + 1) // 2
+            fewest, most = (ends, most) if self.size(cut(ends)) <= FEW else (fewest, ends - 1)
+        return cut(fewest)
+
+
+def _deeper(depth: int) -> Closed:
+    return lambda module: module.depth >= depth
+
+
+def _calls(unit: Bundle | Call) -> Iterator[Call]:
+    return unit.calls if isinstance(unit, Bundle) else iter((unit,))

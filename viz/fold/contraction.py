@@ -1,0 +1,230 @@
+"""Many nodes of a view become one: which belong to it, what its card says, where its edges go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from math import nan, prod, sqrt
+from typing import Any
+
+import numpy as np
+
+from tinygrad_gm.backend import to_device
+
+from .. import style
+from ..graph.view import Edge, Group, Operation, Variable, View
+from .clusters import Call, Links, Module, Tree, upward
+
+INPUTS = 3  # constants that only one bundle reads, drawn one by one; more are drawn within it
+
+
+@dataclass(eq=False)
+class Bundle:
+    """What becomes one node: the operations of each copy, and the modules that they are, if any."""
+
+    copies: list[list[Call]]
+    modules: tuple[Module, ...] = ()
+
+    @property
+    def calls(self) -> Iterator[Call]:
+        """The operations of all copies."""
+        return (call for copy in self.copies for call in copy)
+
+
+Owners = dict[str, Bundle]
+
+
+def owners(links: Links, modules: Tree, bundles: Iterable[Bundle]) -> Owners:
+    """For the id of each node that is not drawn itself the bundle that it is drawn with.
+
+    A bundle takes its operations with all results but roots, and the leaves that nobody else reads;
+    what comes into a module from outside stays outside.
+    """
+    owner = {call.id: bundle for bundle in bundles for call in bundle.calls}
+    inputs: dict[Bundle, list[str]] = {}
+    for variable in links.variables.values():
+        if variable.is_root:
+            continue
+        if variable.id in links.maker:
+            bundle = owner.get(links.maker[variable.id])
+        else:
+            readers = {owner.get(edge.head) for edge in links.readings[variable.id]}
+            bundle = readers.pop() if len(readers) == 1 else None
+            if bundle and bundle.modules:
+                around = upward(modules.home[variable.id])
+                if not any(module in bundle.modules for module in around):
+                    if variable.role == "constant":
+                        inputs.setdefault(bundle, []).append(variable.id)
+                    continue
+        if bundle:
+            owner[variable.id] = bundle
+    for bundle, leaves in inputs.items():
+        if len(leaves) > INPUTS:
+            owner |= dict.fromkeys(leaves, bundle)
+    return owner
+
+
+def contract(view: View, links: Links, owner: Owners) -> View:
+    """The view with a Group for each bundle."""
+    lasts = dict.fromkeys(owner.values(), "")
+    for node in view.nodes:
+        if node.id in owner and not isinstance(node, Variable):
+            lasts[owner[node.id]] = node.id
+    groups = {bundle: _group(bundle, last, links, owner) for bundle, last in lasts.items()}
+    drawn = View(remarks=list(view.remarks))
+    drawn.ids = {source: name for source, name in view.ids.items() if name not in owner}
+    roots: dict[Bundle, list[Variable]] = {bundle: [] for bundle in lasts}
+    for node in view.nodes:
+        bundle = owner.get(node.id)
+        maker = owner.get(links.maker.get(node.id, ""))
+        if bundle is not None and lasts[bundle] == node.id:
+            drawn.nodes += [groups[bundle], *roots.pop(bundle)]
+        elif bundle is None and maker in roots and isinstance(node, Variable):
+            roots[maker].append(node)  # which comes after what made it
+        elif bundle is None:
+            drawn.nodes.append(node)
+    drawn.edges = _edges(view, links, owner, groups)
+    return drawn
+
+
+def _edges(view: View, links: Links, owner: Owners, groups: dict[Bundle, Group]) -> list[Edge]:
+    """The edges that remain; those from one node into one group are one."""
+    edges: list[Edge] = []
+    merged: dict[tuple[str, str], tuple[Edge, str]] = {}
+    counts: dict[Bundle, int] = {}
+    for edge in view.edges:
+        tail, head = owner.get(edge.tail), owner.get(edge.head)
+        source = edge.tail if tail is None else groups[tail].id
+        if head is None:
+            name = edge.id if edge.slot is not None else f"e_{source}_{edge.head}"
+            edges.append(edge if tail is None else replace(edge, id=name, tail=source))
+            continue
+        if head in (tail, owner.get(links.maker.get(edge.tail, ""))):
+            continue
+        group = groups[head]
+        if (source, group.id) not in merged:
+            slot = counts[head] = counts.get(head, -1) + 1
+            new = Edge(
+                f"e_{group.id}_{slot}",
+                source,
+                group.id,
+                slot,
+                edge.differentiable,
+                contribution=edge.contribution,
+                path=group.path,
+                kinds=group.kinds,
+                order=edge.order,
+                marks=combined([edge.marks]),
+            )
+            merged[source, group.id] = new, edge.tail
+            edges.append(new)
+            continue
+        known, variable = merged[source, group.id]
+        known.differentiable |= edge.differentiable
+        known.marks = combined([known.marks, edge.marks])
+        parts = known.contribution, edge.contribution
+        whole = variable == edge.tail and not any(part is None for part in parts)
+        known.contribution = parts[0] + parts[1] if whole else None
+    if any("flow" in edge.marks for edge in view.edges):
+        for edge, _ in merged.values():
+            if edge.contribution is not None:
+                edge.marks["flow"] = "  ".join(style.describe(edge.contribution))
+    return edges
+
+
+def _group(bundle: Bundle, identity: str, links: Links, owner: Owners) -> Group:
+    """The node of a bundle."""
+    calls = list(bundle.calls)
+    inputs: dict[str, Variable] = {}
+    inside: dict[str, Variable] = {}
+    for call in calls:
+        for edge in links.arguments.get(call.id, ()):
+            place = inside if owner.get(edge.tail) is bundle else inputs
+            if place is inside or owner.get(links.maker.get(edge.tail, "")) is not bundle:
+                place[edge.tail] = links.variables[edge.tail]
+    outputs = _outputs(calls, links)
+    learned = [v for v in inside.values() if v.role == "parameter" and v.id not in links.maker]
+    name, kind, path = _words(bundle, len(calls))
+    return Group(
+        identity,
+        name,
+        kind,
+        len(bundle.copies),
+        len(calls),
+        sum(prod(leaf.shape) for leaf in learned),
+        (_shapes(inputs.values()), _shapes(outputs)),
+        [_size(copy, links, owner) for copy in bundle.copies],
+        path=path,
+        kinds=calls[0].kinds[: len(path)],
+        where=calls[0].where,
+        order=calls[0].order,
+        marks=combined([part.marks for part in (*calls, *inside.values(), *outputs)]),
+    )
+
+
+def _words(bundle: Bundle, number: int) -> tuple[str, str, tuple[str, ...]]:
+    """The name and the kind of a bundle, and the path of what is around it."""
+    if bundle.modules:
+        first, last = bundle.modules[0], bundle.modules[-1]
+        name = first.name if first is last else f"{first.name} … {last.name}"
+        return name, first.kind, first.path[:-1]
+    name, kind = f"… {number:,} more", "operations"
+    if len(bundle.copies) > 1:
+        name, kind = " → ".join(map(_symbol, bundle.copies[0])), f"{name} {kind}"
+    paths = [call.path for call in bundle.calls]
+    shared = takewhile(lambda names: len(set(names)) == 1, zip(*paths, strict=False))
+    return name, kind, tuple(names[0] for names in shared)
+
+
+def _symbol(call: Call) -> str:
+    return call.op.symbol if isinstance(call, Operation) else call.name
+
+
+def _shapes(variables: Iterable[Variable]) -> tuple[tuple[int, ...], ...]:
+    return tuple(dict.fromkeys(variable.shape for variable in variables))
+
+
+def _outputs(calls: list[Call], links: Links) -> list[Variable]:
+    """The results of some operations that others read, or that are roots."""
+    within = {call.id for call in calls}
+    made = (links.variables[edge.head] for call in calls for edge in links.results.get(call.id, ()))
+    return [
+        result
+        for result in made
+        if result.is_root
+        or any(edge.head not in within for edge in links.readings.get(result.id, ()))
+    ]
+
+
+def _size(copy: list[Call], links: Links, owner: Owners) -> float:
+    """The root mean square of a copy's gradients: of its parameters', or else of its results'."""
+    bundle = owner[copy[0].id]
+    arguments = (edge.tail for call in copy for edge in links.arguments.get(call.id, ()))
+    read = [links.variables[name] for name in dict.fromkeys(arguments) if owner.get(name) is bundle]
+    learned = [v for v in read if v.role == "parameter" and v.id not in links.maker]
+    gradients = [variable.gradient for variable in learned or _outputs(copy, links)]
+    if not gradients or any(gradient is None for gradient in gradients):
+        return nan
+    squares = sum(float(np.square(to_device(g, "cpu").astype(float)).sum()) for g in gradients)
+    return sqrt(squares / max(1, sum(gradient.size for gradient in gradients)))
+
+
+def combined(marks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What annotations say of several nodes, said of all of them together."""
+    found: dict[str, Any] = {}
+    for mark in marks:
+        if "heat" in mark:
+            found["heat"] = max(mark["heat"], found.get("heat", 0.0))
+            found["heat_range"] = mark["heat_range"]
+            found["heat_range"] = mark["heat_range"]
+        if "nonfinite" in mark and found.get("nonfinite") != "first":
+            found["nonfinite"] = mark["nonfinite"]
+        if "path" in mark:
+            found["path"] = True
+        if "cost" in mark:
+            cost = found.setdefault("cost", {})
+            cost |= {name: cost.get(name, 0) + amount for name, amount in mark["cost"].items()}
+    if marks and all("dim" in mark for mark in marks):
+        found["dim"] = True
+    return found

@@ -1,0 +1,1 @@
+"""The record as data: variables, operations and edges, with their numbers."""

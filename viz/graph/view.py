@@ -1,0 +1,342 @@
+"""The graph as data: its variables, its operations, an edge per argument, and their numbers.
+
+What `backward` walks is what is drawn: `look` reads the record of the roots. The numbers come from
+the engine too: `replay` gives the value of every intermediate result, and one observed `Pass` every
+gradient and what each edge contributed to it. Nobody's `.grad` is touched, and nothing is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+
+from tinygrad_gm.backend import Array, module_of
+from tinygrad_gm.engine.backward import Backward
+from tinygrad_gm.engine.memory import Dropped
+from tinygrad_gm.engine.modes import Scope
+from tinygrad_gm.engine.op import Op
+from tinygrad_gm.engine.record import Node, Traced, topological_order, wrap
+from tinygrad_gm.engine.replay import Replayed, replay
+from tinygrad_gm.nn.parameter import Parameter
+
+from ..style import elided, literal, operand, printable
+
+
+@dataclass(eq=False, kw_only=True)
+class Part:
+    """What nodes and edges have in common: where they come from, and what was found out of them."""
+
+    path: tuple[str, ...] = ()  # the modules around it, outermost first; a model's own name is ""
+    kinds: tuple[str, ...] = ()  # their classes
+    where: str = ""  # "file:line" in the user's program, where the record knows it
+    order: int = 0  # 0 in the forward pass, 1 in a rule of a backward pass through it, 2 …
+    marks: dict[str, Any] = field(default_factory=dict)  # what annotations say: {"heat": 0.7}
+
+
+@dataclass(eq=False)
+class Variable(Part):
+    """A leaf, a constant or a result, with what is known of it; arrays are None where unknown."""
+
+    id: str
+    name: str
+    role: str  # "parameter" (a leaf that requires a gradient), "constant", "number" or "result"
+    shape: tuple[int, ...]
+    dtype: Any
+    value: Array = None
+    gradient: Array = None  # of the roots' sum, in this graph
+    stored: Array = None  # a leaf's `.grad`
+    is_root: bool = False
+    part: int | None = None  # which output of an operation with several
+    learned: bool = False  # is it an nn.Parameter
+
+
+@dataclass(eq=False)
+class Operation(Part):
+    """One recorded call."""
+
+    id: str
+    op: Op
+    params: Mapping[str, Any]  # the static arguments
+    call: str = ""  # as a person would write it, and what the operation does
+
+
+@dataclass(eq=False)
+class Group(Part):
+    """Several operations and what is between them, drawn as one: a module, or a stretch of them."""
+
+    id: str
+    name: str  # the module's path, or what repeats
+    kind: str  # the module's class; "" for operations of no module
+    count: int  # equal copies in it
+    hidden: int  # operations in it
+    parameters: int  # elements of the parameters that only it reads
+    shapes: tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]  # what comes in, out
+    gradients: list[float] = field(default_factory=list)  # RMS per copy; NaN where unknown
+
+
+@dataclass(eq=False)
+class Edge(Part):
+    """From a variable into an argument slot of an operation, or (slot None) from it to a result."""
+
+    id: str
+    tail: str
+    head: str
+    slot: int | None = None
+    differentiable: bool = True  # does a gradient flow back along it
+    local: str = ""  # the local derivative ∂result/∂argument as text
+    upstream: Any = None  # what arrives at the operation from above: an array, or one per output
+    contribution: Array = None  # what it sends back along this edge
+
+
+@dataclass(eq=False)
+class View:
+    """Variables and operations in topological order, the edges between them, and remarks."""
+
+    nodes: list[Variable | Operation | Group] = field(default_factory=list)
+    edges: list[Edge] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    ids: dict[Any, str] = field(default_factory=dict)  # of the variable of each Node and leaf
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The nodes that are variables."""
+        return [node for node in self.nodes if isinstance(node, Variable)]
+
+    @property
+    def operations(self) -> list[Operation]:
+        """The nodes that are operations."""
+        return [node for node in self.nodes if isinstance(node, Operation)]
+
+
+def look(roots: Sequence[Traced], names: Mapping[str, Traced]) -> View:
+    """What the record holds under `roots`; `names` win over the names that tensors carry."""
+    order = topological_order(*roots)
+    builder = _Builder(order, {tensor.node or tensor: name for name, tensor in names.items()})
+    if not any(root._requires_grad for root in roots):
+        builder.view.remarks.append(
+            "no operation is recorded: nothing that requires a gradient went in, or under no_grad()"
+        )
+    builder.derive(roots)
+    for node in order:
+        builder.add(node)
+    for root in roots:
+        builder.variable(root.node or root).is_root = True
+    return builder.view
+
+
+class _Builder:
+    """Makes a View; variables are found again by their Node, their leaf or their array."""
+
+    def __init__(self, order: list[Node], names: dict[Any, str]) -> None:
+        self.view, self.names = View(), names
+        self.variables: dict[Any, Variable] = {}
+        self.operations: dict[Node, Operation] = {}
+        self.values: dict[Node, Replayed] = {}
+        self.gradients: dict[Any, Array] = {}
+        self.sent: dict[tuple[Node, int], tuple[Array, Array]] = {}
+        leaves = (parent for node in order for parent in node.parents if isinstance(parent, Traced))
+        self.taken = {self.given_name(source) for source in (*order, *leaves)}
+        self.counts = dict.fromkeys("xct", 0)
+        self.pass_order = 0  # of the backward pass that recorded the last node
+
+    def derive(self, roots: Sequence[Traced]) -> None:
+        """Ask the engine for every value, every gradient and every contribution."""
+
+        def observe(node: Node, slot: int, upstream: Any, contribution: Any, total: Any) -> None:
+            self.sent[node, slot] = upstream, contribution
+            self.gradients[node.parents[slot]] = total
+
+        live = [root for root in roots if root._requires_grad]
+        seeds = [wrap(module_of(root._data).ones(root.shape, root.dtype)) for root in live]
+        try:
+            for root in roots:
+                self.values |= replay(root)
+            for root, seed in zip(live, seeds, strict=True):
+                self.gradients[root.node or root] = seed._data
+            walk = Backward(None, retain_graph=True, observer=observe, replayed=self.values)
+            walk.run(live, seeds)
+        except RuntimeError as refusal:
+            self.gradients, self.sent = {}, {}
+            reason = re.sub("^(replay|backward): ", "", str(refusal))
+            self.view.remarks.append(f"not all numbers can be shown: {reason}")
+
+    def add(self, node: Node) -> None:
+        """A node's operation with its arguments, and its result."""
+        op = node.plan.op
+        if op.is_part:
+            self.link(self.operations[node.parents[0]], self.variable(node))
+            return
+        place = _place(node.scope)
+        arguments = {
+            slot: self.variable(_key(node, slot), parent, node)
+            for slot, parent in enumerate(node.parents)
+            if parent is not None
+        }
+        params = dict(zip(op.names[op.arity :], node.params, strict=False))
+        if place["order"]:  # the rule of a forward operation, run by a later pass, belongs to that
+            self.pass_order = max(self.pass_order, place["order"])
+            place["order"] = max(self.pass_order, *(v.order for v in arguments.values()))
+        elif node.scope is None or node.scope.kind != "expanded":
+            self.pass_order = 0  # the program went on with a forward pass
+        operation = self.operations[node] = Operation(
+            self.new_id(), op, params, _call(op, params), **place
+        )
+        self.view.nodes.append(operation)
+        words = {} if op.variadic else {op.arrays[slot]: arguments[slot].name for slot in arguments}
+        if op.outputs == 1:
+            words["out"] = self.variable(node).name
+        for slot, argument in arguments.items():
+            edge = Edge(f"e_{operation.id}_{slot}", argument.id, operation.id, slot, **place)
+            edge.differentiable = slot in node.plan.argnums
+            edge.local = _local(op, slot, words) if edge.differentiable else ""
+            edge.upstream, edge.contribution = self.sent.get((node, slot), (None, None))
+            self.view.edges.append(edge)
+        if op.outputs == 1:
+            result = self.variable(node)
+            result.order = operation.order
+            self.link(operation, result)
+
+    def link(self, operation: Operation, result: Variable) -> None:
+        """The edge from an operation to a result."""
+        identity = f"e_{operation.id}_{result.id}"
+        place: dict[str, Any] = {"path": operation.path, "kinds": operation.kinds}
+        place |= {"where": operation.where, "order": operation.order}
+        self.view.edges.append(Edge(identity, operation.id, result.id, **place))
+
+    def variable(self, key: Any, source: Any = None, reader: Node | None = None) -> Variable:
+        """The variable of a Node, a leaf or a constant, made when first asked for.
+
+        A leaf that was written since its `reader` ran has lost its value.
+        """
+        if key not in self.variables:
+            source = key if source is None else source
+            if type(source) is Node:
+                variable = self.result(source)
+            else:
+                variable = self.leaf(source, None if reader is None else reader.scope)
+            self.variables[key] = variable
+            self.view.ids[key] = variable.id
+            if isinstance(source, Traced) and reader and source.version > reader.seq:
+                variable.value = None
+            self.view.nodes.append(variable)
+        elif reader is not None and type(source) is not Node:
+            variable = self.variables[key]
+            shared = _shared(variable.path, _place(reader.scope)["path"])
+            variable.path, variable.kinds = variable.path[:shared], variable.kinds[:shared]
+        return self.variables[key]
+
+    def result(self, node: Node) -> Variable:
+        """The variable that an operation, or an output of one, made."""
+        name = self.given_name(node) or self.new_name("t")
+        place = _place(node.scope)
+        variable = Variable(self.new_id(), name, "result", node.shape, node.dtype, **place)
+        variable.value = self.values[node].value if node in self.values else None
+        variable.gradient = self.gradients.get(node)
+        variable.part = node.params[0] if node.plan.op.is_part else None
+        return variable
+
+    def leaf(self, source: Any, frame: Scope | None) -> Variable:
+        """The variable of a tensor or a constant that no recorded operation made.
+
+        A parameter or a constant belongs to the module in whose `frame` it is read; another tensor
+        came from outside.
+        """
+        place = _place(frame)
+        place["where"] = ""
+        if isinstance(source, (bool, int, float, np.generic)):
+            value = source.item() if isinstance(source, np.generic) else source
+            return Variable(self.new_id(), literal(value), "number", (), None, value, **place)
+        if not isinstance(source, Traced):
+            array = source if hasattr(source, "shape") else np.asarray(source)
+            value = None if isinstance(source, Dropped) else array
+            name = self.new_name("c")
+            return Variable(
+                self.new_id(), name, "constant", array.shape, array.dtype, value, **place
+            )
+        role, letter = ("parameter", "x") if source._requires_grad else ("constant", "c")
+        name = self.given_name(source) or self.new_name(letter)
+        variable = Variable(self.new_id(), name, role, source.shape, source.dtype, source._data)
+        if isinstance(source, Parameter):
+            variable.learned, variable.path, variable.kinds = True, place["path"], place["kinds"]
+            if source not in self.names:
+                variable.name = ".".join(filter(None, (*variable.path, name)))
+        variable.gradient = self.gradients.get(source)
+        variable.stored = None if source._grad is None else source._grad._data
+        return variable
+
+    def new_id(self) -> str:
+        """The id of the next node."""
+        return f"n{len(self.view.nodes)}"
+
+    def given_name(self, source: Any) -> str | None:
+        """The name that the caller or the tensor itself gives."""
+        name = self.names.get(source) or getattr(source, "name", None)
+        return printable(str(name)) if name else None
+
+    def new_name(self, letter: str) -> str:
+        """A letter and the next number that makes a name nobody has."""
+        while True:
+            self.counts[letter] += 1
+            name = f"{letter}{self.counts[letter]}"
+            if name not in self.taken:
+                return name
+
+
+def _place(frame: Scope | None) -> dict[str, Any]:
+    """What a frame says of where something was recorded, as the fields of a Part."""
+    modules: list[tuple[str, str]] = []
+    where, order = "", 0
+    while frame is not None:
+        if frame.kind == "line":
+            where = where or printable(frame.name)
+        elif frame.kind == "backward":
+            order += 1
+        elif frame.kind != "expanded":
+            modules.append((printable(frame.name), printable(frame.kind)))
+        frame = frame.parent
+    path, kinds = zip(*reversed(modules), strict=True) if modules else ((), ())
+    return {"path": path, "kinds": kinds, "where": where, "order": order}
+
+
+def _shared(one: Sequence[str], two: Sequence[str]) -> int:
+    """How many names two paths begin with together."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, two, strict=False)))
+
+
+def _call(op: Op, params: Mapping[str, Any]) -> str:
+    """The call as a person would write it, and what the operation does."""
+    plain = (bool, int, float, str, tuple, slice, type(None))  # others may print an address
+    given = (f"{k}={elided(repr(v), 40)}" for k, v in params.items() if isinstance(v, plain))
+    summary = (op.forward.__doc__ or "").strip().partition("\n")[0]
+    return printable(f"{op.name}({', '.join([*op.arrays, *given])}): {summary}".rstrip(": "))
+
+
+def _key(node: Node, slot: int) -> Any:
+    """What makes an argument the same variable: its identity; for a number also its place."""
+    parent = node.parents[slot]
+    if isinstance(parent, (Node, Traced)):
+        return parent
+    return id(parent) if hasattr(parent, "shape") and parent.shape else (node, slot)
+
+
+def _local(op: Op, slot: int, words: Mapping[str, str]) -> str:
+    """An operation's local derivative with the drawn variables' names for its parameters'."""
+    texts = op.local[:1] * (slot + 1) if op.variadic else op.local
+    if slot >= len(texts):
+        return ""
+    parameters = "|".join(map(re.escape, words))
+
+    def rename(match: re.Match[str]) -> str:
+        factor, parameter = match.groups()
+        name = elided(words[parameter].rpartition(".")[2], 12)
+        if match.group() != texts[slot]:
+            name = operand(name)
+        return f"{factor}·{name}" if factor and len(name) > 1 else factor + name
+
+    pattern = rf"(?<![A-Za-z_])([0-9]?)({parameters})(?![A-Za-z_0-9])"
+    return re.sub(pattern, rename, texts[slot]) if words else texts[slot]

@@ -1,0 +1,236 @@
+"""The figure as DOT, the language of Graphviz.
+
+Nodes are called n0, n1 … and a user's names stand only in escaped labels, so no name can break the
+text. Cards are HTML-like tables.
+"""
+
+from __future__ import annotations
+
+from html import escape
+
+from .. import style
+from ..compose.figure import CELL, Box, Cluster, Figure, Key, Line, Row
+from ..compose.sketches import vacant
+from ..themes import Theme
+
+NO_LINES = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">'
+
+
+MOST_LETTERS, MANY_BOXES = 4000, 500  # of a tooltip; of a figure that is laid out in a hurry
+
+
+def source(figure: Figure, direction: str) -> str:
+    """The DOT text of a figure; `direction` is "LR" or "TB"."""
+    import graphviz
+
+    theme = figure.theme
+    graph = graphviz.Digraph(
+        "computation",
+        graph_attr={
+            "rankdir": direction,
+            "bgcolor": theme.paper,
+            "nodesep": "0.2",
+            "ranksep": "0.3",
+            "pad": "0.15",
+            "fontname": style.FONT,
+            "fontsize": str(style.SMALL_SIZE),
+            "fontcolor": theme.quiet,
+            "labelloc": "b",
+            "label": _below(figure),
+        },
+        node_attr={
+            "fontname": style.FONT,
+            "fontsize": str(style.TEXT_SIZE),
+            "fontcolor": theme.ink,
+        },
+        edge_attr={
+            "fontname": style.FONT,
+            "fontsize": str(style.SMALL_SIZE),
+            "fontcolor": theme.ink,
+            "color": theme.line,
+            "arrowsize": "0.6",
+        },
+    )
+    if len(figure.boxes) > MANY_BOXES:  # fewer rounds of improvement, in half the time
+        graph.attr(nslimit="2", mclimit="0.5")
+    graphs = {"": graph}
+    for cluster in figure.clusters:
+        graphs[cluster.id] = graphviz.Digraph(
+            f"cluster_{cluster.id}", graph_attr=_frame(cluster, theme, direction)
+        )
+    owners = {name: cluster.id for cluster in figure.clusters for name in cluster.boxes}
+    for box in figure.boxes:
+        attributes = _card(box, theme) if box.shape == "card" else _disc(box)
+        attributes |= {"tooltip": _tooltip(box.tooltip), "class": box.classes}
+        graphs[owners.get(box.id, "")].node(box.id, id=box.id, **attributes)
+    for cluster in reversed(figure.clusters):  # the inner are complete before the outer
+        graphs[cluster.parent].subgraph(graphs[cluster.id])
+    for line in figure.lines:
+        attributes = _edge(line, theme)
+        if line.tooltip:
+            attributes["tooltip"] = attributes["labeltooltip"] = _tooltip(line.tooltip)
+        if line.classes == "shared":  # its way goes on behind the port
+            attributes["arrowhead"] = "none"
+        graph.edge(line.tail, line.head, id=line.id, **{"class": line.classes}, **attributes)
+    text: str = graph.source
+    return text
+
+
+def _frame(cluster: Cluster, theme: Theme, direction: str) -> dict[str, str]:
+    room = cluster.width + 24 if direction == "TB" else 0  # lines come in beside the title
+    look = theme.cluster
+    return {
+        "id": cluster.id,
+        "class": cluster.classes.removeprefix("cluster").strip(),
+        "label": _html(
+            '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0"><TR>'
+            f'<TD WIDTH="{room:.0f}"></TD>'
+            f'<TD><FONT POINT-SIZE="{style.TEXT_SIZE}"><B>{_plain(cluster.title)}</B></FONT></TD>'
+            "</TR></TABLE>"
+        ),
+        "tooltip": _tooltip(cluster.tooltip),
+        "labelloc": "t",
+        "labeljust": "r" if room else "l",
+        "style": "rounded,filled",
+        "fillcolor": look.ground,
+        "color": look.border,
+        "fontcolor": look.text,
+    }
+
+
+def _tooltip(text: str) -> str:
+    """Escaped, and not too long for Graphviz, whose scanner has a buffer of 16 kB."""
+    import graphviz
+
+    escaped: str = graphviz.escape(style.elided(text, MOST_LETTERS))
+    return escaped
+
+
+def _disc(box: Box) -> dict[str, str]:
+    look = box.look
+    if box.shape == "point":
+        width = f"{box.width / 72:.3f}"
+        return {"shape": "point", "width": width, "color": look.border, "label": ""}
+    styles = ["filled", *["rounded"] * (box.shape == "pill"), *["dashed"] * look.dashed]
+    return {
+        "label": _html(_breaks(box.title)),
+        "shape": "circle" if box.shape == "circle" else "box",
+        "style": ",".join(styles),
+        "fixedsize": "true",
+        "width": f"{box.width / 72:.3f}",
+        "height": f"{box.height / 72:.3f}",
+        "fillcolor": look.ground,
+        "color": look.border,
+        "fontcolor": look.text,
+        "penwidth": str(look.width),
+    }
+
+
+def _card(box: Box, theme: Theme) -> dict[str, str]:
+    look = box.look
+    cell = f'<TR><TD COLSPAN="2" BGCOLOR="{look.ground}" WIDTH="{box.width:.0f}">'
+    title = f'<FONT POINT-SIZE="{style.NAME_SIZE}"><B>{_plain(box.title[0])}</B></FONT>'
+    subtitle = f'<FONT POINT-SIZE="{style.SMALL_SIZE}">{_plain(box.subtitle)}</FONT>'
+    dashes = ' STYLE="dashed"' if look.dashed else ""
+    rows = "".join(_row(row, theme) for row in box.rows)
+    table = (
+        f'<TABLE BORDER="{look.width}" COLOR="{look.border}" CELLBORDER="0" CELLSPACING="0" '
+        f'CELLPADDING="2" BGCOLOR="{theme.paper}"{dashes}>'
+        f"{cell}{title}</TD></TR>{cell}{subtitle}</TD></TR>{rows}</TABLE>"
+    )
+    return {"shape": "plain", "label": _html(table), "fontcolor": look.text}
+
+
+def _row(row: Row, theme: Theme) -> str:
+    ground = row.ground or theme.paper
+    if row.sketch is not None:
+        room = f'WIDTH="{row.sketch.width + 4:.0f}" HEIGHT="{row.sketch.height + 4:.0f}"'
+        return (
+            f'<TR><TD ALIGN="LEFT" VALIGN="TOP" BGCOLOR="{ground}">{_plain(row.label)}</TD>'
+            f'<TD {room} FIXEDSIZE="TRUE" BGCOLOR="{vacant(theme)}"></TD></TR>'
+        )
+    texts = _strip(row) if row.cells else _breaks(row.lines, ' ALIGN="RIGHT"')
+    return (
+        f'<TR><TD ALIGN="LEFT" VALIGN="TOP" BGCOLOR="{ground}">{_plain(row.label)}</TD>'
+        f'<TD ALIGN="RIGHT" BALIGN="RIGHT" BGCOLOR="{ground}">{texts}</TD></TR>'
+    )
+
+
+def _strip(row: Row) -> str:
+    cells = (
+        f'<TD WIDTH="{CELL:.0f}" BGCOLOR="{ground}">{_plain(bar)}</TD>' for bar, ground in row.cells
+    )
+    return (
+        '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">'
+        f"<TR>{''.join(cells)}</TR></TABLE>"
+    )
+
+
+_MARGIN = (  # around an edge's texts, for others pass close by
+    '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="3"><TR><TD>{}</TD></TR></TABLE>'
+)
+
+
+def _edge(line: Line, theme: Theme) -> dict[str, str]:
+    ink = theme.quiet if line.faint else theme.flow
+    flow = [f'<FONT COLOR="{ink}"><B>{_plain(line.flow)}</B></FONT>'] * bool(line.flow)
+    texts = [*map(_plain, line.local), *flow]
+    attributes = {"label": _html(_MARGIN.format("<BR/>".join(texts)))} if texts else {}
+    if line.matrix:
+        parts = ["<BR/>".join(map(_plain, line.local)), _matrix(line), *flow]
+        rows = "".join(f"<TR><TD>{part}</TD></TR>" for part in parts)
+        attributes["label"] = _html(f"{NO_LINES}{rows}</TABLE>")
+    if line.faint:
+        attributes |= {"color": theme.cluster.border, "fontcolor": theme.quiet}
+    attributes |= {"style": "dashed"} if line.dashed else {}
+    return attributes | ({"penwidth": "3"} if line.thick else {})
+
+
+def _matrix(line: Line) -> str:
+    """A Jacobian's numbers in columns, between two lines."""
+    rows = (
+        "".join(f'<TD BORDER="0" ALIGN="RIGHT">{_plain(entry)}</TD>' for entry in row)
+        for row in line.matrix
+    )
+    inside = "".join(f"<TR>{row}</TR>" for row in rows)
+    return (
+        '<TABLE BORDER="1" SIDES="LR" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">'
+        f"{inside}</TABLE>"
+    )
+
+
+def _below(figure: Figure) -> str:
+    """The legend and the caption, which are the graph's label; "" where there are none."""
+    rows = []
+    if figure.legend:
+        keys = "".join(f"<TD>{_key(key)}</TD>" for key in figure.legend)
+        rows.append(f'<TABLE BORDER="0" CELLSPACING="4" CELLPADDING="0"><TR>{keys}</TR></TABLE>')
+    if figure.caption:
+        rows.append(_breaks(figure.caption))
+    if not rows:
+        return ""
+    inside = "".join(f"<TR><TD>{row}</TD></TR>" for row in rows)
+    return _html(f'<TABLE BORDER="0" CELLSPACING="0" CELLPADDING="3">{inside}</TABLE>')
+
+
+def _key(key: Key) -> str:
+    look = key.look
+    dashes = ' STYLE="dashed"' if look.dashed else ""
+    return (
+        f'<TABLE BORDER="{look.width}" COLOR="{look.border}" CELLBORDER="0" CELLSPACING="0" '
+        f'CELLPADDING="3" BGCOLOR="{look.ground}"{dashes}><TR><TD>'
+        f'<FONT COLOR="{look.text}">{_plain(key.text)}</FONT></TD></TR></TABLE>'
+    )
+
+
+def _breaks(lines: tuple[str, ...], align: str = "") -> str:
+    return f"<BR{align}/>".join(map(_plain, lines))
+
+
+def _plain(text: str) -> str:
+    """Text in an HTML-like label; a backslash would begin one of Graphviz's escapes (\\N)."""
+    return escape(text).replace("\\", "\\\\")
+
+
+def _html(text: str) -> str:
+    return f"<{text}>"

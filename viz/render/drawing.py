@@ -1,0 +1,124 @@
+"""A drawn graph: what `draw` returns, and its forms: DOT, SVG, PNG, PDF, JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tinygrad_gm.io import write_file
+
+from ..compose.figure import compose
+from ..compose.nesting import framed
+from ..graph import data
+from ..graph.view import View
+from ..themes import theme as theme_of
+from . import dot, engine, raster
+
+SUFFIXES = (".svg", ".png", ".pdf", ".json", ".gv", ".dot")
+
+
+class Drawing:
+    """A drawn graph: DOT text in `.source`, pictures by `.svg()`, `.png()` and `.save(path)`.
+
+    Graphviz lays it out where it is installed, else a layout of our own; a notebook shows it.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        direction: str = "LR",
+        theme: str = "light",
+        engine: str | None = None,
+        force: bool = False,
+    ) -> None:
+        self._view, self._direction, self._theme = view, direction, theme
+        self._engine, self._force = engine, force
+        self._figure = framed(compose(view, theme_of(theme)), view)
+        self.source = dot.source(self._figure, direction)
+
+    def svg(self) -> str:
+        """The picture as SVG text, ready to stand in an HTML page.
+
+        Raises:
+            ValueError: more than 2,000 nodes are to be drawn, and `force` was not given.
+            RuntimeError: the engine that was asked for fails.
+        """
+        self._check_size()
+        return engine.picture(self._figure, self._direction, self._engine)
+
+    def png(self) -> bytes:
+        """The picture as PNG; RuntimeError where neither resvg nor Graphviz is installed."""
+        if not raster.is_available():
+            self._check_size()
+            png = engine.render(self.source, "png", self._engine)
+            if png is not None:
+                return png
+        return raster.rasterize(self.svg(), self._figure.theme.paper)
+
+    def pdf(self) -> bytes:
+        """The picture as PDF, which Graphviz makes; RuntimeError where it is not installed."""
+        self._check_size()
+        pdf = engine.render(self.source, "pdf", self._engine)
+        if pdf is None:
+            raise engine.MissingEngine(f"a PDF needs Graphviz: {engine.HINT}")
+        return pdf
+
+    def json(self) -> str:
+        """The graph as data, with every number unrounded; `load` draws it again."""
+        settings = {"direction": self._direction, "theme": self._theme}
+        return data.dumps(self._view, settings)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture to a file; beside a picture, with the suffix .gv, its DOT text.
+
+        Args:
+            path: ends in .svg, .png, .pdf (needs Graphviz), .json (see `load`), .gv or .dot.
+
+        Raises:
+            ValueError: another suffix, or too many nodes for a picture.
+            RuntimeError: nothing installed can make this kind of picture; the .gv is there.
+        """
+        path = Path(path)
+        kind = path.suffix.lower()
+        if kind not in SUFFIXES:
+            raise ValueError(f"save: {path} should end in {', '.join(SUFFIXES[:-1])} or .dot")
+        if kind == ".json":
+            write_file(path, self.json())
+            return path
+        text = path if kind in (".gv", ".dot") else path.with_suffix(".gv")
+        write_file(text, self.source)
+        if kind == ".svg":
+            write_file(path, self.svg())
+        elif kind == ".png":
+            write_file(path, self.png())
+        elif kind == ".pdf":
+            write_file(path, self.pdf())
+        return path
+
+    def _check_size(self) -> None:
+        from ..fold.collapse import check_size
+
+        check_size(len(self._figure.boxes), self._force)
+
+    def __repr__(self) -> str:
+        return f"<Drawing: {len(self._figure.boxes)} nodes, {len(self._figure.lines)} edges>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"image/svg+xml": self.svg(), "text/plain": repr(self)}
+
+
+def load(path: str | Path) -> Drawing:
+    """Read a drawing that was saved as JSON; its `.source` is the same as when it was saved.
+
+    Raises:
+        ValueError: the file is no such drawing.
+
+    >>> import tempfile
+    >>> x = tg.tensor(3.0, requires_grad=True, name="x")
+    >>> picture = viz.draw(x * x)
+    >>> path = picture.save(f"{tempfile.mkdtemp()}/square.json")
+    >>> viz.load(path).source == picture.source
+    True
+    """
+    view, settings = data.loads(Path(path).read_text(encoding="utf-8"))
+    return Drawing(view, **settings)

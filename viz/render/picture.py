@@ -1,0 +1,55 @@
+"""Pictures that are no graphs: an SVG of our own with the forms that a drawing has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tinygrad_gm.io import write_file
+
+from .. import style
+from ..themes import Theme
+from . import raster
+
+
+class Picture:
+    """A picture: `.svg()`, `.png()`, `.save(path)`; a notebook shows it."""
+
+    def __init__(self, svg: str) -> None:
+        self._svg = svg
+
+    def svg(self) -> str:
+        """The picture as SVG text, ready to stand in an HTML page."""
+        return self._svg
+
+    def png(self) -> bytes:
+        """The picture as PNG; RuntimeError where resvg is not installed."""
+        return raster.rasterize(self._svg)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture to a file that ends in .svg or .png; ValueError for another suffix."""
+        path = Path(path)
+        kind = path.suffix.lower()
+        if kind == ".svg":
+            write_file(path, self._svg)
+        elif kind == ".png":
+            write_file(path, self.png())
+        else:
+            raise ValueError(f"save: {path} should end in .svg or .png")
+        return path
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"image/svg+xml": self._svg, "text/plain": repr(self)}
+
+
+def sheet(parts: Sequence[str], width: float, height: float, theme: Theme, spoken: str) -> str:
+    """An SVG of `width` × `height` points on the theme's paper; `spoken` is what it shows."""
+    from html import escape
+
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}pt" height="{height:.0f}pt" '
+        f'viewBox="0 0 {width:.2f} {height:.2f}" font-family="{style.FONT}" role="img" '
+        f'aria-label="{escape(spoken)}" style="max-width:100%;height:auto">'
+        f'<rect width="100%" height="100%" fill="{theme.paper}"/>{"".join(parts)}</svg>\n'
+    )

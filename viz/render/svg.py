@@ -1,0 +1,194 @@
+"""The figure as SVG, laid out by `layered`; ids and classes are those of `dot`'s SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from .. import style
+from ..compose.figure import (
+    CELL,
+    HEADER,
+    LEADING,
+    PADDING,
+    Box,
+    Cluster,
+    Figure,
+    Key,
+    Line,
+    row_height,
+)
+from ..compose.shapes import label, rectangle
+from ..themes import Look, Theme
+from .layered import RIM, Point, arrange
+
+MARGIN, GAP = 12.0, 6.0  # points around the graph; between the entries of the legend
+KEY_HEIGHT = 18.0
+DASHES = ' stroke-dasharray="5,2"'
+_HEADER = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="{w:.0f}pt" height="{h:.0f}pt" '
+    'viewBox="0 0 {w:.2f} {h:.2f}" font-family="{font}">'
+    '<defs><marker id="arrow" viewBox="0 0 8 6" refX="8" refY="3" markerWidth="8" markerHeight="6" '
+    'markerUnits="userSpaceOnUse" orient="auto"><path d="M0,0 8,3 0,6z" fill="{line}"/></marker>'
+    '</defs><rect width="100%" height="100%" fill="{paper}"/>'
+)
+
+
+def draw(figure: Figure, direction: str) -> str:
+    """The SVG text of a figure; `direction` is "LR" or "TB"."""
+    layout, theme = arrange(figure, direction), figure.theme
+    caption = max((style.text_width(text, style.SMALL_SIZE) for text in figure.caption), default=0)
+    legend = sum(map(_key_width, figure.legend)) + GAP * max(len(figure.legend) - 1, 0)
+    width = max(layout.width, caption, legend) + 2 * MARGIN
+    below = (KEY_HEIGHT + MARGIN) * bool(figure.legend) + LEADING * style.SMALL_SIZE * len(
+        figure.caption
+    )
+    height = layout.height + MARGIN * bool(below) + below + 2 * MARGIN
+    left = (width - layout.width) / 2
+    parts = [_HEADER.format(w=width, h=height, font=style.FONT, line=theme.line, paper=theme.paper)]
+    parts.append(f'<g id="graph0" class="graph" transform="translate({left:.2f},{MARGIN})">')
+    for cluster in figure.clusters:
+        parts.append(_cluster(cluster, *layout.clusters[cluster.id], theme))
+    for line in figure.lines:
+        place = layout.texts.get(line.id, (0.0, 0.0))
+        parts.append(_line(line, layout.lines[line.id], place, direction, theme))
+    parts += [_box(box, *layout.boxes[box.id], theme) for box in figure.boxes]
+    parts.append("</g>")
+    parts += _below(figure, width, height - MARGIN - below, (width - legend) / 2)
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def _below(figure: Figure, width: float, top: float, left: float) -> list[str]:
+    """The legend, and the caption below it."""
+    parts = []
+    for key in figure.legend:
+        parts.append(_key(key, left, top))
+        left += _key_width(key) + GAP
+    top += (KEY_HEIGHT + MARGIN) * bool(figure.legend)
+    for text in figure.caption:
+        parts.append(label(text, width / 2, top, style.SMALL_SIZE, figure.theme.quiet, "middle"))
+        top += LEADING * style.SMALL_SIZE
+    return parts
+
+
+def _key(key: Key, left: float, top: float) -> str:
+    width, look = _key_width(key), key.look
+    frame = rectangle(left, top, width, KEY_HEIGHT, f'fill="{look.ground}" {_border(look)}')
+    middle = left + width / 2
+    return frame + label(key.text, middle, top + 4, style.SMALL_SIZE, look.text, "middle")
+
+
+def _key_width(key: Key) -> float:
+    return style.text_width(key.text, style.SMALL_SIZE) + 2 * PADDING
+
+
+def _border(look: Look) -> str:
+    return f'stroke="{look.border}" stroke-width="{look.width}"' + DASHES * look.dashed
+
+
+def _cluster(cluster: Cluster, corner: Point, extent: Point, theme: Theme) -> str:
+    look, (left, top) = theme.cluster, corner
+    paint = f'fill="{look.ground}" {_border(look)}'
+    title = label(cluster.title, left + RIM, top + RIM / 2, style.TEXT_SIZE, look.text, bold=True)
+    inside = [f"<title>{escape(cluster.tooltip)}</title>", rectangle(*corner, *extent, paint, 6.0)]
+    return _group(cluster.id, cluster.classes, [*inside, title])
+
+
+def _box(box: Box, x: float, y: float, theme: Theme) -> str:
+    look = box.look
+    left, top = x - box.width / 2, y - box.height / 2
+    border = _border(look)
+    if box.shape == "point":
+        paint = f'fill="{look.border}"'
+        inside = [rectangle(left, top, box.width, box.height, paint, box.width / 2)]
+    elif box.shape == "card":
+        frame = rectangle(left, top, box.width, box.height, f'fill="none" {border}')
+        inside = [*_card(box, left, top, theme), frame]
+    else:
+        radius = {"circle": box.width / 2, "pill": 8.0, "box": 0.0}[box.shape]
+        paint = f'fill="{look.ground}" {border}'
+        inside = [rectangle(left, top, box.width, box.height, paint, radius)]
+        leading = LEADING * style.TEXT_SIZE
+        top = y - leading * len(box.title) / 2
+        for row, text in enumerate(box.title):
+            inside.append(label(text, x, top + row * leading, style.TEXT_SIZE, look.text, "middle"))
+    return _group(box.id, f"node {box.classes}", [f"<title>{escape(box.tooltip)}</title>", *inside])
+
+
+def _card(box: Box, left: float, top: float, theme: Theme) -> list[str]:
+    look = box.look
+    middle, right = left + box.width / 2, left + box.width - PADDING
+    parts = [rectangle(left, top, box.width, box.height, f'fill="{theme.paper}"')]
+    parts.append(rectangle(left, top, box.width, HEADER, f'fill="{look.ground}"'))
+    y = top + PADDING / 2
+    parts.append(label(box.title[0], middle, y, style.NAME_SIZE, look.text, "middle", bold=True))
+    y += LEADING * style.NAME_SIZE
+    parts.append(label(box.subtitle, middle, y, style.SMALL_SIZE, look.text, "middle"))
+    y, sketches = top + HEADER, []
+    for row in box.rows:
+        parts.append(
+            rectangle(left, y, box.width, row_height(row), f'fill="{row.ground or theme.paper}"')
+        )
+        text_top = y + PADDING / 2
+        parts.append(label(row.label, left + PADDING, text_top, style.TEXT_SIZE, look.text))
+        for number, (bar, ground) in enumerate(row.cells):
+            x = right - CELL * (len(row.cells) - number)
+            down = LEADING * style.TEXT_SIZE
+            parts.append(rectangle(x, text_top, CELL, down, f'fill="{ground}"'))
+            parts.append(label(bar, x + CELL / 2, text_top, style.TEXT_SIZE, theme.ink, "middle"))
+        if row.sketch is not None:
+            sketches.append(row.sketch.placed(right - row.sketch.width, text_top))
+        for number, text in enumerate(row.lines):
+            down = text_top + number * LEADING * style.TEXT_SIZE
+            parts.append(label(text, right, down, style.TEXT_SIZE, look.text, "end"))
+        y += row_height(row)
+    return parts + sketches
+
+
+def _line(line: Line, stops: Sequence[Point], text: Point, direction: str, theme: Theme) -> str:
+    dashes, width = DASHES * line.dashed, ' stroke-width="3"' * line.thick
+    arrow = ' marker-end="url(#arrow)"' * (line.classes != "shared")  # its way goes on
+    stroke = theme.cluster.border if line.faint else theme.line
+    parts = [
+        f"<title>{escape(line.tooltip)}</title>" * bool(line.tooltip),
+        f'<path fill="none" stroke="{stroke}"{dashes}{width}{arrow} '
+        f'd="{_curve(stops, direction)}"/>',
+    ]
+    x, y = text[0], text[1] - line.height / 2
+    ink, flow = (theme.quiet, theme.quiet) if line.faint else (theme.ink, theme.flow)
+    for words in line.local:
+        parts.append(label(words, x, y, style.SMALL_SIZE, ink, "middle"))
+        y += LEADING * style.SMALL_SIZE
+    for row in line.matrix:
+        right = x - sum(line.columns) / 2
+        for entry, column in zip(row, line.columns, strict=True):
+            right += column
+            parts.append(label(entry, right, y, style.SMALL_SIZE, ink, "end"))
+        y += LEADING * style.SMALL_SIZE
+    if line.matrix:
+        high, side = LEADING * style.SMALL_SIZE * len(line.matrix), sum(line.columns) / 2 + 2
+        bars = "".join(f"M{x + way * side:.1f},{y - high:.1f}v{high:.1f}" for way in (-1, 1))
+        parts.append(f'<path fill="none" stroke="{ink}" d="{bars}"/>')
+    if line.flow:
+        parts.append(label(line.flow, x, y, style.SMALL_SIZE, flow, "middle", bold=True))
+    return _group(line.id, f"edge {line.classes}", parts)
+
+
+def _curve(stops: Sequence[Point], direction: str) -> str:
+    """Through the stops, leaving and reaching each along the direction of the layout."""
+    (x, y), *rest = stops
+    path = [f"M{x:.1f},{y:.1f}"]
+    for ahead_x, ahead_y in rest:
+        if direction == "LR":
+            middle = (x + ahead_x) / 2
+            bend = f"{middle:.1f},{y:.1f} {middle:.1f},{ahead_y:.1f}"
+        else:
+            middle = (y + ahead_y) / 2
+            bend = f"{x:.1f},{middle:.1f} {ahead_x:.1f},{middle:.1f}"
+        path.append(f"C{bend} {ahead_x:.1f},{ahead_y:.1f}")
+        x, y = ahead_x, ahead_y
+    return " ".join(path)
+
+
+def _group(identity: str, classes: str, parts: Sequence[str]) -> str:
+    return f'<g id="{identity}" class="{classes}">{"".join(parts)}</g>'
