@@ -57,11 +57,13 @@ class Op:
         outputs: int = 1,
         view: bool = False,
         scales: bool = False,
+        floating: bool = False,
     ) -> None:
         self.name, self.symbol, self.local = forward.__name__, symbol or forward.__name__, local
         self.registered = (forward.__module__ or "").startswith(f"{__package__}.ops.")
         self.forward, self.rules, self.joint, self.twin = forward, rules, joint, twin
         self.closed, self.outputs, self.view, self.scales = closed, outputs, view, scales
+        self.floating = floating
         signature = inspect.signature(forward)
         parameters = list(signature.parameters.values())[1:]
         self.signature = signature.replace(parameters=parameters)
@@ -320,15 +322,15 @@ class Op:
             raise TypeError(f"{self.name}: a list has no history; join tensors with tg.stack first")
         mixed = [slot for slot in range(len(data)) if self.differentiable >> slot & 1]
         xp, data, dtype = promote(self.name, data, mixed)
+        if self.floating and dtype.kind != "f":
+            dtype, data = default_dtype(), _as_floats(xp, data, mixed)
         try:
             warn: Any = None if dtype.kind == "f" else "ignore"  # of what is done again in floats
             with np.errstate(over=warn, invalid=warn):
                 out = self._computed(xp, data, params)
             if dtype.kind != "f" and not self.own_dtype and _is_floating(out):
-                dtype = default_dtype()  # integers in, floats out: compute in floats from the start
-                for slot in mixed:
-                    if data[slot] is not None:
-                        data[slot] = xp.asarray(data[slot], dtype=dtype)
+                # integers in, floats out: compute in floats from the start
+                dtype, data = default_dtype(), _as_floats(xp, data, mixed)
                 out = self._computed(xp, data, params)
         except ERRORS as error:
             raise self._explain(error, data, params) from error
@@ -452,6 +454,7 @@ def op(
     outputs: int = 1,
     view: bool = False,
     scales: bool = False,
+    floating: bool = False,
 ) -> Callable[[Callable[Concatenate[Any, P], Any]], Callable[P, Tensor]]:
     """Make a differentiable operation of a function on arrays.
 
@@ -477,6 +480,8 @@ def op(
             for an output that nobody read, and `out` a tuple.
         view: the result may share memory with the first array.
         scales: a number on the right may come as a 0-d array.
+        floating: integers are converted to the default dtype before they are computed with. Needed
+            where the forward function would otherwise compute in integers.
 
     A function whose rules read `saved` returns the pair (out, saved).
 
@@ -491,7 +496,7 @@ def op(
     """
     check_rules(rules, joint, twin)
     facts = {"joint": joint, "twin": twin, "closed": closed, "outputs": outputs, "view": view}
-    facts["scales"] = scales
+    facts |= {"scales": scales, "floating": floating}
 
     def define(forward: Callable[Concatenate[Any, P], Any]) -> Callable[P, Tensor]:
         check_forward(forward, rules, joint, arity)
@@ -513,6 +518,15 @@ def parts_of(node: Node, arrays: Sequence[Any]) -> tuple[Any, ...]:
         wrap(part, Node(PART, (node,), (), (index,), node.frame, part.shape, part.dtype))
         for index, part in enumerate(arrays)
     )
+
+
+def _as_floats(xp: Any, data: Sequence[Any], mixed: Sequence[int]) -> list[Any]:
+    """The arguments, those numbered in `mixed` in the default dtype."""
+    floats = list(data)
+    for slot in mixed:
+        if data[slot] is not None:
+            floats[slot] = xp.asarray(data[slot], dtype=default_dtype())
+    return floats
 
 
 def is_half(value: Any) -> bool:

@@ -163,6 +163,8 @@ def pad(
     widths = pad_widths(pad_width, x.ndim)
     shape = tuple(b + n + a for (b, a), n in zip(widths, x.shape, strict=True))
     inner = tuple(slice(b, b + n) for (b, _), n in zip(widths, x.shape, strict=True))
+    if x.dtype.kind != "f" and np.asarray(constant_values, x.dtype) != constant_values:
+        raise ValueError(f"pad: constant_values {constant_values} does not fit into {x.dtype}")
     out = xp.empty_like(x, shape=shape)  # keeps a channels-last order, which xp.pad loses
     if mode == "constant":
         out[...] = constant_values

@@ -110,7 +110,15 @@ def _nll_rule(xp: Any, g: Any, saved: Any, log_probabilities_shape: Any, reducti
     return xp.scatter_along_axis(slopes, places, axis, log_probabilities_shape)
 
 
-@op(_nll_rule, None, None, twin=_nll_twin, closed=True, local=["−weight at target", "", ""])
+@op(
+    _nll_rule,
+    None,
+    None,
+    twin=_nll_twin,
+    closed=True,
+    local=["−weight at target", "", ""],
+    floating=True,
+)
 def nll_loss(
     xp: Any,
     log_probabilities: ArrayLike,

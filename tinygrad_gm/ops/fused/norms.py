@@ -119,7 +119,13 @@ def _layer_norm_rule(
     )
 
 
-@op(joint=_layer_norm_rule, arity=3, twin=_layer_norm_twin, local=[SLOPE, "x̂", "1"])
+@op(
+    joint=_layer_norm_rule,
+    arity=3,
+    twin=_layer_norm_twin,
+    local=[SLOPE, "x̂", "1"],
+    floating=True,
+)
 def layer_norm(
     xp: Any,
     x: ArrayLike,
@@ -205,7 +211,13 @@ def _rms_norm_rule(xp: Any, g: Any, x: Any, weight: Any, saved: Any, slots: Any,
     return x_gradient, steepness
 
 
-@op(joint=_rms_norm_rule, arity=2, twin=_rms_norm_twin, local=["(I − x̂x̂ᵀ/n)·w/r", "x̂"])
+@op(
+    joint=_rms_norm_rule,
+    arity=2,
+    twin=_rms_norm_twin,
+    local=["(I − x̂x̂ᵀ/n)·w/r", "x̂"],
+    floating=True,
+)
 def rms_norm(
     xp: Any, x: ArrayLike, weight: ArrayLike = None, ndim: int = 1, eps: float = 1e-6
 ) -> Any:
@@ -327,7 +339,13 @@ def _group_norm_rule(
     return _channel_gradients(xp.module, g, x, weight, saved, slots, num_groups)
 
 
-@op(joint=_group_norm_rule, arity=3, twin=_group_norm_twin, local=[SLOPE, "x̂", "1"])
+@op(
+    joint=_group_norm_rule,
+    arity=3,
+    twin=_group_norm_twin,
+    local=[SLOPE, "x̂", "1"],
+    floating=True,
+)
 def group_norm(
     xp: Any,
     x: ArrayLike,
@@ -400,6 +418,7 @@ def _batch_norm_rule(xp: Any, g: Any, x: Any, weight: Any, saved: Any, slots: An
     outputs=3,
     twin=_batch_norm_twin,
     local=[SLOPE, "x̂", "1"],
+    floating=True,
 )
 def batch_norm(
     xp: Any,

@@ -64,7 +64,14 @@ def _lstm_rule(xp: Any, g: Any, gates: Any, cell: Any, out: Any, slots: Any) -> 
     return gates_gradient, total * f
 
 
-@op(joint=_lstm_rule, arity=2, outputs=2, twin=_lstm_twin, local=["gate slopes", "σ(f)"])
+@op(
+    joint=_lstm_rule,
+    arity=2,
+    outputs=2,
+    twin=_lstm_twin,
+    local=["gate slopes", "σ(f)"],
+    floating=True,
+)
 def lstm_cell(xp: Any, gates: ArrayLike, cell: ArrayLike) -> Any:
     """The new state of a long short-term memory (Hochreiter & Schmidhuber 1997; Gers et al. 2000).
 
@@ -114,7 +121,13 @@ def _gru_rule(xp: Any, g: Any, from_input: Any, from_hidden: Any, hidden: Any, s
     )
 
 
-@op(joint=_gru_rule, arity=3, twin=_gru_twin, local=["gate slopes", "gate slopes", "z"])
+@op(
+    joint=_gru_rule,
+    arity=3,
+    twin=_gru_twin,
+    local=["gate slopes", "gate slopes", "z"],
+    floating=True,
+)
 def gru_cell(xp: Any, from_input: ArrayLike, from_hidden: ArrayLike, hidden: ArrayLike) -> Any:
     """The new state of a gated recurrent unit (Cho et al. 2014), in PyTorch's form.
 

@@ -122,6 +122,7 @@ def _lstm_rule(
     outputs=2,
     twin=_lstm_twin,
     local=["gate slopes", "through all steps", "through all steps", "Σ ḡₜᵀ hₜ₋₁"],
+    floating=True,
 )
 def lstm_sequence(
     xp: Any, inputs: ArrayLike, hidden: ArrayLike, cell: ArrayLike, weight: ArrayLike
@@ -202,6 +203,7 @@ def _gru_rule(xp: Any, g: Any, hidden: Any, weight: Any, out: Any, saved: Any, s
     arity=4,
     twin=_gru_twin,
     local=["gate slopes", "through all steps", "Σ ḡₜᵀ hₜ₋₁", "Σ ḡₜ"],
+    floating=True,
 )
 def gru_sequence(
     xp: Any, inputs: ArrayLike, hidden: ArrayLike, weight: ArrayLike, bias: ArrayLike = None
@@ -276,6 +278,7 @@ def _rnn_rule(
     arity=3,
     twin=_rnn_twin,
     local=["1 − h² or h > 0", "through all steps", "Σ ḡₜᵀ hₜ₋₁"],
+    floating=True,
 )
 def rnn_sequence(
     xp: Any,
