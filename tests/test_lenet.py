@@ -167,9 +167,9 @@ def test_small_digits_are_read_with_97_percent(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_thousand_held_back_images_are_read_with_93_percent(tmp_path):
-    """Seeds 0 to 2 read 96.3, 97.0 and 95.5 %: below their middle there is room for it twice."""
-    assert trained(tmp_path, lenet.LeNet5, data.mnist_small(), lenet.Config()) >= 0.93
+def test_a_thousand_held_back_images_are_read_with_925_of_1000(tmp_path):
+    """Seeds 0 to 4 read 95.5 to 97.3 %: the spread, twice, below the middle of it."""
+    assert trained(tmp_path, lenet.LeNet5, data.mnist_small(), lenet.Config()) >= 0.925
 
 
 @needs_mnist
