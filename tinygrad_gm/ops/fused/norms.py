@@ -22,6 +22,7 @@ from ..blocks import BLOCK, in_cache
 from ..elementwise import add, multiply, sqrt, square, subtract
 from ..reduction import divided, mean
 from ..shape import reshape, squeeze
+from ..summation import summed
 from .channels import Channels, at
 
 REMOTE = 16.0  # μ²/σ² from which on ⟨x²⟩ − μ² has lost a digit or more
@@ -90,27 +91,28 @@ def _cuts(xp: Any, rows: Any) -> list[slice]:
 def _layer_norm_rule(
     xp: Any, g: Any, x: Any, weight: Any, saved: Any, slots: Any, ndim: int
 ) -> Any:
-    """Sums over a row or a column are products with a vector: those run on all cores."""
+    """Sums over a row are products with a vector: those run on all cores."""
     xp, (mean, inverse) = xp.module, saved
     rows, slopes = _as_rows(xp, x, ndim), _as_rows(xp, g, ndim)
     width = rows.shape[1]
     column = xp.ones((width, 1), x.dtype) if weight is None else weight.reshape(width, 1)
     out = xp.empty_like(rows) if 0 in slots else None
-    weight_gradient, bias_gradient = xp.zeros((2, width), x.dtype)
+    weight_gradient, bias_gradient = xp.zeros((2, width), np.float64)
     for cut in _cuts(xp, rows):
         g, scale = slopes[cut], inverse[cut]
-        deviation = rows[cut] - mean[cut]
-        steep = g * deviation
+        normal = rows[cut] - mean[cut]
+        normal *= scale
+        steep = g * normal
         if 1 in slots:
-            weight_gradient += xp.matmul(scale[:, 0], steep)
+            weight_gradient += summed(xp, steep, 0)
         if 2 in slots:
-            bias_gradient += xp.matmul(xp.ones(len(g), x.dtype), g)
+            bias_gradient += summed(xp, g, 0)
         if out is not None:
             h = out[cut]
             xp.multiply(g, column[:, 0], out=h)
             h -= divided(xp.matmul(g, column), width)
-            deviation *= divided(xp.matmul(steep, column), width) * (scale * scale)
-            h -= deviation
+            normal *= divided(xp.matmul(steep, column), width)
+            h -= normal
             h *= scale
     return (
         None if out is None else _as_before(xp, out, x),
@@ -235,7 +237,7 @@ def rms_norm(
     axes = _last("rms_norm", x.shape, ndim)
     _check("rms_norm", x.shape[-ndim:], weight=weight)
     count = math.prod(x.shape[-ndim:])
-    inverse = 1 / xp.sqrt(divided((x * x).sum(axis=axes, keepdims=True), count) + eps)
+    inverse = 1 / xp.sqrt(divided(summed(xp, x * x, axes, True), count) + eps)
     out = x * inverse
     if weight is not None:
         out *= weight
@@ -314,7 +316,7 @@ def _channel_gradients(
         steep = channels.products(rows - channels.spread(mean), slopes)
     else:
         steep = channels.products(rows, slopes) - mean * total
-    weight_gradient, bias_gradient = (steep * inverse).sum(axis=0), total.sum(axis=0)
+    weight_gradient, bias_gradient = summed(xp, steep * inverse, 0), summed(xp, total, 0)
     if 0 not in slots:
         return None, weight_gradient, bias_gradient
     if weight is not None:
