@@ -28,14 +28,18 @@ def largest_of_rows(xp: Any, x: Any) -> Any:
 
 def sums_of_rows(xp: Any, x: Any) -> Any:
     """The sum along the last axis, which keeps size 1: a product with ones runs on all cores."""
-    if xp is not np or x.shape[-1] > 1 << 16:
+    if xp is not np:
+        return xp.matmul(x, _new_column(xp, x.shape[-1], x.dtype))
+    if x.shape[-1] > 1 << 16:
         return summed(xp, x, -1, True)
-    return np.matmul(x, _column(x.shape[-1], x.dtype))
+    return np.matmul(x, _column(np, x.shape[-1], x.dtype))
 
 
-@functools.lru_cache(maxsize=16)  # to make one takes as long as to use it
-def _column(length: int, dtype: Any) -> Any:
-    return np.ones((length, 1), dtype)
+def _new_column(xp: Any, length: int, dtype: Any) -> Any:
+    return xp.ones((length, 1), dtype)
+
+
+_column = functools.lru_cache(maxsize=16)(_new_column)  # to make one takes as long as to use it
 
 
 def _softmax_twin(x: Any, axis: int = -1) -> Any:
