@@ -147,6 +147,13 @@ def test_mean_over_a_large_window_is_accurate():
     np.testing.assert_allclose(wide, [exact[:-1].mean(), exact[1:].mean()], rtol=2e-7)
 
 
+def test_gradient_of_overlapping_windows_is_accurate():
+    x = tg.zeros((1, 1, 5000), requires_grad=True)
+    tg.avg_pool(x, 2000, 1).sum().backward()
+    shares = np.convolve(np.ones(3001), np.ones(2000)) / 2000
+    np.testing.assert_allclose(x.grad.numpy()[0, 0], shares, rtol=2e-7)
+
+
 @pytest.mark.parametrize("places", [1, 200])
 def test_gradient_of_an_embedding_counts_every_mention(places):
     weight = tg.zeros((places, 1), requires_grad=True)

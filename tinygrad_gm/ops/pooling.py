@@ -325,6 +325,8 @@ def avg_pool_transpose(
     )
     pads = _pads(shape, geometry)
     y = y / _divisor(xp, y, shape, geometry, count_include_pad, divisor_override)
+    if max(geometry[0]) > BLOCK:
+        y = y.astype(np.float64)
     for axis, reads in enumerate(_along_each_axis(geometry), 2):
         before, after = pads[axis - 2]
         wider = (*y.shape[:axis], before + shape[axis - 2] + after, *y.shape[axis + 1 :])

@@ -24,6 +24,7 @@ from ..reduction import divided, mean
 from ..shape import reshape, squeeze
 from ..summation import summed
 from .channels import Channels, at
+from .softmax import sums_of_rows
 
 REMOTE = 16.0  # μ²/σ² from which on ⟨x²⟩ − μ² has lost a digit or more
 SLOPE = "(I − 1/n − x̂x̂ᵀ/n)·w/σ"
@@ -150,15 +151,14 @@ def layer_norm(
     shape = x.shape
     _last("layer_norm", shape, ndim)
     _check("layer_norm", shape[-ndim:], weight=weight, bias=bias)
-    if type(x) is np.ndarray and 0 < x.size == math.prod(shape[-ndim:]):
+    if type(x) is np.ndarray and 0 < x.size == math.prod(shape[-ndim:]) <= BLOCK:
         return _layer_norm_of_one(x, weight, bias, eps)
     rows = _as_rows(xp, x, ndim)
     count, width = rows.shape
     out, (mean, inverse) = xp.empty_like(rows), xp.empty((2, count, 1), rows.dtype)
-    ones = xp.ones((width, 1), rows.dtype)
     for cut in _cuts(xp, rows):
         block = out[cut]
-        mean[cut] = divided(xp.matmul(rows[cut], ones), width)
+        mean[cut] = divided(sums_of_rows(xp, rows[cut]), width)
         xp.subtract(rows[cut], mean[cut], out=block)
         square = xp.matmul(block[:, None], block[:, :, None])[:, 0]
         inverse[cut] = 1 / xp.sqrt(divided(square, width) + eps)
