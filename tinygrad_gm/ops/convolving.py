@@ -124,9 +124,9 @@ def _paired_inside(xp: Any, x: Any, y: Any, kernel: Any, how: Any) -> Any:
             low, high, start = _inside(k * d - before, s, n, 0, count)
             windows.append(slice(low, high))
             reads.append(slice(start, start + s * (high - low), s))
-        pixels = x[(slice(None), *reads)].reshape(-1, channels)
-        slopes = y[(slice(None), *windows)].reshape(-1, outputs)
-        out[(slice(None), *place)] = xp.matmul(slopes.T, pixels)
+        pixels = x[last_axes(*reads, slice(None))].reshape(-1, channels)
+        slopes = y[last_axes(*windows, slice(None))].reshape(-1, outputs)
+        out[last_axes(*place, slice(None))] = xp.matmul(slopes.T, pixels)
     return out
 
 
