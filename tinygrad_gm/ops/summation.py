@@ -31,12 +31,12 @@ def summed(xp: Any, x: Array, axis: Any = None, keepdims: bool = False) -> Any:
         return x.sum(axis=axis, dtype=np.int64, keepdims=keepdims)
     if xp is not np:  # a GPU adds up in a tree
         return x.sum(axis=axis, keepdims=keepdims)
+    if type(axis) is tuple and len(axis) == 1:
+        axis = axis[0]
     size = x.size
     few = size <= BLOCK or (size <= SMALL and type(axis) is int and x.shape[axis] <= BLOCK)
     if few or _are_neighbours(x, axis):
         return _numpy_sum(x, axis, None, None, keepdims)
-    if isinstance(axis, tuple) and len(axis) == 1:
-        return summed(xp, x, axis[0], keepdims)
     if type(axis) is int and 0 <= axis < x.ndim - 1 and x.flags.c_contiguous:
         total = _along(x, axis)
         return total.reshape(*x.shape[:axis], 1, *x.shape[axis + 1 :]) if keepdims else total

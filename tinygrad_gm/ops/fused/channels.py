@@ -88,6 +88,10 @@ class Channels:
         """Add up the `count` values of each channel."""
         return summed(self.xp, values.reshape(self.examples, count, self.channels), 1)
 
+    def over_examples(self, *totals: Any) -> list[Any]:
+        """The sums of values per example and channel over the examples."""
+        return [summed(self.xp, values, 0) for values in totals]
+
     def shared(self, totals: Any) -> Any:
         """The average over all numbers that share a mean, for each channel."""
         n, c = totals.shape

@@ -93,21 +93,21 @@ def _layer_norm_rule(
     xp: Any, g: Any, x: Any, weight: Any, saved: Any, slots: Any, ndim: int
 ) -> Any:
     """Sums over a row are products with a vector: those run on all cores."""
-    xp, (mean, inverse) = xp.module, saved
+    summed, xp, (mean, inverse) = xp.sum, xp.module, saved
     rows, slopes = _as_rows(xp, x, ndim), _as_rows(xp, g, ndim)
     width = rows.shape[1]
     column = xp.ones((width, 1), x.dtype) if weight is None else weight.reshape(width, 1)
     out = xp.empty_like(rows) if 0 in slots else None
-    weight_gradient, bias_gradient = xp.zeros((2, width), np.float64)
+    weight_gradient, bias_gradient = xp.zeros((2, width), "float64")
     for cut in _cuts(xp, rows):
         g, scale = slopes[cut], inverse[cut]
         normal = rows[cut] - mean[cut]
         normal *= scale
         steep = g * normal
         if 1 in slots:
-            weight_gradient += summed(xp, steep, 0)
+            weight_gradient += summed(steep, 0)
         if 2 in slots:
-            bias_gradient += summed(xp, g, 0)
+            bias_gradient += summed(g, 0)
         if out is not None:
             h = out[cut]
             xp.multiply(g, column[:, 0], out=h)
@@ -316,7 +316,7 @@ def _channel_gradients(
         steep = channels.products(rows - channels.spread(mean), slopes)
     else:
         steep = channels.products(rows, slopes) - mean * total
-    weight_gradient, bias_gradient = summed(xp, steep * inverse, 0), summed(xp, total, 0)
+    weight_gradient, bias_gradient = channels.over_examples(steep * inverse, total)
     if 0 not in slots:
         return None, weight_gradient, bias_gradient
     if weight is not None:
