@@ -17,7 +17,6 @@ from ..backend import ArrayLike
 from ..operation import op
 from ..record import constant
 
-
 _OnHost = np.ndarray  # a rule that asks for this type runs on NumPy
 
 
