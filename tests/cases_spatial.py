@@ -9,6 +9,21 @@ from typing import Any
 import numpy as np
 from samples import Case, Sample, draw
 
+from tinygrad_gm.ops.resampling import Weights
+
+
+def resample(x: Any, weights: Any) -> Any:
+    for axis, each in enumerate(weights, 2):
+        if each is not None:
+            matrix = np.zeros(each.shape)
+            for row, column, value in zip(each.rows, each.columns, each.values, strict=True):
+                matrix[row, column] += value
+            x = np.moveaxis(np.tensordot(matrix, x, (1, axis)), 0, axis)
+    return x
+
+
+MEANS = Weights(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 2]), np.full(4, 0.5), (2, 3))
+
 
 def per_axis(value: Any, ndim: int) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, (tuple, list)) else (value,) * ndim
@@ -400,6 +415,16 @@ CASES: dict[str, Case] = {
     "argmax_pool": Case(argmax_pool, _max_samples()),
     "gather_windows": Case(
         gather_windows, [Sample((draw(s),), (p, k, *how)) for s, k, p, how in _gathers]
+    ),
+    "resample": Case(
+        resample,
+        [
+            Sample((draw((2, 2, 3)),), ((MEANS,),)),
+            Sample((draw((0, 2, 3)),), ((MEANS,),)),
+            Sample((draw((2, 2, 3, 3), layout="transposed"),), ((None, MEANS),)),
+            Sample((draw((2, 3, 3, 2), layout="NHWC"),), ((MEANS, MEANS.transposed),)),
+        ],
+        keeps_order=True,
     ),
     "scatter_windows": Case(
         scatter_windows,

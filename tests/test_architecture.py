@@ -34,7 +34,10 @@ def test_the_files_of_the_hour_import_nothing_above_the_engine() -> None:
     [
         ("from .tensor import Tensor", True),
         ("def f():\n    from ..tensor import Tensor", True),
-        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ..tensor import Tensor", False),
+        (
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ..tensor import Tensor",
+            False,
+        ),
         ("import tinygrad_gm.nn.module", True),
         ("from ..backend import module_of", False),
     ],

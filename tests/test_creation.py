@@ -182,3 +182,40 @@ assert tg.models is models and tg.viz is viz
 print("good")
 """
     assert _run(code).strip() == "good"
+
+
+# ------------------------------------------------- no side road through the default dtype
+
+TENTH, HUGE = 0.1, 1e300  # neither is a float32
+
+
+@pytest.mark.parametrize("number", [TENTH, HUGE])
+def test_a_number_reaches_float64_without_rounding_to_float32(number: float) -> None:
+    x = tg.ones(2, dtype=tg.float64)
+    written, filled = tg.zeros(2, dtype=tg.float64), tg.zeros(2, dtype=tg.float64)
+    written[...] = number
+    filled.data = [number, number]  # type: ignore[assignment]
+    assigned = tg.zeros(2, dtype=tg.float64).copy_(number)
+    mask = tg.tensor([True, True])
+    for result in (
+        tg.full(2, number, dtype=tg.float64),
+        tg.full_like(x, number),
+        tg.full_like(x, number, dtype=tg.float64),
+        tg.tensor([number] * 2, dtype=tg.float64),
+        tg.asarray([number] * 2, dtype=tg.float64),
+        tg.linspace(number, number, 2, dtype=tg.float64),
+        tg.arange(number, number * 1.5, number, dtype=tg.float64),
+        written,
+        filled,
+        assigned,
+        x * number,
+        number * x,
+        x * [number, number],
+        tg.where(mask, number, x),
+        tg.where(mask, [number, number], x),
+        tg.maximum(x - 1.0, number),
+        tg.clip(x * np.inf, 0.0, number),
+        tg.pad(x, 1, constant_values=number)[np.array([0, -1])],
+    ):
+        assert result.dtype == tg.float64
+        assert result.tolist() == [number] * result.size

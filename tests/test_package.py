@@ -26,7 +26,7 @@ def test_models_and_viz_are_the_checkouts_own(name: str) -> None:
 
 
 def test_their_data_is_found_as_a_resource() -> None:
-    assert "<script>" in (files("tinygrad_gm.viz") / "steps.html").read_text()
+    assert "<script>" in (files("tinygrad_gm.viz.film") / "steps.html").read_text()
     assert list((files("tinygrad_gm.models") / "weights").iterdir())
 
 

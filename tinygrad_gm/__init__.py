@@ -80,11 +80,11 @@ from .tensor import (
     stop_gradient,
     tensor,
 )
+from .version import __version__
 
 if TYPE_CHECKING:
     from . import data, models, nn, optim, pictures, testing, training, viz
 
-__version__ = "0.1.0"
 
 __all__ = [
     "Generator",

@@ -161,13 +161,17 @@ def promote(name: str, values: list[Any], mixed: list[int]) -> tuple[Any, list[A
     """Bring the arguments of one operation together: (module, arrays, their dtype).
 
     Among the arguments numbered in `mixed`, Python and NumPy scalars never widen an array, integers
-    that meet floats become floats of their dtype, and of two floating dtypes the wider one wins.
+    that meet floats become floats of their dtype (with a Python float: the default one), and of two
+    floating dtypes the wider one wins.
     """
     first = values[0].dtype if type(values[0]) is np.ndarray else None
     if first is not None and first.kind == "f" and all(_joins(value, first) for value in values):
         return np, values, first
     values = [value.item() if isinstance(value, np.generic) else value for value in values]
-    values = [as_array(v, name) if isinstance(v, (list, tuple)) else v for v in values]
+    wide = np.float64 if any(getattr(v, "dtype", None) == np.float64 for v in values) else None
+    for i, value in enumerate(values):
+        if isinstance(value, (list, tuple)):
+            values[i] = as_array(value, name, wide if i in mixed else None)
     for value in values:
         if not (value is None or isinstance(value, (bool, int, float)) or hasattr(value, "dtype")):
             raise TypeError(
@@ -183,6 +187,8 @@ def promote(name: str, values: list[Any], mixed: list[int]) -> tuple[Any, list[A
         raise ValueError(f"{name}: the arguments are on different devices: {' and '.join(devices)}")
     joined = [i for i in mixed if hasattr(values[i], "dtype")]
     floats = [values[i].dtype for i in joined if values[i].dtype.kind == "f"]
+    if not floats and any(type(values[i]) is float for i in mixed):
+        floats = [_default_dtype]
     if not floats:
         return module_of(arrays[0]), values, arrays[0].dtype
     dtype = np.result_type(*floats)

@@ -189,7 +189,8 @@ def full_like(
     >>> tg.full_like(tg.zeros(2), 3).tolist()
     [3.0, 3.0]
     """
-    x, value = asarray(x)._data, backend.as_array(fill_value, "full_like")
+    exact = np.float64 if isinstance(fill_value, float) else None
+    x, value = asarray(x)._data, backend.as_array(fill_value, "full_like", exact)
     if value.ndim:
         raise ValueError(f"full_like: fill_value must be one number, got shape {value.shape}")
     array = _xp(x).full_like(x, value.item(), dtype)

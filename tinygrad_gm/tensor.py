@@ -302,7 +302,8 @@ class Tensor(Traced):
     @data.setter
     def data(self, value: ArrayLike) -> None:
         self._refuse_if_result("data")
-        array = value._data if isinstance(value, Traced) else backend.as_array(value, "data")
+        dtype = None if hasattr(value, "dtype") else self.dtype
+        array = value._data if isinstance(value, Traced) else backend.as_array(value, "data", dtype)
         if array is not self._data:
             if self._requires_grad and array.dtype.kind != "f":
                 raise TypeError(f"data: {array.dtype} cannot replace {self.dtype} with a gradient")

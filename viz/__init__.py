@@ -87,7 +87,8 @@ def draw(
             and its buffers and the random numbers are left as they were.
         *inputs: the example inputs of a Module: tensors, arrays, or whatever its `forward` takes.
         names: names for tensors that have none of their own, as {"weight": w}, or
-            `model.named_parameters()`. They win over `t.name`.
+            `model.named_parameters()`, or `locals()`: what is not a Tensor is left out. They win
+            over `t.name`.
         direction: "LR" (left to right) or "TB" (top to bottom).
         depth: close the modules that are so deep: 1 are those of the model itself. Without
             `depth`, `collapse` and `focus` a graph of more than 200 nodes is closed by itself until
@@ -106,7 +107,7 @@ def draw(
         engine: "dot", "pygraphviz" or "builtin"; by default the first that is installed.
 
     Raises:
-        TypeError: what is to be drawn, or named, is not a Tensor.
+        TypeError: what is to be drawn is not a Tensor.
         ValueError: another direction, theme or engine, no such module, or nothing to draw.
         RuntimeError: the engine that was asked for is not installed; the message says how to.
 
@@ -119,10 +120,7 @@ def draw(
         raise ValueError(f'draw: direction is {direction!r}; "LR" or "TB" is wanted')
     theme_of(theme)
     check_engine(engine)
-    named = dict(names or {})
-    for name, tensor in named.items():
-        if not isinstance(tensor, Traced):
-            raise TypeError(f"draw: names[{name!r}] is no Tensor but a {type(tensor).__name__}")
+    named = {name: each for name, each in dict(names or {}).items() if isinstance(each, Traced)}
     is_model = isinstance(t, Module)
     keeping: Any = example.untouched(t) if is_model else nullcontext()
     with np.errstate(all="ignore"), keeping:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from needs import needs_mnist
 
 import tinygrad_gm as tg
 from tinygrad_gm import data, nn
-from tinygrad_gm.data.files import find
 from tinygrad_gm.io import CheckpointError
 from tinygrad_gm.models import lenet, mnist_like
 from tinygrad_gm.training import Run
 from tinygrad_gm.training.metrics import read_metrics
 
 SMALL = lenet.Config(dataset="digits", images=96, epochs=1)
-needs_mnist = pytest.mark.skipif(
-    find("mnist_full.npz", "t10k-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte") is None,
-    reason="MNIST's test images are neither in $TINYGRAD_GM_DATA nor in the cache folder",
-)
 
 
 def trained(folder, make, split, config) -> float:
@@ -167,9 +163,9 @@ def test_small_digits_are_read_with_97_percent(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_thousand_held_back_images_are_read_with_93_percent(tmp_path):
-    """Seeds 0 to 2 read 96.3, 97.0 and 95.5 %: below their middle there is room for it twice."""
-    assert trained(tmp_path, lenet.LeNet5, data.mnist_small(), lenet.Config()) >= 0.93
+def test_a_thousand_held_back_images_are_read_with_925_of_1000(tmp_path):
+    """Seeds 0 to 4 read 95.5 to 97.3 %: the spread, twice, below the middle of it."""
+    assert trained(tmp_path, lenet.LeNet5, data.mnist_small(), lenet.Config()) >= 0.925
 
 
 @needs_mnist

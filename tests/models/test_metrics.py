@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from test_lenet import needs_mnist
+from needs import needs_mnist
 
 import tinygrad_gm as tg
 from tinygrad_gm import Generator, data

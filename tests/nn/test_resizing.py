@@ -173,3 +173,56 @@ def test_an_axis_that_does_not_exist_is_named() -> None:
         nn.Unflatten(2, (1, 2))(tg.ones((2, 2)))
     with pytest.raises(IndexError, match=r"^flatten: axis 1 is out of range"):
         nn.Flatten()(tg.ones(3))
+
+
+# ------------------------------------------------------- numbers that are not finite stay local
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_adaptive_means_read_their_own_bin_only(wrong: float) -> None:
+    x = tg.tensor([[[1.0, wrong, 3.0, 4.0, 5.0]]], requires_grad=True)
+    y = F.adaptive_avg_pool1d(x, 3)
+    np.testing.assert_array_equal(y.numpy(), [[[wrong, wrong, 4.5]]])
+    y.backward(tg.tensor([[[wrong, 1.0, 1.0]]]))
+    third = 1.0 / 3.0
+    wanted = [wrong, wrong, third, third + 0.5, 0.5]
+    np.testing.assert_allclose(x.grad.numpy()[0, 0], wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "value", "slope"),
+    [
+        (
+            {"size": 8},
+            [1.0, 1.4375, np.nan, np.nan, np.nan, np.nan, 4.5625, 5.0],
+            [1.5625, np.nan, np.nan, 1.6875, 1.5625],
+        ),
+        ({"size": 3}, [4 / 3, np.nan, 14 / 3], [2 / 3, 1 / 3, 1.0, np.nan, np.nan]),
+        ({"size": 5}, [1.0, 2.0, np.nan, 4.0, 5.0], [1.0, 1.0, np.nan, 1.0, 1.0]),
+        (
+            {"size": 9, "align_corners": True},
+            [1.0, 1.5, np.nan, np.nan, np.nan, np.nan, 4.0, 4.5, 5.0],
+            [1.5, np.nan, np.nan, 2.0, 1.5],
+        ),
+        ({"size": 3, "align_corners": True}, [1.0, np.nan, 5.0], [1.0, 0.0, 1.0, 0.0, np.nan]),
+    ],
+)
+def test_linear_interpolation_reads_two_neighbours_only(
+    options: Any, value: Any, slope: Any
+) -> None:
+    x = tg.tensor([[[1.0, 2.0, np.nan, 4.0, 5.0]]], requires_grad=True)
+    y = F.interpolate(x, mode="linear", **options)
+    np.testing.assert_allclose(y.numpy()[0, 0], value, rtol=1e-6)
+    seed = np.ones(y.shape, np.float32)
+    seed[0, 0, 2] = np.nan
+    y.backward(tg.tensor(seed))
+    np.testing.assert_allclose(x.grad.numpy()[0, 0], slope, rtol=1e-6)
+
+
+def test_one_wrong_pixel_does_not_spread_along_its_line() -> None:
+    x = np.ones((1, 1, 5, 5), np.float32)
+    x[0, 0, 2, 2] = np.nan
+    wrong = np.isnan(F.interpolate(tg.tensor(x), (4, 6), mode="bilinear").numpy()[0, 0])
+    wanted = np.zeros((4, 6), bool)
+    wanted[1:3, 2:4] = True
+    np.testing.assert_array_equal(wrong, wanted)

@@ -16,7 +16,7 @@ from tinygrad_gm.testing import gradcheck
 
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
-MODULE = importlib.import_module("tinygrad_gm.ops.convolving")
+MODULE = importlib.import_module("tinygrad_gm.kernels.convolution")
 LARGEST = {1: 9, 2: 6, 3: 4}
 
 
@@ -327,3 +327,23 @@ def test_what_does_not_fit_is_refused_in_one_sentence(call: Any, message: str) -
     with pytest.raises(ValueError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_wrong_pixel_reaches_the_weights_that_read_it_only(wrong):
+    x = np.ones((1, 1, 3, 3), np.float32)
+    x[0, 0, 0, 2] = wrong
+    weight = tg.ones((1, 1, 2, 2), requires_grad=True)
+    tg.conv(tg.tensor(x), weight).sum().backward()
+    assert np.isfinite(weight.grad.numpy()[0, 0]).tolist() == [[True, False], [True, True]]
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_wrong_gradient_reaches_the_weights_that_did_not_read_the_margin(wrong):
+    weight = tg.ones((1, 1, 3, 3), requires_grad=True)
+    y = tg.conv(tg.ones((1, 1, 4, 5)), weight, padding=1)
+    g = np.ones(y.shape, np.float32)
+    g[0, 0, 0, 0] = wrong
+    y.backward(tg.tensor(g))
+    finite = [[True, True, True], [True, False, False], [True, False, False]]  # PyTorch's
+    assert np.isfinite(weight.grad.numpy()[0, 0]).tolist() == finite

@@ -100,3 +100,69 @@ def test_nan_and_infinity_stay_in_their_columns():
     x = np.ones((5000, 3), np.float32)
     x[70, 0], x[71, 1] = np.nan, np.inf
     assert str(summed(np, x, 0).tolist()) == "[nan, inf, 5000.0]"
+
+
+MANY = 1 << 18  # rows
+COLUMNS = np.random.default_rng(3).random((MANY, 2), dtype=np.float32)
+
+
+def test_batch_norm_of_many_rows_has_an_accurate_mean_variance_and_gradient():
+    x, g = tg.tensor(COLUMNS, requires_grad=True), COLUMNS[::-1].copy()
+    weight, bias = tg.ones(2, requires_grad=True), tg.zeros(2, requires_grad=True)
+    out, mean, variance = tg.batch_norm(x, weight, bias)
+    out.backward(tg.tensor(g))
+    exact, slopes = COLUMNS.astype(float), g.astype(float)
+    normal = (exact - exact.mean(0)) / np.sqrt(exact.var(0) + 1e-5)
+    np.testing.assert_allclose(mean.numpy(), exact.mean(0), rtol=5e-7)
+    np.testing.assert_allclose(variance.numpy(), exact.var(0), rtol=3e-6)
+    np.testing.assert_allclose(bias.grad.numpy(), slopes.sum(0), rtol=5e-7)
+    error = np.abs(weight.grad.numpy() - (slopes * normal).sum(0))
+    assert error.max() < 1e-6 * np.abs(slopes * normal).sum(0).max()
+
+
+def test_group_norm_of_many_positions_is_accurate():
+    x = np.ascontiguousarray(COLUMNS.T)[None]
+    exact = x.astype(float)
+    normal = (exact - exact.mean(2, keepdims=True)) / np.sqrt(exact.var(2, keepdims=True) + 1e-5)
+    found = tg.group_norm(tg.tensor(x), num_groups=2).numpy()
+    np.testing.assert_allclose(found, normal, rtol=0, atol=3e-6)
+
+
+def test_layer_norm_of_many_rows_has_accurate_gradients_of_weight_and_bias():
+    weight, bias = tg.ones(2, requires_grad=True), tg.zeros(2, requires_grad=True)
+    tg.layer_norm(tg.tensor(COLUMNS), weight, bias).backward(tg.tensor(COLUMNS))
+    exact = COLUMNS.astype(float)
+    spread = np.sqrt(exact.var(1, keepdims=True) + 1e-5)
+    normal = (exact - exact.mean(1, keepdims=True)) / spread
+    np.testing.assert_allclose(bias.grad.numpy(), exact.sum(0), rtol=5e-7)
+    error = np.abs(weight.grad.numpy() - (exact * normal).sum(0))
+    assert error.max() < 1e-6 * np.abs(exact * normal).sum(0).max()
+
+
+def test_mean_over_a_large_window_is_accurate():
+    x = COLUMNS[:, :1].T[None]
+    assert worst(tg.avg_pool(tg.tensor(x), MANY).numpy() * MANY, x, 2) < 3 * ONE_BIT
+    wide = tg.avg_pool(tg.tensor(x[..., :1001]), 1000, 1).numpy()[0, 0]
+    exact = x[0, 0, :1001].astype(float)
+    np.testing.assert_allclose(wide, [exact[:-1].mean(), exact[1:].mean()], rtol=2e-7)
+
+
+def test_gradient_of_overlapping_windows_is_accurate():
+    x = tg.zeros((1, 1, 5000), requires_grad=True)
+    tg.avg_pool(x, 2000, 1).sum().backward()
+    shares = np.convolve(np.ones(3001), np.ones(2000)) / 2000
+    np.testing.assert_allclose(x.grad.numpy()[0, 0], shares, rtol=2e-7)
+
+
+@pytest.mark.parametrize("places", [1, 200])
+def test_gradient_of_an_embedding_counts_every_mention(places):
+    weight = tg.zeros((places, 1), requires_grad=True)
+    rows = np.zeros((1 << 24) + 1000, np.int8)
+    tg.embedding(weight, tg.tensor(rows)).sum().backward()
+    assert weight.grad.numpy()[0, 0] == rows.size
+
+
+def test_scatter_add_counts_every_mention():
+    indices = np.zeros((1000, 1), np.int64)
+    gained = tg.scatter_add(tg.zeros((2, 1)), indices, tg.ones((1000, 1)) * np.float32(0.1), axis=0)
+    assert worst(gained.numpy()[:1], np.full((1000, 1), np.float32(0.1)), 0) < ONE_BIT

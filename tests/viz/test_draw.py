@@ -438,7 +438,6 @@ def test_a_notebook_gets_svg_and_text(no_engine: None) -> None:
         ((leaf(1.0),), {"theme": "sepia"}, ValueError, 'theme is "sepia"'),
         ((leaf(1.0),), {"engine": "neato"}, ValueError, "engine is 'neato'"),
         ((leaf(1.0),), {"direction": "up"}, ValueError, "direction is 'up'"),
-        ((leaf(1.0),), {"names": {"w": 3}}, TypeError, r"names\['w'\] is no Tensor but a int"),
     ],
 )
 def test_wrong_arguments_are_refused_with_a_sentence(
@@ -454,3 +453,34 @@ def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:
     ):
         viz.draw(leaf(1.0) * 2.0).save(tmp_path / "a.jpeg")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", [b"", b"<svg", b"<?xml version='1.0'?><svg><g></g>", b"words"])
+def test_a_program_that_writes_less_than_a_whole_file_is_followed_by_the_next(
+    content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(command: Any, **options: Any) -> Any:
+        return subprocess.CompletedProcess(command, 0, content, b"")
+
+    monkeypatch.setattr(shutil, "which", lambda name: f"/nowhere/{name}")
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    x = leaf(3.0)
+    words = f"dot wrote {len(content)} bytes that are not a whole svg"
+    with pytest.warns(UserWarning, match=f"{words}; drawn with the next engine instead"):
+        picture = viz.draw(x * x).svg()
+    assert ElementTree.fromstring(picture).tag.endswith("svg")
+    with pytest.raises(RuntimeError, match=words):
+        viz.draw(x * x, engine="dot").svg()
+    with pytest.raises(RuntimeError, match="not a whole pdf"):
+        viz.draw(x * x, engine="dot").pdf()
+
+
+def test_what_is_not_a_tensor_gives_no_name() -> None:
+    weight, count, words = leaf(3.0), 3, ["words"]
+    loss = weight * weight * count
+    names = viz.draw(loss, names=locals()).source
+    assert "weight" in names
+    assert "loss" in names
+    assert "words" not in names
+    assert words

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from graphs import registry_graphs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from registry import REGISTRY, SMOOTH, call, prepared, slots_of
 from samples import Sample
-from test_random_graphs import registry_graphs
 
 import tinygrad_gm as tg
 from tinygrad_gm.engine.record import topological_order

@@ -350,8 +350,6 @@ def test_what_cannot_be_followed_is_refused_in_a_sentence() -> None:
         viz.steps((x * x).sum(), direction="RL")
     with pytest.raises(ValueError, match='theme is "pink"'):
         viz.steps((x * x).sum(), theme="pink")
-    with pytest.raises(TypeError, match="is no Tensor but a float"):
-        viz.steps((x * x).sum(), names={"x": 1.0})
     long = x.sum()
     for _ in range(250):
         long = long * 1.5
@@ -372,3 +370,12 @@ def test_a_layer_with_its_parameters_is_followed_by_name() -> None:
     text = "\n".join(said(film, k) for k in updates(film))
     assert "weight has 2 elements; shown is weight[0, 1], with the steepest gradient" in text
     assert "bias ← bias − lr ·" in text
+
+
+@pytest.mark.parametrize("make", [None, tg.optim.SGD, tg.optim.Adam, tg.optim.Lion])
+def test_a_parameter_without_elements_takes_part_and_is_not_moved(make):
+    empty, w = (tg.tensor(values, requires_grad=True) for values in ([], 2.0))
+    optimizer = None if make is None else make([empty, w], lr=0.5)
+    film = viz.steps((empty * w).sum() + w * w, optimizer, names=locals())
+    assert [frame.phase for frame in film.frames].count("update") == 2  # w, and the new loss
+    assert all(film.svg(k).rstrip().endswith("</svg>") for k in (0, -1))

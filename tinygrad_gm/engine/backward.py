@@ -54,7 +54,6 @@ from .record import Node, Traced, next_seq, topological_order, wrap
 
 # called per edge with (node, argnum, upstream gradient, contribution, sum so far at the parent)
 Observer = Callable[[Node, int, Array, Array, Array], None]
-FEW = 8  # contributions of one node that are compared one by one with the arrays it saved
 
 
 class Backward:
@@ -170,7 +169,7 @@ class Backward:
                         contributions.append((argnum, parents[argnum], contribution))
             else:
                 contributions = self._contributions_of(node, saved, g)
-                saved = identities((g, *saved)) if len(contributions) > FEW else (g, *saved)
+                saved = identities((g, *saved))
             if frees:
                 if plan.frees:
                     node.saved = None

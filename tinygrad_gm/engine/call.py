@@ -27,7 +27,7 @@ from .messages import explain, refuse_binding, refuse_history
 from .modes import Scope, recording, scope, textbook_mode
 from .op import ERRORS, Op, Rule, registry, vocabulary
 from .record import Node, Traced, wrap
-from .results import kind_of_dtype, pair, settle, wrap_parts
+from .results import as_floats, kind_of_dtype, pair, settle, wrap_parts
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -117,6 +117,8 @@ def compute(op: Op, data: list[Any], params: tuple[Any, ...]) -> tuple[Any, Any,
     """
     mixed = range(len(data)) if op.variadic else op.differentiable
     xp, data, dtype = promote(op.name, data, mixed)
+    if op.floating and dtype.kind != "f":
+        dtype, data = default_dtype(), as_floats(xp, data, mixed)
     try:
         if dtype.kind == "f":
             out = run_forward(op, xp, data, params)
@@ -125,10 +127,7 @@ def compute(op: Op, data: list[Any], params: tuple[Any, ...]) -> tuple[Any, Any,
                 out = run_forward(op, xp, data, params)
             first = out[0] if isinstance(out, tuple) and out else out
             if kind_of_dtype(first) == "f" and not op.own_dtype:
-                dtype = default_dtype()
-                for argnum in mixed:
-                    if data[argnum] is not None:
-                        data[argnum] = xp.asarray(data[argnum], dtype=dtype)
+                dtype, data = default_dtype(), as_floats(xp, data, mixed)
                 out = run_forward(op, xp, data, params)
     except ERRORS as error:
         raise explain(op, error, data, params) from error
@@ -157,6 +156,7 @@ def op(
     outputs: int = 1,
     view: bool = False,
     scales: bool = False,
+    floating: bool = False,
 ) -> Callable[[Callable[Concatenate[Any, P], Any]], Callable[P, Tensor]]:
     """Make a differentiable operation of a function on arrays.
 
@@ -182,6 +182,8 @@ def op(
             zeros for an output that was not used, and `out` a tuple.
         view: the result may share memory with the first array.
         scales: a number on the right may come as a 0-d array.
+        floating: integers are converted to the default dtype first. Needed where the forward
+            function would otherwise compute in integers.
 
     A function whose rules read `residuals` returns the pair (out, residuals).
 
@@ -198,9 +200,7 @@ def op(
 
     def define(forward: Callable[Concatenate[Any, P], Any]) -> Callable[P, Tensor]:
         check_forward(forward, rules, joint, arity)
-        definition = Op(
-            forward,
-            rules,
+        facts = (
             arity,
             symbol,
             local,
@@ -210,7 +210,9 @@ def op(
             outputs,
             view,
             scales,
+            floating,
         )
+        definition = Op(forward, rules, *facts)
         function = fast_call.generate(definition, bind, functools.partial(call, definition))
         primitive = functools.update_wrapper(function, forward)
         primitive.__signature__ = definition.signature  # type: ignore[attr-defined]

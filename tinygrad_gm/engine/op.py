@@ -34,10 +34,7 @@ registry: dict[str, Op] = {}  # the operations of `tinygrad_gm.ops`; those of us
 
 
 class Op:
-    """An operation: its forward function, its gradient rules, and the facts that follow from them.
-
-    The arguments are those of `tg.op`, whose docstring explains them.
-    """
+    """An operation: what `tg.op` was told (its docstring explains it), and what follows from it."""
 
     primitive: Callable[..., Any]  # the function that users call
     run_again: Any = None  # computes the results in a replay, where the forward function cannot
@@ -55,6 +52,7 @@ class Op:
         outputs: int = 1,
         view: bool = False,
         scales: bool = False,
+        floating: bool = False,
     ) -> None:
         self.name, self.symbol, self.local = (
             forward.__name__,
@@ -66,6 +64,7 @@ class Op:
         self.forward, self.rules, self.joint = forward, rules, joint
         self.decomposition, self.closed = decomposition, closed
         self.outputs, self.view, self.scales = outputs, view, scales
+        self.floating = floating
 
         signature = inspect.signature(forward)
         parameters = list(signature.parameters.values())[1:]  # the first is the array module

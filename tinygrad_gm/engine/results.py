@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, module_of
+from ..backend import Array, default_dtype, module_of
 from .checks import refuse_result
 from .op import Op, Plan
 from .record import Node, Traced, wrap
@@ -34,6 +34,15 @@ def settle(op: Op, xp: Any, out: Any, dtype: Any) -> Any:
     if out.dtype != dtype and out.dtype.kind == "f" and not op.own_dtype:
         out = out.astype(dtype)
     return out
+
+
+def as_floats(xp: Any, data: Sequence[Any], mixed: Sequence[int]) -> list[Any]:
+    """The arguments, those numbered in `mixed` in the default dtype."""
+    floats = list(data)
+    for argnum in mixed:
+        if data[argnum] is not None:
+            floats[argnum] = xp.asarray(data[argnum], dtype=default_dtype())
+    return floats
 
 
 def kind_of_dtype(value: Any) -> str:

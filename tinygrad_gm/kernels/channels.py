@@ -15,8 +15,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from ..ops.reduction import divided
 from .blocks import BLOCK, in_cache
+from .summation import BLOCK as BLOCK_OF_ROWS
+from .summation import divided, summed, sums_of_rows
 
 WIDE = 4096  # numbers: shorter rows cost NumPy more than their arithmetic
 
@@ -63,29 +64,39 @@ class Channels:
         return self.xp.tile(values, (1, self.repeats))[:, None, :]
 
     def totals(self, rows: Any) -> Any:
-        """Σ x over positions, (N, C): a product with ones, which runs on all cores."""
-        if self.last:
-            return self._folded(rows, self.positions)
-        return self.xp.matmul(rows, self.xp.ones((self.positions, 1), rows.dtype))[:, :, 0]
+        """Σ x over positions, (N, C)."""
+        return (
+            self._folded(rows, self.positions) if self.last else sums_of_rows(self.xp, rows)[..., 0]
+        )
 
     def products(self, x: Any, y: Any) -> Any:
-        """Σ x·y over positions, (N, C)."""
+        """Σ x·y over positions, (N, C); a product of vectors sums in blocks, NumPy's einsum not."""
+        xp = self.xp
         if not self.last:
-            return self.xp.einsum("ncp,ncp->nc", x, y)
-        return self._folded(self.xp.einsum("nrw,nrw->nw", x, y), self.repeats)
+            return xp.matmul(x[:, :, None, :], y[:, :, :, None])[:, :, 0, 0]
+        n, height, width = x.shape
+        whole = height // BLOCK_OF_ROWS * BLOCK_OF_ROWS
+        total = xp.einsum("nrw,nrw->nw", x[:, whole:], y[:, whole:])
+        if whole:
+            x, y = (a[:, :whole].reshape(n, -1, BLOCK_OF_ROWS, width) for a in (x, y))
+            total += summed(xp, xp.einsum("nkrw,nkrw->nkw", x, y), 1)
+        return self._folded(total, self.repeats)
 
     def _folded(self, values: Any, count: int) -> Any:
         """Add up the `count` values of each channel."""
-        values = values.reshape(self.examples, count, self.channels)
-        return self.xp.matmul(self.xp.ones((1, count), values.dtype), values)[:, 0]
+        return summed(self.xp, values.reshape(self.examples, count, self.channels), 1)
+
+    def over_examples(self, *totals: Any) -> list[Any]:
+        """The sums of values per example and channel over the examples."""
+        return [summed(self.xp, values, 0) for values in totals]
 
     def shared(self, totals: Any) -> Any:
         """The average over all numbers that share a mean, for each channel."""
         n, c = totals.shape
         if self.groups is None:
-            return divided(totals.sum(axis=0, keepdims=True), n * self.positions)
+            return divided(summed(self.xp, totals, 0, True), n * self.positions)
         size = c // self.groups
-        total = totals.reshape(n, self.groups, size).sum(axis=2)
+        total = summed(self.xp, totals.reshape(n, self.groups, size), 2)
         return self.xp.repeat(divided(total, size * self.positions), size, axis=1)
 
     def blocks(self, rows: Any) -> Iterator[tuple[slice, slice]]:

@@ -89,14 +89,51 @@ def paired(
         return paired(xp, *args, (1, *dilation), groups)[:, 0]
     inner, each = x.shape[-1] // groups, y.shape[-1] // groups
     how = stride, padding, dilation
-    if inner == 1 < groups:
-        return _depthwise_paired(xp, x, y, kernel, how)
-    parts = []
-    for block in range(groups):
-        channels = slice(block * inner, (block + 1) * inner)
-        outputs = slice(block * each, (block + 1) * each)
-        parts.append(_dense_paired(xp, x[..., channels], y[..., outputs], kernel, how))
-    return parts[0] if groups == 1 else xp.concatenate(parts)
+    blocks = [
+        (x[..., i * inner : (i + 1) * inner], y[..., i * each : (i + 1) * each])
+        for i in range(groups)
+    ]
+    with np.errstate(invalid="ignore", over="ignore"):
+        if inner == 1 < groups:
+            out = _depthwise_paired(xp, x, y, kernel, how)
+        else:
+            out = _joined(xp, [_dense_paired(xp, *block, kernel, how) for block in blocks])
+        flat = out.reshape(-1)
+        finite = math.isfinite(flat.dot(flat))
+    if finite:
+        return out
+    return _joined(xp, [_paired_inside(xp, *block, kernel, how) for block in blocks])
+
+
+def _joined(xp: Any, parts: list[Any]) -> Any:
+    return parts[0] if len(parts) == 1 else xp.concatenate(parts)
+
+
+def _paired_inside(xp: Any, x: Any, y: Any, kernel: Any, how: Any) -> Any:
+    """`paired` of one group, of the pixels inside x alone.
+
+    The fast form also multiplies pixels by the zeros of windows that reach over the end of a line,
+    and the margin's zeros by y. That is right but for 0 · ∞ = NaN.
+    """
+    channels, outputs = x.shape[-1], y.shape[-1]
+    out = xp.zeros((outputs, *kernel, channels), xp.result_type(x, y))
+    for place in itertools.product(*map(range, kernel)):
+        reads, windows = [], []
+        axes = zip(place, *how, x.shape[1:-1], y.shape[1:-1], strict=True)
+        for k, s, (before, _), d, n, count in axes:
+            low, high, start = _inside(k * d - before, s, n, 0, count)
+            windows.append(slice(low, high))
+            reads.append(slice(start, start + s * (high - low), s))
+        pixels = x[last_axes(*reads, slice(None))].reshape(-1, channels)
+        slopes = y[last_axes(*windows, slice(None))].reshape(-1, outputs)
+        out[last_axes(*place, slice(None))] = xp.matmul(slopes.T, pixels)
+    return out
+
+
+def _inside(offset: int, stride: int, size: int, first: int, stop: int) -> tuple[int, int, int]:
+    """The windows first ≤ i < stop with 0 ≤ stride·i + offset < size, and where i = low reads."""
+    low, high = max(first, -(offset // stride)), min(stop, -((offset - size) // stride))
+    return low, max(low, high), stride * low + offset
 
 
 # ------------------------------------------------------------------------------ stacked pixels
@@ -168,9 +205,7 @@ class _Stacked:
                 continue
             first, stop = (lines.start, lines.stop) if axis == 0 else (0, count)
             offset, s = tap[axis] * dilation[axis] - before[axis], stride[axis]
-            low, high = max(first, -(offset // s)), min(stop, -((offset - n) // s))
-            high = max(low, high)
-            start = s * low + offset
+            low, high, start = _inside(offset, s, n, first, stop)
             yield slice(low - first, high - first), slice(start, start + s * (high - low), s)
 
     def _matrices(self, stacked: Any, pixels: int) -> list[Any]:

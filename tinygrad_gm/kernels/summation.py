@@ -9,13 +9,14 @@ else. Here every axis is summed in blocks, and the sums of float32 blocks are ad
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
 import numpy as np
 
 from ..backend import Array
-from ..ops.shape import along
+from .indices import along
 
 BLOCK = 64  # rows that are added one after the other
 SMALL = 1 << 14  # elements of an array that NumPy sums fast enough whatever their order
@@ -31,12 +32,12 @@ def summed(xp: Any, x: Array, axis: Any = None, keepdims: bool = False) -> Any:
         return x.sum(axis=axis, dtype=np.int64, keepdims=keepdims)
     if xp is not np:  # a GPU adds up in a tree
         return x.sum(axis=axis, keepdims=keepdims)
+    if type(axis) is tuple and len(axis) == 1:
+        axis = axis[0]
     size = x.size
     few = size <= BLOCK or (size <= SMALL and type(axis) is int and x.shape[axis] <= BLOCK)
     if few or _are_neighbours(x, axis):
         return _numpy_sum(x, axis, None, None, keepdims)
-    if isinstance(axis, tuple) and len(axis) == 1:
-        return summed(xp, x, axis[0], keepdims)
     if type(axis) is int and 0 <= axis < x.ndim - 1 and x.flags.c_contiguous:
         total = _along(x, axis)
         return total.reshape(*x.shape[:axis], 1, *x.shape[axis + 1 :]) if keepdims else total
@@ -103,3 +104,23 @@ def _rows(x: Any, place: int) -> Any:
     if not short or x.dtype.char not in _ones:
         return _numpy_sum(x, place)
     return np.matmul(_ones[x.dtype.char][:count], x)
+
+
+def sums_of_rows(xp: Any, x: Any) -> Any:
+    """The sum along the last axis, which keeps size 1: a product with ones runs on all cores."""
+    on_cpu = xp.__name__ == "numpy"
+    if on_cpu and x.shape[-1] > 1 << 16:  # NumPy's own sum is pairwise here
+        return x.sum(axis=-1, keepdims=True)
+    return xp.matmul(x, (_column if on_cpu else _new_column)(xp, x.shape[-1], x.dtype))
+
+
+def _new_column(xp: Any, length: int, dtype: Any) -> Any:
+    return xp.ones((length, 1), dtype)
+
+
+_column = functools.lru_cache(maxsize=16)(_new_column)  # to make one takes as long as to use it
+
+
+def divided(total: Any, count: float) -> Any:
+    """total / count, NaN where nothing was counted."""
+    return total / count if count > 0 else total * math.nan

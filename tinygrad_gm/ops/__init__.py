@@ -220,6 +220,7 @@ from .reduction import (
 from .reduction import (
     vector_norm as vector_norm,
 )
+from .resampling import resample as resample
 from .shape import (
     broadcast_to,
     concat,

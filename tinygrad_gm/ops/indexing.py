@@ -15,13 +15,15 @@ from ..backend import ArrayLike
 from ..engine.call import op
 from ..engine.record import Traced
 from ..hints import named
+from ..kernels.indices import along
 from .elementwise import add
-from .shape import along, flatten, normalize_axis
+from .shape import flatten, normalize_axis
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
 
+MANY = 1 << 15  # mentions; a product with more of them needs much memory, and loses digits
 FEW = 128  # places; a product with all mentions of more of them takes longer than to sort
 
 
@@ -103,8 +105,18 @@ def scatter(xp: Any, values: ArrayLike, index: Any, shape: tuple[int, ...]) -> A
         axis = [e is lists[0] for e in entries].index(True)
         _add_slices(xp, out, axis, lists[0], values)
     else:
-        xp.add.at(out, index, values)
+        return _added_at(xp, out, index, values)
     return out
+
+
+def _added_at(xp: Any, zeros: Any, places: Any, values: Any) -> Any:
+    """Zeros with each value added at its place; float32 in float64, one value after the other."""
+    if zeros.dtype.char != "f":
+        xp.add.at(zeros, places, values)
+        return zeros
+    total = xp.zeros_like(zeros, dtype=np.float64)
+    xp.add.at(total, places, values)
+    return total.astype(zeros.dtype)
 
 
 def _sums_by_product(values: Any, index: Any, shape: tuple[int, ...]) -> Any:
@@ -115,6 +127,8 @@ def _sums_by_product(values: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """
     dtype = values.dtype
     if index.dtype.kind not in "iu" or dtype.char not in "fd" or not values.flags.c_contiguous:
+        return None
+    if index.size > MANY:
         return None
     flat = values.reshape(-1)
     if not math.isfinite(flat.dot(flat)):
@@ -190,7 +204,7 @@ def scatter_along_axis(
     if one_each:  # as for the maximum along an axis: no element is mentioned twice
         out[tuple(places)] = values
     else:
-        xp.add.at(out, tuple(places), values)
+        return _added_at(xp, out, tuple(places), values)
     return out
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..backend import ArrayLike
 from ..engine.call import op
+from ..kernels.summation import BLOCK, summed
 from ..kernels.windows import PerAxis, framed, per_axis, window_count, window_elements
 from .choosing import bits, selected
 
@@ -285,10 +286,15 @@ def avg_pool(
     """
     geometry = pool_geometry("avg_pool", x.shape, kernel_size, stride, padding, 1, ceil_mode)
     divisor = _divisor(xp, x, x.shape[2:], geometry, count_include_pad, divisor_override)
-    x = framed(xp, x, _pads(x.shape[2:], geometry))
+    pads = _pads(x.shape[2:], geometry)
+    if geometry[0] == x.shape[2:] and not any(map(any, pads)):
+        return summed(xp, x, tuple(range(2, x.ndim)), True) / divisor
+    total = framed(xp, x, pads)
+    if max(geometry[0]) > BLOCK:
+        total = total.astype(np.float64)
     for reads in _along_each_axis(geometry):
-        x = functools.reduce(xp.add, [x[read] for read in reads])
-    return x / divisor
+        total = functools.reduce(xp.add, [total[read] for read in reads])
+    return total / divisor
 
 
 @op(
@@ -319,6 +325,8 @@ def avg_pool_transpose(
     )
     pads = _pads(shape, geometry)
     y = y / _divisor(xp, y, shape, geometry, count_include_pad, divisor_override)
+    if max(geometry[0]) > BLOCK:
+        y = y.astype(np.float64)
     for axis, reads in enumerate(_along_each_axis(geometry), 2):
         before, after = pads[axis - 2]
         wider = (*y.shape[:axis], before + shape[axis - 2] + after, *y.shape[axis + 1 :])

@@ -14,12 +14,13 @@ import numpy as np
 from ..backend import ArrayLike
 from ..engine.call import op
 from ..hints import named
-from ..kernels.summation import summed
+from ..kernels.indices import along
+from ..kernels.summation import divided, summed
 from .choosing import where
 from .comparison import equal, isfinite, not_equal
 from .elementwise import exp, log, subtract
 from .indexing import getitem
-from .shape import Axes, along, broadcast_to, concat, normalize_axis, pad, squeeze
+from .shape import Axes, broadcast_to, concat, normalize_axis, pad, squeeze
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -35,11 +36,6 @@ def _axes(axis: Axes | None, ndim: int) -> tuple[int, ...]:
 def _count(shape: tuple[int, ...], axis: Axes | None) -> int:
     """How many elements go into one result."""
     return math.prod(shape[a] for a in _axes(axis, len(shape)))
-
-
-def divided(total: Any, count: float) -> Any:
-    """total / count, NaN where nothing was counted."""
-    return total / count if count > 0 else total * math.nan
 
 
 def _kept(xp: Any, reduced: Any, shape: tuple[int, ...], axis: Axes | None, keepdims: bool) -> Any:

@@ -19,6 +19,7 @@ from ..backend import ArrayLike
 from ..engine.call import op
 from ..engine.op import registry
 from ..hints import named
+from ..kernels.indices import along
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -36,11 +37,6 @@ def normalize_axis(name: str, axis: int, ndim: int) -> int:
     if not -ndim <= axis < ndim:
         raise IndexError(f"{name}: axis {axis} is out of range for {ndim} dimensions")
     return axis % ndim
-
-
-def along(axis: int, entry: Any) -> tuple[Any, ...]:
-    """The index that reads `entry` along `axis`, and everything along the axes before it."""
-    return (*(slice(None),) * axis, entry)
 
 
 # ------------------------------------------------------------------------------- primitives
@@ -163,6 +159,8 @@ def pad(
     widths = pad_widths(pad_width, x.ndim)
     shape = tuple(b + n + a for (b, a), n in zip(widths, x.shape, strict=True))
     inner = tuple(slice(b, b + n) for (b, _), n in zip(widths, x.shape, strict=True))
+    if x.dtype.kind != "f" and np.asarray(constant_values, x.dtype) != constant_values:
+        raise ValueError(f"pad: constant_values {constant_values} does not fit into {x.dtype}")
     out = xp.empty_like(x, shape=shape)  # keeps a channels-last order, which xp.pad loses
     if mode == "constant":
         out[...] = constant_values

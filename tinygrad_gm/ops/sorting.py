@@ -15,8 +15,9 @@ from ..backend import Array, ArrayLike, as_array, module_of
 from ..engine.call import op
 from ..engine.record import Traced, wrap
 from ..hints import named
+from ..kernels.indices import along
 from .indexing import take_along_axis
-from .shape import along, normalize_axis
+from .shape import normalize_axis
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

@@ -97,7 +97,7 @@ class Run:
 
     >>> import tempfile
     >>> from tinygrad_gm import data, nn, optim
-    >>> from tinygrad_gm.metrics import read_metrics
+    >>> from tinygrad_gm.training.metrics import read_metrics
     >>> from tinygrad_gm.training import Run
     >>> x = tg.linspace(-1, 1, 64).reshape(-1, 1)
     >>> loader = data.DataLoader(data.TensorDataset(x, 3 * x), batch_size=16, shuffle=True)
@@ -428,7 +428,7 @@ class Run:
     # ------------------------------------------------------------------------ the checkpoint
 
     def _save(self, parts: Mapping[str, Stateful], loader: DataLoader) -> None:
-        from .. import __version__
+        from ..version import __version__
 
         metrics = self._open_metrics().fileno()
         os.fsync(metrics)  # the lines that the checkpoint counts on are on the disk before it is

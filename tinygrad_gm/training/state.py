@@ -84,7 +84,7 @@ def model_of(config: Any) -> str | None:
     """The name of the model whose `Config` this is, or is an instance of; None: of none of ours."""
     kind = config if isinstance(config, type) else type(config)
     package, _, name = kind.__module__.rpartition(".")
-    return name if package == f"{__package__}.models" else None
+    return name if package == f"{__name__.partition('.')[0]}.models" else None
 
 
 def plain(config: Any) -> dict[str, Any]:
@@ -207,7 +207,7 @@ def restored(
         load(model, state)
         return model
     except Exception as error:
-        from .. import __version__
+        from ..version import __version__
 
         made = f", made by version {own['version']}," if own["version"] else ""
         raise CheckpointError(

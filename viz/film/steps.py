@@ -46,7 +46,7 @@ def steps(
             shows plain gradient descent, w ← w − lr · ∂L/∂w.
         lr: the length of that plain step; an optimizer has its own.
         names: names for tensors that have none of their own, as {"weight": w}, or
-            `model.named_parameters()`.
+            `model.named_parameters()`, or `locals()`: what is not a Tensor is left out.
         direction: "LR" (left to right) or "TB" (top to bottom).
         theme: the colours, as in `draw`.
 
@@ -54,7 +54,7 @@ def steps(
         Steps: `.html(path)`, `.gif(path)`, `.svgs(folder)`; a notebook shows it.
 
     Raises:
-        TypeError: the loss or what is named is not a Tensor.
+        TypeError: the loss is not a Tensor.
         ValueError: the loss is no single number, nothing is recorded, or more than 300 nodes are.
         RuntimeError: weights were written since the loss was computed.
 
@@ -76,10 +76,7 @@ def steps(
         )
     if direction not in ("LR", "TB"):
         raise ValueError(f'steps: direction is {direction!r}; "LR" or "TB" is wanted')
-    named = dict(names or {})
-    for name, tensor in named.items():
-        if not isinstance(tensor, Traced):
-            raise TypeError(f"steps: names[{name!r}] is no Tensor but a {type(tensor).__name__}")
+    named = {name: each for name, each in dict(names or {}).items() if isinstance(each, Traced)}
     with np.errstate(all="ignore"):
         view = look([loss], named)
         if len(view.nodes) > MOST_NODES:

@@ -45,7 +45,8 @@ def updates_of(
     """The updates of the drawn parameters that the step moves, by id, in the drawing's order."""
     names = {v.id: operand(elided(v.name, WRITTEN)) for v in view.variables}
     (top,) = (operand(elided(v.name, WRITTEN)) for v in view.variables if v.is_root)
-    drawn = [v.id for v in view.variables if v.id in leaves and v.id in gradients]
+    moving = {i for i, gradient in gradients.items() if i in leaves and gradient.size}
+    drawn = [v.id for v in view.variables if v.id in moving]
     if optimizer is None:
         return {i: _descent(leaves[i]._data, gradients[i], lr, names[i], top) for i in drawn}
     twin, copies = _rehearse(optimizer, {leaves[i]: gradients[i] for i in drawn})

@@ -60,7 +60,7 @@ def render(source: str, kind: str, name: str | None = None) -> bytes | None:
 
     Raises:
         MissingEngine: the engine that was asked for is not installed.
-        RuntimeError: it fails, or takes more than 30 seconds.
+        RuntimeError: it fails, writes less than a whole file, or takes more than 30 seconds.
     """
     check(name)
     if name == BUILTIN:
@@ -96,6 +96,9 @@ def _run(name: str, source: str, kind: str) -> bytes:
         complaints = error.stderr.decode(errors="replace").strip().splitlines()
         complaint = complaints[-1 if name == "pygraphviz" else 0] if complaints else error
         raise RuntimeError(f"{name} failed: {complaint}") from error
+    start, end = _ENDS[kind]
+    if start not in done.stdout[:4096] or end not in done.stdout[-64:]:
+        raise RuntimeError(f"{name} wrote {len(done.stdout)} bytes that are not a whole {kind}")
     return done.stdout
 
 
@@ -111,6 +114,11 @@ def _pygraphviz(kind: str) -> Sequence[str] | None:
     return [sys.executable, "-m", "tinygrad_gm.viz.render.graphviz_child", kind]
 
 
+_ENDS = {  # how a whole file begins and ends
+    "svg": (b"<svg", b"</svg>"),
+    "png": (b"\x89PNG", b"IEND"),
+    "pdf": (b"%PDF", b"%%EOF"),
+}
 _COMMANDS: dict[str, Callable[[str], Sequence[str] | None]] = {
     "dot": _dot,
     "pygraphviz": _pygraphviz,

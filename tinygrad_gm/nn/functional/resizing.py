@@ -1,13 +1,12 @@
 """Resizing pictures: adaptive pooling, interpolation, pixel shuffle; PyTorch's names and rules.
 
 Means and linear interpolation come down to one thing: along each axis, every output position reads
-a few input positions with given weights, which is a product with a small matrix, one axis after the
-other. `F` has these functions.
+a few input positions with given weights (`ops.resample`). `F` has these functions.
 """
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,14 +17,14 @@ from ...kernels.windows import PerAxis
 from ...ops import (
     avg_pool,
     avg_pool_transpose,
-    matmul,
     max_pool,
-    moveaxis,
     permute_dims,
+    resample,
     reshape,
     take,
     take_along_axis,
 )
+from ...ops.resampling import Weights
 from ...tensor import Tensor, asarray
 from .spatial import batched
 
@@ -91,7 +90,7 @@ def _adaptive_avg_pool(name: str, ndim: int, input: ArrayLike, output_size: Size
     x, alone = batched(name, input, ndim)
     sizes, lengths = x.shape[2:], _output_sizes(name, x.shape[2:], output_size)
     if any(n % m for n, m in zip(sizes, lengths, strict=True)):
-        y = _resampled(x, [*map(_means, sizes, lengths)])
+        y = resample(x, tuple(map(_means, sizes, lengths)))
     else:
         y = avg_pool(x, tuple(n // m for n, m in zip(sizes, lengths, strict=True)))
     return y[0] if alone else y
@@ -115,11 +114,13 @@ def _bins(size: int, length: int) -> tuple[Any, Any]:
     return i * size // length, -(-(i + 1) * size // length)
 
 
-def _means(size: int, length: int) -> Any:
-    """(length, size): the weights that take the mean of every bin."""
+@functools.lru_cache(maxsize=64)
+def _means(size: int, length: int) -> Weights:
+    """The weights that take the mean of every bin."""
     starts, ends = _bins(size, length)
-    at = np.arange(size)
-    return ((starts <= at) & (at < ends)) / (ends - starts)
+    inside = (starts <= np.arange(size)) & (np.arange(size) < ends)
+    rows, columns = np.nonzero(inside)
+    return Weights(rows, columns, 1 / (ends - starts)[rows, 0], (length, size))
 
 
 def _elements(size: int, length: int) -> Any:
@@ -178,7 +179,7 @@ def interpolate(
     if mode == "nearest":
         return _nearest(x, lengths, steps)
     corners = (bool(align_corners),) * len(sizes)
-    return _resampled(x, [*map(_linear, sizes, lengths, steps, corners)])
+    return resample(x, tuple(map(_linear, sizes, lengths, steps, corners)))
 
 
 def _resized(
@@ -226,35 +227,23 @@ def _nearest(x: Tensor, lengths: Sequence[int], steps: Sequence[float]) -> Tenso
     return x
 
 
-def _linear(size: int, length: int, step: float, align_corners: bool) -> Any:
-    """(length, size): the two elements on both sides, each with the weight of its nearness."""
+@functools.lru_cache(maxsize=64)
+def _linear(size: int, length: int, step: float, align_corners: bool) -> Weights | None:
+    """The two elements on both sides, each with the weight of its nearness; None: all stay.
+
+    An element that is read with a weight of 0 is read, as in PyTorch: if it is NaN, so is the sum.
+    """
     if align_corners:
         places = np.arange(length) * ((size - 1) / max(length - 1, 1))
     else:
         places = np.maximum((np.arange(length) + 0.5) * step - 0.5, 0.0)
     low = np.minimum(places.astype(int), size - 1)
     part = np.where(low < size - 1, places - low, 0.0)
-    rows = np.arange(length)
-    matrix = np.zeros((length, size))
-    matrix[rows, low] = 1 - part
-    matrix[rows, np.minimum(low + 1, size - 1)] += part
-    return matrix
-
-
-def _resampled(x: Tensor, matrices: Sequence[Any]) -> Tensor:
-    """x multiplied along each spatial axis with a matrix (length, size), channels last in memory.
-
-    Few of a matrix's elements are not 0, and still the product is several times faster than reading
-    just those, up to sizes of some hundreds. An element that is not finite makes NaN of all that
-    its line gives, for 0 · ∞ is NaN.
-    """
-    y = moveaxis(x, 1, -1)
-    for axis, matrix in enumerate(matrices, 1):
-        shape = y.shape
-        lines = (math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
-        product = matmul(asarray(matrix, x.dtype, x.device), reshape(y, lines))
-        y = reshape(product, (*shape[:axis], len(matrix), *shape[axis + 1 :]))
-    return moveaxis(y, -1, 1)
+    if size == length and not part.any():
+        return None
+    rows = np.tile(np.arange(length), 2)
+    columns = np.concatenate([low, np.minimum(low + 1, size - 1)])
+    return Weights(rows, columns, np.concatenate([1 - part, part]), (length, size))
 
 
 # ------------------------------------------------------------------------------------ pixel shuffle

@@ -14,12 +14,13 @@ import numpy as np
 
 from ...backend import ArrayLike, module_of
 from ...engine.call import op
+from ...kernels.summation import sums_of_rows
 from ..choosing import where
 from ..elementwise import add, divide, exp, multiply, subtract
 from ..matmul import matmul, transposed
 from ..reduction import max, sum
 from ..shape import matrix_transpose
-from .softmax import largest_of_rows, stopped, sums_of_rows
+from .softmax import largest_of_rows, stopped
 
 INF = math.inf
 FEW = 1024  # scores, of which NumPy finds the largest faster than `largest_of_rows` sets about it

@@ -10,14 +10,13 @@ import numpy as np
 from ...backend import ArrayLike, module_of
 from ...engine.call import op
 from ...engine.record import Traced
-from ...kernels.summation import summed
+from ...kernels.summation import divided, summed, sums_of_rows
 from ..choosing import maximum, selected, where
 from ..comparison import not_equal
 from ..elementwise import log, multiply, sigmoid, square, subtract
 from ..indexing import grid, take, take_along_axis
-from ..reduction import divided
 from ..shape import expand_dims, squeeze
-from .softmax import log_softmax_decomposition, stopped, sums_of_rows
+from .softmax import log_softmax_decomposition, stopped
 
 
 def _reduced(losses: Any, reduction: str) -> Any:
@@ -122,6 +121,7 @@ def _nll_rule(xp: Any, g: Any, residuals: Any, log_probabilities_shape: Any, red
     decomposition=_nll_decomposition,
     closed=True,
     local=["−weight at target", "", ""],
+    floating=True,
 )
 def nll_loss(
     xp: Any,

@@ -20,8 +20,9 @@ from ...backend import ArrayLike
 from ...engine.call import op
 from ...kernels.blocks import BLOCK, in_cache
 from ...kernels.channels import Channels, at
+from ...kernels.summation import divided, summed, sums_of_rows
 from ..elementwise import add, multiply, sqrt, square, subtract
-from ..reduction import divided, mean
+from ..reduction import mean
 from ..shape import reshape, squeeze
 
 REMOTE = 16.0  # μ²/σ² from which on ⟨x²⟩ − μ² has lost a digit or more
@@ -90,27 +91,28 @@ def _cuts(xp: Any, rows: Any) -> list[slice]:
 def _layer_norm_rule(
     xp: Any, g: Any, x: Any, weight: Any, residuals: Any, argnums: Any, ndim: int
 ) -> Any:
-    """Sums over a row or a column are products with a vector: those run on all cores."""
-    xp, (mean, inverse) = xp.module, residuals
+    """Sums over a row are products with a vector: those run on all cores."""
+    summed, xp, (mean, inverse) = xp.sum, xp.module, residuals
     rows, slopes = _as_rows(xp, x, ndim), _as_rows(xp, g, ndim)
     width = rows.shape[1]
     column = xp.ones((width, 1), x.dtype) if weight is None else weight.reshape(width, 1)
     out = xp.empty_like(rows) if 0 in argnums else None
-    weight_gradient, bias_gradient = xp.zeros((2, width), x.dtype)
+    weight_gradient, bias_gradient = xp.zeros((2, width), "float64")
     for cut in _cuts(xp, rows):
         g, scale = slopes[cut], inverse[cut]
-        deviation = rows[cut] - mean[cut]
-        steep = g * deviation
+        normal = rows[cut] - mean[cut]
+        normal *= scale
+        steep = g * normal
         if 1 in argnums:
-            weight_gradient += xp.matmul(scale[:, 0], steep)
+            weight_gradient += summed(steep, 0)
         if 2 in argnums:
-            bias_gradient += xp.matmul(xp.ones(len(g), x.dtype), g)
+            bias_gradient += summed(g, 0)
         if out is not None:
             h = out[cut]
             xp.multiply(g, column[:, 0], out=h)
             h -= divided(xp.matmul(g, column), width)
-            deviation *= divided(xp.matmul(steep, column), width) * (scale * scale)
-            h -= deviation
+            normal *= divided(xp.matmul(steep, column), width)
+            h -= normal
             h *= scale
     return (
         None if out is None else _as_before(xp, out, x),
@@ -124,6 +126,7 @@ def _layer_norm_rule(
     arity=3,
     decomposition=_layer_norm_decomposition,
     local=[SLOPE, "x̂", "1"],
+    floating=True,
 )
 def layer_norm(
     xp: Any,
@@ -147,15 +150,14 @@ def layer_norm(
     shape = x.shape
     _last("layer_norm", shape, ndim)
     _check("layer_norm", shape[-ndim:], weight=weight, bias=bias)
-    if type(x) is np.ndarray and 0 < x.size == math.prod(shape[-ndim:]):
+    if type(x) is np.ndarray and 0 < x.size == math.prod(shape[-ndim:]) <= BLOCK:
         return _layer_norm_of_one(x, weight, bias, eps)
     rows = _as_rows(xp, x, ndim)
     count, width = rows.shape
     out, (mean, inverse) = xp.empty_like(rows), xp.empty((2, count, 1), rows.dtype)
-    ones = xp.ones((width, 1), rows.dtype)
     for cut in _cuts(xp, rows):
         block = out[cut]
-        mean[cut] = divided(xp.matmul(rows[cut], ones), width)
+        mean[cut] = divided(sums_of_rows(xp, rows[cut]), width)
         xp.subtract(rows[cut], mean[cut], out=block)
         square = xp.matmul(block[:, None], block[:, :, None])[:, 0]
         inverse[cut] = 1 / xp.sqrt(divided(square, width) + eps)
@@ -217,6 +219,7 @@ def _rms_norm_rule(
     arity=2,
     decomposition=_rms_norm_decomposition,
     local=["(I − x̂x̂ᵀ/n)·w/r", "x̂"],
+    floating=True,
 )
 def rms_norm(
     xp: Any, x: ArrayLike, weight: ArrayLike = None, ndim: int = 1, eps: float = 1e-6
@@ -235,7 +238,7 @@ def rms_norm(
     axes = _last("rms_norm", x.shape, ndim)
     _check("rms_norm", x.shape[-ndim:], weight=weight)
     count = math.prod(x.shape[-ndim:])
-    inverse = 1 / xp.sqrt(divided((x * x).sum(axis=axes, keepdims=True), count) + eps)
+    inverse = 1 / xp.sqrt(divided(summed(xp, x * x, axes, True), count) + eps)
     out = x * inverse
     if weight is not None:
         out *= weight
@@ -321,7 +324,7 @@ def _channel_gradients(
         steep = channels.products(rows - channels.spread(mean), slopes)
     else:
         steep = channels.products(rows, slopes) - mean * total
-    weight_gradient, bias_gradient = (steep * inverse).sum(axis=0), total.sum(axis=0)
+    weight_gradient, bias_gradient = channels.over_examples(steep * inverse, total)
     if 0 not in argnums:
         return None, weight_gradient, bias_gradient
     if weight is not None:
@@ -351,6 +354,7 @@ def _group_norm_rule(
     arity=3,
     decomposition=_group_norm_decomposition,
     local=[SLOPE, "x̂", "1"],
+    floating=True,
 )
 def group_norm(
     xp: Any,
@@ -426,6 +430,7 @@ def _batch_norm_rule(xp: Any, g: Any, x: Any, weight: Any, residuals: Any, argnu
     outputs=3,
     decomposition=_batch_norm_decomposition,
     local=[SLOPE, "x̂", "1"],
+    floating=True,
 )
 def batch_norm(
     xp: Any,

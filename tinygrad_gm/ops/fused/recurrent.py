@@ -70,6 +70,7 @@ def _lstm_rule(xp: Any, g: Any, gates: Any, cell: Any, out: Any, argnums: Any) -
     outputs=2,
     decomposition=_lstm_decomposition,
     local=["gate slopes", "σ(f)"],
+    floating=True,
 )
 def lstm_cell(xp: Any, gates: ArrayLike, cell: ArrayLike) -> Any:
     """The new state of a long short-term memory (Hochreiter & Schmidhuber 1997; Gers et al. 2000).
@@ -125,6 +126,7 @@ def _gru_rule(xp: Any, g: Any, from_input: Any, from_hidden: Any, hidden: Any, a
     arity=3,
     decomposition=_gru_decomposition,
     local=["gate slopes", "gate slopes", "z"],
+    floating=True,
 )
 def gru_cell(xp: Any, from_input: ArrayLike, from_hidden: ArrayLike, hidden: ArrayLike) -> Any:
     """The new state of a gated recurrent unit (Cho et al. 2014), in PyTorch's form.

@@ -122,6 +122,7 @@ def _lstm_rule(
     outputs=2,
     decomposition=_lstm_decomposition,
     local=["gate slopes", "through all steps", "through all steps", "Σ ḡₜᵀ hₜ₋₁"],
+    floating=True,
 )
 def lstm_sequence(
     xp: Any, inputs: ArrayLike, hidden: ArrayLike, cell: ArrayLike, weight: ArrayLike
@@ -204,6 +205,7 @@ def _gru_rule(
     arity=4,
     decomposition=_gru_decomposition,
     local=["gate slopes", "through all steps", "Σ ḡₜᵀ hₜ₋₁", "Σ ḡₜ"],
+    floating=True,
 )
 def gru_sequence(
     xp: Any, inputs: ArrayLike, hidden: ArrayLike, weight: ArrayLike, bias: ArrayLike = None
@@ -278,6 +280,7 @@ def _rnn_rule(
     arity=3,
     decomposition=_rnn_decomposition,
     local=["1 − h² or h > 0", "through all steps", "Σ ḡₜᵀ hₜ₋₁"],
+    floating=True,
 )
 def rnn_sequence(
     xp: Any,
