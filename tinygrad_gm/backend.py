@@ -137,6 +137,11 @@ def set_default_dtype(dtype: Any) -> None:
     _default_dtype = np.dtype(dtype)
 
 
+def floating_dtype(dtype: Any) -> Any:
+    """The dtype in which numbers of `dtype` are computed with: the default one for integers."""
+    return dtype if dtype.kind == "f" else _default_dtype
+
+
 def as_array(value: ArrayLike, name: str, dtype: Any = None, xp: ModuleType = np) -> Array:
     """An array of anything array-like; `name` is the operation that an error blames.
 

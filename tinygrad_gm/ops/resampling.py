@@ -49,6 +49,7 @@ def _transposed(weights: Sequence[Weights | None]) -> tuple[Weights | None, ...]
 @op(
     lambda xp, g, weights: xp.resample(g, _transposed(weights)),
     local=["transposed weights"],
+    floating=True,
 )
 def resample(xp: Any, x: ArrayLike, weights: Sequence[Weights | None]) -> Any:
     """x (N, C, *spatial), each spatial axis multiplied by a matrix of weights (length, size).
