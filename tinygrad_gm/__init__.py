@@ -57,6 +57,7 @@ from .creation import (
     zeros,
     zeros_like,
 )
+from .dtypes import finfo, iinfo, isdtype, result_type
 from .io import load, save
 from .modes import (
     enable_grad,
@@ -112,6 +113,7 @@ __all__ = [
     "empty_like",
     "enable_grad",
     "eye",
+    "finfo",
     "float16",
     "float32",
     "float64",
@@ -120,6 +122,7 @@ __all__ = [
     "grad",
     "hessian",
     "hvp",
+    "iinfo",
     "inf",
     "int8",
     "int16",
@@ -127,6 +130,7 @@ __all__ = [
     "int64",
     "io",
     "is_grad_enabled",
+    "isdtype",
     "jacobian",
     "jvp",
     "linalg",
@@ -153,6 +157,7 @@ __all__ = [
     "randn_like",
     "random",
     "randperm",
+    "result_type",
     "save",
     "set_default_device",
     "set_default_dtype",

@@ -185,7 +185,7 @@ class Op:
 
         if self.starred:
             return lambda *args, **keywords: self._call_with_many(args, keywords)
-        if saves or own_dtype or outputs > 1:
+        if saves or outputs > 1:
             return primitive
         if self.arity == 1:
             return self._spelled_out_for_one(primitive)
@@ -235,6 +235,7 @@ class Op:
         forward, plans, differentiable = self.forward, self.plans, self.differentiable
         defaults, required, twin = self.defaults[1:], self.required - 1, self.twin
         count, registered = len(defaults), self.registered
+        own_dtype = self.own_dtype
 
         def primitive(x: Any = EMPTY, /, *params: Any, **keywords: Any) -> Any:
             if keywords or not isinstance(x, Traced) or (twin and textbook_mode.get()):
@@ -255,6 +256,8 @@ class Op:
                 raise self._explain(error, [array], params) from error
             if type(out) is not np.ndarray or out.dtype is not dtype:
                 out = self._settle(np, out, dtype)
+                if own_dtype and out.dtype.kind != "f":
+                    return wrap(out)
             if not (x._requires_grad and differentiable and recording.get()):
                 return wrap(out) if recording.get() is not None else general(x, *params)
             plan = plans.get(3) or self._plan(1, 2)

@@ -7,16 +7,15 @@ the name by which Python or a NumPy user calls it.
 from __future__ import annotations
 
 import copy
-import sys
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
 
-from . import autograd, backend, hooks, ops
+from . import autograd, backend, hooks, ops, protocols
 from .backend import Array, ArrayLike
-from .hints import RENAMED, UFUNCS, give_hints
+from .hints import give_hints
 from .modes import is_grad_enabled
 from .record import Traced
 
@@ -73,11 +72,30 @@ def _plain_lists(data: Any) -> Any:
     return data._data if isinstance(data, Traced) else data
 
 
-def asarray(data: ArrayLike, dtype: Any = None, device: str | None = None) -> Tensor:
+def asarray(
+    data: ArrayLike, dtype: Any = None, device: str | None = None, copy: bool | None = None
+) -> Tensor:
     """`data` as a Tensor: itself where it is one that fits, sharing memory with an array.
 
     An array of another library that has `__dlpack__` shares its memory too.
+
+    Args:
+        data: numbers, nested lists of numbers, an array, or a Tensor (its history is kept).
+        dtype: of the elements; None: as for `tensor`.
+        device: as for `tensor`.
+        copy: True: new memory; False: that of `data`; None: that of `data` where it fits.
+
+    Raises:
+        TypeError: data that are not numbers.
+        ValueError: copy=False for lists, or for another dtype or device than those of `data`.
     """
+    if copy is not None:
+        result = asarray(data, dtype, device)
+        shares = _shares(result, data)
+        if not copy and not shares:
+            kind = type(data).__name__
+            raise ValueError(f"asarray: copy=False, but this {kind} does not fit without a copy")
+        return result.copy() if copy and shares else result
     if isinstance(data, Tensor):
         moved = data if device is None else data.to(device)
         return moved if dtype is None else moved.astype(dtype)
@@ -86,6 +104,13 @@ def asarray(data: ArrayLike, dtype: Any = None, device: str | None = None) -> Te
         return tensor(data, dtype, device)
     array = backend.as_array(data, "asarray", dtype, _module(data))
     return Tensor._of(array if device is None else backend.to_device(array, device))
+
+
+def _shares(result: Tensor, data: Any) -> bool:
+    array = data._data if isinstance(data, Traced) else backend.from_dlpack(data)
+    if not hasattr(array, "dtype") or _module(array) is not _module(result._data):
+        return False
+    return bool(_module(array).may_share_memory(array, result._data)) or not array.size
 
 
 def stop_gradient(x: Tensor) -> Tensor:
@@ -342,6 +367,11 @@ class Tensor(Traced):
         """The elements as nested Python lists."""
         return self._data.tolist()
 
+    def tobytes(self) -> bytes:
+        """The elements' bytes, in C order."""
+        data: bytes = self.numpy().tobytes()
+        return data
+
     def numpy(self) -> Any:
         """The values as a NumPy array in the same memory; read-only if a gradient is required."""
         array = backend.to_device(self._data, "cpu")
@@ -355,9 +385,10 @@ class Tensor(Traced):
             return self if self.device == wanted else ops.to_device(self, device_or_dtype)
         return self.astype(device_or_dtype)
 
-    def astype(self, dtype: Any) -> Tensor:
-        """The tensor with another dtype; itself where it has it already."""
-        return self if self.dtype == np.dtype(dtype) else ops.astype(self, np.dtype(dtype))
+    def astype(self, dtype: Any, copy: bool = False) -> Tensor:
+        """The tensor with another dtype; without `copy` itself where it has it already."""
+        dtype = np.dtype(dtype)
+        return self if self.dtype == dtype and not copy else ops.astype(self, dtype, copy)
 
     def copy(self) -> Tensor:
         """A recorded copy: new memory, and the gradient flows back."""
@@ -387,33 +418,13 @@ class Tensor(Traced):
         if self.node is not None:
             raise RuntimeError("deepcopy: only leaves can be copied with their gradient; .detach()")
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        if self.device != "cpu":
-            raise TypeError(f"this tensor is on {self.device}; t.numpy() brings it to the CPU")
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
-
-    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
-        """The package: what the functions of the array-API standard are called on."""
-        return sys.modules[__package__]
-
-    def __dlpack__(self, **options: Any) -> Any:
-        """The memory itself, for `from_dlpack` of another library."""
-        if self._requires_grad:
-            raise BufferError("__dlpack__: memory is shared without a history; use t.detach()")
-        return self._data.__dlpack__(**options)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        device: tuple[int, int] = self._data.__dlpack_device__()
-        return device
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        """`np_array * t` is a Tensor; NumPy's functions themselves are refused, ours are named."""
-        name = UFUNCS.get(ufunc.__name__)
-        if method == "__call__" and name is not None and not options and len(inputs) == 2:
-            return getattr(ops, name)(*inputs)
-        ours = RENAMED.get(ufunc.__name__, ufunc.__name__)
-        hint = f"use tg.{ours}(…)" if hasattr(ops, ours) else "use t.numpy() first"
-        raise TypeError(f"np.{ufunc.__name__} does not work on a Tensor: {hint}")
+    __array__ = protocols.array
+    __array_interface__ = property(protocols.array_interface)
+    __array_namespace__ = protocols.array_namespace
+    __dlpack__ = protocols.dlpack
+    __dlpack_device__ = protocols.dlpack_device
+    __array_ufunc__ = protocols.array_ufunc
+    __array_function__ = protocols.array_function
 
     def __float__(self) -> float:
         return float(self.item())
@@ -433,6 +444,10 @@ class Tensor(Traced):
                 ".all()"
             )
         return bool(self.item())
+
+    def __round__(self, ndigits: int | None = None) -> Any:
+        """`round(t, 2)`: a Python number rounded, as `float(t)` is one."""
+        return round(self.item(), ndigits) if ndigits is not None else round(self.item())
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)
@@ -533,6 +548,7 @@ class Tensor(Traced):
     log = ops.log
     log1p = ops.log1p
     log2 = ops.log2
+    log10 = ops.log10
     sqrt = ops.sqrt
     square = ops.square
     abs = ops.abs
@@ -592,9 +608,9 @@ class Tensor(Traced):
     diagonal = ops.diagonal
     trace = ops.trace
 
-    def reshape(self, *shape: Any) -> Tensor:
+    def reshape(self, *shape: Any, copy: bool | None = None) -> Tensor:
         """The same elements in another shape: `x.reshape(2, -1)` or `x.reshape((2, -1))`."""
-        return ops.reshape(self, shape[0] if len(shape) == 1 else shape)
+        return ops.reshape(self, shape[0] if len(shape) == 1 else shape, copy)
 
     @property
     def T(self) -> Tensor:  # noqa: N802
