@@ -1,13 +1,14 @@
-"""What NumPy and other libraries call on a Tensor: the protocols of arrays.
+"""What Python, NumPy and other libraries call on a Tensor: conversions, and protocols of arrays.
 
-Operators and functions that we have are recorded; what would lose the history of a tensor that
-requires a gradient is refused.
+NumPy's operators and functions that we have are recorded; what would lose the history of a tensor
+that requires a gradient is refused.
 """
 
 from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +39,71 @@ BY_NAME = {  # those whose arguments have another order, and their names here
 }  # fmt: skip
 PLAIN = {"copy", "empty_like", "full_like", "ones_like", "zeros_like"}  # as `np.asarray`, arrays
 WORDS = {"ddof": "correction"}  # NumPy's words for our parameters
+
+
+# ------------------------------------------------------------------------ Python
+
+
+def as_float(self: Tensor) -> float:
+    return float(self.item())
+
+
+def as_int(self: Tensor) -> int:
+    return int(self.item())
+
+
+def as_index(self: Tensor) -> int:
+    if self.dtype.kind not in "iu":
+        raise TypeError(f"only an integer tensor can be an index, this has {self.dtype}")
+    return int(self.item())
+
+
+def as_bool(self: Tensor) -> bool:
+    if self.size != 1:
+        raise ValueError(
+            f"the truth value of a tensor of shape {self.shape} is ambiguous: use .any() or .all()"
+        )
+    return bool(self.item())
+
+
+def as_rounded(self: Tensor, ndigits: int | None = None) -> Any:
+    """`round(t, 2)`: a Python number rounded, as `float(t)` is one."""
+    return round(self.item(), ndigits) if ndigits is not None else round(self.item())
+
+
+def as_text(self: Tensor, spec: str) -> str:
+    return format(self.item(), spec) if spec else str(self)
+
+
+def as_repr(self: Tensor) -> str:
+    values = np.array2string(self.numpy(), separator=", ", prefix="tensor(", threshold=100)
+    facts = [f"shape={self.shape}", f"dtype={self.dtype}"]
+    facts += [f"name={self.name!r}"] if self.name else []
+    facts += [f"device={self.device!r}"] if self.device != "cpu" else []
+    facts += [f"op={self.op!r}"] if self.op else []
+    facts += ["requires_grad=True"] if self._requires_grad and not self.op else []
+    return f"tensor({values}, {', '.join(facts)})"
+
+
+def length(self: Tensor) -> int:
+    if self.ndim == 0:
+        raise TypeError("a tensor without axes has no length")
+    return int(self.shape[0])
+
+
+def iterate(self: Tensor) -> Iterator[Tensor]:
+    if self.ndim == 0:
+        raise TypeError("a tensor without axes cannot be iterated over")
+    return iter(ops.unstack(self))
+
+
+def tobytes(self: Tensor) -> bytes:
+    """The elements' bytes, in C order."""
+    data: bytes = self.numpy().tobytes()
+    return data
+
+
+# ------------------------------------------------------------------------ arrays
 
 
 def array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -367,11 +367,6 @@ class Tensor(Traced):
         """The elements as nested Python lists."""
         return self._data.tolist()
 
-    def tobytes(self) -> bytes:
-        """The elements' bytes, in C order."""
-        data: bytes = self.numpy().tobytes()
-        return data
-
     def numpy(self) -> Any:
         """The values as a NumPy array in the same memory; read-only if a gradient is required."""
         array = backend.to_device(self._data, "cpu")
@@ -426,52 +421,18 @@ class Tensor(Traced):
     __array_ufunc__ = protocols.array_ufunc
     __array_function__ = protocols.array_function
 
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __index__(self) -> int:
-        if self.dtype.kind not in "iu":
-            raise TypeError(f"only an integer tensor can be an index, this has {self.dtype}")
-        return int(self.item())
-
-    def __bool__(self) -> bool:
-        if self.size != 1:
-            raise ValueError(
-                f"the truth value of a tensor of shape {self.shape} is ambiguous: use .any() or "
-                ".all()"
-            )
-        return bool(self.item())
-
-    def __round__(self, ndigits: int | None = None) -> Any:
-        """`round(t, 2)`: a Python number rounded, as `float(t)` is one."""
-        return round(self.item(), ndigits) if ndigits is not None else round(self.item())
-
-    def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec else str(self)
-
-    def __repr__(self) -> str:
-        values = np.array2string(self.numpy(), separator=", ", prefix="tensor(", threshold=100)
-        facts = [f"shape={self.shape}", f"dtype={self.dtype}"]
-        facts += [f"name={self.name!r}"] if self.name else []
-        facts += [f"device={self.device!r}"] if self.device != "cpu" else []
-        facts += [f"op={self.op!r}"] if self.op else []
-        facts += ["requires_grad=True"] if self._requires_grad and not self.op else []
-        return f"tensor({values}, {', '.join(facts)})"
+    __float__ = protocols.as_float
+    __int__ = protocols.as_int
+    __index__ = protocols.as_index
+    __bool__ = protocols.as_bool
+    __round__ = protocols.as_rounded
+    __format__ = protocols.as_text
+    __repr__ = protocols.as_repr
+    __len__ = protocols.length
+    __iter__ = protocols.iterate
+    tobytes = protocols.tobytes
 
     # ------------------------------------------------------------------------ container
-
-    def __len__(self) -> int:
-        if self.ndim == 0:
-            raise TypeError("a tensor without axes has no length")
-        return int(self.shape[0])
-
-    def __iter__(self) -> Iterator[Tensor]:
-        if self.ndim == 0:
-            raise TypeError("a tensor without axes cannot be iterated over")
-        return iter(ops.unstack(self))
 
     def __getitem__(self, index: Any) -> Tensor:
         return ops.getitem(self, ops.plain_index(index))
