@@ -96,3 +96,22 @@ def test_a_tensor_of_one_number_is_rounded_as_a_number():
     assert isinstance(round(loss), int)
     with pytest.raises(ValueError, match="one element"):
         round(tg.ones(2), 1)
+
+
+class Column:
+    """A column of a table, as pandas has them: a dtype and `__array__`, and no memory to share."""
+
+    dtype = np.dtype(np.float64)
+
+    def __init__(self, *values):
+        self.values = values
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype or self.dtype)
+
+
+@pytest.mark.parametrize("make", [tg.tensor, tg.asarray])
+def test_a_tensor_is_made_of_a_column_of_a_table(make):
+    made = make(Column(1.5, 2.5))
+    assert made.tolist() == [1.5, 2.5]
+    assert made.dtype == np.float64

@@ -7,8 +7,8 @@ the name by which Python or a NumPy user calls it.
 from __future__ import annotations
 
 import copy
+import operator
 import weakref
-from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from . import autograd, backend, hooks, ops, protocols
 from .backend import Array, ArrayLike
 from .hints import give_hints
 from .modes import is_grad_enabled
+from .operators import augmented, reflected
 from .record import Traced
 
 Self = TypeVar("Self", bound="Tensor")
@@ -47,7 +48,7 @@ def tensor(
     tensor([[1., 2.],
             [3., 4.]], shape=(2, 2), dtype=float32, requires_grad=True)
     """
-    data = data._data if isinstance(data, Traced) else backend.from_dlpack(data)
+    data = data._data if isinstance(data, Traced) else backend.from_library(data)
     if isinstance(data, (list, tuple)):
         data = _plain_lists(data)
     if device is None and not hasattr(data, "dtype"):
@@ -99,7 +100,7 @@ def asarray(
     if isinstance(data, Tensor):
         moved = data if device is None else data.to(device)
         return moved if dtype is None else moved.astype(dtype)
-    data = backend.from_dlpack(data)
+    data = backend.from_library(data)
     if not hasattr(data, "dtype"):
         return tensor(data, dtype, device)
     array = backend.as_array(data, "asarray", dtype, _module(data))
@@ -107,7 +108,7 @@ def asarray(
 
 
 def _shares(result: Tensor, data: Any) -> bool:
-    array = data._data if isinstance(data, Traced) else backend.from_dlpack(data)
+    array = data._data if isinstance(data, Traced) else backend.from_library(data)
     if not hasattr(array, "dtype") or _module(array) is not _module(result._data):
         return False
     return bool(_module(array).may_share_memory(array, result._data)) or not array.size
@@ -116,33 +117,6 @@ def _shares(result: Tensor, data: Any) -> bool:
 def stop_gradient(x: Tensor) -> Tensor:
     """x as a constant: the same values, in the same memory, through which no gradient flows."""
     return x.detach()
-
-
-def _reflected(operation: Callable[..., Any]) -> Callable[[Tensor, ArrayLike], Tensor]:
-    def method(self: Tensor, other: ArrayLike) -> Tensor:
-        result: Tensor = operation(other, self)
-        return result
-
-    return method
-
-
-def _augmented(symbol: str, operation: Callable[..., Any]) -> Callable[[Tensor, ArrayLike], Tensor]:
-    def method(self: Tensor, other: ArrayLike) -> Tensor:
-        """Write into a leaf under `no_grad`, or into a plain tensor; else make a new tensor."""
-        result: Tensor = operation(self, other)
-        if self.node is not None or (result._requires_grad and not self._requires_grad):
-            return result
-        self._refuse_while_recording(f"t {symbol} …")
-        if result.shape != self.shape:
-            raise ValueError(f"t {symbol} …: {result.shape} does not fit into {self.shape}")
-        try:
-            return self.copy_(result)
-        except TypeError:
-            raise TypeError(
-                f"t {symbol} …: {result.dtype} does not fit into {self.dtype}; write t = t … "
-            ) from None
-
-    return method
 
 
 class Tensor(Traced):
@@ -435,7 +409,13 @@ class Tensor(Traced):
     # ------------------------------------------------------------------------ container
 
     def __getitem__(self, index: Any) -> Tensor:
-        return ops.getitem(self, ops.plain_index(index))
+        index = ops.plain_index(index)
+        if self._data.dtype.kind == "f" or type(self._data) is not np.ndarray:
+            return ops.getitem(self, index)
+        try:  # integers and truth values have no history
+            return Tensor._of(np.asarray(self._data[index]))
+        except (IndexError, TypeError, ValueError):
+            return ops.getitem(self, index)  # for its words
 
     def __setitem__(self, index: Any, value: ArrayLike) -> None:
         self._refuse_while_recording("t[…] = …")
@@ -469,29 +449,29 @@ class Tensor(Traced):
     __xor__ = ops.bitwise_xor
     __invert__ = ops.bitwise_invert
 
-    __radd__ = _reflected(ops.add)
-    __rsub__ = _reflected(ops.subtract)
-    __rmul__ = _reflected(ops.multiply)
-    __rtruediv__ = _reflected(ops.divide)
-    __rfloordiv__ = _reflected(ops.floor_divide)
-    __rmod__ = _reflected(ops.remainder)
-    __rpow__ = _reflected(ops.pow)
-    __rmatmul__ = _reflected(ops.matmul)
-    __rand__ = _reflected(ops.bitwise_and)
-    __ror__ = _reflected(ops.bitwise_or)
-    __rxor__ = _reflected(ops.bitwise_xor)
+    __radd__ = reflected(ops.add)
+    __rsub__ = reflected(ops.subtract)
+    __rmul__ = reflected(ops.multiply)
+    __rtruediv__ = reflected(ops.divide)
+    __rfloordiv__ = reflected(ops.floor_divide)
+    __rmod__ = reflected(ops.remainder)
+    __rpow__ = reflected(ops.pow)
+    __rmatmul__ = reflected(ops.matmul)
+    __rand__ = reflected(ops.bitwise_and)
+    __ror__ = reflected(ops.bitwise_or)
+    __rxor__ = reflected(ops.bitwise_xor)
 
-    __iadd__ = _augmented("+=", ops.add)
-    __isub__ = _augmented("-=", ops.subtract)
-    __imul__ = _augmented("*=", ops.multiply)
-    __itruediv__ = _augmented("/=", ops.divide)
-    __ifloordiv__ = _augmented("//=", ops.floor_divide)
-    __imod__ = _augmented("%=", ops.remainder)
-    __ipow__ = _augmented("**=", ops.pow)
-    __imatmul__ = _augmented("@=", ops.matmul)
-    __iand__ = _augmented("&=", ops.bitwise_and)
-    __ior__ = _augmented("|=", ops.bitwise_or)
-    __ixor__ = _augmented("^=", ops.bitwise_xor)
+    __iadd__ = augmented("+=", ops.add, operator.iadd)
+    __isub__ = augmented("-=", ops.subtract, operator.isub)
+    __imul__ = augmented("*=", ops.multiply, operator.imul)
+    __itruediv__ = augmented("/=", ops.divide)
+    __ifloordiv__ = augmented("//=", ops.floor_divide)
+    __imod__ = augmented("%=", ops.remainder)
+    __ipow__ = augmented("**=", ops.pow)
+    __imatmul__ = augmented("@=", ops.matmul)
+    __iand__ = augmented("&=", ops.bitwise_and)
+    __ior__ = augmented("|=", ops.bitwise_or)
+    __ixor__ = augmented("^=", ops.bitwise_xor)
 
     def __pos__(self) -> Tensor:
         return self

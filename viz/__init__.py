@@ -31,6 +31,7 @@ from .engine import check as check_engine
 from .receptive_field import ReceptiveField, receptive_field
 from .steps import Steps, steps
 from .themes import theme as theme_of
+from .tree import tree
 from .view import look
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "load",
     "receptive_field",
     "steps",
+    "tree",
 ]
 
 DIRECTIONS = ("LR", "TB")
