@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec
 
 import numpy as np
 
-from . import anomaly
+from . import anomaly, descriptions
 from .backend import default_dtype, module_of, promote
 from .hints import kind_of, refuse_keywords, renamed
 from .messages import (
@@ -87,10 +87,7 @@ class Op:
         self.plans: dict[Any, Plan] = {}  # by bits, of many arrays by their numbers
         self.half_plans: dict[int, Plan] = {}  # for arguments of float16
 
-    def __repr__(self) -> str:
-        texts = zip(self.arrays, self.local, strict=False)
-        rules = "; ".join(f"∂/∂{name} = {text}" for name, text in texts if text)
-        return f"<op {self.name}({', '.join(self.names)}){': ' + rules if rules else ''}>"
+    __repr__ = descriptions.of_op
 
     def bind(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[Any, Any]:
         """Split a call's arguments into arrays and static parameters, defaults filled in."""
@@ -447,11 +444,7 @@ class Plan:
         self.proven = not (half or op.joint or op.always_expands or op.part) and op.outputs == 1
         self.ordinary = self.proven and op.registered  # a user's once its rules have been checked
 
-    def __repr__(self) -> str:
-        names = [self.op.arrays[i] if i < self.op.arity else str(i) for i in self.slots]
-        needed = ", ".join(names) or "nothing"
-        kept = ", ".join([*self.kept, *(f"{self.op.arrays[i]}.shape" for i in self.shapes)])
-        return f"<plan of {self.op.name}: gradient of {needed}; keeps {kept or 'nothing'}>"
+    __repr__ = descriptions.of_plan
 
     def _keep_with_shapes(self, sources: tuple[Any, ...]) -> tuple[Any, ...]:
         return (*self.pick(sources), *[_shape_of(sources[slot + 2]) for slot in self.shapes])

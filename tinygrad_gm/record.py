@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from . import descriptions
 from .backend import Array
 from .modes import Frame
 
@@ -92,18 +93,7 @@ class Node:
         self.dtype = dtype
         self.name: str | None = None
 
-    def __repr__(self) -> str:
-        named = f" {self.name!r}" if self.name else ""
-        read = ", ".join(map(_brief, self.parents))
-        return f"<node {self.seq}{named}: {self.plan.op.name}({read}) → {self.shape} {self.dtype}>"
-
-
-def _brief(parent: Any) -> str:
-    """An argument in a node's text: the node it is, a tensor's name and shape, or a number."""
-    if isinstance(parent, Node):
-        return f"node {parent.seq}"
-    shape = getattr(parent, "shape", None)
-    return repr(parent) if shape is None else f"{getattr(parent, 'name', None) or 'array'} {shape}"
+    __repr__ = descriptions.of_node
 
 
 class Dropped(NamedTuple):

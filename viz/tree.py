@@ -64,9 +64,9 @@ def tree(t: Any) -> str:
 
 def _is_line(parent: Any) -> bool:
     """Whether an argument has a line of its own: a result, a variable, or a named constant."""
-    if isinstance(parent, Traced):
-        return parent.requires_grad or bool(parent.name)
-    return isinstance(parent, Node)
+    if isinstance(parent, Node):
+        return True
+    return isinstance(parent, Traced) and bool(parent._requires_grad or getattr(parent, "name", ""))
 
 
 def _name(item: Any) -> str:
