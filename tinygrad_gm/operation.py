@@ -236,8 +236,7 @@ class Op:
         """`general` for one floating array and static parameters, in two thirds of its time."""
         forward, plans, differentiable = self.forward, self.plans, self.differentiable
         defaults, required, twin = self.defaults[1:], self.required - 1, self.twin
-        count, registered = len(defaults), self.registered
-        own_dtype = self.own_dtype
+        count, registered, own_dtype = len(defaults), self.registered, self.own_dtype
 
         def primitive(x: Any = EMPTY, /, *params: Any, **keywords: Any) -> Any:
             if keywords or not isinstance(x, Traced) or (twin and textbook_mode.get()):
