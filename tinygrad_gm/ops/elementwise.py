@@ -304,7 +304,7 @@ def log2(xp: Any, x: ArrayLike) -> Any:
 def log10(xp: Any, x: ArrayLike) -> Any:
     """The logarithm to base 10.
 
-    >>> tg.log10(tg.tensor([1.0, 1000.0])).tolist()
+    >>> tg.log10(tg.tensor([1.0, 1000.0])).round(4).tolist()
     [0.0, 3.0]
     """
     return xp.log10(x)
