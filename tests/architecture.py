@@ -19,7 +19,7 @@ PACKAGE = "tinygrad_gm"
 # run time only from its own layer and from those before it.
 LAYERS = [
     "version backend hints cuda",
-    "engine.modes",
+    "engine.modes engine.descriptions",
     "engine.op",
     "engine.half",
     "engine.record",
@@ -33,8 +33,8 @@ LAYERS = [
     "engine",
     "kernels",
     "ops",
-    "tensor",
-    "options creation random linalg derivatives",
+    "operators protocols tensor",
+    "options dtypes creation random linalg derivatives",
     "io pictures",
     "nn",
     "optim data testing",

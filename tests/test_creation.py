@@ -219,3 +219,46 @@ def test_a_number_reaches_float64_without_rounding_to_float32(number: float) -> 
     ):
         assert result.dtype == tg.float64
         assert result.tolist() == [number] * result.size
+
+
+@pytest.mark.parametrize(
+    ("data", "dtype", "shared"),
+    [
+        (np.ones((2, 3)), None, True),
+        (np.ones((2, 3)), tg.float32, False),
+        (np.ones((0, 3)), None, True),
+        ([1.0, 2.0], None, False),
+        (1.0, None, False),
+    ],
+)
+def test_asarray_copies_always_never_or_where_it_must(data, dtype, shared):
+    copied = tg.asarray(data, dtype=dtype, copy=True)
+    kept = tg.asarray(data, dtype=dtype, copy=None)
+    if isinstance(data, np.ndarray) and data.size:
+        assert np.shares_memory(kept.numpy(), data) == shared
+        assert not np.shares_memory(copied.numpy(), data)
+    if shared:
+        assert np.shares_memory(tg.asarray(data, copy=False).numpy(), data) == bool(data.size)
+    else:
+        with pytest.raises(ValueError, match="asarray: copy=False"):
+            tg.asarray(data, dtype=dtype, copy=False)
+
+
+def test_a_tensor_copied_by_asarray_or_astype_keeps_its_history():
+    x = tg.ones(3, requires_grad=True)
+    assert tg.asarray(x, copy=False) is x
+    assert x.astype(tg.float32) is x
+    for copied in (tg.asarray(x, copy=True), x.astype(tg.float32, copy=True)):
+        assert not np.shares_memory(copied.numpy(), x.numpy())
+        (gradient,) = tg.grad(copied.sum(), x)
+        assert gradient.tolist() == [1.0] * 3
+
+
+def test_reshape_copies_always_never_or_where_it_must():
+    array = np.arange(6.0).reshape(2, 3)
+    x = tg.asarray(array)
+    assert np.shares_memory(x.reshape(3, 2, copy=False).numpy(), array)
+    assert not np.shares_memory(x.reshape((3, 2), copy=True).numpy(), array)
+    assert x.T.reshape(-1).tolist() == [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]
+    with pytest.raises(ValueError, match=r"^reshape: .*\(3, 2\) does not become -1 without a copy"):
+        x.T.reshape(-1, copy=False)

@@ -15,6 +15,7 @@ from cases import CASES
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
+from tinygrad_gm import nn
 from tinygrad_gm.ops import registry
 
 
@@ -100,6 +101,51 @@ def test_layer_norm_of_integers_is_that_of_floats() -> None:
         assert result.dtype == tg.float32
         row = [-1.3416355, -0.44721183, 0.44721183, 1.3416355]
         np.testing.assert_allclose(result.numpy(), np.broadcast_to(row, shape), rtol=1e-6)
+
+
+tg.manual_seed(0)
+ATTENTION = nn.MultiheadAttention(4, 2, batch_first=True)
+LAYERS: dict[str, Any] = {
+    "rms_norm": lambda x: F.rms_norm(x, (4,)),
+    "group_norm": lambda x: F.group_norm(x, 3),
+    "batch_norm": lambda x: nn.BatchNorm1d(3, affine=False)(x),
+    "instance_norm": lambda x: F.instance_norm(x),
+    "normalize": F.normalize,
+    "local_response_norm": lambda x: F.local_response_norm(x, 3),
+    "avg_pool1d": lambda x: F.avg_pool1d(x, 2),
+    "adaptive_avg_pool1d": lambda x: F.adaptive_avg_pool1d(x, 3),
+    "interpolate": lambda x: F.interpolate(x, 6, mode="linear"),
+    "mse_loss": lambda x: F.mse_loss(x, x * 2),
+    "l1_loss": lambda x: F.l1_loss(x, x * 2),
+    "smooth_l1_loss": lambda x: F.smooth_l1_loss(x, x * 2),
+    "huber_loss": lambda x: F.huber_loss(x, x * 2),
+    "kl_div": lambda x: F.kl_div(x, x * 2),
+    "cosine_similarity": lambda x: F.cosine_similarity(x, x + 1),
+    "attention": lambda x: F.scaled_dot_product_attention(x, x, x),
+    "glu": F.glu,
+    "softmax": F.softmax,
+    "attention with a mask": lambda x: F.scaled_dot_product_attention(x, x, x, np.eye(3) > 0),
+    "attention layer with a mask": lambda x: ATTENTION(x, x, x, attn_mask=np.eye(3) == 0)[0],
+    "cross_entropy": lambda x: F.cross_entropy(x[0], [0, 1, 3], weight=[0.5, 0.25, 1.0, 0.125]),
+    "smoothed cross_entropy": lambda x: F.cross_entropy(
+        x[0], [0, 1, 3], weight=[0.5, 0.25, 1.0, 0.125], label_smoothing=0.1
+    ),
+    "cross_entropy of probabilities": lambda x: F.cross_entropy(
+        x[0], np.full((3, 4), 0.25, np.float32), weight=[0.5, 0.25, 1.0, 0.125]
+    ),
+    "bilinear": lambda x: F.interpolate(x[None], (6, 5), mode="bilinear"),
+    "positional encoding": nn.SinusoidalPositionalEncoding(4, dropout=0.0),
+} | {
+    name: getattr(F, name)
+    for name in ("gelu", "silu", "mish", "elu", "selu", "celu", "leaky_relu", "hardswish", "relu6")
+}
+
+
+@pytest.mark.parametrize("name", sorted(LAYERS))
+def test_a_layer_of_integers_gives_the_values_of_floats(name: str) -> None:
+    whole = tg.arange(12).reshape(1, 3, 4)
+    result, wanted = LAYERS[name](whole), LAYERS[name](whole.astype(tg.float32))
+    np.testing.assert_allclose(result.numpy(), wanted.numpy(), rtol=1e-6)
 
 
 def test_padding_integers_with_what_does_not_fit_is_refused() -> None:

@@ -164,3 +164,69 @@ def test_a_drawn_leaf_can_require_a_gradient():
 def test_wrong_arguments_are_named(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+# ------------------------------------------------------------------- classes
+
+
+def test_classes_are_drawn_with_their_probabilities():
+    p = np.array([0.1, 0.0, 0.6, 0.3])
+    for options in ({"probs": p * 7}, {"logits": np.log(p, where=p > 0, out=np.full(4, -np.inf))}):
+        drawn = tg.random.categorical(**options, size=(N,), generator=tg.Generator(0))
+        assert drawn.dtype == tg.int64
+        rates = np.bincount(drawn.numpy(), minlength=4) / N
+        assert abs(rates - p).max() < 4 * np.sqrt(0.25 / N)
+        assert rates[1] == 0
+
+
+def test_each_row_is_a_distribution_and_size_comes_first():
+    p = tg.tensor([[[0.0, 1.0]], [[1.0, 0.0]], [[0.5, 0.5]]])
+    drawn = tg.random.categorical(probs=p, size=(1000,), generator=tg.Generator(1)).numpy()
+    assert drawn.shape == (1000, 3, 1)
+    assert (drawn[:, 0] == 1).all()
+    assert (drawn[:, 1] == 0).all()
+    assert abs(drawn[:, 2].mean() - 0.5) < 0.07
+    assert tg.random.categorical(logits=tg.zeros((3, 1, 2))).shape == (3, 1)
+
+
+def test_draws_without_replacement_are_those_of_an_urn():
+    p, generator = np.array([0.5, 0.3, 0.2]), tg.Generator(0)
+    drawn = tg.random.multinomial(np.tile(p, (N, 1)), 2, generator=generator).numpy()
+    assert (drawn[:, 0] != drawn[:, 1]).all()
+    for first in range(3):
+        assert abs((drawn[:, 0] == first).mean() - p[first]) < 0.005
+        for second in {0, 1, 2} - {first}:
+            wanted = p[first] * p[second] / (1 - p[first])
+            assert abs(((drawn[:, 0] == first) & (drawn[:, 1] == second)).mean() - wanted) < 0.005
+
+
+def test_draws_with_replacement_repeat_and_have_their_shape():
+    drawn = tg.random.multinomial(tg.tensor([[1.0, 0.0], [1.0, 1.0]]), 5, replacement=True)
+    assert drawn.shape == (2, 5)
+    assert drawn[0].tolist() == [0] * 5
+    assert tg.random.multinomial([0.0, 2.0]).tolist() == [1]
+
+
+def test_the_same_seed_draws_the_same_classes():
+    tg.manual_seed(3)
+    first = tg.random.categorical(logits=tg.zeros(10), size=20).tolist()
+    tg.manual_seed(3)
+    assert tg.random.categorical(logits=tg.zeros(10), size=20).tolist() == first
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "words"),
+    [
+        (lambda: tg.random.categorical(), TypeError, "categorical: either logits or probs"),
+        (lambda: tg.random.categorical([0.0], [1.0]), TypeError, "categorical: either"),
+        (lambda: tg.random.categorical(probs=[0.5, -0.5]), ValueError, "categorical: prob"),
+        (lambda: tg.random.categorical(probs=[0.0, 0.0]), ValueError, "categorical: prob"),
+        (lambda: tg.random.categorical(logits=[-np.inf]), ValueError, "categorical: prob"),
+        (lambda: tg.random.categorical(logits=[0.0, np.nan]), ValueError, "categorical: prob"),
+        (lambda: tg.random.categorical(probs=1.0), ValueError, "categorical: at least one class"),
+        (lambda: tg.random.multinomial([1.0, 0.0], 2), ValueError, "multinomial: 2 draws .* 1 c"),
+    ],
+)
+def test_what_is_no_distribution_is_refused(call, kind, words):
+    with pytest.raises(kind, match=words):
+        call()

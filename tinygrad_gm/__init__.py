@@ -55,6 +55,7 @@ from .creation import (
     zeros_like,
 )
 from .derivatives import hessian, hvp, jacobian, jvp, vjp
+from .dtypes import finfo, iinfo, isdtype, result_type
 from .engine.anomaly import detect_anomaly
 from .engine.backward import grad
 from .engine.call import op
@@ -106,6 +107,7 @@ __all__ = [
     "empty_like",
     "enable_grad",
     "eye",
+    "finfo",
     "float16",
     "float32",
     "float64",
@@ -114,6 +116,7 @@ __all__ = [
     "grad",
     "hessian",
     "hvp",
+    "iinfo",
     "inf",
     "int8",
     "int16",
@@ -121,6 +124,7 @@ __all__ = [
     "int64",
     "io",
     "is_grad_enabled",
+    "isdtype",
     "jacobian",
     "jvp",
     "linalg",
@@ -147,6 +151,7 @@ __all__ = [
     "randn_like",
     "random",
     "randperm",
+    "result_type",
     "save",
     "set_default_device",
     "set_default_dtype",

@@ -100,11 +100,11 @@ def set_default_device(device: str) -> None:
     _default_device = device
 
 
-def from_dlpack(value: Any) -> Any:
-    """An array of another library (one that has `__dlpack__`) as ours, in the same memory."""
+def from_library(value: Any) -> Any:
+    """An array of another library as ours, in the same memory: by `__dlpack__`, or `__array__`."""
     ours = isinstance(value, (np.ndarray, np.generic)) or type(value).__module__.startswith("cupy")
-    if ours or not hasattr(value, "__dlpack__"):
-        return value
+    if ours or not hasattr(value, "__dlpack__"):  # a column of a pandas table has `__array__` only
+        return np.asarray(value) if not ours and hasattr(value, "__array__") else value
     module = np if value.__dlpack_device__()[0] == 1 else _cupy()  # 1: the CPU
     return module.from_dlpack(value)
 
@@ -136,6 +136,11 @@ def set_default_dtype(dtype: Any) -> None:
     if np.dtype(dtype).kind != "f":
         raise TypeError(f"set_default_dtype: {np.dtype(dtype)} is not a floating dtype")
     _default_dtype = np.dtype(dtype)
+
+
+def floating_dtype(dtype: Any) -> Any:
+    """The dtype in which numbers of `dtype` are computed with: the default one for integers."""
+    return dtype if dtype.kind == "f" else _default_dtype
 
 
 def as_array(value: ArrayLike, name: str, dtype: Any = None, xp: ModuleType = np) -> Array:

@@ -266,6 +266,110 @@ def bernoulli(p: ArrayLike, *, generator: Generator | None = None) -> Tensor:
     return (generator or default_generator()).bernoulli(p)
 
 
+def categorical(
+    logits: ArrayLike = None,
+    probs: ArrayLike = None,
+    size: Shape | None = None,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draws class numbers (int64) from the distributions along the last axis.
+
+    Args:
+        logits: (…, K), from which softmax gives the probabilities; −inf excludes a class.
+        probs: instead of logits: (…, K), numbers ≥ 0, which need not sum to 1.
+        size: shape of independent draws from each distribution; None: one draw.
+        generator: the source of the draws; None: the default generator.
+
+    Returns:
+        (…), or (*size, …).
+
+    Raises:
+        TypeError: both or neither of logits and probs.
+        ValueError: no distribution: a negative number, NaN, or no class with a probability > 0.
+
+    >>> tg.random.categorical(probs=[0.0, 1.0, 0.0], size=4).tolist()
+    [1, 1, 1, 1]
+    >>> tg.random.categorical(logits=tg.zeros((2, 5))).shape
+    (2,)
+    """
+    if (logits is None) == (probs is None):
+        raise TypeError("categorical: either logits or probs is wanted, not both or neither")
+    given = asarray(probs if logits is None else logits)
+    p = given.detach().numpy().astype(np.float64)
+    if logits is not None:
+        p = _from_logits(p)
+    _check_distributions("categorical", p)
+    sums = p.cumsum(axis=-1)
+    sums /= sums[..., -1:]
+    lead = () if size is None else as_shape("categorical", size)
+    u = _uniform(generator, (*lead, *p.shape[:-1]))
+    if p.ndim == 1:
+        drawn = np.searchsorted(sums, u, side="right")
+    else:
+        drawn = (u[..., None] >= sums).sum(axis=-1)
+    return asarray(drawn.astype(np.int64), device=given.device)
+
+
+def multinomial(
+    probs: ArrayLike,
+    n: int = 1,
+    replacement: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
+    """n class numbers (int64) from each distribution: (…, K) gives (…, n).
+
+    Args:
+        probs: (…, K), numbers ≥ 0, which need not sum to 1.
+        n: number of draws from each.
+        replacement: whether a class may be drawn again. Without, each draw is from what is left.
+        generator: the source of the draws; None: the default generator.
+
+    Raises:
+        ValueError: no distribution, or, without replacement, fewer than n classes with a
+            probability > 0.
+
+    >>> sorted(tg.random.multinomial([0.2, 0.3, 0.0, 0.5], 3).tolist())
+    [0, 1, 3]
+    """
+    given = asarray(probs)
+    p = given.detach().numpy().astype(np.float64)
+    _check_distributions("multinomial", p)
+    if replacement:
+        drawn = categorical(probs=p, size=n, generator=generator).numpy()
+        return asarray(np.moveaxis(drawn, 0, -1), device=given.device)
+    least = (p > 0).sum(axis=-1).min(initial=p.shape[-1])
+    if not 0 <= n <= least:
+        raise ValueError(
+            f"multinomial: {n} draws without replacement, but only {least} classes of a "
+            "distribution have a probability > 0"
+        )
+    # the order in which exponential clocks of rates p ring is that of draws without replacement
+    with np.errstate(divide="ignore"):
+        times = -np.log1p(-_uniform(generator, p.shape)) / p
+    times = np.where(p > 0, times, np.inf)
+    drawn = np.argsort(times, axis=-1, kind="stable")[..., :n]
+    return asarray(drawn.astype(np.int64), device=given.device)
+
+
+def _uniform(generator: Generator | None, shape: tuple[int, ...]) -> Any:
+    return (generator or default_generator()).uniform(shape, dtype=np.float64).numpy()
+
+
+def _from_logits(logits: Any) -> Any:
+    """Probabilities up to a factor; NaN where there is no finite logit."""
+    with np.errstate(invalid="ignore"):
+        return np.exp(logits - logits.max(axis=-1, keepdims=True, initial=-np.inf))
+
+
+def _check_distributions(name: str, p: Any) -> None:
+    if not p.ndim or not p.shape[-1]:
+        raise ValueError(f"{name}: at least one class along the last axis is wanted; got {p.shape}")
+    if not (np.isfinite(p).all() and (p >= 0).all() and (p.sum(axis=-1) > 0).all()):
+        raise ValueError(
+            f"{name}: probabilities are finite numbers ≥ 0, at least one of each distribution > 0"
+        )
+
+
 def randn_like(
     x: ArrayLike,
     dtype: Any = None,

@@ -7,21 +7,21 @@ the name by which Python or a NumPy user calls it.
 from __future__ import annotations
 
 import copy
-import sys
+import operator
 import weakref
-from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
 
-from . import backend, ops
+from . import backend, ops, protocols
 from .backend import Array, ArrayLike
 from .engine import hooks
 from .engine.backward import Observer, backward
 from .engine.in_place import mark_written
 from .engine.modes import is_grad_enabled
 from .engine.record import Traced
-from .hints import RENAMED, UFUNCS, give_hints
+from .hints import give_hints
+from .operators import augmented, reflected
 
 Self = TypeVar("Self", bound="Tensor")
 
@@ -51,7 +51,7 @@ def tensor(
     tensor([[1., 2.],
             [3., 4.]], shape=(2, 2), dtype=float32, requires_grad=True)
     """
-    data = data._data if isinstance(data, Traced) else backend.from_dlpack(data)
+    data = data._data if isinstance(data, Traced) else backend.from_library(data)
     if isinstance(data, (list, tuple)):
         data = _plain_lists(data)
     if device is None and not hasattr(data, "dtype"):
@@ -76,51 +76,50 @@ def _plain_lists(data: Any) -> Any:
     return data._data if isinstance(data, Traced) else data
 
 
-def asarray(data: ArrayLike, dtype: Any = None, device: str | None = None) -> Tensor:
+def asarray(
+    data: ArrayLike, dtype: Any = None, device: str | None = None, copy: bool | None = None
+) -> Tensor:
     """`data` as a Tensor: itself where it is one that fits, sharing memory with an array.
 
     An array of another library that has `__dlpack__` shares its memory too.
+
+    Args:
+        data: numbers, nested lists of numbers, an array, or a Tensor (its history is kept).
+        dtype: of the elements; None: as for `tensor`.
+        device: as for `tensor`.
+        copy: True: new memory; False: that of `data`; None: that of `data` where it fits.
+
+    Raises:
+        TypeError: data that are not numbers.
+        ValueError: copy=False for lists, or for another dtype or device than those of `data`.
     """
+    if copy is not None:
+        result = asarray(data, dtype, device)
+        shares = _shares(result, data)
+        if not copy and not shares:
+            kind = type(data).__name__
+            raise ValueError(f"asarray: copy=False, but this {kind} does not fit without a copy")
+        return result.copy() if copy and shares else result
     if isinstance(data, Tensor):
         moved = data if device is None else data.to(device)
         return moved if dtype is None else moved.astype(dtype)
-    data = backend.from_dlpack(data)
+    data = backend.from_library(data)
     if not hasattr(data, "dtype"):
         return tensor(data, dtype, device)
     array = backend.as_array(data, "asarray", dtype, _module(data))
     return Tensor._of(array if device is None else backend.to_device(array, device))
 
 
+def _shares(result: Tensor, data: Any) -> bool:
+    array = data._data if isinstance(data, Traced) else backend.from_library(data)
+    if not hasattr(array, "dtype") or _module(array) is not _module(result._data):
+        return False
+    return bool(_module(array).may_share_memory(array, result._data)) or not array.size
+
+
 def stop_gradient(x: Tensor) -> Tensor:
     """x as a constant: the same values, in the same memory, through which no gradient flows."""
     return x.detach()
-
-
-def _reflected(operation: Callable[..., Any]) -> Callable[[Tensor, ArrayLike], Tensor]:
-    def method(self: Tensor, other: ArrayLike) -> Tensor:
-        result: Tensor = operation(other, self)
-        return result
-
-    return method
-
-
-def _augmented(symbol: str, operation: Callable[..., Any]) -> Callable[[Tensor, ArrayLike], Tensor]:
-    def method(self: Tensor, other: ArrayLike) -> Tensor:
-        """Write into a leaf under `no_grad`, or into a plain tensor; else make a new tensor."""
-        result: Tensor = operation(self, other)
-        if self.node is not None or (result._requires_grad and not self._requires_grad):
-            return result
-        self._refuse_while_recording(f"t {symbol} …")
-        if result.shape != self.shape:
-            raise ValueError(f"t {symbol} …: {result.shape} does not fit into {self.shape}")
-        try:
-            return self.copy_(result)
-        except TypeError:
-            raise TypeError(
-                f"t {symbol} …: {result.dtype} does not fit into {self.dtype}; write t = t … "
-            ) from None
-
-    return method
 
 
 class Tensor(Traced):
@@ -362,9 +361,10 @@ class Tensor(Traced):
             return self if self.device == wanted else ops.to_device(self, device_or_dtype)
         return self.astype(device_or_dtype)
 
-    def astype(self, dtype: Any) -> Tensor:
-        """The tensor with another dtype; itself where it has it already."""
-        return self if self.dtype == np.dtype(dtype) else ops.astype(self, np.dtype(dtype))
+    def astype(self, dtype: Any, copy: bool = False) -> Tensor:
+        """The tensor with another dtype; without `copy` itself where it has it already."""
+        dtype = np.dtype(dtype)
+        return self if self.dtype == dtype and not copy else ops.astype(self, dtype, copy)
 
     def copy(self) -> Tensor:
         """A recorded copy: new memory, and the gradient flows back."""
@@ -394,79 +394,35 @@ class Tensor(Traced):
         if self.node is not None:
             raise RuntimeError("deepcopy: only leaves can be copied with their gradient; .detach()")
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        if self.device != "cpu":
-            raise TypeError(f"this tensor is on {self.device}; t.numpy() brings it to the CPU")
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
+    __array__ = protocols.array
+    __array_interface__ = property(protocols.array_interface)
+    __array_namespace__ = protocols.array_namespace
+    __dlpack__ = protocols.dlpack
+    __dlpack_device__ = protocols.dlpack_device
+    __array_ufunc__ = protocols.array_ufunc
+    __array_function__ = protocols.array_function
 
-    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
-        """The package: what the functions of the array-API standard are called on."""
-        return sys.modules[__package__]
-
-    def __dlpack__(self, **options: Any) -> Any:
-        """The memory itself, for `from_dlpack` of another library."""
-        if self._requires_grad:
-            raise BufferError("__dlpack__: memory is shared without a history; use t.detach()")
-        return self._data.__dlpack__(**options)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        device: tuple[int, int] = self._data.__dlpack_device__()
-        return device
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        """`np_array * t` is a Tensor; NumPy's functions themselves are refused, ours are named."""
-        name = UFUNCS.get(ufunc.__name__)
-        if method == "__call__" and name is not None and not options and len(inputs) == 2:
-            return getattr(ops, name)(*inputs)
-        ours = RENAMED.get(ufunc.__name__, ufunc.__name__)
-        hint = f"use tg.{ours}(…)" if hasattr(ops, ours) else "use t.numpy() first"
-        raise TypeError(f"np.{ufunc.__name__} does not work on a Tensor: {hint}")
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __index__(self) -> int:
-        if self.dtype.kind not in "iu":
-            raise TypeError(f"only an integer tensor can be an index, this has {self.dtype}")
-        return int(self.item())
-
-    def __bool__(self) -> bool:
-        if self.size != 1:
-            raise ValueError(
-                f"the truth value of a tensor of shape {self.shape} is ambiguous: use .any() or "
-                ".all()"
-            )
-        return bool(self.item())
-
-    def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec else str(self)
-
-    def __repr__(self) -> str:
-        values = np.array2string(self.numpy(), separator=", ", prefix="tensor(", threshold=100)
-        facts = [f"shape={self.shape}", f"dtype={self.dtype}"]
-        facts += [f"name={self.name!r}"] if self.name else []
-        facts += [f"device={self.device!r}"] if self.device != "cpu" else []
-        facts += [f"op={self.op!r}"] if self.op else []
-        facts += ["requires_grad=True"] if self._requires_grad and not self.op else []
-        return f"tensor({values}, {', '.join(facts)})"
+    __float__ = protocols.as_float
+    __int__ = protocols.as_int
+    __index__ = protocols.as_index
+    __bool__ = protocols.as_bool
+    __round__ = protocols.as_rounded
+    __format__ = protocols.as_text
+    __repr__ = protocols.as_repr
+    __len__ = protocols.length
+    __iter__ = protocols.iterate
+    tobytes = protocols.tobytes
 
     # ------------------------------------------------------------------------ container
 
-    def __len__(self) -> int:
-        if self.ndim == 0:
-            raise TypeError("a tensor without axes has no length")
-        return int(self.shape[0])
-
-    def __iter__(self) -> Iterator[Tensor]:
-        if self.ndim == 0:
-            raise TypeError("a tensor without axes cannot be iterated over")
-        return iter(ops.unstack(self))
-
     def __getitem__(self, index: Any) -> Tensor:
-        return ops.getitem(self, ops.plain_index(index))
+        index = ops.plain_index(index)
+        if self._data.dtype.kind == "f" or type(self._data) is not np.ndarray:
+            return ops.getitem(self, index)
+        try:  # integers and truth values have no history
+            return Tensor._of(np.asarray(self._data[index]))
+        except (IndexError, TypeError, ValueError):
+            return ops.getitem(self, index)  # for its words
 
     def __setitem__(self, index: Any, value: ArrayLike) -> None:
         self._refuse_while_recording("t[…] = …")
@@ -500,29 +456,29 @@ class Tensor(Traced):
     __xor__ = ops.bitwise_xor
     __invert__ = ops.bitwise_invert
 
-    __radd__ = _reflected(ops.add)
-    __rsub__ = _reflected(ops.subtract)
-    __rmul__ = _reflected(ops.multiply)
-    __rtruediv__ = _reflected(ops.divide)
-    __rfloordiv__ = _reflected(ops.floor_divide)
-    __rmod__ = _reflected(ops.remainder)
-    __rpow__ = _reflected(ops.pow)
-    __rmatmul__ = _reflected(ops.matmul)
-    __rand__ = _reflected(ops.bitwise_and)
-    __ror__ = _reflected(ops.bitwise_or)
-    __rxor__ = _reflected(ops.bitwise_xor)
+    __radd__ = reflected(ops.add)
+    __rsub__ = reflected(ops.subtract)
+    __rmul__ = reflected(ops.multiply)
+    __rtruediv__ = reflected(ops.divide)
+    __rfloordiv__ = reflected(ops.floor_divide)
+    __rmod__ = reflected(ops.remainder)
+    __rpow__ = reflected(ops.pow)
+    __rmatmul__ = reflected(ops.matmul)
+    __rand__ = reflected(ops.bitwise_and)
+    __ror__ = reflected(ops.bitwise_or)
+    __rxor__ = reflected(ops.bitwise_xor)
 
-    __iadd__ = _augmented("+=", ops.add)
-    __isub__ = _augmented("-=", ops.subtract)
-    __imul__ = _augmented("*=", ops.multiply)
-    __itruediv__ = _augmented("/=", ops.divide)
-    __ifloordiv__ = _augmented("//=", ops.floor_divide)
-    __imod__ = _augmented("%=", ops.remainder)
-    __ipow__ = _augmented("**=", ops.pow)
-    __imatmul__ = _augmented("@=", ops.matmul)
-    __iand__ = _augmented("&=", ops.bitwise_and)
-    __ior__ = _augmented("|=", ops.bitwise_or)
-    __ixor__ = _augmented("^=", ops.bitwise_xor)
+    __iadd__ = augmented("+=", ops.add, operator.iadd)
+    __isub__ = augmented("-=", ops.subtract, operator.isub)
+    __imul__ = augmented("*=", ops.multiply, operator.imul)
+    __itruediv__ = augmented("/=", ops.divide)
+    __ifloordiv__ = augmented("//=", ops.floor_divide)
+    __imod__ = augmented("%=", ops.remainder)
+    __ipow__ = augmented("**=", ops.pow)
+    __imatmul__ = augmented("@=", ops.matmul)
+    __iand__ = augmented("&=", ops.bitwise_and)
+    __ior__ = augmented("|=", ops.bitwise_or)
+    __ixor__ = augmented("^=", ops.bitwise_xor)
 
     def __pos__(self) -> Tensor:
         return self
@@ -540,6 +496,7 @@ class Tensor(Traced):
     log = ops.log
     log1p = ops.log1p
     log2 = ops.log2
+    log10 = ops.log10
     sqrt = ops.sqrt
     square = ops.square
     abs = ops.abs
@@ -599,9 +556,9 @@ class Tensor(Traced):
     diagonal = ops.diagonal
     trace = ops.trace
 
-    def reshape(self, *shape: Any) -> Tensor:
+    def reshape(self, *shape: Any, copy: bool | None = None) -> Tensor:
         """The same elements in another shape: `x.reshape(2, -1)` or `x.reshape((2, -1))`."""
-        return ops.reshape(self, shape[0] if len(shape) == 1 else shape)
+        return ops.reshape(self, shape[0] if len(shape) == 1 else shape, copy)
 
     @property
     def T(self) -> Tensor:  # noqa: N802

@@ -33,6 +33,7 @@ from .render.drawing import Drawing, load
 from .render.engine import MissingEngine
 from .render.engine import check as check_engine
 from .themes import theme as theme_of
+from .tree import tree
 
 __all__ = [
     "Architecture",
@@ -47,6 +48,7 @@ __all__ = [
     "load",
     "receptive_field",
     "steps",
+    "tree",
 ]
 
 DIRECTIONS = ("LR", "TB")

@@ -274,3 +274,21 @@ def test_an_augmented_assignment_keeps_shape_and_dtype() -> None:
         counts += 0.5
     t += np.ones(2)
     assert t.dtype == tg.float32
+
+
+def test_integers_are_counted_in_place() -> None:
+    counts = tg.zeros((3, 3), dtype=tg.int32)
+    alias = counts
+    for i, j in [(0, 1), (0, 1), (2, -1)]:
+        counts[i, j] += 1
+    assert counts.tolist() == [[0, 2, 0], [0, 0, 0], [0, 0, 1]]
+    counts += 1
+    counts *= 2
+    counts -= 3
+    assert alias is counts
+    assert counts.tolist() == [[-1, 3, -1], [-1, -1, -1], [-1, -1, 1]]
+    row = counts[1]
+    row[0] = 7
+    assert counts[1, 0].item() == 7
+    with pytest.raises(IndexError, match=r"getitem: .*out of bounds"):
+        counts[3, 0]

@@ -248,3 +248,37 @@ def test_a_list_of_axes_is_refused_by_name(fn: Any) -> None:
 def test_an_axis_named_twice_is_refused(fn: Any) -> None:
     with pytest.raises(ValueError, match=f"{fn.__name__}: .*duplicate"):
         fn(tg.ones((2, 3)), axis=(1, -1))
+
+
+# ------------------------------------------------------------------------------- dtype=
+
+
+@pytest.mark.parametrize("name", ["sum", "prod", "cumulative_sum", "cumulative_prod"])
+def test_a_dtype_is_that_of_the_elements_the_result_and_not_the_gradient(name):
+    x = tg.tensor([1.5, 2.0, 3.0], requires_grad=True)
+    wide = getattr(tg, name)(x, dtype=tg.float64)
+    exact = getattr(tg, name)(tg.tensor([1.5, 2.0, 3.0], dtype=tg.float64))
+    assert wide.dtype == np.float64
+    assert wide.tolist() == exact.tolist()
+    wide.sum().backward()
+    assert x.grad.dtype == np.float32
+    twin = tg.tensor([1.5, 2.0, 3.0], dtype=tg.float64, requires_grad=True)
+    getattr(tg, name)(twin).sum().backward()
+    assert x.grad.tolist() == twin.grad.tolist()
+    whole = getattr(x, name)(dtype=tg.int32)  # of 1, 2, 3
+    assert not whole.requires_grad
+    assert whole.dtype == np.int32
+    assert np.ravel(whole.numpy())[-1] == 6
+
+
+def test_a_sum_of_float16_in_float64_is_not_rounded_before():
+    x = tg.full((3,), 60000.0, dtype=tg.float16)
+    assert x.sum(dtype=tg.float32).item() == 3 * 59999.0 + 3  # the nearest float16 is 60000
+
+
+def test_integers_are_summed_and_multiplied_in_the_dtype_asked_for():
+    i = tg.tensor([100, 100, 100], dtype=tg.uint8)
+    assert i.sum(dtype=tg.float32).tolist() == 300.0
+    assert i.sum(dtype=tg.uint8).tolist() == 300 % 256
+    assert i.cumulative_sum(dtype=tg.float64).tolist() == [100.0, 200.0, 300.0]
+    assert tg.prod(i, dtype=tg.float64).item() == 1e6

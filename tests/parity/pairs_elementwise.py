@@ -44,6 +44,13 @@ def two(x: Range = (-2.0, 2.0), y: Range = (-2.0, 2.0), ties: float = 0.0) -> An
     return draw
 
 
+def mixed(d: Draw) -> Config:
+    """Draws two arrays and the weight of the second: a number, or an array that broadcasts."""
+    first, second, third = d.broadcast(3)
+    weight = d.number(-0.5, 1.5) if d.chance(0.4) else d.floats(third, -0.5, 1.5)
+    return config(d.floats(first), d.floats(second), weight)
+
+
 def with_integers(draw_floats: Callable[[Draw], Config], low: int, high: int) -> Any:
     """Draws as `draw_floats`, or now and then arrays of integers for one argument or both."""
 
@@ -174,11 +181,14 @@ def binary(name: str, theirs: Any, draw: Any = None, **options: Any) -> Pair:
 POSITIVE, INSIDE = (0.3, 2.0), (-0.9, 0.9)
 
 PAIRS = [
-    *(unary(name) for name in ("exp", "expm1", "square", "sin", "cos", "atan", "sinh", "cosh")),
+    *(
+        unary(name)
+        for name in ("exp", "expm1", "square", "sin", "cos", "atan", "sinh", "cosh", "asinh")
+    ),
     *(unary(name) for name in ("tanh", "sigmoid", "negative", "erf")),
-    *(unary(name, one(ties=0.4)) for name in ("abs", "sign", "relu", "floor", "ceil")),
-    *(unary(name, one(*POSITIVE)) for name in ("log", "log2", "sqrt", "reciprocal")),
-    *(unary(name, one(*INSIDE)) for name in ("log1p", "asin", "acos")),
+    *(unary(name, one(ties=0.4)) for name in ("abs", "sign", "relu", "floor", "ceil", "trunc")),
+    *(unary(name, one(*POSITIVE)) for name in ("log", "log2", "log10", "sqrt", "reciprocal")),
+    *(unary(name, one(*INSIDE)) for name in ("log1p", "asin", "acos", "atanh")),
     Pair(
         "erf (in blocks)",
         tg.erf,
@@ -228,7 +238,10 @@ PAIRS = [
     binary("greater", torch.gt, with_ties()),
     binary("greater_equal", torch.ge, with_ties()),
     binary("logical_and", torch.logical_and, truths(2)),
+    unary("acosh", one(1.2, 4.0)),
     binary("logical_or", torch.logical_or, truths(2)),
+    binary("logical_xor", torch.logical_xor, truths(2)),
+    Pair("lerp", tg.lerp, torch.lerp, mixed),
     unary("logical_not", truths(1)),
     binary("bitwise_and", torch.bitwise_and, bits(2)),
     binary("bitwise_or", torch.bitwise_or, bits(2)),

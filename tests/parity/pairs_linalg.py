@@ -98,6 +98,15 @@ def a_diagonal(d: Draw) -> Config:
     return config(x, offset=d.integer(-2, 2), axis1=first, axis2=second)
 
 
+def triples(d: Draw) -> Config:
+    """Draws two stacks of vectors of 3 numbers along an axis, whose other axes broadcast."""
+    axis = d.integer(-3, -1)
+    shapes = [[*d.shape((3, 3), (2, 2), 0.0)] for _ in range(2)]
+    shapes[1] = [1 if d.chance(0.3) else n for n in shapes[1]]
+    shapes[0][axis] = shapes[1][axis] = 3
+    return config(*(d.floats(tuple(shape)) for shape in shapes), axis=axis)
+
+
 def singular(d: Draw) -> Any:
     """Draws matrices, and stacks upon them the same ones with the first row in the last place."""
     x = regular(d)
@@ -162,6 +171,8 @@ PAIRS = [
         torch.outer,
         lambda d: config(d.floats(d.shape((1, 1))), d.floats(d.shape((1, 1)))),
     ),
+    Pair("kron", tg.kron, torch.kron, lambda d: config(d.floats(d.shape()), d.floats(d.shape()))),
+    Pair("cross", tg.cross, lambda x, y, axis: torch.linalg.cross(x, y, dim=axis), triples),
     Pair("norm", tg.norm, torch_norm, norms),
     Pair("norm (of zeros)", tg.norm, torch_norm, norms_of_zeros, order=1),
     Pair("inv", tg.linalg.inv, torch.linalg.inv, lambda d: config(regular(d))),

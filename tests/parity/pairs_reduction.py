@@ -195,6 +195,11 @@ PAIRS = [
         lambda x, axis: torch.logsumexp(x, axis),
         with_infinities,
     ),
+    reduction(
+        "count_nonzero",
+        lambda x, axis, keepdims: axis_keepdims(torch.sum)(x != 0, axis, keepdims),
+        over(ties=0.5, integers=WHOLE),
+    ),
     reduction("any", torch_every(torch.any), over(ties=0.5, integers=WHOLE)),
     reduction("all", torch_every(torch.all), over(ties=0.5, integers=WHOLE)),
     Pair("softmax", tg.softmax, lambda x, axis: torch.softmax(x, axis), with_infinities),

@@ -270,6 +270,12 @@ def torch_squeeze(x: Any, axis: Any) -> Any:
 
 
 PAIRS = [
+    Pair(
+        "broadcast_arrays",
+        tg.broadcast_arrays,
+        lambda *xs: torch.broadcast_tensors(*xs),
+        lambda d: config(*(d.floats(shape) for shape in d.broadcast(3))),
+    ),
     Pair("reshape", tg.reshape, lambda x, shape: x.reshape(shape), reshaped),
     Pair("permute_dims", tg.permute_dims, lambda x, axes: x.permute(axes), permuted),
     Pair(

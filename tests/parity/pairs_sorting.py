@@ -26,6 +26,18 @@ def the_best(d: Draw) -> Config:
     return config(x, k=d.integer(0, x.shape[axis]), axis=axis, largest=d.chance(0.5))
 
 
+def distinct(d: Draw) -> Config:
+    """Draws different numbers, and one axis or none."""
+    x = d.apart(d.shape((1, 4), empty=0.0))
+    axis = d.axis(x.ndim) if d.chance(0.7) else None
+    return config(x, axis=axis, keepdims=axis is not None and d.chance(0.4))
+
+
+def torch_median(x: Any, axis: int | None, keepdims: bool) -> Any:
+    """The mean of the two middle elements; PyTorch's `median` is the lower one."""
+    return torch.quantile(x, 0.5, dim=axis, keepdim=keepdims)
+
+
 def sorted_and_sought(d: Draw) -> Config:
     """Draws a sorted vector and numbers, some of which it has."""
     x = np.sort(d.floats((d.integer(0, 6),), ties=0.7))
@@ -138,6 +150,7 @@ PAIRS = [
         torch_unique,
         with_repeats,
     ),
+    Pair("median", tg.median, torch_median, distinct),
     Pair(
         "diff",
         lambda x, prepend, append, n, axis: tg.diff(x, n, axis, prepend, append),

@@ -70,6 +70,7 @@ COMPARED_THROUGH = {
     "gather_windows": "max_pool2d",
     "log_abs_det": "slogdet",
     "max_pool": "max_pool2d",
+    "resample": "interpolate",
     "scatter_windows": "max_pool2d",
     "sign_det": "slogdet",
     "vector_norm": "norm",

@@ -77,8 +77,7 @@ class Backward:
         self.observer = watching(observer) if self.checks else observer
         self.replayed = replayed  # per node what it saved, from `replay`, instead of its own
         self.inputs = set(inputs or ())  # nodes and leaves whose gradients were asked for
-        # the inputs and every node on a path to them; None: every node
-        self.needed = None if inputs is None else set(self.inputs)
+        self.needed = None if inputs is None else {*inputs}  # and all on a path to them; None: all
         self.pending: dict[Any, Any] = {}
         self.summed: set[Any] = set()  # whose pending array is a fresh sum
         self.aliased: set[Any] = set()  # leaves whose pending array may be used elsewhere too
@@ -315,8 +314,7 @@ def grad(
     intermediate results. With `create_graph` the gradients can be differentiated again.
 
     Args:
-        outputs: a Tensor or a sequence of them.
-        inputs: a Tensor or a sequence of them.
+        outputs, inputs: a Tensor or a sequence of them, each.
         grad_outputs: the gradient of each output (its shape); None means 1 and needs one element.
         retain_graph: keep the record's arrays for another pass; None: as `create_graph`.
         create_graph: record the backward pass itself.

@@ -3,9 +3,8 @@
 Holds the whole life of a call, in the order in which it happens. Does not hold the gradient: a call
 only leaves a `Node` behind, from which `backward.py` works.
 
-`call` is what happens in every case. The common cases (floating arrays of one dtype on the CPU) run
-through `fast_call.py`, which does the same in a function generated for speed, and leaves everything
-else to `call`.
+`call` is what happens in every case. Common ones (floating arrays of one dtype on the CPU) run
+through `fast_call.py`, which does the same in a function generated for speed.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from .results import pair, settle
 
 MISSING = object()  # stands for an argument that was not given
 NUMBERS = (float, int)
+INTEGERS = ' or out.dtype.kind != "f"'
 CHECKS = """        if params:
             check_static(op, params)
 """
@@ -47,6 +48,7 @@ class Form(NamedTuple):
     decomposes: bool
     saves_residuals: bool
     scales: bool
+    own_dtype: bool  # the result may be of integers, which have no gradient
     checked: bool  # an operation of a user, whose arguments and results are checked
 
 
@@ -55,7 +57,7 @@ def generate(op: Op, bind: Callable[..., Any], general: Callable[..., Any]) -> C
 
     `bind` and `general(args, keywords)` are what `call.py` does in every case.
     """
-    if op.variadic or op.outputs > 1 or op.own_dtype or op.always_expands:
+    if op.variadic or op.outputs > 1 or op.always_expands:
         return lambda *args, **keywords: general(args, keywords)
     can = tuple(argnum in op.differentiable for argnum in range(op.arity))
     form = Form(
@@ -65,6 +67,7 @@ def generate(op: Op, bind: Callable[..., Any], general: Callable[..., Any]) -> C
         decomposes=op.decomposition is not None,
         saves_residuals=op.saves_residuals,
         scales=op.scales,
+        own_dtype=op.own_dtype,
         checked=not op.registered,
     )
     plans: list[Plan | None] = [None] * (1 << op.arity)  # at Σ 2^argnum
@@ -125,7 +128,7 @@ def make(op, forward, bind, general, plans, plan_of):
         tensor._data = out
         tensor._grad = None
         tensor.version = 0
-        if not (needed and mode):
+        if not (needed and mode){INTEGERS if form.own_dtype else ""}:
             tensor.node = None
             tensor._requires_grad = False
             return tensor
@@ -138,7 +141,7 @@ def make(op, forward, bind, general, plans, plan_of):
         node.seq = next_seq()
         node.scope = scope.get()
         node.shape = out.shape
-        node.dtype = dtype
+        node.dtype = out.dtype
         node.name = None
         tensor.node = node
         tensor._requires_grad = True

@@ -48,8 +48,6 @@ class Hooks:
 class HookedPlan(Plan):
     """The plan of one node whose result has hooks."""
 
-    __slots__ = ("hooks",)
-
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan.op, plan.argnums, plan.count)
         self.hooks, self.ordinary = Hooks(), False

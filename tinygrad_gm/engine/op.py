@@ -23,9 +23,11 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
+
+from .descriptions import of_op, of_plan
 
 Rule = Callable[..., Any]
 ERRORS = (TypeError, ValueError, IndexError)  # what NumPy raises for arguments that do not fit
@@ -37,6 +39,7 @@ class Op:
     """An operation: what `tg.op` was told (its docstring explains it), and what follows from it."""
 
     primitive: Callable[..., Any]  # the function that users call
+    __repr__ = of_op
     run_again: Any = None  # computes the results in a replay, where the forward function cannot
 
     def __init__(
@@ -107,11 +110,8 @@ class Op:
 class Plan:
     """Which rules run, and what a node saves for them, when just `argnums` need a gradient."""
 
-    __slots__ = (
-        "_pick", "argnums", "constants", "count", "edges", "frees", "half", "op", "ordinary",
-        "picks", "plain", "read_argnums", "save", "saved_names", "saves", "shaped",
-    )  # fmt: skip
-    hooks: ClassVar[Any] = None  # `hooks.HookedPlan` has some
+    hooks: Any = None  # `hooks.HookedPlan` has some
+    __repr__ = of_plan
 
     def __init__(self, op: Op, argnums: tuple[int, ...], count: int, half: bool = False) -> None:
         self.op, self.argnums, self.count, self.half = op, argnums, count, half

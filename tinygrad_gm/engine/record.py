@@ -14,6 +14,7 @@ import itertools
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..backend import Array
+from .descriptions import of_node
 from .modes import Scope
 from .op import Plan
 
@@ -79,6 +80,8 @@ class Node:
         self.shape = shape
         self.dtype = dtype
         self.name: str | None = None
+
+    __repr__ = of_node
 
 
 def wrap(data: Array, node: Node | None = None) -> Any:

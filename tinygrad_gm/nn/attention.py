@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from .. import ops
-from ..backend import ArrayLike
+from ..backend import ArrayLike, floating_dtype
 from ..creation import arange, empty, zeros
 from ..ops.fused.attention import attention_weights
 from ..tensor import Tensor, asarray
@@ -361,4 +361,4 @@ def _additive(mask: ArrayLike, scores_of: Tensor, name: str = "") -> Tensor:
             f"to add, not {mask.dtype}"
         )
     added: Tensor = ops.where(mask, -math.inf, 0.0) if mask.dtype.kind == "b" else mask
-    return added.astype(scores_of.dtype)
+    return added.astype(floating_dtype(scores_of.dtype))

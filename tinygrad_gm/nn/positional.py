@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend
-from ..backend import ArrayLike
+from ..backend import ArrayLike, floating_dtype
 from ..tensor import Tensor, asarray
 from .dropout import Dropout
 from .module import Module
@@ -81,7 +81,7 @@ class SinusoidalPositionalEncoding(Module):
                 f"SinusoidalPositionalEncoding: a sequence of length {length} from position {start}"
                 f" on is longer than max_len {self.max_len}"
             )
-        code = self.pe[start : start + length].astype(x.dtype)
+        code = self.pe[start : start + length].astype(floating_dtype(x.dtype))
         if x.ndim == 3 and not self.batch_first:
             code = code[:, None]
         return self.dropout(x + code)  # type: ignore[no-any-return]

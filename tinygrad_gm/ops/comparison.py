@@ -89,6 +89,16 @@ def logical_or(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
     return xp.logical_or(x, y)
 
 
+@op(None, None, symbol="xor")
+def logical_xor(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+    """Whether just one of x and y is true.
+
+    >>> tg.logical_xor(tg.tensor([0, 1, 2]), True).tolist()
+    [True, False, False]
+    """
+    return xp.logical_xor(x, y)
+
+
 @op(None, symbol="not")
 def logical_not(xp: Any, x: ArrayLike) -> Any:
     """not x, as truth values.

@@ -227,6 +227,16 @@ def ceil(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(_nothing, local=["0"])
+def trunc(xp: Any, x: ArrayLike) -> Any:
+    """The integer next to x on the side of 0.
+
+    >>> tg.trunc(tg.tensor([1.7, -1.7])).tolist()
+    [1.0, -1.0]
+    """
+    return xp.trunc(x)
+
+
+@op(_nothing, local=["0"])
 def round(xp: Any, x: ArrayLike, decimals: int = 0) -> Any:
     """x rounded to a number of decimals, halves to the even neighbour.
 
@@ -287,6 +297,16 @@ def log2(xp: Any, x: ArrayLike) -> Any:
     [0.0, 3.0]
     """
     return xp.log2(x)
+
+
+@op(lambda g, x: g / (x * 2.302585092994046), symbol="log₁₀", local=["1/(x·ln 10)"])
+def log10(xp: Any, x: ArrayLike) -> Any:
+    """The logarithm to base 10.
+
+    >>> tg.log10(tg.tensor([1.0, 1000.0])).round(4).tolist()
+    [0.0, 3.0]
+    """
+    return xp.log10(x)
 
 
 @op(
@@ -414,6 +434,36 @@ def cosh(xp: Any, x: ArrayLike) -> Any:
     return xp.cosh(x)
 
 
+@op(lambda xp, g, x: g / xp.hypot(x, 1.0), local=["1/√(x²+1)"])
+def asinh(xp: Any, x: ArrayLike) -> Any:
+    """The number with hyperbolic sine x.
+
+    >>> f"{tg.asinh(tg.tensor(1.0)):.4f}"
+    '0.8814'
+    """
+    return xp.arcsinh(x)
+
+
+@op(lambda xp, g, x: g / (xp.sqrt(x - 1.0) * xp.sqrt(x + 1.0)), local=["1/√(x²−1)"])
+def acosh(xp: Any, x: ArrayLike) -> Any:
+    """The number ≥ 0 with hyperbolic cosine x ≥ 1.
+
+    >>> f"{tg.acosh(tg.tensor(2.0)):.4f}"
+    '1.3170'
+    """
+    return xp.arccosh(x)
+
+
+@op(lambda g, x: g / ((1.0 - x) * (1.0 + x)), local=["1/(1−x²)"])
+def atanh(xp: Any, x: ArrayLike) -> Any:
+    """The number with hyperbolic tangent x in (−1, 1).
+
+    >>> f"{tg.atanh(tg.tensor(0.5)):.4f}"
+    '0.5493'
+    """
+    return xp.arctanh(x)
+
+
 def _tanh_rule(g: Any, out: Any) -> Any:
     one = constant(1.0, out.dtype) if type(out) is _OnHost else 1.0  # in half of the time
     return g * (one - out * out)
@@ -459,13 +509,15 @@ def softsign(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(lambda g: g, view=True, local=["1"])
-def astype(xp: Any, x: ArrayLike, dtype: Any) -> Any:
+def astype(xp: Any, x: ArrayLike, dtype: Any, copy: bool = False) -> Any:
     """x with another dtype; gradients flow between floating dtypes only.
+
+    An x of that dtype shares its memory with the result, unless `copy` is True.
 
     >>> tg.astype(tg.tensor([1.7, 2.2]), tg.int64).tolist()
     [1, 2]
     """
-    return x.astype(dtype, copy=False)
+    return x.astype(dtype, copy=copy)
 
 
 @op(lambda xp, g, residuals: xp.to_device(g, residuals), view=True, local=["1"])

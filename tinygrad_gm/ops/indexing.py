@@ -27,10 +27,13 @@ MANY = 1 << 15  # mentions; a product with more of them needs much memory, and l
 FEW = 128  # places; a product with all mentions of more of them takes longer than to sort
 
 
+PLAIN = {int, slice, type(None), type(Ellipsis)}
+
+
 def plain_index(index: Any) -> Any:
     """`index` with arrays in the place of Tensors and lists."""
     if isinstance(index, tuple):
-        return tuple(plain_index(entry) for entry in index)
+        return tuple([e if type(e) in PLAIN else plain_index(e) for e in index])
     if isinstance(index, Traced):
         if index.dtype.kind == "f":
             raise IndexError("getitem: an index is integer or boolean, not floating")

@@ -18,7 +18,7 @@ from ..kernels.indices import along
 from ..kernels.summation import divided, summed
 from .choosing import where
 from .comparison import equal, isfinite, not_equal
-from .elementwise import exp, log, subtract
+from .elementwise import astype, exp, log, subtract
 from .indexing import getitem
 from .shape import Axes, broadcast_to, concat, normalize_axis, pad, squeeze
 
@@ -51,13 +51,25 @@ def _sum_rule(xp: Any, g: Any, x_shape: Any, axis: Any, keepdims: Any) -> Any:
 
 
 @op(_sum_rule, symbol="Σ", local=["1"])
-def sum(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
+def sum(
+    xp: Any,
+    x: ArrayLike,
+    axis: Axes | None = None,
+    keepdims: bool = False,
+    dtype: Any = None,
+) -> Any:
     """The sum of the elements (0 of none), pairwise along every axis; integers are summed in int64.
+
+    With `dtype` the elements are cast to it first, and the result has it.
 
     >>> tg.sum(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0).tolist()
     [4.0, 6.0]
+    >>> tg.sum(tg.tensor([True, True]), dtype=tg.float32)
+    tensor(2., shape=(), dtype=float32)
     """
-    return summed(xp, x, axis, keepdims)
+    if dtype is None:
+        return summed(xp, x, axis, keepdims)
+    return summed(xp, x.astype(dtype, copy=False), axis, keepdims).astype(dtype, copy=False)
 
 
 def _mean_rule(xp: Any, g: Any, x_shape: Any, axis: Any, keepdims: Any) -> Any:
@@ -183,17 +195,24 @@ def _prod_rule(xp: Any, g: Any, x: Any, axis: Any, keepdims: Any) -> Any:
 
 
 @op(_prod_rule, symbol="Π", local=["product of the others"])
-def prod(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
+def prod(
+    xp: Any,
+    x: ArrayLike,
+    axis: Axes | None = None,
+    keepdims: bool = False,
+    dtype: Any = None,
+) -> Any:
     """The product of the elements (1 of none); its derivatives are exact with zeros among them.
 
-    The product of integers is int64.
+    The product of integers is int64. With `dtype` the elements are cast to it first.
 
     >>> x = tg.tensor([2.0, 0.0, 3.0], requires_grad=True)
     >>> x.prod().backward()
     >>> x.grad.tolist()
     [0.0, 6.0, 0.0]
     """
-    dtype = None if x.dtype.kind == "f" else np.int64
+    if dtype is None and x.dtype.kind != "f":
+        dtype = np.int64
     return x.prod(axis=axis, dtype=dtype, keepdims=keepdims)
 
 
@@ -316,14 +335,17 @@ def _line(name: str, x: Any, axis: int | None) -> int:
     return normalize_axis(name, axis or 0, ndim)
 
 
-def _accumulated(xp: Any, accumulate: Any, x: Any, axis: int, start: float | None) -> Any:
+def _accumulated(
+    xp: Any, accumulate: Any, x: Any, axis: int, start: float | None, dtype: Any
+) -> Any:
     """`accumulate` of x along `axis`, after a first element `start` where there is one.
 
     It goes on in float64, or int64, since nothing can be added in blocks here.
     """
+    x = x if dtype is None else x.astype(dtype, copy=False)
     floating = x.dtype.kind == "f"
     out = accumulate(x, axis=axis, dtype=np.float64 if floating else np.int64)
-    out = out.astype(x.dtype, copy=False) if floating else out
+    out = out.astype(x.dtype if floating else dtype or np.int64, copy=False)
     if start is None:
         return out
     shape = tuple(1 if a == axis else n for a, n in enumerate(x.shape))
@@ -339,23 +361,31 @@ def _cumulative_sum_rule(xp: Any, g: Any, x_shape: Any, axis: Any, include_initi
 
 @op(_cumulative_sum_rule, symbol="Σ…", local=["1 up to here"])
 def cumulative_sum(
-    xp: Any, x: ArrayLike, axis: int | None = None, include_initial: bool = False
+    xp: Any,
+    x: ArrayLike,
+    axis: int | None = None,
+    include_initial: bool = False,
+    dtype: Any = None,
 ) -> Any:
     """The sums of the first 1, 2, … elements along an axis; `include_initial`: that of none before.
 
     Args:
         axis: to sum along; a vector needs none.
         include_initial: begin with 0, so that the axis has one element more.
+        dtype: the elements are cast to it first; None: as they are, integers in int64.
 
     >>> tg.cumulative_sum(tg.tensor([1.0, 2.0, 3.0])).tolist()
     [1.0, 3.0, 6.0]
     """
     axis = _line("cumulative_sum", x, axis)
-    return _accumulated(xp, xp.cumsum, x, axis, 0 if include_initial else None)
+    return _accumulated(xp, xp.cumsum, x, axis, 0 if include_initial else None, dtype)
 
 
-def _product_scan(x: Any, axis: int | None = None, include_initial: bool = False) -> Any:
+def _product_scan(
+    x: Any, axis: int | None = None, include_initial: bool = False, dtype: Any = None
+) -> Any:
     """Products of windows of length 1, 2, 4, …: every order of derivative is exact with zeros."""
+    x = x if dtype is None else astype(x, dtype)
     axis = _line("cumulative_prod", x, axis)
     width, size = 1, x.shape[axis]
     while width < size:
@@ -369,7 +399,11 @@ def _product_scan(x: Any, axis: int | None = None, include_initial: bool = False
 
 @op(decomposition=_product_scan, arity=1, symbol="Π…", local=["product of the others up to here"])
 def cumulative_prod(
-    xp: Any, x: ArrayLike, axis: int | None = None, include_initial: bool = False
+    xp: Any,
+    x: ArrayLike,
+    axis: int | None = None,
+    include_initial: bool = False,
+    dtype: Any = None,
 ) -> Any:
     """The products of the first 1, 2, … elements along an axis; arguments as `cumulative_sum`.
 
@@ -379,7 +413,7 @@ def cumulative_prod(
     [1.0, 1.0, 2.0, 6.0]
     """
     axis = _line("cumulative_prod", x, axis)
-    return _accumulated(xp, xp.cumprod, x, axis, 1 if include_initial else None)
+    return _accumulated(xp, xp.cumprod, x, axis, 1 if include_initial else None, dtype)
 
 
 @named
@@ -457,3 +491,13 @@ def all(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False)
     [True, False]
     """
     return xp.all(x, axis=axis, keepdims=keepdims)
+
+
+@named
+def count_nonzero(x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
+    """The number of elements that are not 0 (NaN is not 0).
+
+    >>> tg.count_nonzero(tg.tensor([[0.0, 3.0], [1.0, 2.0]]), axis=0).tolist()
+    [1, 2]
+    """
+    return sum(not_equal(x, 0), axis, keepdims)

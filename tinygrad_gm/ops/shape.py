@@ -43,13 +43,27 @@ def normalize_axis(name: str, axis: int, ndim: int) -> int:
 
 
 @op(lambda xp, g, x_shape: xp.reshape(g, x_shape), view=True, local=["same elements"])
-def reshape(xp: Any, x: ArrayLike, shape: Axes) -> Any:
+def reshape(xp: Any, x: ArrayLike, shape: Axes, copy: bool | None = None) -> Any:
     """The same elements, in the same order, in another shape; one size may be −1.
+
+    Args:
+        x: any shape.
+        shape: of as many elements.
+        copy: True: new memory; False: that of x; None: that of x where its strides allow it.
+
+    Raises:
+        ValueError: another number of elements; or copy=False where only a copy has the shape.
 
     >>> tg.reshape(tg.arange(6), (2, -1)).shape
     (2, 3)
     """
-    return x.reshape(shape)
+    out = x.reshape(shape)
+    if copy is None or not out.size:
+        return out
+    shared = xp.may_share_memory(x, out)
+    if not copy and not shared:
+        raise ValueError(f"reshape: {x.shape} does not become {shape} without a copy")
+    return out.copy() if copy and shared else out
 
 
 def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
@@ -259,6 +273,22 @@ def moveaxis(x: ArrayLike, source: Axes, destination: Axes) -> Tensor:
     for target, axis in sorted(zip(targets, sources, strict=True)):
         axes.insert(target, axis)
     return permute_dims(x, tuple(axes))
+
+
+@named
+def broadcast_arrays(*xs: ArrayLike) -> tuple[Tensor, ...]:
+    """The arrays, each broadcast to the shape that all have in common.
+
+    >>> [x.shape for x in tg.broadcast_arrays(tg.zeros((2, 1)), tg.zeros(3))]
+    [(2, 3), (2, 3)]
+    """
+    try:
+        shape = np.broadcast_shapes(*map(np.shape, xs))
+    except ValueError:
+        raise ValueError(
+            f"broadcast_arrays: {', '.join(str(np.shape(x)) for x in xs)} do not broadcast"
+        ) from None
+    return tuple(broadcast_to(x, shape) for x in xs)
 
 
 @named

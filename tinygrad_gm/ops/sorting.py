@@ -6,6 +6,7 @@ truth values are integers and carry none.
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,19 +17,21 @@ from ..engine.call import op
 from ..engine.record import Traced, wrap
 from ..hints import named
 from ..kernels.indices import along
+from .choosing import where
+from .comparison import isnan
 from .indexing import take_along_axis
-from .shape import normalize_axis
+from .shape import Axes, normalize_axis, permute_dims, reshape
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
 
-def _order(name: str, xp: Any, x: Any, axis: int, descending: bool) -> Any:
-    """Indices that sort x; equal elements keep their order, also in descending order."""
-    axis = normalize_axis(name, axis, x.ndim)
+def _order(name: str, xp: Any, x: Any, axis: int, descending: bool, stable: bool) -> Any:
+    """Indices that sort x; if stable, equal elements keep their order, descending too."""
+    axis, kind = normalize_axis(name, axis, x.ndim), "stable" if stable else None
     if not descending:
-        return xp.argsort(x, axis=axis, kind="stable")
-    order = xp.argsort(xp.flip(x, axis), axis=axis, kind="stable")
+        return xp.argsort(x, axis=axis, kind=kind)
+    order = xp.argsort(xp.flip(x, axis), axis=axis, kind=kind)
     return x.shape[axis] - 1 - xp.flip(order, axis)
 
 
@@ -37,24 +40,30 @@ def _order(name: str, xp: Any, x: Any, axis: int, descending: bool) -> Any:
     closed=True,
     local=["back to its place"],
 )
-def sort(xp: Any, x: ArrayLike, axis: int = -1, descending: bool = False) -> Any:
+def sort(
+    xp: Any, x: ArrayLike, axis: int = -1, descending: bool = False, stable: bool = True
+) -> Any:
     """x sorted along an axis, NaN as the largest; each element's gradient returns to its place.
+
+    Equal elements, and their gradients, keep their order, which stable=False does not promise.
 
     >>> tg.sort(tg.tensor([3.0, 1.0, 2.0]), descending=True).tolist()
     [3.0, 2.0, 1.0]
     """
-    order = _order("sort", xp, x, axis, descending)
+    order = _order("sort", xp, x, axis, descending, stable)
     return xp.take_along_axis(x, order, axis), order
 
 
 @op(None)
-def argsort(xp: Any, x: ArrayLike, axis: int = -1, descending: bool = False) -> Any:
-    """The indices that sort x along an axis, equal elements in their old order.
+def argsort(
+    xp: Any, x: ArrayLike, axis: int = -1, descending: bool = False, stable: bool = True
+) -> Any:
+    """The indices that sort x along an axis, equal elements in their old order if stable.
 
     >>> tg.argsort(tg.tensor([3.0, 1.0, 2.0])).tolist()
     [1, 2, 0]
     """
-    return _order("argsort", xp, x, axis, descending)
+    return _order("argsort", xp, x, axis, descending, stable)
 
 
 @named
@@ -74,6 +83,35 @@ def topk(x: ArrayLike, k: int, axis: int = -1, largest: bool = True) -> tuple[Te
         raise ValueError(f"topk: k = {k}, but axis {axis} of {shape} has {shape[axis]} elements")
     indices = argsort(x, axis, largest)[along(axis, slice(k))]
     return take_along_axis(x, indices, axis), indices
+
+
+@named
+def median(x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
+    """The middle of the sorted elements, or the mean of the two middle ones; NaN if there is one.
+
+    (PyTorch's median is the lower one of the two.)
+
+    >>> tg.median(tg.tensor([[1.0, 7.0, 2.0], [4.0, 9.0, 5.0]]), axis=1).tolist()
+    [2.0, 5.0]
+    >>> tg.median(tg.tensor([4.0, 1.0, 3.0, 2.0])).item()
+    2.5
+    """
+    shape = np.shape(x)
+    given = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    gone = [normalize_axis("median", a, len(shape)) for a in given]
+    if len({*gone}) < len(gone):
+        raise ValueError(f"median: an axis is named twice in {axis}")
+    kept = [a for a in range(len(shape)) if a not in gone]
+    count = math.prod(shape[a] for a in gone)
+    lines = reshape(permute_dims(x, (*kept, *gone)), (*(shape[a] for a in kept), count))
+    ordered: Any = sort(lines)
+    middle: Tensor = ordered[..., (count - 1) // 2 : count // 2 + 1].mean(-1)
+    if count and ordered.dtype.kind == "f":
+        last = ordered[..., -1]
+        middle = where(isnan(last), last, middle)
+    if not keepdims:
+        return middle
+    return reshape(middle, tuple(1 if a in gone else n for a, n in enumerate(shape)))
 
 
 @op(None, None)

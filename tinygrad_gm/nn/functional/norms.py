@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ... import ops
-from ...backend import ArrayLike
+from ...backend import ArrayLike, floating_dtype
 from ...engine.modes import rerunning
 from ...hints import named
 from ...tensor import Tensor, asarray
@@ -55,7 +55,7 @@ def rms_norm(
     """
     ndim = _last_axes("rms_norm", input, normalized_shape)
     if eps is None:
-        eps = float(np.finfo(asarray(input).dtype).eps)
+        eps = float(np.finfo(floating_dtype(asarray(input).dtype)).eps)
     return ops.rms_norm(input, weight, ndim, eps)
 
 

@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from ... import ops
-from ...backend import ArrayLike
+from ...backend import ArrayLike, floating_dtype
 from ...hints import named
 from ...ops import exp, log, log_softmax, logaddexp, where
 from ...tensor import Tensor, asarray
@@ -68,9 +68,11 @@ def cross_entropy(
     losses = (1.0 - label_smoothing) * exact + label_smoothing * even
     if reduction != "mean":
         return reduced("cross_entropy", losses, reduction)
-    count = where(ignored, 0.0, 1.0).astype(x.dtype)
+    count = where(ignored, 0.0, 1.0).astype(floating_dtype(x.dtype))
     if weight is not None:
-        count = count * asarray(weight).detach().astype(x.dtype)[where(ignored, 0, t)]
+        count = (
+            count * asarray(weight).detach().astype(floating_dtype(x.dtype))[where(ignored, 0, t)]
+        )
     total, weights = losses.sum(), count.sum().item()
     mean: Tensor = total / weights if weights else total + math.nan  # of nothing; gradient 0
     return mean
@@ -97,7 +99,7 @@ def _weighted(x: Any, weight: ArrayLike, axis: int) -> Any:
     """x times a constant weight per class."""
     if weight is None:
         return x
-    weight = asarray(weight).detach().astype(x.dtype)
+    weight = asarray(weight).detach().astype(floating_dtype(x.dtype))
     if weight.shape != (x.shape[axis],):
         raise ValueError(
             f"cross_entropy: a weight ({x.shape[axis]},) is wanted; got {weight.shape}"

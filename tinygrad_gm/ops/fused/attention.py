@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import ArrayLike, module_of
+from ...backend import ArrayLike, floating_dtype, module_of
 from ...engine.call import op
 from ...kernels.summation import sums_of_rows
 from ..choosing import where
@@ -229,4 +229,4 @@ def additive_mask(attn_mask: ArrayLike, query: ArrayLike, is_causal: bool) -> An
     if mask.dtype.kind == "f":
         return attn_mask
     added = where(mask, 0.0, -INF)
-    return added.astype(query.dtype) if hasattr(query, "dtype") else added
+    return added.astype(floating_dtype(query.dtype)) if hasattr(query, "dtype") else added
