@@ -41,6 +41,8 @@ def test_a_mixture_ends_exactly_at_both_ends():
         assert tg.lerp(start, end, weight).tolist() == start.tolist()
     for weight in (1.0, tg.ones(2), 1):
         assert tg.lerp(start, end, weight).tolist() == end.tolist()
+    wide = tg.lerp(tg.tensor(0.0, dtype=tg.float64), tg.tensor(1.0, dtype=tg.float64), 0.9)
+    assert wide.item() == 1.0 - (1.0 - 0.9)  # no rounding to float32
     x, y, w = leaf(3), leaf(3), tg.tensor([-0.3, 0.2, 0.8], dtype=tg.float64, requires_grad=True)
     assert gradcheck(tg.lerp, [x, y, w], order=2)
 

@@ -72,6 +72,7 @@ COMPARED_THROUGH = {
     "max_pool": "max_pool2d",
     "resample": "interpolate",
     "scatter_windows": "max_pool2d",
+    "select": "where",
     "sign_det": "slogdet",
     "vector_norm": "norm",
 }

@@ -65,6 +65,6 @@ def test_nodes_plans_and_operations_say_what_they_are():
     assert repr(z.node).endswith(f"multiply(node {inner.seq}, 2.0) → (2,) float32>")
     assert repr(inner.plan) == "<plan of multiply: gradient of x, y; saves x, y>"
     assert repr(tg.sum(x).node.plan) == (
-        "<plan of sum: gradient of x; keeps axis, keepdims, x.shape>"
+        "<plan of sum: gradient of x; saves axis, keepdims, x.shape>"
     )
     assert repr(tg.concat([x, y]).node.plan).startswith("<plan of concat: gradient of")

@@ -67,6 +67,8 @@ def lerp(start: ArrayLike, end: ArrayLike, weight: ArrayLike) -> Tensor:
     >>> tg.lerp(tg.tensor([0.0, 0.0]), tg.tensor([10.0, 10.0]), 0.25).tolist()
     [2.5, 2.5]
     """
-    step, rest = subtract(end, start), subtract(1.0, weight)
+    step = subtract(end, start)
+    number = isinstance(weight, (int, float, np.generic))  # which an array would round
+    rest: ArrayLike = 1.0 - weight if number else subtract(1.0, weight)
     near, far = add(start, multiply(weight, step)), subtract(end, multiply(rest, step))
     return where(less(weight, 0.5), near, far)
