@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -162,7 +162,7 @@ def as_array(value: ArrayLike, name: str, dtype: Any = None, xp: ModuleType = np
     return array if dtype is None else array.astype(dtype, copy=False)
 
 
-def promote(name: str, values: list[Any], mixed: list[int]) -> tuple[Any, list[Any], Any]:
+def promote(name: str, values: list[Any], mixed: Sequence[int]) -> tuple[Any, list[Any], Any]:
     """Bring the arguments of one operation together: (module, arrays, their dtype).
 
     Among the arguments numbered in `mixed`, Python and NumPy scalars never widen an array, integers

@@ -96,7 +96,7 @@ class Backward:
             recording.reset(tokens[1])
             scope.reset(tokens[2])
 
-    def _walk(self, contributions: list[Any], saved: tuple[Any, ...]) -> None:
+    def _walk(self, contributions: list[Any], saved: Any) -> None:
         """Add up the contributions, (argnum, parent, array) each; take the newest node; repeat."""
         heap, pending, needed, observer = self.heap, self.pending, self.needed, self.observer
         summed, create_graph, on_arrays = self.summed, self.create_graph, vocabulary(np)

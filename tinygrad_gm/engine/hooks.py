@@ -121,7 +121,8 @@ def _hooks_of(caller: str, tensor: Any) -> Hooks:
         return hooks
     if not isinstance(node.plan, HookedPlan):
         node.plan = HookedPlan(node.plan)
-    return node.plan.hooks
+    own: Hooks = node.plan.hooks
+    return own
 
 
 def _read_only(array: Any) -> Any:

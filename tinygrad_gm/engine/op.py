@@ -65,10 +65,9 @@ class Op:
         # of the library; the operations of users are checked at every call
         self.registered = (forward.__module__ or "").startswith("tinygrad_gm.ops.")
         self.forward, self.rules, self.joint = forward, rules, joint
-        self.decomposition, self.closed = decomposition, closed
-        self.outputs, self.view, self.scales = outputs, view, scales
-        self.floating = floating
-
+        self.decomposition: Any = decomposition
+        self.closed, self.outputs, self.view = closed, outputs, view
+        self.scales, self.floating = scales, floating
         signature = inspect.signature(forward)
         parameters = list(signature.parameters.values())[1:]  # the first is the array module
         self.signature = signature.replace(parameters=parameters)
