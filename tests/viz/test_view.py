@@ -124,7 +124,9 @@ def test_gradients_in_the_view_are_those_that_backward_stores() -> None:
         np.testing.assert_array_equal(one.value, two.value)
 
 
-POINT = (0.37, 0.61)
+def point_of(name: str) -> tuple[float, ...]:
+    """Where an operation of one number or two is smooth."""
+    return (1.37,) if name == "acosh" else (0.37, 0.61)[: registry[name].arity]
 
 
 def scalar_operations() -> list[str]:
@@ -133,7 +135,7 @@ def scalar_operations() -> list[str]:
     for name, op in registry.items():
         if op.arity <= 2 and op.required <= op.arity and not op.variadic:
             try:
-                out = op.primitive(*map(leaf, POINT[: op.arity]))
+                out = op.primitive(*map(leaf, point_of(name)))
             except (IndexError, TypeError, ValueError):
                 continue
             if out.shape == () and out.requires_grad:
@@ -144,7 +146,7 @@ def scalar_operations() -> list[str]:
 @pytest.mark.parametrize("name", scalar_operations())
 def test_the_local_derivative_on_an_edge_is_the_slope_in_number_and_in_words(name: str) -> None:
     op = registry[name]
-    point = POINT[: op.arity]
+    point = point_of(name)
     out = op.primitive(*map(leaf, point))
     for slot, edge in enumerate(into(look([3.0 - out], {}), name)):
         high, low = (
