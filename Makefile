@@ -3,13 +3,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 CHECKOUT := $(CURDIR)
 
-.PHONY: quickstart test parity lint doctest bench clean
+.PHONY: quickstart test test-all parity lint types doctest docs layers bench clean
 
 quickstart: .venv/ready
 	$(BIN)/tinygrad-gm quickstart
 
+# one BLAS thread a worker: more would wait for each other
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto
+
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(PYTEST) -m 'not slow'
+
+test-all: .venv/ready
+	$(PYTEST)
 
 parity: .venv-parity/ready
 	.venv-parity/bin/python -m pytest tests/parity
@@ -17,10 +23,15 @@ parity: .venv-parity/ready
 lint: .venv/lint-ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: .venv/lint-ready
 	$(call on_installed_copy,$(CHECKOUT)/$(BIN)/python -m mypy --config-file $(CHECKOUT)/pyproject.toml -p tinygrad_gm)
 
 doctest: .venv/ready
 	$(call on_installed_copy,PYTHONPATH=$(CHECKOUT)/tests $(CHECKOUT)/$(BIN)/python -m pytest -q -c $(CHECKOUT)/pyproject.toml --rootdir=. -p doctest_names --doctest-modules tinygrad_gm)
+
+layers: .venv/ready
+	$(BIN)/python tests/architecture.py docs/pictures/layers.svg
 
 bench: .venv-bench/ready
 	.venv-bench/bin/python -m benchmarks --rivals --write

@@ -50,6 +50,24 @@ def test_value_is_that_of_numpy(name: str, sample: Sample) -> None:
 
 
 @pytest.mark.parametrize(("name", "sample"), CALLS)
+def test_an_argument_by_keyword_is_the_argument_in_its_place(name: str, sample: Sample) -> None:
+    op, arrays = REGISTRY[name], prepared(name, sample)
+    if op.variadic:
+        return
+    values = [*arrays, *sample.params]
+    by_place = op.primitive(*values)
+    for first in range(1, len(values)):
+        keywords = dict(zip(op.names[first:], values[first:], strict=False))
+        by_keyword = op.primitive(*values[:first], **keywords)
+        for one, other in zip(*map(parts, (by_place, by_keyword)), strict=True):
+            np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def parts(out: Any) -> tuple[Any, ...]:
+    return out if isinstance(out, tuple) else (out,)
+
+
+@pytest.mark.parametrize(("name", "sample"), CALLS)
 def test_the_argument_arrays_are_not_changed(name: str, sample: Sample) -> None:
     arrays = prepared(name, sample)
     before = [np.array(array) for array in arrays if array is not None]

@@ -99,20 +99,21 @@ def source_of(form: Form) -> str:
     parents = "".join(f"p{i}, " for i in numbers)
     optional = [i for i in numbers if not form.required[i]]
     last = f"x{len(numbers) - 1 - len(optional)}"  # the last array that must be given
-    parameters = [f"x{i}=MISSING" if form.required[i] else f"x{i}=d{i}" for i in numbers]
-    unpack = "".join(f"    d{i} = op.defaults[{i}]\n" for i in optional)
+    parameters = "".join(f"x{i}=MISSING, " for i in numbers)
+    defaults = "".join(f"    d{i} = op.defaults[{i}]\n" for i in optional)
+    fill = "".join(f"        x{i} = d{i} if x{i} is MISSING else x{i}\n" for i in optional)
     return f"""
 def make(op, forward, bind, general, plans, plan_of):
-{unpack}    defaults = op.defaults[{len(numbers)}:]
+{defaults}    defaults = op.defaults[{len(numbers)}:]
     count, required = len(defaults), op.required - {len(numbers)}
 
-    def primitive({", ".join(parameters)}, *params, **keywords):
+    def primitive({parameters}*params, **keywords):
         if keywords or {last} is MISSING or not required <= len(params) <= count:
             given = [x for x in ({xs}*params) if x is not MISSING]
             ({xs}), params = bind(op, given, keywords)
         elif len(params) < count:
             params = (*params, *defaults[len(params):])
-{CHECKS if form.checked else ""}        needed, dtype, mode = 0, None, recording.get()
+{fill}{CHECKS if form.checked else ""}        needed, dtype, mode = 0, None, recording.get()
 {"".join(_unwrapping(form, i) for i in numbers)}
         if mode is None or dtype is None or dtype.char not in COMPUTED{_textbook(form)}:
             return general(({xs}*params), {{}})
