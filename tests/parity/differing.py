@@ -24,7 +24,7 @@ TOLERANCE = {"float16": 1e-3, "float32": 1e-5, "float64": 1e-10}
 
 MIX = {  # sums of terms of both signs: whether ∞ or NaN comes out depends on their order
     *("binary_cross_entropy_with_logits", "BCEWithLogitsLoss", "entropy", "kl_div"),
-    *("softsign", "Softsign"),
+    *("lerp", "median", "softsign", "Softsign"),
     *("batch_norm", "layer_norm", "rms_norm", "group_norm", "instance_norm", "local_response_norm"),
     *("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "LayerNorm", "RMSNorm", "GroupNorm"),
     *("InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "LocalResponseNorm"),
