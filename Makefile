@@ -50,7 +50,7 @@ clean:
 
 .venv-parity/ready: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv-parity
-	.venv-parity/bin/python -m pip install --quiet --editable '.[test]' 'torch==2.13.0'
+	.venv-parity/bin/python -m pip install --quiet --editable '.[test]' 'torch==2.13.0' 'expecttest==0.3.*'
 	touch $@
 
 .venv-bench/ready: setup.cfg pyproject.toml

@@ -320,6 +320,21 @@ def test_entropy_of_a_softmax_that_underflows_has_a_gradient() -> None:
     np.testing.assert_allclose(z.grad.numpy(), [0, 0, 0], atol=1e-7)
 
 
+def test_nan_is_no_probability_of_zero() -> None:
+    with np.errstate(invalid="ignore"):
+        divergences = F.kl_div(tg.zeros(3), tg.tensor([math.nan, 0.0, 1.0]), reduction="none")
+        entropies = F.entropy(tg.tensor([[math.nan, 0.5], [0.0, 1.0]]))
+    assert np.array_equal(divergences.numpy(), [math.nan, 0.0, 0.0], equal_nan=True)
+    assert np.array_equal(entropies.numpy(), [math.nan, 0.0], equal_nan=True)
+
+
+def test_a_mean_is_divided_by_negative_weights_too() -> None:  # PyTorch: −0.5 · 1 / −0.5 = 1
+    scores, weight = tg.tensor([-1.0, -2.0]), tg.tensor([-0.5, 1.0])
+    for mode in (contextlib.nullcontext(), tg.textbook()):
+        with mode:
+            assert F.nll_loss(scores, tg.tensor(0), weight).item() == 1.0
+
+
 def test_kl_div_reductions_and_logarithmic_targets() -> None:
     q, p = softmax(rng.normal(size=(2, 5, 4)), 2)
     terms = p * np.log(p / q)
@@ -341,6 +356,8 @@ def test_distances_and_similarities_are_their_definitions() -> None:
     cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
     np.testing.assert_allclose(F.cosine_similarity(a, b).numpy(), cosine, rtol=1e-12)
     assert F.cosine_similarity(tg.zeros((1, 4)), tg.ones((1, 4))).tolist() == [0.0]
+    spread = F.cosine_similarity(tg.tensor([[3.0, 4.0]]), tg.tensor([[1.0]]))
+    np.testing.assert_allclose(spread.numpy(), [7 / 50**0.5], rtol=1e-6)
     for p in (1.0, 2.0, 3.0):
         wanted = np.linalg.norm(a - b + 1e-6, ord=p, axis=1)
         np.testing.assert_allclose(F.pairwise_distance(a, b, p).numpy(), wanted, rtol=1e-12)

@@ -136,6 +136,13 @@ def test_logaddexp_of_infinities() -> None:
     assert slopes(tg.logaddexp, [-INF, -INF], [-INF, 0.0]) == [[0.0, 0.0], [0.0, 1.0]]
 
 
+def test_logaddexp_of_equal_numbers_has_a_second_derivative() -> None:
+    x, y = (tg.tensor([0.0, 3.0], requires_grad=True) for _ in range(2))
+    (slope,) = tg.grad(tg.logaddexp(x, y).sum(), x, create_graph=True)
+    curvature = [d.tolist() for d in tg.grad(slope.sum(), [x, y])]
+    assert curvature == [[0.25, 0.25], [-0.25, -0.25]]
+
+
 def test_exactness_near_zero() -> None:
     assert tg.expm1(tg.tensor(1e-10, dtype=tg.float64)).item() == pytest.approx(1e-10, rel=1e-9)
     assert tg.log1p(tg.tensor(1e-10, dtype=tg.float64)).item() == pytest.approx(1e-10, rel=1e-9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
@@ -28,6 +29,17 @@ def test_softmax_with_one_row_far_above_the_others() -> None:
     (out * tg.tensor([1.0, 2.0, 3.0])).sum().backward()
     np.testing.assert_allclose(x.grad.numpy()[0], 0.0)
     np.testing.assert_allclose(x.grad.numpy()[1:], [[-1 / 3, 0, 1 / 3]] * 2, atol=1e-7)
+
+
+@pytest.mark.parametrize("function", [tg.softmax, tg.log_softmax])
+def test_the_softmax_of_no_numbers_is_none(function: Any) -> None:
+    x = tg.zeros((5, 0), requires_grad=True)
+    for mode in (contextlib.nullcontext(), tg.textbook()):
+        with mode:
+            out = function(x)
+            (slope,) = tg.grad(out.sum(), x, create_graph=True)
+        assert out.shape == slope.shape == (5, 0)
+        assert out.dtype == tg.float32
 
 
 def test_log_softmax_does_not_underflow() -> None:

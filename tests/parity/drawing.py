@@ -43,6 +43,10 @@ class Draw:
             sizes[self.integer(0, len(sizes) - 1)] = 0
         return tuple(sizes)
 
+    def batch(self, most: int = 3) -> int:
+        """The size of a batch: often 1, now and then 0."""
+        return self.one_of([0, 1, 1, *range(2, most + 1), *range(2, most + 1)])
+
     def floats(self, shape: Shape, low: float = -2.0, high: float = 2.0, ties: float = 0.0) -> Any:
         """Uniform numbers in [low, high), so often all rounded to halves, in a random layout."""
         values = self.rng.uniform(low, high, shape)
@@ -75,7 +79,8 @@ class Draw:
             spread[every_second] = values
             return np.asarray(spread[every_second])
         if layout == "reversed" and values.ndim:
-            return values[::-1].copy()[::-1]
+            axes = tuple(self.axes_tuple(values.ndim, self.integer(1, values.ndim)))
+            return np.flip(np.flip(values, axes).copy(), axes)
         if layout == "channels last" and values.ndim > 2:
             return np.moveaxis(np.ascontiguousarray(np.moveaxis(values, 1, -1)), -1, 1)
         return values

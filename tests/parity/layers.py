@@ -7,19 +7,27 @@ drawn from one distribution.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from comparer import as_torch, compared
+from differing import (
+    Upstream,
+    as_ours,
+    as_torch,
+    compared,
+    difference,
+    mapped,
+    takes_infinities,
+)
 from drawing import Draw
 
 import tinygrad_gm as tg
 from tinygrad_gm import nn
 
-SEED, CASES, COPIES = 3, 25, 8
+SEED, CASES, INFINITE, COPIES = 3, 25, 10, 8  # INFINITE more have infinite upstream gradients
 
 
 @dataclass(frozen=True)
@@ -66,76 +74,36 @@ class Layer:
 
 def compare(layer: Layer) -> int:
     """Compare on random calls; AssertionError where there is a difference."""
-    for number in range(CASES):
+    count = CASES + INFINITE * takes_infinities(layer.name)
+    for number in range(count):
         call = layer.draw(Draw(SEED, number))
         for training in layer.modes:
             tg.manual_seed(number)
             ours = layer.ours(call.arguments).to(call.dtype).train(training)
             theirs = layer.theirs(call.arguments).to(as_torch(np.zeros(0, call.dtype)).dtype)
-            rng = np.random.default_rng([SEED, number, 1])
-            complaint = _difference(ours, theirs.train(training), call, rng)
+            infinite = layer.name if number >= CASES else ""
+            upstream = Upstream(SEED, number, 1, infinite=infinite)
+            complaint = difference_of(ours, theirs.train(training), call, upstream)
             place = f"{layer}({call.arguments}), seed ({SEED}, {number}), training={training}"
             assert not complaint, f"{place}: {complaint}"
-    return CASES * len(layer.modes)
+    return count * len(layer.modes)
 
 
-def _difference(ours: Any, theirs: Any, call: Call, rng: np.random.Generator) -> str:
+def difference_of(ours: Any, theirs: Any, call: Call, upstream: Upstream, order: int = 1) -> str:
     """How two modules with the same weights differ, or nothing."""
     names, others = ([name for name, _ in m.named_parameters()] for m in (ours, theirs))
     if names != others:
         return f"parameters {names}, PyTorch has {others}"
     state = {key: as_torch(value.numpy()).detach() for key, value in ours.state_dict().items()}
     theirs.load_state_dict(state, strict=True)
-    mine, torchs = (_mapped(call.inputs, make) for make in (_as_ours, as_torch))
-    extra, torchs_extra = (_mapped(call.keywords, make) for make in (_as_ours, as_torch))
-    y, y_torch = [*_leaves(ours(*mine, **extra))], [*_leaves(theirs(*torchs, **torchs_extra))]
-    if complaint := compared("value", y, y_torch):
-        return complaint
-    x, x_torch = (
-        [t for t in _leaves(side) if getattr(t, "requires_grad", False)]
-        for side in ((mine, extra), (torchs, torchs_extra))
+    given = (call.inputs, call.keywords)
+    (args, keywords), (torch_args, torch_keywords) = (mapped(given, m) for m in (as_ours, as_torch))
+    y, y_torch = ours(*args, **keywords), theirs(*torch_args, **torch_keywords)
+    x = [args, keywords, [*ours.parameters()]]
+    x_torch = [torch_args, torch_keywords, [*theirs.parameters()]]
+    return difference(y, y_torch, x, x_torch, upstream, order) or compared(
+        "state", [*ours.state_dict().values()], [*theirs.state_dict().values()]
     )
-    x, x_torch = [*x, *ours.parameters()], [*x_torch, *theirs.parameters()]
-    picked = [i for i, output in enumerate(y_torch) if output.requires_grad]
-    if picked and x:
-        v = [np.asarray(rng.uniform(0.5, 1.5, y[i].shape), y[i].dtype) for i in picked]
-        g = tg.grad([y[i] for i in picked], x, [tg.tensor(a) for a in v], allow_unused=True)
-        g_torch = torch.autograd.grad(
-            [y_torch[i] for i in picked], x_torch, [torch.tensor(a) for a in v], allow_unused=True
-        )
-        nothing = [torch.zeros_like(t) for t in x_torch]
-        filled, filled_torch = (
-            [zero if a is None else a for a, zero in zip(side, nothing, strict=True)]
-            for side in (g, g_torch)
-        )
-        if complaint := compared("gradient", filled, filled_torch):
-            return complaint
-    return compared("state", [*ours.state_dict().values()], [*theirs.state_dict().values()])
-
-
-def _mapped(value: Any, make: Callable[[Any], Any]) -> Any:
-    if isinstance(value, (tuple, list)):
-        return type(value)(_mapped(part, make) for part in value)
-    if isinstance(value, dict):
-        return {key: _mapped(part, make) for key, part in value.items()}
-    return make(value)
-
-
-def _as_ours(value: Any) -> Any:
-    if not isinstance(value, np.ndarray):
-        return value
-    made = tg.asarray(value)
-    return made.requires_grad_() if value.dtype.kind == "f" else made
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, (tuple, list)):
-        for part in value:
-            yield from _leaves(part)
-    elif isinstance(value, dict):
-        yield from _leaves([*value.values()])
-    elif value is not None:
-        yield value
 
 
 def drawn_alike(layer: Layer) -> str:

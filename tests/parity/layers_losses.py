@@ -47,7 +47,7 @@ def of(name: str, draw: Callable[[Draw], Config]) -> Layer:
 
 
 number, truth = pairs_losses.number, pairs_losses.truth
-counts = pairs_losses.alike((0.1, 2), (0, 4), log_input=truth, full=truth)
+counts = pairs_losses.alike((0.1, 2), (0, 4), **pairs_losses.COUNTS)
 logits = pairs_losses.with_weights("weight", "pos_weight", limits=(-4, 4))
 
 LAYERS = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from drawing import Draw
 from layers import Call, Layer
 
@@ -20,11 +21,12 @@ def channels(
     def draw(d: Draw) -> Call:
         count = d.integer(1, 4)
         rest = d.shape(spatial, (size, size + 2), 0.0)
-        lead = (count,) if instances and d.chance(0.2) else (d.integer(3, 5), count)
+        batch = d.integer(3, 5) if np.prod(rest) < 4 else d.integer(1, 4)
+        lead = (count,) if instances and d.chance(0.3) else (batch, count)
         arguments = {
             "num_features": count,
-            "eps": d.one_of([1e-5, 1e-2]),
-            "momentum": 0.2 if instances else d.one_of([0.1, 0.5, None]),
+            "eps": d.one_of([1e-5, 1e-3, 0.1]),
+            "momentum": d.one_of([0.0, 0.2, 1.0] if instances else [0.0, 0.1, 0.5, 1.0, None]),
             "affine": d.chance(0.7),
             "track_running_stats": d.chance(tracks),
         }
@@ -39,10 +41,10 @@ def groups(d: Draw) -> Call:
     arguments = {
         "num_groups": count,
         "num_channels": count * width,
-        "eps": d.one_of([1e-5, 1e-2]),
+        "eps": d.one_of([1e-5, 1e-3, 0.1]),
         "affine": d.chance(0.7),
     }
-    x = d.floats((d.integer(1, 3), count * width, 4, *d.shape((0, 2), (1, 3), 0.0)))
+    x = d.floats((d.batch(), count * width, 4, *d.shape((0, 2), (1, 3), 0.0)))
     return Call(arguments, (x,), d.dtype)
 
 
@@ -54,12 +56,12 @@ def trailing(biased: bool) -> Callable[[Draw], Call]:
         whole: Any = shape[0] if len(shape) == 1 and d.chance(0.5) else shape
         arguments = {
             "normalized_shape": whole,
-            "eps": d.one_of([1e-5, 1e-2] if biased else [None, 1e-2]),
+            "eps": d.one_of([1e-5, 1e-3, 0.1] if biased else [None, 1e-3, 0.1]),
             "elementwise_affine": d.chance(0.7),
         }
         if biased:
             arguments["bias"] = d.chance(0.7)
-        return Call(arguments, (d.floats((*d.shape((0, 2), (1, 3), 0.0), *shape)),), d.dtype)
+        return Call(arguments, (d.floats((*d.shape((0, 2), (1, 3)), *shape)),), d.dtype)
 
     return draw
 
@@ -72,7 +74,7 @@ def neighbours(d: Draw) -> Call:
         "beta": d.number(0.3, 1.0),
         "k": d.number(1.0, 2.0),
     }
-    x = d.floats((d.integer(1, 3), d.integer(1, 6), *d.shape((1, 3), (1, 3), 0.0)))
+    x = d.floats((d.batch(), d.integer(1, 6), *d.shape((1, 3), (1, 3), 0.0)))
     return Call(arguments, (x,), d.dtype)
 
 

@@ -21,7 +21,7 @@ def recurrent(states: int, **choices: tuple[Any, ...]) -> Callable[[Draw], Call]
         arguments |= {"batch_first": d.chance(0.4), "bias": d.chance(0.7)}
         if choices.get("dropout"):
             arguments["num_layers"] = d.integer(2, 3)
-        steps, batch = d.integer(1, 5), (d.integer(1, 3),) if d.chance(0.7) else ()
+        steps, batch = d.integer(1, 5), (d.integer(1, 3),) if d.chance(0.6) else ()
         lead = (*batch, steps) if arguments["batch_first"] else (steps, *batch)
         count = arguments["num_layers"] * (1 + arguments["bidirectional"])
         initial = state(d, (count, *batch, arguments["hidden_size"]), states)
@@ -37,7 +37,7 @@ def cell(states: int, **choices: tuple[Any, ...]) -> Callable[[Draw], Call]:
         arguments = {key: d.one_of(values) for key, values in choices.items()}
         arguments |= {"input_size": d.integer(1, 4), "hidden_size": d.integer(1, 4)}
         arguments |= {"bias": d.chance(0.7)}
-        batch = (d.integer(1, 3),) if d.chance(0.7) else ()
+        batch = (d.batch(),) if d.chance(0.6) else ()
         initial = state(d, (*batch, arguments["hidden_size"]), states)
         return Call(arguments, (d.floats((*batch, arguments["input_size"])), *initial), d.dtype)
 
@@ -63,7 +63,7 @@ def bilinear(d: Draw) -> Call:
     """Sizes, and two inputs of any number of dimensions."""
     sizes = [d.integer(1, 4) for _ in range(3)]
     names = ("in1_features", "in2_features", "out_features")
-    lead = d.shape((0, 3), empty=0.0)
+    lead = d.shape((0, 3))
     inputs = (d.floats((*lead, sizes[0])), d.floats((*lead, sizes[1])))
     arguments = dict(zip(names, sizes, strict=True))
     return Call({**arguments, "bias": d.chance(0.7)}, inputs, d.dtype)

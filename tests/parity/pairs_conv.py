@@ -25,8 +25,8 @@ def each(value: Any, ndim: int) -> tuple[int, ...]:
 
 
 def images(d: Draw, channels: int, sizes: tuple[int, ...]) -> Any:
-    """A batch of images, or now and then a single one without a batch axis."""
-    return d.floats((channels, *sizes) if d.chance(0.1) else (d.integer(1, 3), channels, *sizes))
+    """A batch of images, perhaps an empty one, or a single one without a batch axis."""
+    return d.floats((channels, *sizes) if d.chance(0.2) else (d.batch(), channels, *sizes))
 
 
 def convolution(ndim: int) -> Callable[[Draw], Config]:
@@ -123,11 +123,12 @@ def pooling(ndim: int, kind: str) -> Callable[[Draw], Config]:
             how["dilation"] = dilation = each(per_axis(d, ndim, 1, 2), ndim)
         spans = [e * (k - 1) + 1 for k, e in zip(windows, dilation, strict=True)]
         sizes = tuple(span + d.integer(0, 4 if ndim < 3 else 2) for span in spans)
-        shape = (d.integer(1, 2), d.integer(1, 3), *sizes)
+        batch = () if d.chance(0.2) else (d.batch(2),)
+        shape = (*batch, d.integer(1, 3), *sizes)
         x = d.floats(shape) if kind == "avg" or d.chance(0.3) else d.apart(shape)
         if kind == "max with indices":
             how["return_indices"] = True
-        return config(x[0] if d.chance(0.1) else x, **how)
+        return config(x, **how)
 
     return draw
 
@@ -137,7 +138,7 @@ def bins(ndim: int, **more: Any) -> Callable[[Draw], Config]:
 
     def draw(d: Draw) -> Config:
         sizes = tuple(d.integer(1, 7) for _ in range(ndim))
-        shape = (d.integer(1, 2), d.integer(1, 3), *sizes)
+        shape = (*(() if d.chance(0.2) else (d.batch(2),)), d.integer(1, 3), *sizes)
         x = d.apart(shape)
         size = per_axis(d, ndim, 1, 5)
         if isinstance(size, tuple) and ndim > 1 and d.chance(0.2):
@@ -163,7 +164,7 @@ def resized(modes: dict[str, int]) -> Callable[[Draw], Config]:
             how["scale_factor"] = tuple(d.one_of([1.0, 1.5, 2.0, 2.5]) for _ in range(ndim))
         if mode in ("linear", "bilinear", "trilinear"):
             how["align_corners"] = d.one_of([True, False, None])
-        return config(d.floats((d.integer(1, 2), d.integer(1, 3), *sizes)), **how)
+        return config(d.floats((d.batch(2), d.integer(1, 3), *sizes)), **how)
 
     return draw
 

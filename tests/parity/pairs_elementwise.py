@@ -28,13 +28,15 @@ def one(low: float = -2.0, high: float = 2.0, ties: float = 0.0, integers: bool 
     return draw
 
 
-def two(x: Range = (-2.0, 2.0), y: Range = (-2.0, 2.0), ties: float = 0.0) -> Any:
-    """Draws two arrays that broadcast, of one dtype or two, or an array and a number."""
+def two(
+    x: Range = (-2.0, 2.0), y: Range = (-2.0, 2.0), ties: float = 0.0, dtypes: float = 0.1
+) -> Any:
+    """Draws two arrays that broadcast, now and then of two `dtypes`, or an array and a number."""
 
     def draw(d: Draw) -> Config:
         first, second = d.broadcast(2)
         a = d.floats(first, *x, ties)
-        if a.ndim and d.chance(0.1):  # a number widens nothing in PyTorch, 0-d arrays included
+        if a.ndim and d.chance(dtypes):  # a number widens nothing in PyTorch, 0-d arrays included
             d.dtype = np.float64 if d.dtype == np.float32 else np.float32
             return config(a, d.floats(second or (1,), *y, ties))
         if d.chance(0.15):
@@ -225,7 +227,8 @@ PAIRS = [
     binary("pow", torch.pow, powers, count=100),
     Pair("pow (at zero)", tg.pow, torch.pow, zero_bases, order=1),
     Pair("hypot", tg.ops.hypot, tensors_first(torch.hypot), two(y=POSITIVE)),
-    binary("atan2", tensors_first(torch.atan2), two(POSITIVE)),
+    # PyTorch squares a float32 argument in float32, beside one of float64
+    binary("atan2", tensors_first(torch.atan2), two(POSITIVE, dtypes=0.0)),
     binary("logaddexp", tensors_first(torch.logaddexp)),
     binary("maximum", tensors_first(torch.maximum), two(ties=0.4)),
     binary("minimum", tensors_first(torch.minimum), two(ties=0.4)),

@@ -17,6 +17,7 @@ import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 
 REDUCTIONS = ("mean", "sum", "none")
+EPSILONS = (1e-5, 1e-3, 0.1)
 
 
 def affine(d: Draw) -> Config:
@@ -31,8 +32,9 @@ def alike(*ranges: tuple[float, float]) -> Any:
     """Draws arrays of one shape, each in its range, and a reduction."""
 
     def draw(d: Draw) -> Config:
-        shape = d.shape(empty=0.0)
-        return config(*(d.floats(shape, *r) for r in ranges), reduction=d.one_of(REDUCTIONS))
+        reduction = d.one_of(REDUCTIONS)
+        shape = d.shape(empty=0.0 if reduction == "mean" else 0.1)  # a mean of nothing is NaN
+        return config(*(d.floats(shape, *r) for r in ranges), reduction=reduction)
 
     return draw
 
@@ -58,7 +60,7 @@ def activated(**options: tuple[float, float]) -> Callable[[Draw], Config]:
 
 def gelus(d: Draw) -> Config:
     """Draws an array and one of the two formulas, whose 1 + tanh cancels in float32 beyond −3."""
-    return config(d.floats(d.shape(), -3, 4), approximate=d.one_of(["none", "tanh"]))
+    return config(d.floats(d.shape((1, 4), (2, 4)), -3, 4), approximate=d.one_of(["none", "tanh"]))
 
 
 def large(d: Draw) -> Config:
@@ -80,7 +82,7 @@ def trailing(bias: bool) -> Callable[[Draw], Config]:
         shape = d.one_of([(4,), (5,), (2, 3), (3, 2)])
         weights = weight_and_bias(d, shape)[: 1 + bias]
         x = d.floats((*d.shape((0, 2), empty=0.0), *shape))
-        return config(x, *weights, normalized_shape=shape, eps=d.one_of([1e-5, 1e-2]))
+        return config(x, *weights, normalized_shape=shape, eps=d.one_of(EPSILONS))
 
     return draw
 
@@ -89,23 +91,25 @@ def grouped(d: Draw) -> Config:
     """Draws (N, C, …) with its channels in groups of four numbers or more."""
     groups = d.integer(1, 3)
     channels = groups * d.integer(1, 2)
-    x = d.floats((d.integer(1, 3), channels, d.integer(2, 3), 2))
-    x = x if d.chance(0.6) else x.reshape(*x.shape[:2], -1)
+    x = d.floats((d.batch(), channels, d.integer(2, 3), 2))
+    x = x if d.chance(0.6) else x.reshape(*x.shape[:2], x.shape[2] * x.shape[3])
     weights = weight_and_bias(d, (channels,))
-    return config(x, *weights, num_groups=groups, eps=d.one_of([1e-5, 1e-2]))
+    return config(x, *weights, num_groups=groups, eps=d.one_of(EPSILONS))
 
 
 def batch(d: Draw) -> Config:
     """Draws (N, C, …) of at least four numbers per channel, weights, and running statistics."""
-    channels = d.integer(1, 3)
-    x = d.floats((d.integer(4, 6), channels, *d.shape((0, 2), (1, 3), 0.0)))
+    channels, rest = d.integer(1, 3), d.shape((0, 2), (1, 3), 0.0)
+    count = d.integer(1, 3) if np.prod(rest) >= 4 else d.integer(4, 6)
+    x = d.floats((count, channels, *rest))
     weights = weight_and_bias(d, (channels,))
-    return config(x, *weights, training=d.chance(0.7), momentum=d.one_of([0.1, 0.5]), eps=1e-5)
+    how = {"momentum": d.one_of([0.0, 0.1, 0.5, 1.0]), "eps": d.one_of(EPSILONS)}
+    return config(x, *weights, training=d.chance(0.7), **how)
 
 
 def queries_keys_values(d: Draw) -> Config:
     """Draws attention: perhaps masked by truth values, by numbers, or by the order."""
-    lead = d.shape((0, 2), (1, 2), 0.0)
+    lead = d.shape((0, 2), (1, 2), 0.05)
     rows, columns, width = d.integer(1, 4), d.integer(1, 4), d.integer(1, 3)
     query, key = d.floats((*lead, rows, width)), d.floats((*lead, columns, width))
     value, mask = d.floats((*lead, columns, d.integer(1, 3))), None
@@ -131,7 +135,7 @@ def recurrent(gates: int, states: int) -> Callable[[Draw], Config]:
     """Draws an input, states, and the weights of a cell."""
 
     def draw(d: Draw) -> Config:
-        count, inputs, size = d.integer(1, 3), d.integer(1, 3), d.integer(1, 3)
+        count, inputs, size = d.batch(), d.integer(1, 3), d.integer(1, 3)
         before = [d.floats((count, size)) for _ in range(states)]
         weights = [d.floats((gates * size, n)) for n in (inputs, size)]
         biases = [d.floats((gates * size,)) for _ in range(2)]
@@ -243,7 +247,7 @@ PAIRS = [
     same_name("gelu", gelus, count=80),
     same_name("gelu", large, "in blocks", count=50),
     same_name("silu", activated()),
-    same_name("mish", activated()),
+    same_name("mish", lambda d: config(d.floats(d.shape((1, 4), (2, 4)), -4, 4))),
     same_name("softplus", activated(beta=(0.5, 3.0), threshold=(1.0, 20.0))),
     both("layer_norm", call_norm, trailing(bias=True), count=80),
     both("rms_norm", call_norm, trailing(bias=False), count=80),

@@ -37,10 +37,11 @@ def alike(*ranges: tuple[float, float], **options: Callable[[Draw], Any]) -> Any
     """Draws arrays of one shape, each in its range, a reduction, and the options."""
 
     def draw(d: Draw) -> Config:
-        shape = d.shape(empty=0.0)
+        how = reduction(d)
+        shape = d.shape(empty=0.0 if how == "mean" else 0.1)  # a mean of nothing is NaN
         drawn = {name: option(d) for name, option in options.items()}
         arrays = [d.floats(shape, *limits) for limits in ranges]
-        return config(*arrays, **{"reduction": reduction(d), **drawn})
+        return config(*arrays, **{"reduction": how, **drawn})
 
     return draw
 
@@ -55,10 +56,11 @@ def with_weights(*names: str, limits: tuple[float, float]) -> Callable[[Draw], C
     """Draws predictions, targets in [0, 1], and perhaps factors."""
 
     def draw(d: Draw) -> Config:
-        shape = d.shape(empty=0.0)
+        how = reduction(d)
+        shape = d.shape(empty=0.0 if how == "mean" else 0.1)
         weights = {n: weight_of_shape(d, shape) for n in names if d.chance(0.6)}
         x, t = d.floats(shape, *limits), d.floats(shape, 0, 1)
-        return config(x, t, reduction=reduction(d), **weights)
+        return config(x, t, reduction=how, **weights)
 
     return draw
 
@@ -67,7 +69,7 @@ def gaussian(d: Draw) -> Config:
     """Draws means, targets, and variances one by one or one per row, some below eps."""
     shape = d.shape((1, 3), empty=0.0)
     rows = d.one_of([shape, (*shape[:-1], 1), shape[:-1] or shape])
-    options = {"full": d.chance(0.5), "eps": d.one_of([1e-6, 0.5])}
+    options = {"full": d.chance(0.5), "eps": d.one_of([1e-6, 1e-3, 0.5])}
     arrays = (d.floats(shape), d.floats(shape), d.floats(rows, 0.1, 2.0))
     return config(*arrays, reduction=reduction(d), **options)
 
@@ -94,7 +96,8 @@ def distances(d: Draw) -> Config:
 def triplets(d: Draw) -> Config:
     """Draws three vectors, or three rows of vectors."""
     shape = (*d.shape((0, 1), empty=0.0), d.integer(2, 4))
-    options = {"margin": d.number(0.5, 2), "p": d.one_of([2.0, 2.0, 3.0]), "swap": d.chance(0.4)}
+    options = {"margin": d.number(1, 3), "p": d.one_of([2.0, 2.0, 3.0]), "swap": d.chance(0.4)}
+    options["eps"] = d.one_of([1e-6, 0.01])
     return config(*(d.floats(shape) for _ in range(3)), reduction=reduction(d), **options)
 
 
@@ -110,13 +113,20 @@ def vectors(d: Draw) -> Config:
     """Draws vectors along the last axis."""
     shape = (*d.shape((0, 2), empty=0.0), d.integer(2, 4))
     arrays = d.floats(shape), d.floats(shape)
-    return config(*arrays, p=d.one_of([1.0, 2.0, 3.0]), keepdims=d.chance(0.5))
+    how = {"p": d.one_of([1.0, 2.0, 3.0]), "eps": d.one_of([1e-6, 0.1])}
+    return config(*arrays, **how, keepdims=d.chance(0.5))
 
 
 def along_an_axis(d: Draw) -> Config:
     """Draws vectors along any axis, of a length of at least two."""
     shape = d.shape((1, 3), (2, 4), empty=0.0)
     return config(d.floats(shape), d.floats(shape), axis=d.axis(len(shape)))
+
+
+def below_eps(d: Draw) -> Config:
+    """Draws vectors whose norms are below eps, or some of them."""
+    drawn = along_an_axis(d)
+    return config(*drawn.arrays, eps=d.one_of([0.5, 20.0]), **drawn.params)
 
 
 def class_weights(d: Draw, classes: int) -> Any:
@@ -142,7 +152,7 @@ def classes(smoothed: bool) -> Callable[[Draw], Config]:
         if ignored == -1 and target.ndim:
             target = np.where(d.booleans(shape, 0.3), -1, target)
         if (target == ignored).all():
-            ignored, target = -100, np.maximum(target, 0)
+            ignored, target = -100, np.asarray(np.maximum(target, 0))
         smoothing = {"label_smoothing": d.number(0.0, 1.0)} if smoothed else {}
         return config(
             x,
@@ -214,12 +224,14 @@ def same_name(name: str, draw: Any, variant: str = "", **options: Any) -> Pair:
     return Pair(label, *with_constants(name), draw, **options)
 
 
+COUNTS: Options = {"log_input": truth, "full": truth, "eps": lambda d: d.one_of([1e-8, 0.1])}
+
 PAIRS = [
-    same_name("l1_loss", alike((-2, 2), (-2, 2))),
+    same_name("l1_loss", alike((-2, 2), (-2, 2)), order=1),
     same_name("smooth_l1_loss", alike((-2, 2), (-2, 2), beta=lambda d: d.one_of([0, 0.5, 1, 2]))),
     same_name("huber_loss", alike((-2, 2), (-2, 2), delta=number(0.2, 2))),
     Pair("gaussian_nll_loss", F.gaussian_nll_loss, torch_functional.gaussian_nll_loss, gaussian),
-    same_name("poisson_nll_loss", alike((0.1, 2), (0, 4), log_input=truth, full=truth)),
+    same_name("poisson_nll_loss", alike((0.1, 2), (0, 4), **COUNTS)),
     Pair(
         "l1_penalty",
         lambda *w: F.l1_penalty(w),
@@ -247,13 +259,20 @@ PAIRS = [
     Pair(
         "cosine_similarity",
         F.cosine_similarity,
-        lambda a, b, axis: torch_functional.cosine_similarity(a, b, dim=axis),
+        lambda a, b, axis: torch_functional.cosine_similarity(a, b, axis),
         along_an_axis,
+    ),
+    Pair(
+        "cosine_similarity (below eps)",  # whose gradient PyTorch computes as if it were above
+        F.cosine_similarity,
+        lambda a, b, axis, eps: torch_functional.cosine_similarity(a, b, axis, eps),
+        below_eps,
+        order=0,
     ),
     Pair(
         "pairwise_distance",
         F.pairwise_distance,
-        lambda a, b, p, keepdims: torch_functional.pairwise_distance(a, b, p, keepdim=keepdims),
+        lambda a, b, p, eps, keepdims: torch_functional.pairwise_distance(a, b, p, eps, keepdims),
         vectors,
     ),
     same_name("hinge_embedding_loss", distances),

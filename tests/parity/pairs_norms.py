@@ -21,8 +21,10 @@ def instances(d: Draw) -> Config:
     x = d.floats((d.integer(1, 3), channels, d.integer(4, 6), *d.shape((0, 2), (1, 3), 0.0)))
     affine = d.chance(0.7)  # PyTorch has no gradient for one of the two alone
     weights = [d.floats((channels,)) if affine else None for _ in range(2)]
-    own, momentum = d.chance(0.7), d.one_of([0.1, 0.5])
-    return config(x, *weights, use_input_stats=own, momentum=momentum, eps=d.one_of([1e-5, 1e-2]))
+    own, momentum = d.chance(0.7), d.one_of([0.0, 0.1, 0.5, 1.0])
+    return config(
+        x, *weights, use_input_stats=own, momentum=momentum, eps=d.one_of([1e-5, 1e-3, 0.1])
+    )
 
 
 def our_instance_norm(x: Any, weight: Any, bias: Any, **params: Any) -> Any:
@@ -40,7 +42,7 @@ def torch_instance_norm(x: Any, weight: Any, bias: Any, **params: Any) -> Any:
 
 def neighbours(d: Draw) -> Config:
     """Draws (N, C, …) and a neighbourhood of channels."""
-    x = d.floats((d.integer(1, 3), d.integer(1, 6), *d.shape((1, 3), (1, 3), 0.0)))
+    x = d.floats((d.batch(), d.integer(1, 6), *d.shape((1, 3), (1, 3), 0.0)))
     numbers = {"alpha": d.number(0.1, 1.0), "beta": d.number(0.3, 1.0), "k": d.number(1.0, 2.0)}
     return config(x, size=d.integer(1, 5), **numbers)
 
@@ -49,12 +51,13 @@ def vectors(d: Draw) -> Config:
     """Draws vectors of two numbers or more (one has no curvature), none of them near 0."""
     shape = d.shape((1, 4), (2, 4), 0.0)
     x = d.floats(shape, 0.3, 2.0) * np.asarray(d.rng.choice([-1, 1], shape), d.dtype)
-    return config(x, p=d.one_of([1.0, 2.0, 2.0, 3.0]), axis=d.axis(len(shape)))
+    how = {"axis": d.axis(len(shape)), "eps": d.one_of([1e-12, 0.5, 10.0])}
+    return config(x, p=d.one_of([1.0, 2.0, 2.0, 3.0]), **how)
 
 
-def torch_normalize(x: Any, p: float, axis: int) -> Any:
+def torch_normalize(x: Any, p: float, axis: int, eps: float) -> Any:
     """Vectors of length 1."""
-    return torch_functional.normalize(x, p, axis)
+    return torch_functional.normalize(x, p, axis, eps)
 
 
 def settled(ndim: tuple[int, int]) -> Callable[[Draw], Config]:

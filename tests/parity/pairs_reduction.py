@@ -154,7 +154,7 @@ def axis_keepdims(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda x, axis, keepdims, **more: function(x, dim=axis, keepdim=keepdims, **more)
 
 
-NUMBERS = (np.int64, np.int32, np.int8)
+NUMBERS = (np.int64, np.int32, np.int8, np.uint8)
 WHOLE = (*NUMBERS, np.bool_)
 
 PAIRS = [

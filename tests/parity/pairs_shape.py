@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as torch_functional
-from comparer import Config, Pair, as_torch, config
+from comparer import Config, Pair, config
+from differing import as_torch
 from drawing import Draw, Shape
 
 import tinygrad_gm as tg
@@ -187,10 +188,14 @@ def basic_entry(d: Draw, size: int) -> Any:
 
 
 def basic_index(d: Draw, shape: Shape) -> tuple[Any, ...]:
-    entries = [basic_entry(d, n) for n in shape[: d.integer(0, len(shape))]]
-    for extra in (None, Ellipsis):
-        if d.chance(0.3):
-            entries.insert(d.integer(0, len(entries)), extra)
+    count = d.integer(0, len(shape))
+    front = d.integer(0, count) if d.chance(0.3) else count
+    sizes = (*shape[:front], *shape[len(shape) - count + front :])
+    entries = [basic_entry(d, n) for n in sizes]
+    if front < count or d.chance(0.2):
+        entries.insert(front, Ellipsis)
+    if d.chance(0.3):
+        entries.insert(d.integer(0, len(entries)), None)
     return tuple(entries)
 
 

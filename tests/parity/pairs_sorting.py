@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from comparer import Config, Pair, as_torch, config
+from comparer import Config, Pair, config
+from differing import as_torch
 from drawing import Draw
 
 import tinygrad_gm as tg

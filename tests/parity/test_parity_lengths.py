@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from comparer import as_torch, compared
+from differing import as_torch, compared
 from drawing import Draw
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 

@@ -14,7 +14,7 @@ import layers_spatial
 import numpy as np
 import pytest
 import torch
-from comparer import compared
+from differing import compared
 from layers import Layer, compare, drawn_alike
 
 import tinygrad_gm as tg

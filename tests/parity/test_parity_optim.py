@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from comparer import compared
+from differing import compared
 from drawing import Draw
 
 import tinygrad_gm as tg

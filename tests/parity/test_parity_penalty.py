@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as torch_functional
-from comparer import TOLERANCE
+from differing import TOLERANCE
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F

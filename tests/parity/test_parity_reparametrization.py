@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from comparer import as_torch, compared
+from differing import as_torch, compared
 from drawing import Draw
 
 import tinygrad_gm as tg

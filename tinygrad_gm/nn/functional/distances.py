@@ -9,7 +9,7 @@ from typing import Any
 
 from ...backend import ArrayLike
 from ...hints import named
-from ...ops import clip, maximum, minimum, norm, sqrt, where
+from ...ops import broadcast_to, clip, maximum, minimum, norm, sqrt, where
 from ...tensor import Tensor, asarray
 from .losses import alike, reduced
 
@@ -24,6 +24,9 @@ def cosine_similarity(x1: ArrayLike, x2: ArrayLike, axis: int = 1, eps: float = 
     [0.6000000238418579]
     """
     a, b = asarray(x1), asarray(x2)
+    if a.shape != b.shape:
+        shape = (a * b).shape
+        a, b = broadcast_to(a, shape), broadcast_to(b, shape)
     first, second = (x / maximum(norm(x, axis=axis, keepdims=True), eps) for x in (a, b))
     return (first * second).sum(axis=axis)
 

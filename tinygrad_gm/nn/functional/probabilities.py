@@ -222,7 +222,7 @@ def entropy(input: ArrayLike, axis: int = -1) -> Tensor:
     [0.6930999755859375, 1.0397000312805176]
     """
     p: Any = asarray(input)
-    possible = p > 0
+    possible = p != 0
     terms = where(possible, p * log(where(possible, p, 1.0)), 0.0)
     total: Tensor = -terms.sum(axis=axis)
     return total
@@ -250,7 +250,7 @@ def kl_div(
     if log_target:
         losses = exp(t) * (t - x)
     else:  # of a t of 0, the inner `where` also keeps ln q = −inf away, for 0 · inf is NaN
-        possible = t > 0
+        possible = t != 0
         ratio = log(where(possible, t, 1.0)) - where(possible, x, 0.0)
         losses = where(possible, t * ratio, 0.0)
     if reduction == "batchmean":

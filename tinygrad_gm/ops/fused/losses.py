@@ -101,7 +101,7 @@ def _nll_decomposition(
     losses = where(counts, multiply(where(counts, picked, 0.0), -weights), 0.0)
     if reduction == "mean":
         total: Any = where(counts, weights, 0.0).sum()
-        return divided(losses.sum(), total)
+        return losses.sum() / total if total else losses.sum() * math.nan
     return _reduced(losses, reduction)
 
 
@@ -159,7 +159,9 @@ def nll_loss(
     out = losses.reshape(target.shape) if reduction == "none" else summed(xp, losses)
     if reduction == "mean":
         total = -summed(xp, slopes)
-        out, slopes = divided(out, total), slopes / (total or 1)  # where none counts: NaN, and 0
+        if not total:
+            return out * math.nan, (places, slopes, counts, axis)  # none counts: gradient 0
+        out, slopes = out / total, slopes / total
     return out, (places, slopes, counts, axis)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ...backend import ArrayLike
@@ -24,6 +25,8 @@ def largest_of_rows(xp: Any, x: Any) -> Any:
 
 
 def _softmax_decomposition(x: Any, axis: int = -1) -> Any:
+    if not math.prod(x.shape):
+        return exp(x)
     powers = exp(subtract(x, stopped(max(x, axis, True))))
     return powers / sum(powers, axis, True)
 
@@ -42,12 +45,16 @@ def softmax(xp: Any, x: ArrayLike, axis: int = -1) -> Any:
     >>> tg.softmax(tg.tensor([1000.0, 1000.0])).tolist()
     [0.5, 0.5]
     """
+    if not x.size:
+        return xp.exp(x)
     out = xp.exp(x - x.max(axis=axis, keepdims=True))
     out /= summed(xp, out, axis, True)
     return out
 
 
 def log_softmax_decomposition(x: Any, axis: int = -1) -> Any:
+    if not math.prod(x.shape):
+        return exp(x)
     shifted = subtract(x, stopped(max(x, axis, True)))
     return shifted - log(sum(exp(shifted), axis, True))
 
@@ -64,5 +71,7 @@ def log_softmax(xp: Any, x: ArrayLike, axis: int = -1) -> Any:
     >>> tg.log_softmax(tg.tensor([0.0, -1000.0])).tolist()
     [0.0, -1000.0]
     """
+    if not x.size:
+        return xp.exp(x)
     shifted = x - x.max(axis=axis, keepdims=True)
     return shifted - xp.log(summed(xp, xp.exp(shifted), axis, True))
