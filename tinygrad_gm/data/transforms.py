@@ -35,6 +35,7 @@ __all__ = [
     "RandomHorizontalFlip",
     "RandomRotation",
     "RandomVerticalFlip",
+    "Transform",
 ]
 
 
