@@ -1,6 +1,6 @@
-"""Writes docs/ops.md, the table of all operations: `python tests/ops_table.py`.
+"""Write docs/ops.md, the table of all operations: `python tests/ops_table.py`.
 
-Names, formulas and decompositions are read off the registry, the orders off the samples.
+Names, formulas and decompositions come from the registry, the orders from the samples.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ PATH = Path(__file__).parents[1] / "docs" / "ops.md"
 
 HEAD = """# Operations
 
-What the registry holds, by the file of `tinygrad_gm/ops` that an operation stands in. The command
-`python tests/ops_table.py` makes this page, and a test fails while it is out of date.
+The registered operations, grouped by their file in `tinygrad_gm/ops`. The command
+`python tests/ops_table.py` writes this page, and a test fails if it is out of date.
 
-- **local derivative**: ∂out/∂argument, by which the upstream gradient is multiplied; `·` alone
-  stands for that gradient. An argument that is not listed has none.
-- **orders**: which derivatives the suite compares with central differences. Without any, a result
-  is an integer, a truth value or piecewise constant, or the operation only moves or casts.
+- **local derivative**: ∂out/∂argument, the factor of the upstream gradient; `·` alone stands for
+  the upstream gradient itself. An argument that is not listed has no gradient.
+- **orders**: the derivatives that the tests compare with central differences. An operation without
+  orders has integer, boolean or piecewise constant results, or only moves or casts elements.
 - **kind**: a *fused* operation has a *decomposition* in primitives, which `tg.textbook()` records
-  instead; value, gradient and second derivative of the two are compared.
-- **GPU**: whether it has been tested on one. None has so far.
+  instead; tests compare value, gradient and second derivative of the two.
+- **GPU**: whether the operation has been tested on a GPU; so far, none has.
 """
 COLUMNS = ("operation", "local derivative", "orders", "kind", "decomposition", "GPU")
 
