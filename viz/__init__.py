@@ -124,16 +124,17 @@ def draw(
     check_engine(engine)
     named = {name: each for name, each in dict(names or {}).items() if isinstance(each, Traced)}
     is_model = isinstance(t, Module)
+    given: list[Traced] = []
     keeping: Any = example.untouched(t) if is_model else nullcontext()
     with np.errstate(all="ignore"), keeping:
         if is_model:
-            roots, known = example.outputs(t, inputs)
+            roots, known, given = example.outputs(t, inputs)
             named = known | named
         else:
             roots = _roots(t, inputs)
         if textbook:
             roots, named = twins.opened(roots, named)
-        view = look(roots, named)
+        view = look(roots, named, given)
         jacobians.annotate(view, jacobian)
         orders.tell(view)
         diagnosis.nonfinite(view)

@@ -155,7 +155,7 @@ def _run(model: Module, x: Tensor) -> tuple[list[_Call], list[Any]]:
 
         handles += [module.register_forward_pre_hook(begin), module.register_forward_hook(end)]
     try:
-        roots, _ = outputs(model, [x])
+        roots, *_ = outputs(model, [x])
     finally:
         for handle in handles:
             handle.remove()

@@ -443,3 +443,72 @@ def test_equal_programs_are_closed_in_the_same_way() -> None:
     ids = [[n.id for n in visible(tower()).nodes] for _ in range(2)]
     assert ids[0] == ids[1]
     assert all(int(a[1:]) < int(b[1:]) for a, b in itertools.pairwise(ids[0]))
+
+
+class Words(nn.Module):
+    """A language model: the indices are read twice, by the first operations of two modules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.places = nn.Embedding(10, 4), nn.Embedding(10, 4)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, ids: Any) -> Any:
+        return self.head(self.words(ids) + self.places(ids))
+
+
+class Conditioned(nn.Module):
+    """Its second input is read by no module's first operation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.head = Gate(), nn.Linear(4, 3)
+
+    def forward(self, x: Any, given: Any) -> Any:
+        return self.head(self.inner(x, given["gate"]))
+
+
+class Gate(nn.Module):
+    def forward(self, x: Any, gate: Any) -> Any:
+        return tg.tanh(x * 2.0) * gate
+
+
+@pytest.mark.parametrize("depth", [None, 0, 1, 2])
+@pytest.mark.parametrize("array", [True, False])
+@pytest.mark.parametrize(
+    ("make", "name", "readers"),
+    [
+        (lambda: nn.Embedding(10, 4), "input", 1),
+        (lambda: nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 3)), "x", 1),
+        (lambda: nn.Sequential(nn.Sequential(nn.Embedding(10, 4)), nn.Linear(4, 3)), "x", 1),
+        (Words, "ids", 2),
+    ],
+)
+def test_indices_are_an_input_at_every_depth(
+    make: Callable[[], nn.Module], name: str, readers: int, array: bool, depth: int | None
+) -> None:
+    ids = np.array([[1, 2, 3]])
+    drawn = viz.draw(make(), ids if array else tg.tensor(ids), depth=depth)._view
+    (given,) = [v for v in drawn.variables if v.name == name]
+    assert (given.shape, given.dtype) == ((1, 3), np.int64)
+    heads = [edge.head for edge in drawn.edges if edge.tail == given.id]
+    assert len(heads) == (1 if depth == 0 else readers)
+    assert set(heads) <= {node.id for node in drawn.nodes if not isinstance(node, Variable)}
+    assert heads[0] == next(n.id for n in drawn.nodes if not isinstance(n, Variable))
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_the_indices_of_a_recorded_loss_are_drawn_outside_of_what_reads_them(depth: int) -> None:
+    ids = tg.tensor(np.array([[1, 2, 3]]), name="ids")
+    drawn = visible(look([Words()(ids).sum()], {}), depth=depth)
+    assert [v.name for v in drawn.variables if v.role == "constant"] == ["ids"]
+
+
+@pytest.mark.parametrize("depth", [None, 0, 1, 2])
+def test_every_input_of_a_model_is_drawn_wherever_it_is_read(depth: int | None) -> None:
+    x, gate = tg.ones((2, 4)).requires_grad_(), tg.full((2, 4), 0.5)
+    gate.name = "gate"
+    view = viz.draw(Conditioned(), x, {"gate": gate}, depth=depth)._view
+    for name in ("x", "gate"):
+        (given,) = [v for v in view.variables if v.name == name]
+        assert any(edge.tail == given.id for edge in view.edges)

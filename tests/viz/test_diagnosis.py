@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 import tinygrad_gm as tg
+from tinygrad_gm import nn, viz
 from tinygrad_gm.viz.annotate import diagnosis
-from tinygrad_gm.viz.graph.view import View, look
+from tinygrad_gm.viz.graph.view import Group, View, look
+from tinygrad_gm.viz.themes import THEMES
 
 
 def leaf(values: Any, name: str | None = None) -> tg.Tensor:
@@ -122,3 +124,51 @@ def test_units_that_are_zero_for_the_whole_batch_are_counted() -> None:
     diagnosis.dead_units(view)
     found = [(v.marks["dead"], v.marks["units"]) for v in view.variables if "dead" in v.marks]
     assert found == [(1, 3), (1, 3), (3, 3)]
+
+
+def test_the_largest_gradient_has_the_strongest_colour_and_infinity_too() -> None:
+    x = leaf([1.0, 4.0], "x")
+    y = tg.sqrt(x * 0.0)  # its derivative at 0 is infinite
+    loss = (y * x + 100.0 * x).sum()
+    with np.errstate(all="ignore"):
+        drawing = viz.draw(loss, heat=True)
+    sizes = {v.id: v.marks["rms"] for v in drawing._view.variables if "rms" in v.marks}
+    grounds = {box.id: box.look.ground for box in drawing._figure.boxes}
+    infinite = [identity for identity, size in sizes.items() if size == np.inf]
+    finite = [v.id for v in drawing._view.variables if "heat" in v.marks and sizes[v.id] < np.inf]
+    strongest = THEMES["light"].heat[-1]
+    assert infinite
+    assert {grounds[i] for i in (*infinite, max(finite, key=sizes.__getitem__))} == {strongest}
+
+
+def test_a_root_that_others_read_has_a_colour_and_one_that_none_reads_has_not() -> None:
+    x = leaf(2.0, "x")
+    h = x * 3.0
+    loss = h * 50.0
+    view = look([h, loss], {"h": h, "loss": loss})
+    diagnosis.heat(view)
+    heats = {v.name: v.marks.get("heat") for v in view.variables}
+    assert heats["h"] == 0.0  # 51, and x has 153
+    assert heats["x"] == 1.0
+    assert heats["loss"] is None
+
+
+def test_a_closed_module_is_as_warm_as_the_size_it_shows() -> None:
+    tg.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.Sigmoid(), nn.Linear(8, 4), nn.Sigmoid())
+    drawing = viz.draw(model, tg.randn((5, 6)) * 0.01, heat=True, depth=1)
+    groups = [node for node in drawing._view.nodes if isinstance(node, Group)]
+    last = groups[-1]
+    assert last.gradients == [1.0]  # of the root, which the last sigmoid makes
+    grounds = {box.id: box.look.ground for box in drawing._figure.boxes}
+    warmest = max(groups, key=lambda group: max(group.gradients))
+    assert all(grounds[group.id] in THEMES["light"].heat for group in groups)
+    assert grounds[warmest.id] == THEMES["light"].heat[-1]
+
+
+def test_the_ends_of_the_scale_may_be_the_ends_of_all_numbers() -> None:
+    low, high = np.finfo(float).tiny, np.finfo(float).max
+    texts = diagnosis.levels(low, high, 5)
+    assert texts[0].startswith("2.2e−308 … ")
+    assert texts[-1].endswith(" … 1.8e+308")
+    assert diagnosis.warmth(1.0, low, high) == pytest.approx(0.5, abs=0.01)

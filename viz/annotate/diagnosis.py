@@ -25,10 +25,11 @@ def heat(view: View) -> None:
     """Mark variables with the size of their gradient, `rms`, and its place on a scale, `heat`.
 
     The root mean square over the elements (unlike a norm it does not grow with their number). The
-    scale, from 0 to 1, is logarithmic, from the smallest to the largest in the drawing (its
-    `heat_range`); a zero, a gradient that is not finite, and the root's own, which is 1, have no
-    place on it.
+    scale, from 0 to 1, is logarithmic, from the smallest to the largest finite one in the drawing
+    (its `heat_range`); infinity stands at its upper end. Zero and NaN have no place on it, nor has
+    the 1 that a root begins with where no operation reads that root.
     """
+    read = {edge.tail for edge in view.edges}
     for variable in view.variables:
         if variable.gradient is not None and variable.gradient.size:
             gradient = to_device(variable.gradient, "cpu")
@@ -36,19 +37,31 @@ def heat(view: View) -> None:
             scaled = gradient / largest if 0 < largest < np.inf else gradient  # squares can vanish
             rms = float(np.sqrt(np.mean(np.square(scaled, dtype=float))))
             variable.marks["rms"] = rms * largest if 0 < largest < np.inf else rms
-    hot = [v for v in view.variables if 0 < v.marks.get("rms", 0) < np.inf and not v.is_root]
-    if not hot:
-        view.remarks.append("heat: no gradient is known and different from zero")
+    placed = [v for v in view.variables if v.id in read or not v.is_root]
+    hot = [v for v in placed if v.marks.get("rms", 0) > 0]
+    finite = [v.marks["rms"] for v in hot if v.marks["rms"] < np.inf]
+    if not finite:
+        view.remarks.append("heat: no gradient is known, finite and different from zero")
         return
-    exponents = [log10(v.marks["rms"]) for v in hot]
-    low, high = min(exponents), max(exponents)
-    for variable, exponent in zip(hot, exponents, strict=True):
-        variable.marks["heat"] = (exponent - low) / (high - low) if high > low else 1.0
-        variable.marks["heat_range"] = 10**low, 10**high
+    low, high = min(finite), max(finite)
+    for variable in hot:
+        variable.marks["heat"] = warmth(variable.marks["rms"], low, high)
+        variable.marks["heat_range"] = low, high
     view.remarks.append(
         "heat: the root mean square of the gradient on a logarithmic scale, "
-        f"from {10**low:.2g} (pale) to {10**high:.2g} (full colour)".replace("-", "−")
+        f"from {low:.2g} (pale) to {high:.2g} (full colour)".replace("-", "−")
     )
+
+
+def warmth(size: float, low: float, high: float) -> float:
+    """The place of a size on a logarithmic scale, from 0 to 1.
+
+    >>> warmth(0.01, 1e-3, 1e-1), warmth(np.inf, 1e-3, 1e-1), warmth(2.0, 2.0, 2.0)
+    (0.5, 1.0, 1.0)
+    """
+    if size >= high:
+        return 1.0
+    return max(log10(size) - log10(low), 0.0) / (log10(high) - log10(low))
 
 
 def levels(low: float, high: float, count: int) -> list[str]:
@@ -57,8 +70,9 @@ def levels(low: float, high: float, count: int) -> list[str]:
     >>> levels(1e-3, 1e-1, 2)
     ['0.001 … 0.01', '0.01 … 0.1']
     """
-    bounds = [low * (high / low) ** (i / count) for i in range(count + 1)]
-    texts = [f"{bound:.2g}".replace("-", "−") for bound in bounds]
+    start, end = log10(low), log10(high)
+    inner = [10 ** (start + (end - start) * i / count) for i in range(1, count)]
+    texts = [f"{bound:.2g}".replace("-", "−") for bound in (low, *inner, high)]
     return [f"{one} … {two}" for one, two in pairwise(texts)]
 
 

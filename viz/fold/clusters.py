@@ -144,15 +144,19 @@ def _home(
 ) -> Module | None:
     """The innermost call around all that read a leaf; that call's own input stays outside of it.
 
-    The record does not tell a module's input from a constant that it made (a mask, say). Its first
-    operation's first argument is the input, in all that people write.
+    What the drawn model was called with is outside of all. Otherwise the record does not tell a
+    module's input from a constant that it made (a mask, say): the first operation's first argument
+    is the input, in all that people write, and so are the indices of an embedding, the second.
     """
+    if leaf.is_input:
+        return None
     chains = [list(upward(home[edge.head])) for edge in edges]
     shared = set(chains[0]).intersection(*chains) if chains else ()
     common = next((module for module in (chains or [[]])[0] if module in shared), None)
     if leaf.path or leaf.role == "number":
         return common
-    entered = [module for edge in edges if edge.slot == 0 for module in starts.get(edge.head, ())]
+    first = (0, 1) if getattr(leaf.dtype, "kind", "") in "iu" else (0,)
+    entered = [m for edge in edges if edge.slot in first for m in starts.get(edge.head, ())]
     while common is not None and common in entered:
         common = common.parent
     return common

@@ -13,7 +13,8 @@ import numpy as np
 from tinygrad_gm.backend import to_device
 
 from .. import style
-from ..graph.view import Edge, Group, Operation, Variable, View
+from ..annotate.diagnosis import warmth
+from ..graph.view import Edge, Group, Operation, Part, Variable, View
 from .clusters import Call, Links, Module, Tree, upward
 
 INPUTS = 3  # constants that only one bundle reads, drawn one by one; more are drawn within it
@@ -44,7 +45,7 @@ def owners(links: Links, modules: Tree, bundles: Iterable[Bundle]) -> Owners:
     owner = {call.id: bundle for bundle in bundles for call in bundle.calls}
     inputs: dict[Bundle, list[str]] = {}
     for variable in links.variables.values():
-        if variable.is_root:
+        if variable.is_root or variable.is_input:
             continue
         if variable.id in links.maker:
             bundle = owner.get(links.maker[variable.id])
@@ -146,6 +147,7 @@ def _group(bundle: Bundle, identity: str, links: Links, owner: Owners) -> Group:
     outputs = _outputs(calls, links)
     learned = [v for v in inside.values() if v.role == "parameter" and v.id not in links.maker]
     name, kind, path = _words(bundle, len(calls))
+    sizes = [_size(copy, links, owner) for copy in bundle.copies]
     return Group(
         identity,
         name,
@@ -154,12 +156,12 @@ def _group(bundle: Bundle, identity: str, links: Links, owner: Owners) -> Group:
         len(calls),
         sum(prod(leaf.shape) for leaf in learned),
         (_shapes(inputs.values()), _shapes(outputs)),
-        [_size(copy, links, owner) for copy in bundle.copies],
+        sizes,
         path=path,
         kinds=calls[0].kinds[: len(path)],
         where=calls[0].where,
         order=calls[0].order,
-        marks=combined([part.marks for part in (*calls, *inside.values(), *outputs)]),
+        marks=_marks([*calls, *inside.values(), *outputs], sizes, links),
     )
 
 
@@ -210,13 +212,24 @@ def _size(copy: list[Call], links: Links, owner: Owners) -> float:
     return sqrt(squares / max(1, sum(gradient.size for gradient in gradients)))
 
 
+def _marks(parts: Sequence[Part], sizes: Sequence[float], links: Links) -> dict[str, Any]:
+    """What annotations say of a bundle; where only a root has a gradient, its heat is that."""
+    marks = combined([part.marks for part in parts])
+    known = [size for size in sizes if size > 0]  # and no NaN
+    if "heat" not in marks and known:
+        variables = links.variables.values()
+        scale = next((v.marks["heat_range"] for v in variables if "heat_range" in v.marks), None)
+        if scale is not None:
+            marks |= {"heat": warmth(max(known), *scale), "heat_range": scale}
+    return marks
+
+
 def combined(marks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What annotations say of several nodes, said of all of them together."""
     found: dict[str, Any] = {}
     for mark in marks:
         if "heat" in mark:
             found["heat"] = max(mark["heat"], found.get("heat", 0.0))
-            found["heat_range"] = mark["heat_range"]
             found["heat_range"] = mark["heat_range"]
         if "nonfinite" in mark and found.get("nonfinite") != "first":
             found["nonfinite"] = mark["nonfinite"]

@@ -49,10 +49,12 @@ def evaluating(model: Module) -> Iterator[None]:
             module.training = training
 
 
-def outputs(model: Module, inputs: Sequence[Any]) -> tuple[list[Traced], dict[str, Traced]]:
-    """The tensors that a model makes of inputs, and names for the inputs; arrays become tensors.
+def outputs(
+    model: Module, inputs: Sequence[Any]
+) -> tuple[list[Traced], dict[str, Traced], list[Traced]]:
+    """The tensors that a model makes of inputs, names for inputs, and the tensors in the inputs.
 
-    Operations know the line of the program that called them.
+    Arrays become tensors. Operations know the line of the program that called them.
     """
     tensors = [asarray(x) if isinstance(x, np.ndarray) else x for x in inputs]
     named = zip(inspect.signature(model.forward).parameters, tensors, strict=False)
@@ -70,11 +72,11 @@ def outputs(model: Module, inputs: Sequence[Any]) -> tuple[list[Traced], dict[st
     found = list(_tensors(out))
     if not found:
         raise TypeError(f"draw: {type(model).__name__} gave no Tensor but {out!r:.60}")
-    return found, names
+    return found, names, list(_tensors(tensors))
 
 
 def _tensors(out: Any) -> Iterator[Traced]:
-    """The tensors in what a model returned, in order."""
+    """The tensors in what a model takes or returns, in order."""
     if isinstance(out, Traced):
         yield out
     elif isinstance(out, dict):

@@ -8,7 +8,7 @@ gradient and what each edge contributed to it. Nobody's `.grad` is touched, and 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
@@ -53,6 +53,7 @@ class Variable(Part):
     is_root: bool = False
     part: int | None = None  # which output of an operation with several
     learned: bool = False  # is it an nn.Parameter
+    is_input: bool = False  # was the model that is drawn called with it
 
 
 @dataclass(eq=False)
@@ -113,8 +114,13 @@ class View:
         return [node for node in self.nodes if isinstance(node, Operation)]
 
 
-def look(roots: Sequence[Traced], names: Mapping[str, Traced]) -> View:
-    """What the record holds under `roots`; `names` win over the names that tensors carry."""
+def look(
+    roots: Sequence[Traced], names: Mapping[str, Traced], inputs: Iterable[Traced] = ()
+) -> View:
+    """What the record holds under `roots`; `names` win over the names that tensors carry.
+
+    `inputs` are the tensors that a model was called with.
+    """
     order = topological_order(*roots)
     builder = _Builder(order, {tensor.node or tensor: name for name, tensor in names.items()})
     if not any(root._requires_grad for root in roots):
@@ -126,6 +132,9 @@ def look(roots: Sequence[Traced], names: Mapping[str, Traced]) -> View:
         builder.add(node)
     for root in roots:
         builder.variable(root.node or root).is_root = True
+    for tensor in inputs:
+        if (tensor.node or tensor) in builder.variables:
+            builder.variables[tensor.node or tensor].is_input = True
     return builder.view
 
 
