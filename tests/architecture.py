@@ -18,6 +18,7 @@ PACKAGE = "tinygrad_gm"
 # From the bottom up. A module belongs to the longest name here that it starts with, and imports at
 # run time only from its own layer and from those before it.
 LAYERS = [
+    "interrupts",
     "version backend hints cuda",
     "engine.modes engine.descriptions",
     "engine.op",

@@ -7,6 +7,9 @@ Array functions carry the names of the array-API standard (NumPy 2's), `nn`, `op
 those of PyTorch. The subpackages are loaded when they are first used.
 """
 
+from . import interrupts  # noqa: F401 (before NumPy, whose import takes a moment)
+
+# isort: split
 import importlib
 import os
 import sys

@@ -86,6 +86,105 @@ def test_ctrl_c_while_a_command_imports_its_parts_ends_it_in_silence(
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.fixture
+def interrupted_by_numpy(tmp_path: Path) -> dict[str, Any]:
+    """An environment in which the import of NumPy is where Ctrl-C is pressed."""
+    (tmp_path / "sitecustomize.py").write_text(
+        """
+import os, signal, sys
+
+class Pressed:
+    def find_spec(self, name, path=None, target=None):
+        if name == "numpy":
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Pressed())
+"""
+    )
+    paths = os.pathsep.join([str(tmp_path), os.getcwd()])
+    return {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": paths}}
+
+
+unix = pytest.mark.skipif(sys.platform == "win32", reason="os.kill ends the process there")
+
+
+@unix
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-m", "tinygrad_gm", "info"],
+        ["-mtinygrad_gm", "models"],
+        ["-Wignore", "-X", "utf8", "-Bm", "tinygrad_gm", "train", "neuron"],
+        ["tinygrad-gm", "info"],
+    ],
+)
+def test_ctrl_c_while_numpy_is_imported_ends_the_command_in_silence(
+    words: list[str], interrupted_by_numpy: dict[str, Any], tmp_path: Path
+) -> None:
+    script = "import sys\nfrom tinygrad_gm.app.cli import main\nsys.exit(main())\n"
+    (tmp_path / "tinygrad-gm").write_text(script)  # as an installer writes it
+    done = subprocess.run(
+        [sys.executable, *words], capture_output=True, check=False, **interrupted_by_numpy
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+@unix
+@pytest.mark.parametrize(
+    "words", [["-c", "import tinygrad_gm"], ["-m", "other", "-m", "tinygrad_gm"]]
+)
+def test_ctrl_c_while_a_library_is_imported_is_a_keyboard_interrupt(
+    words: list[str], interrupted_by_numpy: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "__init__.py").write_text("import tinygrad_gm\n")
+    (tmp_path / "other" / "__main__.py").write_text("")
+    done = subprocess.run(
+        [sys.executable, *words], capture_output=True, check=False, **interrupted_by_numpy
+    )
+    assert done.stderr.splitlines()[-1] == b"KeyboardInterrupt"
+
+
+@unix
+def test_an_ignored_interrupt_stays_ignored(interrupted_by_numpy: dict[str, Any]) -> None:
+    program = "trap '' INT; exec \"$0\" -m tinygrad_gm models"
+    done = subprocess.run(
+        ["sh", "-c", program, sys.executable],
+        capture_output=True,
+        check=False,
+        **interrupted_by_numpy,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@unix
+def test_in_a_command_ctrl_c_is_a_keyboard_interrupt_again(tmp_path: Path) -> None:
+    (tmp_path / "tinygrad-gm").write_text(
+        """
+import os, signal
+from tinygrad_gm.app import cli
+
+def pressed(arguments):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        print("asked to end")
+        raise
+
+cli.COMMANDS["info"] = pressed
+raise SystemExit(cli.main())
+"""
+    )
+    done = subprocess.run(
+        [sys.executable, tmp_path / "tinygrad-gm", "info"],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"asked to end\n", b"")
+
+
 @pytest.mark.parametrize("words", ["", "Unable to allocate 3.64 TiB\nfor an array"])
 def test_too_little_memory_is_one_line(
     capsys: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: str

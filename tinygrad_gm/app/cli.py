@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from .. import interrupts
 from ..io import CheckpointError
 
 PROGRAM = "tinygrad-gm"
@@ -26,12 +27,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="replace")  # no ∂ in cp1252, no lone surrogate in UTF-8
     try:
+        interrupts.raise_again()
         try:
             return _command(list(sys.argv[1:] if argv is None else argv))
         finally:
             sys.stdout.flush()  # here, where a failure can still be answered
     except KeyboardInterrupt:
-        return 130
+        return interrupts.EXIT_CODE
     except OSError as error:  # of standard output
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
