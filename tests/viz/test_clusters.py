@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import re
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -398,3 +400,73 @@ def test_no_name_of_a_module_breaks_a_picture(name: str) -> None:
         for text in (rendered(figure, "LR"), svg.draw(figure, "LR")):
             ElementTree.fromstring(text)
             assert "<script" not in text
+
+
+# ------------------------------------------------------------------------- several models
+
+
+def titles_of(*roots: tg.Tensor) -> list[str]:
+    return [cluster.title for cluster in figure_of(look(roots, {})).clusters]
+
+
+def test_two_models_of_one_class_have_a_frame_each() -> None:
+    a, b = nn.Linear(2, 3), nn.Linear(2, 3)
+    x, y = tg.ones((1, 2)), tg.ones((1, 2))
+    loss = F.mse_loss(a(x), b(y))
+    view = look([loss], {"x": x, "y": y})
+    clusters = figure_of(view).clusters
+    assert [cluster.title for cluster in clusters] == ["Linear", "Linear 2"]
+    names = {variable.id: variable.name for variable in view.variables}
+    for cluster in clusters:
+        inside = {names[box] for box in cluster.boxes if box in names}
+        assert {"weight", "bias"} < inside
+        assert not {"x", "y"} & inside
+
+
+def test_frames_of_two_models_hold_the_same_parts_twice() -> None:
+    one, two = (nn.Sequential(nn.Linear(2, 2), nn.Tanh()) for _ in range(2))
+    loss = (one(tg.ones((1, 2))) + two(tg.ones((1, 2)))).sum()
+    assert titles_of(loss) == [
+        "Sequential", "0 · Linear", "1 · Tanh", "Sequential 2", "0 · Linear", "1 · Tanh",
+    ]  # fmt: skip
+    drawn = viz.draw(loss, depth=0)._view
+    groups = [node.name for node in drawn.nodes if hasattr(node, "hidden")]
+    assert groups == ["Sequential", "Sequential 2"]
+
+
+def test_a_copy_of_a_model_is_another_model_and_a_second_call_is_not() -> None:
+    model = nn.Linear(2, 2)
+    target = copy.deepcopy(model)
+    x = tg.ones((1, 2))
+    assert titles_of((model(x) - target(x)).sum()) == ["Linear", "Linear 2"]
+    assert titles_of((model(x) * 2.0 - model(tg.tanh(model(x)))).sum()) == []
+
+
+def test_models_of_one_class_survive_json(tmp_path: Path) -> None:
+    a, b = nn.Linear(2, 3), nn.Linear(2, 3)
+    x = tg.ones((1, 2))
+    drawing = viz.draw((a(x) * b(x)).sum())
+    assert viz.load(drawing.save(tmp_path / "two.json")).source == drawing.source
+
+
+class Shared(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(3, 3)
+        self.second = self.first
+
+    def forward(self, x: Any) -> Any:
+        return self.second(tg.tanh(self.first(x)))
+
+
+def test_a_shared_layer_has_its_first_name() -> None:
+    layer = nn.Linear(3, 3)
+    x = tg.ones((1, 3))
+    assert set(titles_of(Shared()(x))) == {"first · Linear"}
+    assert set(titles_of(nn.Sequential(layer, nn.Tanh(), layer)(x))) == {
+        "0 · Linear", "1 · Tanh",
+    }  # fmt: skip
+    holder = nn.Module()
+    holder.layers = nn.ModuleList([nn.Tanh(), layer, layer])
+    assert titles_of(holder.layers[2](x)) == ["layers.1 · Linear"]
+    assert [name for name, _ in Shared().named_parameters()] == ["first.weight", "first.bias"]

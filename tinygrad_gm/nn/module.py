@@ -107,7 +107,7 @@ class Module:
         """Be called this in frames; what a list holds, which is never called itself, also is."""
         vars(self)["_scope"] = Scope(name, type(self).__name__, None)
         if type(self).forward is Module.forward:
-            for key, part in vars(self).items():
+            for key, part in reversed(vars(self).items()):  # of two names the first remains
                 if isinstance(part, Module):
                     part._take_name(self._name_within(key))
 
@@ -124,7 +124,8 @@ class Module:
             self._require_init(f"assign {name!r}")
             self._buffers.pop(name, None)
             if isinstance(value, Module):
-                value._take_name(self._name_within(name))
+                if not any(part is value for part in own.values()):  # it keeps its first name
+                    value._take_name(self._name_within(name))
             elif value.name is None:
                 value.name = name
         elif value is not None:

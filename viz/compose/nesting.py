@@ -20,7 +20,11 @@ TITLE_LENGTH = 40  # letters
 def framed(figure: Figure, view: View) -> Figure:
     """The figure of a view with a cluster for each module, and with ports."""
     modules = tree(view, Links(view))
-    models = {(*module.path, module.kind) for module in modules.top.modules() if not module.depth}
+    models = {
+        (*module.path, module.kind, module.model)
+        for module in modules.top.modules()
+        if not module.depth
+    }
     shown = [m for m in modules.top.modules() if m.depth or len(models) > 1]
     if not shown:
         return figure
@@ -44,7 +48,7 @@ def framed(figure: Figure, view: View) -> Figure:
 
 def _cluster(module: Module, boxes: list[str], frames: set[Module]) -> Cluster:
     title = style.elided(style.printable(module.name), TITLE_LENGTH)
-    if module.kind != module.name:
+    if module.depth and module.kind != module.name:
         title += f" · {style.elided(style.printable(module.kind), TITLE_LENGTH)}"
     outer = next((m for m in upward(module) if m is not module and m in frames), None)
     classes = "cluster" + f" order{module.order}" * bool(module.order)

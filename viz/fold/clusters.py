@@ -43,14 +43,16 @@ class Module:
     path: tuple[str, ...] = ()  # names from the outermost module inward; a model's own is ""
     kind: str = ""  # the class
     order: int = 0  # of differentiation: 0 forward, 1 the backward pass of the call, 2 …
+    model: int = 0  # which of the outermost modules of that name and class
     parent: Module | None = None
     parts: list[Module | Call] = field(default_factory=list)  # in the order in which they ran
     id: str = ""
 
     @property
     def name(self) -> str:
-        """As in the state dict: blocks.1.fc; a model's own is its class."""
-        return ".".join(filter(None, self.path)) or self.kind
+        """As in the state dict: blocks.1.fc; a model's own is its class: Linear, Linear 2."""
+        number = f" {self.model + 1}" if self.model else ""
+        return ".".join(filter(None, self.path)) or self.kind + number
 
     @property
     def depth(self) -> int:
@@ -106,16 +108,16 @@ def _grow(module: Module, parts: list[Call]) -> None:
     """Fill a call with its parts, and each stretch of them that shares a deeper path, a call."""
     level = len(module.path)
 
-    def inner(part: Call) -> tuple[str, str, int] | None:
+    def inner(part: Call) -> tuple[str, str, int, int] | None:
         deeper = len(part.path) > level
-        return (part.path[level], part.kinds[level], part.order) if deeper else None
+        return (part.path[level], part.kinds[level], part.order, part.model) if deeper else None
 
     for key, stretch in groupby(parts, inner):
         if key is None:
             module.parts += stretch
             continue
-        name, kind, order = key
-        call = Module((*module.path, name), kind, order, module)
+        name, kind, order, model = key
+        call = Module((*module.path, name), kind, order, model, module)
         module.parts.append(call)
         _grow(call, list(stretch))
 

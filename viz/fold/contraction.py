@@ -159,6 +159,7 @@ def _group(bundle: Bundle, identity: str, links: Links, owner: Owners) -> Group:
         sizes,
         path=path,
         kinds=calls[0].kinds[: len(path)],
+        model=calls[0].model,
         where=calls[0].where,
         order=calls[0].order,
         marks=_marks([*calls, *inside.values(), *outputs], sizes, links),

@@ -8,6 +8,7 @@ gradient and what each edge contributed to it. Nobody's `.grad` is touched, and 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -33,6 +34,7 @@ class Part:
 
     path: tuple[str, ...] = ()  # the modules around it, outermost first; a model's own name is ""
     kinds: tuple[str, ...] = ()  # their classes
+    model: int = 0  # which of the outermost modules of that name and class, in order of appearance
     where: str = ""  # "file:line" in the user's program, where the record knows it
     order: int = 0  # 0 in the forward pass, 1 in a rule of a backward pass through it, 2 …
     marks: dict[str, Any] = field(default_factory=dict)  # what annotations say: {"heat": 0.7}
@@ -152,6 +154,8 @@ class _Builder:
         self.taken = {self.given_name(source) for source in (*order, *leaves)}
         self.counts = dict.fromkeys("xct", 0)
         self.pass_order = 0  # of the backward pass that recorded the last node
+        self.models: dict[int, int] = {}  # by the id of a scope, which the record keeps alive
+        self.alike: Counter[tuple[str, str]] = Counter()
 
     def derive(self, roots: Sequence[Traced]) -> None:
         """Ask the engine for every value, every gradient and every contribution."""
@@ -180,7 +184,7 @@ class _Builder:
         if op.is_part:
             self.link(self.operations[node.parents[0]], self.variable(node))
             return
-        place = _place(node.scope)
+        place = self.place(node.scope)
         arguments = {
             slot: self.variable(_key(node, slot), parent, node)
             for slot, parent in enumerate(node.parents)
@@ -214,7 +218,7 @@ class _Builder:
         """The edge from an operation to a result."""
         identity = f"e_{operation.id}_{result.id}"
         place: dict[str, Any] = {"path": operation.path, "kinds": operation.kinds}
-        place |= {"where": operation.where, "order": operation.order}
+        place |= {"model": operation.model, "where": operation.where, "order": operation.order}
         self.view.edges.append(Edge(identity, operation.id, result.id, **place))
 
     def variable(self, key: Any, source: Any = None, reader: Node | None = None) -> Variable:
@@ -235,14 +239,14 @@ class _Builder:
             self.view.nodes.append(variable)
         elif reader is not None and type(source) is not Node:
             variable = self.variables[key]
-            shared = _shared(variable.path, _place(reader.scope)["path"])
+            shared = _shared(variable.path, self.place(reader.scope)["path"])
             variable.path, variable.kinds = variable.path[:shared], variable.kinds[:shared]
         return self.variables[key]
 
     def result(self, node: Node) -> Variable:
         """The variable that an operation, or an output of one, made."""
         name = self.given_name(node) or self.new_name("t")
-        place = _place(node.scope)
+        place = self.place(node.scope)
         variable = Variable(self.new_id(), name, "result", node.shape, node.dtype, **place)
         variable.value = self.values[node].value if node in self.values else None
         variable.gradient = self.gradients.get(node)
@@ -255,7 +259,7 @@ class _Builder:
         A parameter or a constant belongs to the module in whose `frame` it is read; another tensor
         came from outside.
         """
-        place = _place(frame)
+        place = self.place(frame)
         place["where"] = ""
         if isinstance(source, (bool, int, float, np.generic)):
             value = source.item() if isinstance(source, np.generic) else source
@@ -278,6 +282,31 @@ class _Builder:
         variable.stored = None if source._grad is None else source._grad._data
         return variable
 
+    def place(self, frame: Scope | None) -> dict[str, Any]:
+        """What a frame says of where something was recorded, as the fields of a Part."""
+        modules: list[Scope] = []
+        where, order = "", 0
+        while frame is not None:
+            if frame.kind == "line":
+                where = where or printable(frame.name)
+            elif frame.kind == "backward":
+                order += 1
+            elif frame.kind != "expanded":
+                modules.append(frame)
+            frame = frame.parent
+        path = tuple(printable(module.name) for module in reversed(modules))
+        kinds = tuple(printable(module.kind) for module in reversed(modules))
+        model = self.model(modules[-1]) if modules else 0
+        return {"path": path, "kinds": kinds, "model": model, "where": where, "order": order}
+
+    def model(self, outermost: Scope) -> int:
+        """The number of a model among those of its name and class; all its calls share a scope."""
+        if id(outermost) not in self.models:
+            alike = outermost.name, outermost.kind
+            self.models[id(outermost)] = self.alike[alike]
+            self.alike[alike] += 1
+        return self.models[id(outermost)]
+
     def new_id(self) -> str:
         """The id of the next node."""
         return f"n{len(self.view.nodes)}"
@@ -294,22 +323,6 @@ class _Builder:
             name = f"{letter}{self.counts[letter]}"
             if name not in self.taken:
                 return name
-
-
-def _place(frame: Scope | None) -> dict[str, Any]:
-    """What a frame says of where something was recorded, as the fields of a Part."""
-    modules: list[tuple[str, str]] = []
-    where, order = "", 0
-    while frame is not None:
-        if frame.kind == "line":
-            where = where or printable(frame.name)
-        elif frame.kind == "backward":
-            order += 1
-        elif frame.kind != "expanded":
-            modules.append((printable(frame.name), printable(frame.kind)))
-        frame = frame.parent
-    path, kinds = zip(*reversed(modules), strict=True) if modules else ((), ())
-    return {"path": path, "kinds": kinds, "where": where, "order": order}
 
 
 def _shared(one: Sequence[str], two: Sequence[str]) -> int:
