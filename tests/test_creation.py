@@ -262,3 +262,8 @@ def test_reshape_copies_always_never_or_where_it_must():
     assert x.T.reshape(-1).tolist() == [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]
     with pytest.raises(ValueError, match=r"^reshape: .*\(3, 2\) does not become -1 without a copy"):
         x.T.reshape(-1, copy=False)
+
+
+def test_linspace_between_float32_numbers_is_not_rounded_to_float32() -> None:
+    ends = tg.tensor(0.0), tg.tensor(1.0)
+    assert tg.linspace(*ends, 4, dtype=tg.float64).tolist() == [0.0, 1 / 3, 2 / 3, 1.0]

@@ -152,3 +152,11 @@ def test_padding_integers_with_what_does_not_fit_is_refused() -> None:
     assert tg.pad(tg.arange(2), 1, constant_values=7.0).tolist() == [7, 0, 1, 7]
     with pytest.raises(ValueError, match=r"^pad: constant_values 2\.5 does not fit into int64$"):
         tg.pad(tg.arange(2), 1, constant_values=2.5)
+
+
+def test_truth_values_have_a_sign_and_a_sigmoid() -> None:
+    truths = tg.tensor([True, False])
+    assert tg.sign(truths).tolist() == [True, False]
+    values = tg.sigmoid(truths)
+    assert values.dtype == tg.float32
+    np.testing.assert_allclose(values.numpy(), [0.7310585786300049, 0.5], rtol=1e-7)

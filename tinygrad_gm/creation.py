@@ -145,7 +145,7 @@ def linspace(
     >>> tg.linspace(0, 1, 5).tolist()
     [0.0, 0.25, 0.5, 0.75, 1.0]
     """
-    array = np.linspace(start, stop, num, endpoint)
+    array = np.linspace(float(start), float(stop), num, endpoint)
     return place(array.astype(dtype or backend.default_dtype()), device, requires_grad)
 
 

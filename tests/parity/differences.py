@@ -206,6 +206,7 @@ DIFFERENCES = [
         "integers become floating numbers in what divides, also where PyTorch keeps them",
         *("nn.functional.avg_pool?d", "nn.functional.hardtanh", "nn.functional.relu6"),
         *("nn.functional.local_response_norm", "nn.functional.margin_ranking_loss"),
+        "nn.functional.interpolate (bilinear)",
         when=integers,
     ),
     refused(
@@ -215,17 +216,13 @@ DIFFERENCES = [
     ),
     refused(
         "a number that the dtype cannot hold",
-        "full_like",
-        when=lambda s: unsigned(s) and s.args[0] < 0,
-    ),
-    refused(
-        "a number that the dtype cannot hold",
         "nn.functional.pad (constant)",
         when=lambda s: truths(s) and s.get(2, "value") not in (None, 0, 1),
     ),
     other("any and all of bytes are truth values", "all", "any", when=unsigned),
     other("integer weights are counted in the default dtype", "bincount", when=has("weights")),
     other("a number widens truth values, as in NumPy", "masked_fill", when=truths),
+    other("the square of a truth value is one, as in NumPy", "square", when=truths),
     refused("integers to negative integers, as in NumPy", "__rpow__", when=negative_powers),
     # NaN, zero, kinks, rounding errors.
     limited(
@@ -431,13 +428,6 @@ DIFFERENCES = [
         when=lambda s: s.first.shape == (1, 1, 1),
     ),
     refused("the size of the result", "repeat_interleave", when=has("output_size")),
-]
-
-DIFFERENCES += [  # to be mended
-    other("rounded through float32", "full_like", "linspace (tensor_overload)"),
-    refused("truth values", "sign", "sigmoid", when=truths),
-    other("truth values", "square", when=truths),
-    other("bytes", "nn.functional.interpolate (bilinear)", when=unsigned),
 ]
 
 LAYER_DIFFERENCES = [

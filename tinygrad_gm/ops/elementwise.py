@@ -198,12 +198,12 @@ def abs(xp: Any, x: ArrayLike) -> Any:
 
 @op(_nothing, local=["0"])
 def sign(xp: Any, x: ArrayLike) -> Any:
-    """−1, 0 or 1.
+    """−1, 0 or 1; of truth values, they themselves.
 
     >>> tg.sign(tg.tensor([-2.0, 0.0, 3.0])).tolist()
     [-1.0, 0.0, 1.0]
     """
-    return xp.sign(x)
+    return x.copy() if x.dtype.kind == "b" else xp.sign(x)
 
 
 @op(_nothing, symbol="⌊x⌋", local=["0"])
@@ -479,7 +479,7 @@ def tanh(xp: Any, x: ArrayLike) -> Any:
     return xp.tanh(x)
 
 
-@op(lambda g, out: g * (out * (1.0 - out)), symbol="σ", local=["σ(1−σ)"])
+@op(lambda g, out: g * (out * (1.0 - out)), symbol="σ", local=["σ(1−σ)"], floating=True)
 def sigmoid(xp: Any, x: ArrayLike) -> Any:
     """1 / (1 + e^−x), without overflow on either side.
 
