@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import doctest
+import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+FRONT = [ROOT / name for name in ("README.md", "CHANGELOG.md", "benchmarks/README.md")]
 
 
 def examples(text: str) -> str:
@@ -44,6 +46,13 @@ def test_the_readmes_program_runs(
     (printed,) = (line.partition("# ")[2] for line in program.splitlines() if "print(" in line)
     assert capsys.readouterr().out.splitlines()[0] == printed
     assert {"runs", "y.svg"} <= {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("page", [*FRONT, *PAGES], ids=lambda page: page.stem)
+def test_links_of_a_page_lead_to_files(page: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    files = [link.partition("#")[0] for link in links if "://" not in link]
+    assert not [file for file in files if not (page.parent / file).exists()]
 
 
 def test_there_is_a_page_for_every_part() -> None:
