@@ -1,13 +1,15 @@
-"""Optimizers: they move parameters against their gradients. Names and formulas are PyTorch's.
+"""Optimizers and learning-rate schedules, with the names and formulas of PyTorch.
 
-optimizer = optim.Adam(model.parameters(), lr=1e-3)
-schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
-for epoch in range(epochs):
-    for x, y in batches:
-        optimizer.zero_grad()
-        F.cross_entropy(model(x), y).backward()
-        optimizer.step()
-    schedule.step()
+A training loop:
+
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
+    schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
+    for epoch in range(epochs):
+        for x, y in batches:
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+        schedule.step()
 """
 
 from ..nn.utils import clip_grad_norm_, clip_grad_value_
