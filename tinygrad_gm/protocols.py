@@ -114,6 +114,8 @@ def array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:
 
 def array_interface(self: Tensor) -> Any:
     """The memory itself, where it is one block: what `PIL.Image.fromarray(t)` asks for."""
+    if self.device != "cpu":
+        raise AttributeError(f"__array_interface__: this tensor is on {self.device}")
     array = self.numpy()
     if not array.flags.c_contiguous:  # NumPy goes on to `__array__`
         raise AttributeError(f"__array_interface__: {self.shape} is not contiguous; use t.numpy()")

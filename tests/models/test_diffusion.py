@@ -475,7 +475,7 @@ def test_a_restored_model_has_the_averaged_weights_and_the_pictures_are_there(tm
     metrics = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     model = diffusion.restore(tmp_path)
     with tg.random.using(Generator(config.seed)):
-        unseen, _ = diffusion.plane.Draws("moons", 0).batch(range(2000))
+        unseen, _ = diffusion.points2d.Draws("moons", 0).batch(range(2000))
     assert diffusion.evaluate(model, unseen) == metrics[-1]["test_loss"]
     rates = [line["lr"] for line in metrics if "lr" in line]
     assert max(rates) == pytest.approx(config.learning_rate, rel=0.05)

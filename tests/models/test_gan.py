@@ -244,7 +244,7 @@ def test_each_player_learns_in_its_own_step_alone(kwargs):
 def test_either_player_alone_gets_better_at_the_game():
     config, model, of_discriminator, of_generator = players(**POINTS)
     generator = tg.Generator(0)
-    real, labels = gan.plane.Draws("ring", 0).batch(range(500))
+    real, labels = gan.points2d.Draws("ring", 0).batch(range(500))
 
     def steps(step, *rest):
         return [step(model, *rest, labels, generator, config) for _ in range(100)]

@@ -111,12 +111,14 @@ LIMITS: dict[str, tuple[list[Any], list[Any], list[Any]]] = {
     "sign": ([-1, -1, -1, 0, 1, 1, 1], FLAT, FLAT),
     "floor": ([-OO, -OO, -1, 0, 0, OO, OO], FLAT, FLAT),
     "ceil": ([-OO, -OO, 0, 0, 1, OO, OO], FLAT, FLAT),
+    "trunc": ([-OO, -OO, 0, 0, 0, OO, OO], FLAT, FLAT),
     "round": ([-OO, -OO, 0, 0, 0, OO, OO], FLAT, FLAT),
     "exp": ([0, 0, 1, 1, 1, OO, OO],) * 3,
     "expm1": ([-1, -1, 0, 0, 0, OO, OO], [0, 0, 1, 1, 1, OO, OO], [0, 0, 1, 1, 1, OO, OO]),
     "log": ([n, n, n, -OO, n, n, OO], [n, n, n, n, n, 0, 0], [n, n, n, n, n, 0, 0]),
     "log1p": ([n, n, 0, 0, 0, n, OO], [n, n, 1, 1, 1, 0, 0], [n, n, -1, -1, -1, 0, 0]),
     "log2": ([n, n, n, -OO, n, n, OO], [n, n, n, n, n, 0, 0], [n, n, n, n, n, 0, 0]),
+    "log10": ([n, n, n, -OO, n, n, OO], [n, n, n, n, n, 0, 0], [n, n, n, n, n, 0, 0]),
     "sin": ([n, n, 0, 0, 0, n, n], [n, n, 1, 1, 1, n, n], [n, n, 0, 0, 0, n, n]),
     "cos": ([n, n, 1, 1, 1, n, n], [n, n, 0, 0, 0, n, n], [n, n, -1, -1, -1, n, n]),
     "tan": ([n, n, 0, 0, 0, n, n], [n, n, 1, 1, 1, n, n], [n, n, 0, 0, 0, n, n]),
@@ -129,6 +131,9 @@ LIMITS: dict[str, tuple[list[Any], list[Any], list[Any]]] = {
     ),
     "sinh": ([-OO, -OO, 0, 0, 0, OO, OO], [OO, OO, 1, 1, 1, OO, OO], [-OO, -OO, 0, 0, 0, OO, OO]),
     "cosh": ([OO, OO, 1, 1, 1, OO, OO], [-OO, -OO, 0, 0, 0, OO, OO], [OO, OO, 1, 1, 1, OO, OO]),
+    "asinh": ([-OO, n, 0, 0, 0, n, OO], [0, 0, 1, 1, 1, 0, 0], [n, 0, 0, 0, 0, 0, n]),
+    "acosh": ([n, n, n, n, n, n, OO], [n, n, n, n, n, 0, 0], [n, n, n, n, n, 0, n]),
+    "atanh": ([n, n, 0, 0, 0, n, n], [n, n, 1, 1, 1, n, n], [n, n, 0, 0, 0, n, n]),
     "tanh": ([-1, -1, 0, 0, 0, 1, 1], [0, 0, 1, 1, 1, 0, 0], FLAT),
     "sigmoid": ([0, 0, 0.5, 0.5, 0.5, 1, 1], [0, 0, 0.25, 0.25, 0.25, 0, 0], FLAT),
     "softsign": ([n, -1, 0, 0, 0, 1, n], [0, 0, 1, 1, 1, 0, 0], [0, 0, 2, 0, -2, 0, 0]),
@@ -180,13 +185,13 @@ LIKE: dict[str, Any] = {
 
 
 def functions_of(arity: int) -> dict[str, Any]:
-    """The elementwise operations of so many floating arguments that have gradients."""
+    """The elementwise operations of `arity` floating arguments that all have gradients."""
     return {
         name: op.primitive
         for name, op in REGISTRY.items()
         if CASES[name].elementwise
         and op.required == arity
-        and op.differentiable == (1 << arity) - 1
+        and op.differentiable == tuple(range(arity))
     }
 
 

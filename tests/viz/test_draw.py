@@ -244,7 +244,8 @@ def test_dot_has_nothing_to_complain_about() -> None:
 SCRIPT = """
 import tinygrad_gm as tg
 from tinygrad_gm import nn, viz
-from tinygrad_gm.viz import raster, style
+from tinygrad_gm.viz import style
+from tinygrad_gm.viz.render import raster
 x = tg.tensor([1.0, 2.0], requires_grad=True)
 w = tg.tensor([[0.5, 1.0], [2.0, 3.0]], requires_grad=True)
 h = tg.tanh(w @ x) * 2.0
