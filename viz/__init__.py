@@ -101,7 +101,7 @@ def draw(
         textbook: draw the decompositions of fused operations instead.
         jacobian: print local Jacobians of up to 64 entries.
         heat: colour cards by the root mean square of their gradient, on a logarithmic scale.
-        cost: write time, floating-point operations and bytes kept beside every operation.
+        cost: write time, floating-point operations and bytes saved for backward on every operation.
         path_to: a tensor; highlight the paths to it, with the products of the local derivatives
             along them, and dim the rest.
         check: compare the gradients of leaves with central differences.
@@ -115,7 +115,7 @@ def draw(
 
     >>> x = tg.tensor(3.0, requires_grad=True, name="x")
     >>> picture = draw(x * x)
-    >>> picture.source.count("->")  # x into either slot of ×, and the result
+    >>> picture.source.count("->")  # x into both arguments of ×, and the result
     3
     """
     if direction not in DIRECTIONS:

@@ -200,8 +200,8 @@ def _flops(node: Node, results: Sequence[tuple[int, ...]]) -> int:
     op = node.plan.op
     params = dict(zip(op.names[op.arity :], node.params, strict=False))
     shapes = {
-        slot: tuple(getattr(parent, "shape", ()))
-        for slot, parent in enumerate(node.parents)
+        argnum: tuple(getattr(parent, "shape", ()))
+        for argnum, parent in enumerate(node.parents)
         if parent is not None
     }
     return flops(Operation("", op, params), shapes, results)

@@ -14,8 +14,7 @@ import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import nn, viz
 from tinygrad_gm.viz.fold.clusters import Links, tree
-from tinygrad_gm.viz.fold.collapse import check_size, visible
-from tinygrad_gm.viz.fold.rolling import fingerprint, repeats
+from tinygrad_gm.viz.fold.collapse import check_size, fingerprint, repeats, visible
 from tinygrad_gm.viz.graph.view import Group, Operation, Variable, View, look
 
 Shape = tuple[int, ...]
@@ -350,7 +349,7 @@ def test_what_annotations_found_inside_is_said_of_the_whole() -> None:
         inside = node in of_head
         if isinstance(node, Operation):
             node.marks |= {
-                "cost": {"flops": 10.0, "kept": 8.0},
+                "cost": {"flops": 10.0, "saved": 8.0},
                 **({"dim": True} if inside else {}),
             }
         elif node.role == "parameter":
@@ -367,7 +366,7 @@ def test_what_annotations_found_inside_is_said_of_the_whole() -> None:
     assert "nonfinite" not in stem.marks
     assert right.marks["nonfinite"] == head.marks["nonfinite"] == "tainted"
     assert (stem.marks["heat"], head.marks["heat"]) == (0.25, 0.75)
-    assert head.marks["cost"] == {"flops": 30.0, "kept": 24.0}
+    assert head.marks["cost"] == {"flops": 30.0, "saved": 24.0}
     assert "dim" in head.marks
     assert "dim" not in left.marks
 

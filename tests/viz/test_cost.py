@@ -102,13 +102,13 @@ def test_every_operation_of_the_registry_has_a_count() -> None:
 def test_tanh_keeps_its_result_and_addition_nothing() -> None:
     x = leaf(10, 10)
     view = measured(tg.tanh(x + 1.0).sum())
-    kept = {operation.op.name: operation.marks["cost"]["kept"] for operation in view.operations}
-    assert kept == {"add": 0, "tanh": 800, "sum": 0}
+    saved = {operation.op.name: operation.marks["cost"]["saved"] for operation in view.operations}
+    assert saved == {"add": 0, "tanh": 800, "sum": 0}
 
 
-def test_views_of_one_array_are_kept_once_and_leaves_not_at_all() -> None:
+def test_views_of_one_array_are_counted_once_and_leaves_not_at_all() -> None:
     x = leaf(10, 10)
-    h = tg.exp(x)  # kept by exp, and as three views of it by both products
+    h = tg.exp(x)  # saved by exp, and as three views of it by both products
     out = (h.T * h).sum() + (h.reshape(100) * x.reshape(100)).sum()
     assert saved_bytes(out) == 800
 
@@ -129,7 +129,7 @@ def test_the_bytes_of_all_operations_sum_to_the_count_of_the_record(build: Any) 
     out = build()
     view = measured(out)
     costs = [operation.marks["cost"] for operation in view.operations]
-    assert sum(c["kept"] for c in costs) == saved_bytes(out) > 0
+    assert sum(c["saved"] for c in costs) == saved_bytes(out) > 0
     assert all(c["forward"] > 0 and c["backward"] > 0 for c in costs)
     assert view.remarks[-1].startswith("all operations together: ")
     out.backward()
@@ -142,4 +142,4 @@ def test_where_values_are_unknown_there_are_no_times() -> None:
     with tg.no_grad():
         w -= 1.0
     marks = of(measured(out), "multiply").marks["cost"]
-    assert marks == {"flops": 3, "kept": 0}
+    assert marks == {"flops": 3, "saved": 0}

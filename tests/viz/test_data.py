@@ -129,13 +129,21 @@ def saved(version: int, parts: Any) -> str:
     "text",
     [
         *("", "{", "[]", "3", "{}"),
-        *(saved(2, []), saved(1, [{"is": "box"}]), saved(1, [{"is": "edge"}]), saved(1, 5)),
+        *(saved(3, []), saved(1, [{"is": "box"}]), saved(1, [{"is": "edge"}]), saved(1, 5)),
     ],
 )
 def test_a_file_that_is_no_drawing_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(ValueError, match="this is no drawing that was saved as JSON"):
         viz.load(tmp_path / "a.json")
+
+
+def test_a_file_of_version_1_is_read(tmp_path: Path) -> None:
+    picture = viz.draw(leaf([1.0, 2.0], "x") * 2.0, cost=True)
+    text = picture.json().replace('"version": 2', '"version": 1')
+    text = text.replace('"argnum":', '"slot":').replace('"saved":', '"kept":')
+    (tmp_path / "a.json").write_text(text)
+    assert viz.load(tmp_path / "a.json").source == picture.source
 
 
 # ------------------------------------------------------------------ the program is left alone

@@ -16,7 +16,7 @@ from samples import Sample
 
 import tinygrad_gm as tg
 from tinygrad_gm.engine.record import topological_order
-from tinygrad_gm.viz.annotate import jacobians, structures
+from tinygrad_gm.viz.annotate import jacobians
 from tinygrad_gm.viz.graph.view import Edge, Operation, View, look
 
 STEP = 1e-5
@@ -276,7 +276,7 @@ def test_what_is_known_of_an_operation_is_true_of_its_numbers(name: str, sample:
     results = [variable.shape for variable in view.variables if variable.id in into_results]
     for slot in slots_of(name, sample):
         found = edge_into(view, operation, slot).marks.get("jacobian")
-        word = structures.known(operation.op, slot, sample.arrays[slot].shape, results)
+        word = jacobians.known(operation.op, slot, sample.arrays[slot].shape, results)
         if word and found is not None and found.size > 1:
             read_once = word == "broadcast sum" and (found != 0).sum(axis=1).max() <= 1
             assert read_once or agrees(word, found), (word, found)

@@ -77,10 +77,10 @@ def test_results_and_edges_have_the_order_of_their_operation() -> None:
     view = told(*derivatives(tg.tanh(x), x))
     order = {node.id: node.order for node in view.nodes}
     for edge in view.edges:
-        inside = edge.tail if edge.slot is None else edge.head
+        inside = edge.tail if edge.argnum is None else edge.head
         assert edge.order == order[inside]
         assert edge.marks["order"] == orders.word(edge.order)
-        if edge.slot is None:
+        if edge.argnum is None:
             assert order[edge.head] == order[edge.tail]
 
 

@@ -39,14 +39,14 @@ def into(view: View, operation: str) -> list[Edge]:
     return [edge for edge in view.edges if edge.head == found.id]
 
 
-def test_there_is_a_node_per_variable_and_operation_and_an_edge_per_argument_slot() -> None:
+def test_there_is_a_node_per_variable_and_operation_and_an_edge_per_argument() -> None:
     loss, _ = neuron()
     view = look([loss], {})
     assert [operation.op.symbol for operation in view.operations] == list("×+σ−^×+")
     roles = Counter(variable.role for variable in view.variables)
     assert roles == {"parameter": 2, "constant": 2, "number": 1, "result": 7}
-    assert len([edge for edge in view.edges if edge.slot is not None]) == 13
-    assert len([edge for edge in view.edges if edge.slot is None]) == 7
+    assert len([edge for edge in view.edges if edge.argnum is not None]) == 13
+    assert len([edge for edge in view.edges if edge.argnum is None]) == 7
 
 
 def test_ids_count_the_topological_order() -> None:
@@ -311,7 +311,7 @@ def test_an_array_read_twice_is_one_variable_and_a_number_read_twice_two() -> No
 
 def test_an_argument_left_out_has_no_edge() -> None:
     view = look([tg.linear(leaf(np.ones((2, 3))), leaf(np.ones((4, 3)))).sum()], {})
-    assert [edge.slot for edge in into(view, "linear")] == [0, 1]
+    assert [edge.argnum for edge in into(view, "linear")] == [0, 1]
 
 
 def test_a_lone_tensor_is_a_lone_card_and_the_reason_is_given() -> None:

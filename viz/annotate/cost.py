@@ -1,4 +1,4 @@
-"""What each operation costs: time, floating-point operations, and memory kept for backward.
+"""What each operation costs: time, floating-point operations, and memory saved for backward.
 
 Times are measured by running an operation and its gradient rule again on the values of the record.
 Operations are counted from shapes: a product of matrices (m, k) and (k, n) has 2·m·n·k, what works
@@ -28,25 +28,25 @@ Params = Mapping[str, Any]
 
 
 def measure(view: View, order: Sequence[Node]) -> None:
-    """Mark every operation with `cost`: seconds `forward` and `backward`, `flops`, bytes `kept`.
+    """Mark every operation with `cost`: seconds `forward` and `backward`, `flops`, bytes `saved`.
 
     `order` holds the nodes of the record that the view was made of. Times are missing where values
-    are unknown. The bytes are those of arrays that the record keeps alive, each counted where it is
-    kept first; their sum is `record.saved_bytes`.
+    are unknown. `saved` counts the bytes of the arrays that the record keeps alive, each
+    at the first operation that saves it; the sum over all operations is `memory.saved_bytes`.
     """
     nodes = [node for node in order if not node.plan.op.is_part]
-    kept = _kept(nodes)
+    saved = _saved(nodes)
     total: dict[str, float] = {}
     for node, (operation, arguments, results) in zip(nodes, calls_of(view), strict=True):
-        shapes = {slot: variable.shape for slot, (_, variable) in arguments.items()}
-        values = {slot: variable.value for slot, (_, variable) in arguments.items()}
+        shapes = {argnum: variable.shape for argnum, (_, variable) in arguments.items()}
+        values = {argnum: variable.value for argnum, (_, variable) in arguments.items()}
         cost: dict[str, float] = {
             "flops": flops(operation, shapes, [result.shape for result in results]),
-            "kept": kept[node],
+            "saved": saved[node],
         }
         if all(value is not None for value in values.values()):
-            slots = [slot for slot, (edge, _) in arguments.items() if edge.differentiable]
-            cost |= _times(operation, values, slots)
+            argnums = [argnum for argnum, (edge, _) in arguments.items() if edge.differentiable]
+            cost |= _times(operation, values, argnums)
         operation.marks["cost"] = cost
         total = {name: total.get(name, 0) + amount for name, amount in cost.items()}
     if nodes:
@@ -56,10 +56,10 @@ def measure(view: View, order: Sequence[Node]) -> None:
 def text_of(cost: Mapping[str, float]) -> str:
     """A cost on one line.
 
-    >>> text_of({"flops": 2_000_000, "kept": 4096, "forward": 2.5e-4, "backward": 1e-3})
-    '0.25 ms, back 1 ms · 2 MFLOP · kept 4.1 kB'
+    >>> text_of({"flops": 2_000_000, "saved": 4096, "forward": 2.5e-4, "backward": 1e-3})
+    '0.25 ms, back 1 ms · 2 MFLOP · saved 4.1 kB'
     """
-    texts = [f"{_scaled(cost['flops'])}FLOP", f"kept {_scaled(cost['kept'])}B"]
+    texts = [f"{_scaled(cost['flops'])}FLOP", f"saved {_scaled(cost['saved'])}B"]
     if "forward" in cost:
         times = _milliseconds(cost["forward"]), _milliseconds(cost["backward"])
         texts.insert(0, f"{times[0]}, back {times[1]}")
@@ -84,9 +84,9 @@ def _scaled(amount: float) -> str:
 # ------------------------------------------------------------------------------ measured
 
 
-def _times(operation: Operation, values: Mapping[int, Any], slots: list[int]) -> dict[str, float]:
+def _times(operation: Operation, values: Mapping[int, Any], argnums: list[int]) -> dict[str, float]:
     """Seconds of the forward function, and of the rules of all wanted arguments together."""
-    call = Call(operation, values, slots)
+    call = Call(operation, values, argnums)
     seed = np.ones(call.size)
     return {"forward": _best(call.forward), "backward": _best(lambda: call.pull_back(seed))}
 
@@ -101,8 +101,8 @@ def _best(function: Callable[[], Any]) -> float:
     return best
 
 
-def _kept(nodes: Sequence[Node]) -> dict[Node, int]:
-    """The bytes that each node is the first to keep."""
+def _saved(nodes: Sequence[Node]) -> dict[Node, int]:
+    """Return the bytes of the arrays that each node is the first to save."""
     arrays = saved_arrays(nodes)
     first = {id(array): node for node in reversed(nodes) for array in arrays[node]}
     sizes = dict.fromkeys(nodes, 0)

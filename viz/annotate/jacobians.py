@@ -18,12 +18,12 @@ import numpy as np
 from tinygrad_gm.backend import Array, module_of, to_device
 from tinygrad_gm.engine.backward import grad
 from tinygrad_gm.engine.call import record
+from tinygrad_gm.engine.op import Op
 from tinygrad_gm.engine.record import wrap
 from tinygrad_gm.engine.replay import recompute
 
 from .. import style
 from ..graph.view import Edge, Operation, Variable, View
-from .structures import known, structure
 
 SMALL = 64  # entries of a Jacobian that is known whole, and printed with `jacobian=True`
 WHOLE = 100_000  # entries up to which all rows are pulled back to learn a structure; else SAMPLED
@@ -47,7 +47,7 @@ def annotate(view: View, show: bool = False) -> None:
                 _write(edge, operation, variable, results, show)
 
 
-Arguments = Mapping[int, tuple[Edge, Variable]]  # by slot: the edge, and where it comes from
+Arguments = Mapping[int, tuple[Edge, Variable]]  # by argnum: the edge and its tail
 
 
 def calls_of(view: View) -> list[tuple[Operation, Arguments, list[Variable]]]:
@@ -56,10 +56,10 @@ def calls_of(view: View) -> list[tuple[Operation, Arguments, list[Variable]]]:
     arguments: dict[str, dict[int, tuple[Edge, Variable]]] = {}
     results: dict[str, list[Variable]] = {}
     for edge in view.edges:
-        if edge.slot is None:
+        if edge.argnum is None:
             results.setdefault(edge.tail, []).append(variables[edge.head])
         else:
-            arguments.setdefault(edge.head, {})[edge.slot] = edge, variables[edge.tail]
+            arguments.setdefault(edge.head, {})[edge.argnum] = edge, variables[edge.tail]
     return [
         (operation, arguments.get(operation.id, {}), results.get(operation.id, []))
         for operation in view.operations
@@ -70,19 +70,19 @@ class Call:
     """An operation run again, recorded, on copies of its arguments: rows of its Jacobians.
 
     Args:
-        operation: which.
-        values: the arrays and numbers in the argument slots; a slot that is missing held None.
-        slots: the arguments whose Jacobians are wanted.
+        operation: the operation to run.
+        values: arrays and numbers by argnum; an argument that is missing is None.
+        argnums: the arguments whose Jacobians are computed.
     """
 
-    def __init__(self, operation: Operation, values: Mapping[int, Any], slots: Sequence[int]):
+    def __init__(self, operation: Operation, values: Mapping[int, Any], argnums: Sequence[int]):
         op, params = operation.op, tuple(operation.params.values())
         count = max(values) + 1 if op.variadic else op.arity
-        given = [values.get(slot) for slot in range(count)]
+        given = [values.get(argnum) for argnum in range(count)]
         self.forward: Callable[[], Any] = functools.partial(recompute, op, given, params)
         out, residuals, data = recompute(op, list(given), params)
         count = len(data)  # a checkpoint's closure is no argument of its function
-        argnums = tuple(slot for slot in slots if slot < count)
+        argnums = tuple(argnum for argnum in argnums if argnum < count)
         self.leaves = {argnum: wrap(data[argnum]) for argnum in argnums}
         for leaf in self.leaves.values():
             leaf._requires_grad = True
@@ -109,15 +109,19 @@ class Call:
     def rows(self, places: Sequence[int]) -> dict[int, Array]:
         """The rows of every wanted Jacobian that belong to these elements of the results."""
         pulled = [self.pull_back(np.arange(self.size) == place) for place in places]
-        reached = [slot for slot in self.leaves if all(row[slot] is not None for row in pulled)]
-        return {slot: np.array([row[slot] for row in pulled]) for slot in reached}
+        reached = [
+            argnum for argnum in self.leaves if all(row[argnum] is not None for row in pulled)
+        ]
+        return {argnum: np.array([row[argnum] for row in pulled]) for argnum in reached}
 
 
 def _measure(operation: Operation, arguments: Arguments, work: int) -> int:
     """Mark an operation's edges with Jacobian and structure; how many elements that took."""
-    values = {slot: variable.value for slot, (_, variable) in arguments.items()}
-    sizes = {slot: prod(v.shape) for slot, (edge, v) in arguments.items() if edge.differentiable}
-    wanted = [slot for slot, size in sizes.items() if size]
+    values = {argnum: variable.value for argnum, (_, variable) in arguments.items()}
+    sizes = {
+        argnum: prod(v.shape) for argnum, (edge, v) in arguments.items() if edge.differentiable
+    }
+    wanted = [argnum for argnum, size in sizes.items() if size]
     if not wanted or any(v is None for v in values.values()):
         return 0
     if sum(np.size(v) for v in values.values()) * SAMPLED > work:
@@ -130,28 +134,30 @@ def _measure(operation: Operation, arguments: Arguments, work: int) -> int:
         return 0
     rows = call.rows(places)
     if call.size == 1 == max(sizes.values()):
-        for slot, row in rows.items():
-            arguments[slot][0].marks["jacobian"] = row
+        for argnum, row in rows.items():
+            arguments[argnum][0].marks["jacobian"] = row
         return cost
     words = _words(call, rows, places)
     clean = all(np.isfinite(matrix).all() for matrix in rows.values())
     if not clean or (len(places) < call.size and "sparse" in words.values()):
-        typical = Call(operation, {slot: _typical(value) for slot, value in values.items()}, wanted)
+        typical = Call(
+            operation, {argnum: _typical(value) for argnum, value in values.items()}, wanted
+        )
         better = _words(typical, typical.rows(places), places)
-        words |= {slot: word for slot, word in better.items() if word != "sparse"}
+        words |= {argnum: word for argnum, word in better.items() if word != "sparse"}
         cost *= 2
-    for slot, word in words.items():
-        edge, _ = arguments[slot]
+    for argnum, word in words.items():
+        edge, _ = arguments[argnum]
         edge.marks["structure"] = word
-        if call.size * sizes[slot] <= SMALL:
-            edge.marks["jacobian"] = rows[slot]
+        if call.size * sizes[argnum] <= SMALL:
+            edge.marks["jacobian"] = rows[argnum]
     return cost
 
 
 def _words(call: Call, rows: Mapping[int, Array], places: Sequence[int]) -> dict[int, str]:
     """The structure of every argument's Jacobian."""
     sums = rows if call.size == 1 else call.pull_back(np.ones(call.size))
-    return {slot: structure(rows[slot], places, call.size, sums[slot]) for slot in rows}
+    return {argnum: structure(rows[argnum], places, call.size, sums[argnum]) for argnum in rows}
 
 
 def _typical(value: Any) -> Any:
@@ -190,8 +196,8 @@ def _write(
             texts.append(style.number(marks["jacobian"].item()))
         marks["local"] = " = ".join(filter(None, texts))
     else:
-        if "structure" not in marks and edge.slot is not None:
-            marks["structure"] = known(operation.op, edge.slot, argument.shape, shapes)
+        if "structure" not in marks and edge.argnum is not None:
+            marks["structure"] = known(operation.op, edge.argnum, argument.shape, shapes)
         facts = f"{count}×{size} {marks['structure']}".rstrip()
         marks["local"] = f"{name}: {facts}{', ' * bool(edge.local)}{edge.local}"
     if edge.contribution is not None:
@@ -206,3 +212,97 @@ def _short(name: str) -> str:
 
 def _entry(value: float) -> str:
     return style.number(value, 3)
+
+
+# ------------------------------------------------------------------------------ structure
+
+
+def structure(rows: Array, places: Sequence[int], count: int, sums: Array) -> str:
+    """A word for a Jacobian of `count` rows, from those at `places` and its columns' sums.
+
+    - zero; identity, scaled identity, diagonal: of a square matrix;
+    - permutation (square) or selection: ones, at most one in a row and in a column;
+    - broadcast sum: at most one entry in a row, several in a column, where gradients are added up;
+    - triangular: square, and a result depends on arguments up to its own place;
+    - block diagonal: groups of results depend on groups of elements with none in common;
+    - dense: without zeros; sparse: anything else.
+
+    >>> structure(np.array([[0.0, 1.0], [1.0, 0.0]]), range(2), 2, np.ones(2))
+    'permutation'
+    >>> structure(np.ones((2, 1)), range(2), 2, np.array([2.0]))
+    'broadcast sum'
+    """
+    there, size = rows != 0, rows.shape[1]
+    square = count == size
+    entries = rows[there]
+    if not entries.size:
+        return "zero" if not sums.any() else "sparse"
+    own = np.arange(size) == np.array(places)[:, None]
+    if square and not (there & ~own).any():
+        scaled = (entries == entries[0]).all() and (sums == entries[0]).all()
+        return "diagonal" if not scaled else "identity" if entries[0] == 1 else "scaled identity"
+    if there.sum(axis=1).max() <= 1:
+        repeated = there.sum(axis=0).max() > 1 or (count > size and there.any(axis=1).all())
+        if repeated or ((entries == 1).all() and sums.max() > 1):
+            return "broadcast sum"
+        if (entries == 1).all():
+            return "permutation" if square and sums.all() else "selection"
+    if there.all():
+        return "dense"
+    if square and not (there & (np.arange(size) > np.array(places)[:, None])).any():
+        return "triangular"
+    whole = len(places) == count
+    return "block diagonal" if _in_blocks(there, whole) else "sparse"
+
+
+def _in_blocks(there: Array, whole: bool) -> bool:
+    """Whether the rows fall into groups that have no column in common.
+
+    Of a matrix that is known in part only, rows of a group must have the very same columns: rows
+    that share some (as windows that overlap) may be joined by rows that are not known.
+    """
+    common = there.astype(int) @ there.T.astype(int)
+    lengths = there.sum(axis=1)
+    if not whole:
+        same = (common == lengths[:, None]) & (common == lengths)
+        return bool(((common == 0) | same).all())
+    joined = common > 0
+    for _ in range(int(np.ceil(np.log2(len(there)))) + 1):
+        joined = joined.astype(int) @ joined.astype(int) > 0
+    return bool((~joined[np.ix_(lengths > 0, lengths > 0)]).any())
+
+
+ELEMENTWISE = tuple(
+    f"tinygrad_gm.ops.{file}" for file in ("elementwise", "choosing", "fused.activations")
+)
+IN_BLOCKS = "linear", "matmul", "softmax", "log_softmax", "logsumexp", "sum", "mean"
+FIXED = {
+    "reshape": "identity",
+    "permute_dims": "permutation",
+    "flip": "permutation",
+    "roll": "permutation",
+    "sort": "permutation",
+    "concat": "selection",
+    "stack": "selection",
+}
+
+
+def known(
+    op: Op, argnum: int, argument: tuple[int, ...], results: Sequence[tuple[int, ...]]
+) -> str:
+    """The word for an operation of the library, where it follows from the shapes; else "".
+
+    >>> known(tg.exp.op, 0, (500, 500), [(500, 500)]), known(tg.add.op, 0, (500,), [(500, 500)])
+    ('diagonal', 'broadcast sum')
+    """
+    count, size = sum(map(prod, results)), prod(argument)
+    if op.forward.__module__ in ELEMENTWISE:
+        if op.local[argnum] == "0":
+            return "zero"
+        return "diagonal" if count == size else "broadcast sum" if count > size else ""
+    if op.name == "broadcast_to" or (op.name in ("linear", "conv") and argnum == 2):
+        return "broadcast sum" if count > size else ""
+    if op.name in IN_BLOCKS:
+        long = all(len(shape) > 1 and min(shape) > 1 for shape in (argument, *results))
+        return "block diagonal" if long else ""
+    return FIXED.get(op.name, "")

@@ -32,7 +32,7 @@ def highlight(view: View, target: Variable) -> None:
     """
     incoming: dict[str, list[Edge]] = {}
     for edge in view.edges:
-        if edge.slot is None or edge.differentiable:
+        if edge.argnum is None or edge.differentiable:
             incoming.setdefault(edge.head, []).append(edge)
     reached, roads = {target.id}, Counter({target.id: 1})
     for node in view.nodes:  # in topological order
@@ -48,7 +48,7 @@ def highlight(view: View, target: Variable) -> None:
     on = reached & leading
     for part in (*view.nodes, *view.edges):
         inside = {part.tail, part.head} <= on if isinstance(part, Edge) else part.id in on
-        if isinstance(part, Edge) and part.slot is not None and not part.differentiable:
+        if isinstance(part, Edge) and part.argnum is not None and not part.differentiable:
             inside = False
         part.marks["path" if inside else "dim"] = True
     count = sum(roads[end] for end in ends)
@@ -92,7 +92,7 @@ def _multiply(
     found["sum"] = fsum(found["products"])
     names = {variable.id: variable.name for variable in view.variables}
     for way, product in list(zip(ways, found["products"], strict=True))[:WRITTEN]:
-        steps = [edge for edge in way if edge.slot is not None]
+        steps = [edge for edge in way if edge.argnum is not None]
         via = ", ".join(style.elided(names[edge.tail], NAME_LENGTH) for edge in steps[:-1])
         written = " × ".join(factor(_local(edge)) for edge in steps) or "1"
         view.remarks.append(f"{f'via {via}: ' if via else ''}{written} = {plain(product)}")
@@ -106,7 +106,7 @@ def _multiply(
 
 def _local(edge: Edge) -> Any:
     """The local derivative of a single number; 1 from an operation to its result."""
-    if edge.slot is None:
+    if edge.argnum is None:
         return 1.0
     return edge.marks["jacobian"].item() if "jacobian" in edge.marks else None
 

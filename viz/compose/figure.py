@@ -425,9 +425,9 @@ def row_height(row: Row) -> float:
 
 
 def _line(edge: Edge) -> Line:
-    classes = ("output" if edge.slot is None else "argument") + _mark_classes(edge)
+    classes = ("output" if edge.argnum is None else "argument") + _mark_classes(edge)
     thick = "path" in edge.marks
-    if edge.slot is None:
+    if edge.argnum is None:
         return Line(
             edge.id, classes, edge.tail, edge.head, (), "", False, "", thick, "dim" in edge.marks
         )

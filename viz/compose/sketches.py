@@ -1,7 +1,7 @@
 """Small pictures on the cards of large tensors: a histogram, and what the elements look like.
 
 They are made of paths and inline images, and need no files. Graphviz only leaves room for them: the
-cell has a ground of its own, by which `normalize` finds it.
+cell has a ground of its own, by which `engine.normalize` finds it.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class _Recorder:
         self.arguments: dict[str, list[Edge]] = {o.id: [] for o in view.operations}
         self.results: dict[str, list[Variable]] = {o.id: [] for o in view.operations}
         for edge in view.edges:
-            if edge.slot is None:
+            if edge.argnum is None:
                 self.results[edge.tail].append(self.variables[edge.head])
             else:
                 self.arguments[edge.head].append(edge)

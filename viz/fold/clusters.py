@@ -158,7 +158,7 @@ def _home(
     if leaf.path or leaf.role == "number":
         return common
     first = (0, 1) if getattr(leaf.dtype, "kind", "") in "iu" else (0,)
-    entered = [m for edge in edges if edge.slot in first for m in starts.get(edge.head, ())]
+    entered = [m for edge in edges if edge.argnum in first for m in starts.get(edge.head, ())]
     while common is not None and common in entered:
         common = common.parent
     return common

@@ -8,21 +8,23 @@ closes no circle, because the record is in topological order (see `clusters`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from itertools import groupby
 from math import inf
 from typing import Any
 
-from ..graph.view import View
+import numpy as np
+
+from ..graph.view import Group, View
 from .clusters import Call, Links, Module, tree
 from .contraction import Bundle, contract, owners
-from .rolling import fingerprint, repeats
 
 MANY, FEW = 200, 60  # nodes: more are closed by themselves, until there are so few
 MOST = 2000  # visible nodes that are drawn without force=True
 STACK = 3  # equal closed modules in a row that are drawn as one
 LONG_STACK = 8  # equal modules in a row that are closed by themselves, also in a small graph
+LONGEST_PATTERN = 48  # operations of a pattern that repeats
 ENDS = 4  # operations at either end of a long row of equal patterns that stay
 
 Closed = Callable[[Module], bool]
@@ -196,3 +198,78 @@ def _deeper(depth: int) -> Closed:
 
 def _calls(unit: Bundle | Call) -> Iterator[Call]:
     return unit.calls if isinstance(unit, Bundle) else iter((unit,))
+
+
+# ------------------------------------------------------------------------------ repetition
+#
+# Equal layers, and the steps of a loop, have equal fingerprints: the same operations, static
+# arguments, input shapes and connections. Names and values do not count.
+
+
+def fingerprint(calls: Iterable[Call], links: Links) -> Hashable:
+    """Equal for two pieces of program that are built alike."""
+    numbers: dict[str, int] = {}  # of variables, in the order in which they are met
+    prints: list[Hashable] = []
+    for call in calls:
+        arguments: list[Hashable] = []
+        for edge in links.arguments.get(call.id, ()):
+            variable = links.variables[edge.tail]
+            known = numbers.setdefault(variable.id, len(numbers))
+            shape = "number" if variable.role == "number" else variable.shape
+            arguments.append((edge.argnum, known, shape, str(variable.dtype)))
+        for edge in links.results.get(call.id, ()):
+            numbers.setdefault(edge.head, len(numbers))
+        prints.append((_name(call), tuple(arguments), _static(getattr(call, "params", None))))
+    return tuple(prints)
+
+
+def _name(call: Call) -> Hashable:
+    return (call.kind, call.count) if isinstance(call, Group) else call.op.name
+
+
+def _static(value: Any) -> Hashable:
+    """A static argument; of an array the shape, of what has no value of its own the type."""
+    if isinstance(value, (bool, int, float, complex, str, slice, type, type(None), type(...))):
+        return repr(value)
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_static, value))
+    if hasattr(value, "items"):
+        return tuple((name, _static(part)) for name, part in value.items())
+    if hasattr(value, "shape"):
+        return (value.shape, str(value.dtype))
+    return type(value).__name__
+
+
+def repeats(tokens: Sequence[Hashable], least: int) -> list[tuple[int, int, int]]:
+    """Where a sequence repeats itself: (start, length of the pattern, copies), from the left.
+
+    Of the patterns that begin at a place and have at least `least` copies, that which covers most
+    is taken, of those the shortest.
+
+    >>> from tinygrad_gm.viz.fold.collapse import repeats
+    >>> repeats("xababababyyyz", 3)
+    [(1, 2, 4), (9, 1, 3)]
+    """
+    codes: dict[Hashable, int] = {}
+    row = np.array([codes.setdefault(token, len(codes)) for token in tokens])
+    total = len(row)
+    copies = np.ones((min(LONGEST_PATTERN, total // least) + 1, total), int)
+    for period in range(1, len(copies)):
+        copies[period, : total - period] += _streaks(row[:-period] == row[period:]) // period
+    copies[copies < least] = 0
+    found, start = [], 0
+    covered = copies * np.arange(len(copies))[:, None]
+    best = covered.argmax(0) if len(copies) else []
+    while start < total:
+        period = int(best[start])
+        if covered[period, start]:
+            found.append((start, period, int(copies[period, start])))
+        start += max(1, int(covered[period, start]))
+    return found
+
+
+def _streaks(equal: Any) -> Any:
+    """For each place how many True stand in a row from there on."""
+    places = np.arange(len(equal))
+    ends = np.where(equal, len(equal), places)
+    return np.minimum.accumulate(ends[::-1])[::-1] - places

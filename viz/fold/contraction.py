@@ -98,19 +98,19 @@ def _edges(view: View, links: Links, owner: Owners, groups: dict[Bundle, Group])
         tail, head = owner.get(edge.tail), owner.get(edge.head)
         source = edge.tail if tail is None else groups[tail].id
         if head is None:
-            name = edge.id if edge.slot is not None else f"e_{source}_{edge.head}"
+            name = edge.id if edge.argnum is not None else f"e_{source}_{edge.head}"
             edges.append(edge if tail is None else replace(edge, id=name, tail=source))
             continue
         if head in (tail, owner.get(links.maker.get(edge.tail, ""))):
             continue
         group = groups[head]
         if (source, group.id) not in merged:
-            slot = counts[head] = counts.get(head, -1) + 1
+            argnum = counts[head] = counts.get(head, -1) + 1
             new = Edge(
-                f"e_{group.id}_{slot}",
+                f"e_{group.id}_{argnum}",
                 source,
                 group.id,
-                slot,
+                argnum,
                 edge.differentiable,
                 contribution=edge.contribution,
                 path=group.path,

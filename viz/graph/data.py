@@ -19,7 +19,8 @@ from tinygrad_gm.backend import to_device
 
 from .view import Edge, Group, Operation, Variable, View
 
-FORMAT, VERSION = "tinygrad_gm drawing", 1
+FORMAT, VERSION = "tinygrad_gm drawing", 2
+RENAMED = {"slot": "argnum", "kept": "saved"}  # keys of version 1
 LISTED = 1000  # elements of an array that is written as numbers, not as bytes
 
 KINDS: dict[str, Any] = {
@@ -49,8 +50,8 @@ def dumps(view: View, settings: Mapping[str, str]) -> str:
 def loads(text: str) -> tuple[View, dict[str, Any]]:
     """The view and the settings in a JSON text; ValueError where it is no drawing."""
     try:
-        data = json.loads(text)
-        if data.get("format") != FORMAT or data.get("version") != VERSION:
+        data = json.loads(text, object_hook=_renamed)
+        if data.get("format") != FORMAT or data.get("version") not in (1, VERSION):
             raise ValueError(f"its format is {data.get('format')!r} {data.get('version')!r}")
         view = View(remarks=data.pop("remarks"))
         for part in data.pop("parts"):
@@ -59,6 +60,10 @@ def loads(text: str) -> tuple[View, dict[str, Any]]:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"load: this is no drawing that was saved as JSON: {error}") from error
     return view, {name: data[name] for name in data if name not in ("format", "version")}
+
+
+def _renamed(entries: dict[str, Any]) -> dict[str, Any]:
+    return {RENAMED.get(key, key): value for key, value in entries.items()}
 
 
 def _text(value: Any) -> str:

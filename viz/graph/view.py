@@ -84,12 +84,12 @@ class Group(Part):
 
 @dataclass(eq=False)
 class Edge(Part):
-    """From a variable into an argument slot of an operation, or (slot None) from it to a result."""
+    """From a variable to an argument of an operation, or (argnum None) from it to a result."""
 
     id: str
     tail: str
     head: str
-    slot: int | None = None
+    argnum: int | None = None
     differentiable: bool = True  # does a gradient flow back along it
     local: str = ""  # the local derivative ∂result/∂argument as text
     upstream: Any = None  # what arrives at the operation from above: an array, or one per output
@@ -160,9 +160,9 @@ class _Builder:
     def derive(self, roots: Sequence[Traced]) -> None:
         """Ask the engine for every value, every gradient and every contribution."""
 
-        def observe(node: Node, slot: int, upstream: Any, contribution: Any, total: Any) -> None:
-            self.sent[node, slot] = upstream, contribution
-            self.gradients[node.parents[slot]] = total
+        def observe(node: Node, argnum: int, upstream: Any, contribution: Any, total: Any) -> None:
+            self.sent[node, argnum] = upstream, contribution
+            self.gradients[node.parents[argnum]] = total
 
         live = [root for root in roots if root._requires_grad]
         seeds = [wrap(module_of(root._data).ones(root.shape, root.dtype)) for root in live]
@@ -186,8 +186,8 @@ class _Builder:
             return
         place = self.place(node.scope)
         arguments = {
-            slot: self.variable(_key(node, slot), parent, node)
-            for slot, parent in enumerate(node.parents)
+            argnum: self.variable(_key(node, argnum), parent, node)
+            for argnum, parent in enumerate(node.parents)
             if parent is not None
         }
         params = dict(zip(op.names[op.arity :], node.params, strict=False))
@@ -200,14 +200,18 @@ class _Builder:
             self.new_id(), op, params, _call(op, params), **place
         )
         self.view.nodes.append(operation)
-        words = {} if op.variadic else {op.arrays[slot]: arguments[slot].name for slot in arguments}
+        words = (
+            {}
+            if op.variadic
+            else {op.arrays[argnum]: arguments[argnum].name for argnum in arguments}
+        )
         if op.outputs == 1:
             words["out"] = self.variable(node).name
-        for slot, argument in arguments.items():
-            edge = Edge(f"e_{operation.id}_{slot}", argument.id, operation.id, slot, **place)
-            edge.differentiable = slot in node.plan.argnums
-            edge.local = _local(op, slot, words) if edge.differentiable else ""
-            edge.upstream, edge.contribution = self.sent.get((node, slot), (None, None))
+        for argnum, argument in arguments.items():
+            edge = Edge(f"e_{operation.id}_{argnum}", argument.id, operation.id, argnum, **place)
+            edge.differentiable = argnum in node.plan.argnums
+            edge.local = _local(op, argnum, words) if edge.differentiable else ""
+            edge.upstream, edge.contribution = self.sent.get((node, argnum), (None, None))
             self.view.edges.append(edge)
         if op.outputs == 1:
             result = self.variable(node)
@@ -338,27 +342,27 @@ def _call(op: Op, params: Mapping[str, Any]) -> str:
     return printable(f"{op.name}({', '.join([*op.arrays, *given])}): {summary}".rstrip(": "))
 
 
-def _key(node: Node, slot: int) -> Any:
+def _key(node: Node, argnum: int) -> Any:
     """What makes an argument the same variable: its identity; for a number also its place."""
-    parent = node.parents[slot]
+    parent = node.parents[argnum]
     if isinstance(parent, (Node, Traced)):
         return parent
-    return id(parent) if hasattr(parent, "shape") and parent.shape else (node, slot)
+    return id(parent) if hasattr(parent, "shape") and parent.shape else (node, argnum)
 
 
-def _local(op: Op, slot: int, words: Mapping[str, str]) -> str:
+def _local(op: Op, argnum: int, words: Mapping[str, str]) -> str:
     """An operation's local derivative with the drawn variables' names for its parameters'."""
-    texts = op.local[:1] * (slot + 1) if op.variadic else op.local
-    if slot >= len(texts):
+    texts = op.local[:1] * (argnum + 1) if op.variadic else op.local
+    if argnum >= len(texts):
         return ""
     parameters = "|".join(map(re.escape, words))
 
     def rename(match: re.Match[str]) -> str:
         factor, parameter = match.groups()
         name = elided(words[parameter].rpartition(".")[2], 12)
-        if match.group() != texts[slot]:
+        if match.group() != texts[argnum]:
             name = operand(name)
         return f"{factor}·{name}" if factor and len(name) > 1 else factor + name
 
     pattern = rf"(?<![A-Za-z_])([0-9]?)({parameters})(?![A-Za-z_0-9])"
-    return re.sub(pattern, rename, texts[slot]) if words else texts[slot]
+    return re.sub(pattern, rename, texts[argnum]) if words else texts[argnum]
