@@ -80,12 +80,12 @@ def test_the_caption_writes_the_multiplication_and_the_sum_out() -> None:
     m = named("m", w * 0.5)
     film = viz.steps(named("L", named("p", m * m) + named("q", w * 3.0) * 0.1))
     lines = [line for k in backward_steps(film) for line in said(film, k).splitlines()]
-    assert "∂L/∂m += ∂L/∂p · ∂p/∂m = 1.0 · 1.0 = 1.0; a part: 1 of 2 contributions" in lines
-    final = "∂L/∂m += ∂L/∂p · ∂p/∂m = 1.0 · 1.0 = 1.0; sum 1.0 + 1.0 = 2.0, complete: all 2 are in"
+    assert "∂L/∂m += ∂L/∂p · ∂p/∂m = 1.0 · 1.0 = 1.0; contribution 1 of 2" in lines
+    final = "∂L/∂m += ∂L/∂p · ∂p/∂m = 1.0 · 1.0 = 1.0; sum 1.0 + 1.0 = 2.0, complete after 2 contributions"
     assert final in lines
-    assert "∂L/∂w += ∂L/∂q · ∂q/∂w = 0.1 · 3.0 = 0.3; a part: 1 of 2 contributions" in lines
+    assert "∂L/∂w += ∂L/∂q · ∂q/∂w = 0.1 · 3.0 = 0.3; contribution 1 of 2" in lines
     assert (
-        "∂L/∂w += ∂L/∂m · ∂m/∂w = 2.0 · 0.5 = 1.0; sum 0.3 + 1.0 = 1.3, complete: all 2 are in"
+        "∂L/∂w += ∂L/∂m · ∂m/∂w = 2.0 · 0.5 = 1.0; sum 0.3 + 1.0 = 1.3, complete after 2 contributions"
     ) in lines
 
 
@@ -95,9 +95,9 @@ def test_a_sum_of_three_contributions_is_partial_twice() -> None:
     lines = [line for k in backward_steps(film) for line in said(film, k).splitlines()]
     mine = [line.partition("; ")[2] for line in lines if line.startswith("∂L/∂x +=")]
     assert mine == [
-        "a part: 1 of 3 contributions",
+        "contribution 1 of 3",
         "partial sum 7.0 + 5.0 = 12.0 (2 of 3)",
-        "sum 12.0 + 2.0 = 14.0, complete: all 3 are in",
+        "sum 12.0 + 2.0 = 14.0, complete after 3 contributions",
     ]
 
 
@@ -338,7 +338,7 @@ def contrast(one: str, two: str) -> float:
 
 def test_what_cannot_be_followed_is_refused_in_a_sentence() -> None:
     x = leaf([1.0, 2.0], "x")
-    with pytest.raises(TypeError, match="steps: a Tensor is wanted, not 3"):
+    with pytest.raises(TypeError, match="steps: loss must be a Tensor, not 3"):
         viz.steps(3)
     with pytest.raises(ValueError, match=r"shape \(2,\); make it one number"):
         viz.steps(x * x)
@@ -353,7 +353,7 @@ def test_what_cannot_be_followed_is_refused_in_a_sentence() -> None:
     long = x.sum()
     for _ in range(250):
         long = long * 1.5
-    with pytest.raises(ValueError, match="nodes are too many to be followed one by one"):
+    with pytest.raises(ValueError, match="nodes are too many"):
         viz.steps(long)
     loss = (x * x).sum()
     with tg.no_grad():
@@ -368,7 +368,7 @@ def test_a_layer_with_its_parameters_is_followed_by_name() -> None:
     loss = tg.square(model(leaf([[1.0, 2.0]], "x", False))).sum()
     film = viz.steps(loss, optim.SGD(model.parameters(), lr=0.1), model.named_parameters())
     text = "\n".join(said(film, k) for k in updates(film))
-    assert "weight has 2 elements; shown is weight[0, 1], with the steepest gradient" in text
+    assert "weight has 2 elements; shown is weight[0, 1], with the largest |g|" in text
     assert "bias ← bias − lr ·" in text
 
 

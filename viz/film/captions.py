@@ -1,6 +1,6 @@
-"""The words of a film: every step in one to a few lines, with its numbers filled in.
+"""Captions of the steps: one to a few lines each, with the numbers filled in.
 
-What a reader can be asked to predict (the result of a line) stands between HIDE and SHOW.
+The result of a line, which a reader may be asked to predict, stands between HIDE and SHOW.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from tinygrad_gm.backend import to_device
 from ..graph.view import Edge, Operation, Variable
 from ..style import DECIMALS, describe, elided, number, operand, printable
 
-HIDE, SHOW = "\x02", "\x03"  # no name contains them: `printable` takes them out
-WRITTEN = 20  # letters of a name in a formula
-LISTED = 8  # elements of a tensor that a line writes out
+HIDE, SHOW = "\x02", "\x03"  # `printable` removes them from names
+WRITTEN = 20  # characters of a name in a formula
+LISTED = 8  # largest number of elements written out in a line
 
 
 def plain(value: Any) -> str:
-    """A number as a person writes it, with at least four significant digits.
+    """Format a number with at least four significant digits.
 
     >>> plain(0.4), plain(np.float32(-2)), plain(0.012346), plain(1.5e-7), plain(3)
     ('0.4', '−2.0', '0.01235', '1.5e−07', '3')
@@ -37,18 +37,18 @@ def plain(value: Any) -> str:
 
 
 def factor(value: Any) -> str:
-    """A number inside a formula: in parentheses if it is negative."""
+    """Format a number inside a formula, in parentheses if it is negative."""
     text = said(value)
     return f"({text})" if text.startswith("−") else text
 
 
 def answer(text: str) -> str:
-    """A part of a caption that a reader can be asked to predict."""
+    """Mark a part of a caption that a reader may be asked to predict."""
     return f"{HIDE}{text}{SHOW}"
 
 
 def said(array: Any) -> str:
-    """An array in a line: the number, the few numbers, or mean and standard deviation.
+    """Format an array in one line: its few numbers, or mean and standard deviation.
 
     >>> said(np.array([[1.0, -2.0]])), said(np.arange(100.0))
     ('[1.0, −2.0]', '+49.5000 ± 28.8661')
@@ -66,28 +66,28 @@ def said(array: Any) -> str:
 
 
 class Book:
-    """Writes the captions of one graph, whose root is named `top`."""
+    """The captions of one graph with root `top`."""
 
     def __init__(self, variables: Mapping[str, Variable], top: str) -> None:
         self.variables, self.top = variables, operand(elided(top, WRITTEN))
 
     def name(self, variable: Variable | str) -> str:
-        """A variable's name in a formula; of a number of the program the number."""
+        """Return a variable's name in a formula; for a constant number the number."""
         if isinstance(variable, str):
             variable = self.variables[variable]
         return operand(elided(variable.name, WRITTEN))
 
     def slope(self, variable: Variable | str) -> str:
-        """∂L/∂w."""
+        """Return the symbol of its gradient, ∂L/∂w."""
         return f"∂{self.top}/∂{self.name(variable)}"
 
     # ------------------------------------------------------------------------------ forward
 
     def start(self) -> tuple[str, ...]:
         return (
-            "The program starts with what it is given: its inputs and its weights.",
-            f"Forward, each operation computes its result from its arguments, until {self.top} is "
-            "there.",
+            "The computation starts from its inputs and its weights.",
+            f"In the forward pass each operation computes its result from its arguments, up to "
+            f"{self.top}.",
         )
 
     def forward(
@@ -113,11 +113,11 @@ class Book:
     def seed(self) -> tuple[str, ...]:
         top = self.top
         return (
-            f"∂{top}/∂{top} = {answer('1')}: the way back starts here.",
-            "An edge now shows its local derivative: by how much the operation's result changes "
-            "when this argument does.",
-            "Chain rule: the result's gradient times the local derivative is what goes to the "
-            "argument; what arrives there is summed.",
+            f"∂{top}/∂{top} = {answer('1')}: the backward pass starts here.",
+            "Each edge now shows its local derivative: the change of the operation's result per "
+            "change of this argument.",
+            "Chain rule: the gradient of the result times the local derivative is the contribution "
+            "to the argument's gradient; contributions are summed.",
         )
 
     def backward(self, operation: Operation, outputs: Sequence[Variable]) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ class Book:
         what = " and ".join(f"{self.slope(v)} = {said(v.gradient)}" for v in there[:3])
         more = " …" * (len(there) > 3)
         complete = "are complete" if len(there) > 1 else "is complete"
-        return (f"{what}{more} {complete}; “{symbol}” sends it back, times the local derivative:",)
+        return (f"{what}{more} {complete}; “{symbol}” passes it on, times the local derivative:",)
 
     def contribution(
         self,
@@ -136,7 +136,7 @@ class Book:
         total: Any,
         arrived: tuple[int, int],
     ) -> str:
-        """One edge: upstream · local = contribution, and what the sum is now."""
+        """Describe one edge: upstream · local = contribution, and the sum so far."""
         count, due = arrived
         target = self.slope(edge.tail)
         results = ", ".join(map(self.name, outputs))
@@ -146,9 +146,9 @@ class Book:
         up = f"∂{self.top}/∂{results}"
         line = f"{target} {sign} {up} · ∂{results}/∂{self.name(edge.tail)} = "
         sent = edge.contribution
-        if sent is None:  # it cannot be told from what other rerun parts sent
+        if sent is None:  # unknown: several rerun parts contributed
             known = "" if total is None else f": the sum is {answer(said(total))}"
-            return f"{target} {sign} what the rerun of this part gives{known} ({count} of {due})"
+            return f"{target} {sign} the contribution of the rerun part{known} ({count} of {due})"
         single = np.size(sent) == 1 and getattr(edge.upstream, "size", 0) == 1
         if single and edge.upstream.item():
             local = sent.item() / edge.upstream.item()
@@ -161,9 +161,9 @@ class Book:
             return line
         parts = f"{said(before)} + {factor(sent)} = " if before is not None and single else ""
         if count == due:
-            return f"{line}; sum {parts}{answer(said(total))}, complete: all {due} are in"
+            return f"{line}; sum {parts}{answer(said(total))}, complete after {due} contributions"
         if before is None:
-            return f"{line}; a part: {count} of {due} contributions"
+            return f"{line}; contribution {count} of {due}"
         return f"{line}; partial sum {parts}{answer(said(total))} ({count} of {due})"
 
     # ------------------------------------------------------------------------------- update
@@ -177,14 +177,16 @@ class Book:
             f"it was {plain(old)}: it {change}."
         ]
         if new > old:
-            lines.append("The step was too long: a gradient tells the slope here, not further on.")
+            lines.append(
+                "The step was too large: the gradient is the slope at the old weights only."
+            )
         else:
-            lines.append("This is one step of training. The next one starts from the new weights.")
+            lines.append("This is one training step. The next one starts from the new weights.")
         return tuple(lines)
 
 
 def _call(operation: Operation, arguments: list[str]) -> str:
-    """The call as a formula: a × b, tanh(a), d²."""
+    """Format the call as a formula: a × b, tanh(a), d²."""
     symbol = printable(operation.op.symbol)
     worded = any(c.isalpha() for c in symbol)
     if len(arguments) == 2 and not worded and len(symbol) <= 2:

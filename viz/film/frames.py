@@ -1,9 +1,9 @@
 """One drawing, many frames: an SVG in which only classes and texts change.
 
-`Stage` draws the graph once, with its final numbers, and gives every text that changes an id of its
-own. A `Scene` says for one frame which class each group has and what each text reads; two scenes
-differ in a few entries, and these differences are all that a page needs to go from one to the next.
-Nothing of an engine is relied on but the ids and classes of its groups.
+`Stage` draws the graph once, with its final numbers, and gives an id to every text that changes. A
+`Scene` holds for one frame the class of each group and the content of each text. Two scenes differ
+in a few entries; a page needs only these differences. The code relies on the ids and classes of
+groups alone, so it works with the SVG of every layout engine.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ MARGIN = 6.0  # points between a card's border and its numbers
 
 
 class Scene(NamedTuple):
-    """A frame as it is drawn: by id the classes that a group has now, and what a text reads."""
+    """A frame as drawn: by id the classes of each group and the content of each text."""
 
     classes: dict[str, str]
     texts: dict[str, str]
 
 
 class Stage:
-    """The drawing of a view, ready to be put into any of its frames."""
+    """The drawing of a view, which can show any of its frames."""
 
     def __init__(self, view: View, frames: Sequence[Frame], direction: str, theme: str) -> None:
         self.frames, self.view = frames, view
@@ -56,7 +56,7 @@ class Stage:
         self.texts: dict[str, Element] = {}
         self.rows: dict[str, tuple[list[str], list[str]]] = {}  # a card's value and gradient texts
         self.locals: list[str] = []  # the texts of local derivatives
-        self.flows: dict[str, str] = {}  # by edge the text of what flows back
+        self.flows: dict[str, str] = {}  # by edge the text of its contribution
         for box in figure.boxes:
             self._tag_box(box)
         for line in figure.lines:
@@ -67,7 +67,7 @@ class Stage:
     # ------------------------------------------------------------------------- preparation
 
     def _tag_box(self, box: Box) -> None:
-        """Class names for grounds and rims, ids for the texts of a card's value and gradient."""
+        """Add classes to fills and borders, and ids to the texts of value and gradient."""
         group = self.groups[box.id]
         _tag_shapes(group)
         texts = itertools.islice(group.iter("text"), len(box.title) + bool(box.subtitle), None)
@@ -106,7 +106,7 @@ class Stage:
         return name
 
     def _place_badges(self) -> None:
-        """On a card that several contributions reach a small count of those that have arrived."""
+        """Add a count of the contributions so far to each card that receives several."""
         for name, (_, due) in self.frames[-1].arrived.items():
             if due < 2:
                 continue
@@ -126,11 +126,11 @@ class Stage:
     # ------------------------------------------------------------------------------ scenes
 
     def scenes(self) -> Iterator[Scene]:
-        """Every frame's scene, in order."""
+        """Yield the scene of each frame, in order."""
         return map(self.scene, self.frames)
 
     def scene(self, frame: Frame) -> Scene:
-        """The classes of all groups, and what every tagged text reads, in a frame."""
+        """Return the classes of all groups and the contents of all tagged texts in a frame."""
         classes, texts = {}, dict.fromkeys(self.texts, "")
         outputs = {edge.head for edge in self.view.edges if edge.tail == frame.at}
         for name in self.base:
@@ -184,7 +184,7 @@ class Stage:
         return {name: self.final[name] for name in names}
 
     def paint(self, scene: Scene) -> Element:
-        """The drawing put into a scene; it is the same tree every time."""
+        """Set the drawing to a scene; returns the same tree every time."""
         for name, classes in scene.classes.items():
             self.groups[name].set("class", f"{self.base[name]} {classes}".strip())
         for name, text in scene.texts.items():
@@ -196,11 +196,11 @@ class Stage:
 
 
 def _drawing(view: View, direction: str, theme: Theme) -> tuple[Figure, Element]:
-    """The figure with the final numbers, and its SVG as a tree without namespaces."""
+    """Return the figure with the final numbers, and its SVG as a tree without namespaces."""
     from ..render.engine import picture
 
     for variable in view.variables:
-        variable.stored = variable.gradient  # no extra row for what other passes have left
+        variable.stored = variable.gradient  # no extra row for gradients of other passes
     figure = replace(compose(view, theme), caption=(), legend=())
     root = ElementTree.fromstring(picture(figure, direction))
     for element in root.iter():
@@ -217,7 +217,7 @@ def _drawing(view: View, direction: str, theme: Theme) -> tuple[Figure, Element]
 
 
 def _tag_shapes(group: Element) -> None:
-    """Say of a group's own shapes which are grounds, rims, lines and arrowheads."""
+    """Add classes to a group's own shapes: fills, borders, lines and arrowheads."""
     is_edge = group.get("class", "").startswith("edge")
     for shape in group:
         if shape.tag not in ("polygon", "rect", "ellipse", "circle", "path"):
@@ -235,7 +235,7 @@ def _read(text: Element) -> str:
 
 
 def _fitted(final: Mapping[str, str], array: Any) -> dict[str, str]:
-    """An array described in the lines there are, a number about as wide as its final one."""
+    """Describe an array in the given lines; a number is about as wide as its final text."""
     lines = style.describe(array)
     array = np.asarray(to_device(array, "cpu"), float)
     if array.size == 1:
@@ -252,7 +252,7 @@ def _numbers(text: str) -> list[float]:
 
 
 def _corner(group: Element) -> tuple[float, float]:
-    """The upper right corner of a card."""
+    """Return the upper right corner of a card."""
     rights, tops = [], []
     for shape in group.iter():
         if shape.tag == "polygon":
@@ -267,7 +267,7 @@ def _corner(group: Element) -> tuple[float, float]:
 
 
 def _arrow_back(path: str) -> str:
-    """A small arrowhead at the start of an edge, pointing out of it."""
+    """Return the path of a small arrowhead at the start of an edge, pointing away from it."""
     numbers = _numbers(path)
     if len(numbers) < 4:
         return ""

@@ -1,7 +1,6 @@
-"""A film as one HTML page: the drawing once, and for every step what changes.
+"""The steps as one HTML page: the drawing once, and for every step its differences.
 
-The template `steps.html` holds the words, the looks and the script; nothing is loaded from
-anywhere.
+The template `steps.html` holds texts, styles and script; the page loads no other file.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from .frames import Scene, Stage
 from .states import PHASES, palette, sheet
 
 TEMPLATE = Path(__file__).with_name("steps.html")
-LONGEST_NAME = 60  # letters of a name in the page's title
+LONGEST_NAME = 60  # characters of a name in the page's title
 
 
 def page(stage: Stage) -> str:
-    """The whole page."""
+    """Return the whole page as HTML."""
     name = stage.top if len(stage.top) <= LONGEST_NAME else stage.top[:LONGEST_NAME] + "…"
     colours = palette(stage.theme)
     parts = {
@@ -37,7 +36,7 @@ def page(stage: Stage) -> str:
 
 
 def embedded(stage: Stage) -> str:
-    """The page inside another one, such as a notebook's."""
+    """Return the page as an iframe for another page, such as a notebook."""
     *_, width, height = map(float, stage.root.get("viewBox", "0 0 1 1").split())
     high = round(min(max(height * min(4 / 3, 900 / width) + 380, 560), 900))
     return (
@@ -47,7 +46,7 @@ def embedded(stage: Stage) -> str:
 
 
 def _svg(stage: Stage) -> str:
-    """The drawing as it is before the first step, without numbers."""
+    """Return the drawing before the first step, without numbers."""
     root = stage.paint(Scene(dict.fromkeys(stage.groups, ""), dict.fromkeys(stage.texts, "")))
     width, height = root.get("viewBox", "0 0 1 1").split()[2:]
     attributes = {"viewBox": root.get("viewBox", ""), "data-width": width, "data-height": height}
@@ -58,7 +57,7 @@ def _svg(stage: Stage) -> str:
 
 
 def _film(stage: Stage) -> dict[str, Any]:
-    """What the script plays: for each step its words and what differs from the step before."""
+    """Return the data of the script: for each step its caption and the changes to the drawing."""
     steps, before = [], Scene({}, {})
     for frame, scene in zip(stage.frames, stage.scenes(), strict=True):
         steps.append(
@@ -80,7 +79,7 @@ def _changes(before: dict[str, str], after: dict[str, str]) -> dict[str, str]:
 
 
 def _code(stage: Stage) -> list[tuple[str, str]]:
-    """The lines of the program that the steps come from, in the order of its files."""
+    """Return the source lines of the steps, sorted by file and line."""
     places = sorted({_place(frame.where) for frame in stage.frames if frame.where})
     lines = ((f"{file}:{line}", linecache.getline(file, line).rstrip()) for file, line in places)
     return [(where, text) for where, text in lines if text]
@@ -92,6 +91,6 @@ def _place(where: str) -> tuple[str, int]:
 
 
 def _script_text(data: Any) -> str:
-    """JSON that may stand in a script element."""
+    """Return JSON that is safe inside a script element."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

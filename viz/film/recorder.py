@@ -1,8 +1,8 @@
-"""What happens when: a view as frames, one per operation forward and backward, then the update.
+"""A view as frames: one per operation forward and backward, then one per update.
 
-Forward the operations come in the order of the program, backward newest first, as the engine takes
-them. A frame says what holds at its moment; nothing in it is about drawing. A gradient is
-*untouched*, *partial* (some contributions are still on their way) or *final*.
+The forward pass follows the order of the program, the backward pass takes the newest operation
+first, as the engine does. A frame holds the state at one moment and nothing about its drawing. A
+gradient is *untouched*, *partial* (some contributions are missing) or *final*.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from .updates import Update
 
 @dataclass(frozen=True)
 class Frame:
-    """One moment. The mappings hold everything so far, `moving` and `at` only what happens now."""
+    """One moment. Mappings hold the state so far; `moving` and `at` only the current step."""
 
     phase: str  # "forward", "backward" or "update"
-    caption: tuple[str, ...]  # lines; what is to be predicted stands between HIDE and SHOW
-    at: str  # id of the node at work: an operation, at the seed the root, a parameter; or ""
-    moving: tuple[str, ...]  # ids of the edges that something passes along
+    caption: tuple[str, ...]  # lines; answers to predict stand between HIDE and SHOW
+    at: str  # id of the current node: an operation, the root at the seed, a parameter; or ""
+    moving: tuple[str, ...]  # ids of the edges in use
     known: frozenset[str]  # ids of the variables whose values have been computed
-    states: Mapping[str, str]  # of each variable that gets a gradient: untouched, partial, final
+    states: Mapping[str, str]  # by variable with a gradient: untouched, partial, final
     sums: Mapping[str, Array]  # its gradient so far
-    arrived: Mapping[str, tuple[int, int]]  # how many contributions of how many it is the sum of
-    sent: frozenset[str]  # ids of the edges whose contributions have been sent
-    updated: Mapping[str, Array]  # parameters' new values
-    where: str = ""  # the line of the user's program: "file:line"
+    arrived: Mapping[str, tuple[int, int]]  # contributions received, and their total number
+    sent: frozenset[str]  # ids of the edges with a contribution so far
+    updated: Mapping[str, Array]  # new values of the parameters
+    where: str = ""  # "file:line" in the user's program
 
 
 def record(view: View, moved: Mapping[str, Update], new_loss: Array) -> list[Frame]:
-    """The frames of a view; `moved` are the updates by id, `new_loss` what they lead to."""
+    """Return the frames of a view; `moved` are the updates by id, `new_loss` the loss after."""
     return list(_Recorder(view).frames(moved, new_loss))
 
 
 class _Recorder:
-    """Goes through a view once forward and once back."""
+    """Makes the frames: one pass forward over the view, one backward."""
 
     def __init__(self, view: View) -> None:
         self.view = view
@@ -54,19 +54,19 @@ class _Recorder:
                 self.results[edge.tail].append(self.variables[edge.head])
             else:
                 self.arguments[edge.head].append(edge)
-        self.senders = {  # the edges along which each operation sends something back
+        self.senders = {  # by operation its edges with a contribution
             operation: [edge for edge in edges if edge.differentiable]
             for operation, edges in self.arguments.items()
             if any(result.gradient is not None for result in self.results[operation])
         }
-        self.into: dict[str, list[Edge]] = {}  # those that send to each variable
+        self.into: dict[str, list[Edge]] = {}  # by variable the edges that contribute to it
         for edges in self.senders.values():
             for edge in edges:
                 self.into.setdefault(edge.tail, []).append(edge)
         self._complete()
 
     def _complete(self) -> None:
-        """What a rerun part of the program sent, which no observer sees: what is missing."""
+        """Compute unobserved contributions (of a rerun checkpoint) as the rest of the sum."""
         for identity, edges in self.into.items():
             unknown = [edge for edge in edges if edge.contribution is None]
             if len(unknown) == 1:
@@ -78,7 +78,7 @@ class _Recorder:
                 edge.upstream = self.results[edge.head][0].gradient
 
     def frames(self, moved: Mapping[str, Update], new_loss: Array) -> Iterator[Frame]:
-        """All frames, in order."""
+        """Yield all frames, in order."""
         made = {result.id for results in self.results.values() for result in results}
         wanted = [v.id for v in self.view.variables if v.gradient is not None]
         yield (
@@ -109,7 +109,7 @@ class _Recorder:
             yield replace(now, at="", caption=self.book.end(self.root, new_loss, list(moved)))
 
     def computed(self, now: Frame, operation: Operation) -> Frame:
-        """An operation computes its results."""
+        """Return the frame in which an operation computes its results."""
         arguments, results = self.arguments[operation.id], self.results[operation.id]
         return replace(
             now,
@@ -121,7 +121,7 @@ class _Recorder:
         )
 
     def seeded(self, now: Frame) -> Frame:
-        """The way back starts with ∂L/∂L = 1."""
+        """Return the frame that starts the backward pass with ∂L/∂L = 1."""
         root = self.root
         return replace(
             now,
@@ -135,7 +135,7 @@ class _Recorder:
         )
 
     def sent_back(self, now: Frame, operation: Operation) -> Frame:
-        """An operation turns its upstream gradient into contributions."""
+        """Return the frame in which an operation turns its upstream gradient into contributions."""
         sums, states, arrived = dict(now.sums), dict(now.states), dict(now.arrived)
         edges, results = self.senders[operation.id], self.results[operation.id]
         lines = []

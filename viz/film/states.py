@@ -1,7 +1,7 @@
-"""How the states of a film look: colours by name, and the style sheet of the drawing.
+"""Colours by name, and the style sheet of the drawing, for the states of a step.
 
-A state never speaks by colour alone: a partial sum has a dotted rim and a count such as 1/2, what
-is at work a thick rim, what has no gradient yet a dot in its place.
+No state is shown by colour alone: a partial sum has a dotted border and a count such as 1/2, the
+current node a thick border, a missing gradient a dot.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from ..themes import Theme
 
 PHASES = {"forward": "Forward", "backward": "Backward", "update": "Update"}
 
-# What a theme has no word for: strokes of the three phases (Okabe and Ito's blue, vermilion and
-# green, dark enough to carry the paper's colour as text), and three grounds.
+# Colours beyond those of a theme: strokes of the three phases (Okabe and Ito's blue, vermilion and
+# green, dark enough for text in the paper's colour on them), and three fills.
 PHASE_COLOURS = {
     "light": {"forward": "#0072B2", "backward": "#C04C00", "update": "#00765A"},
     "dark": {"forward": "#56B4E9", "backward": "#F08A4B", "update": "#2FC79B"},
@@ -59,7 +59,7 @@ CSS = """
 
 
 def palette(theme: Theme) -> dict[str, str]:
-    """The colours that the looks speak of, by name."""
+    """Return the colours of the style sheet by name."""
     states = theme.states
     plain = {"ink": theme.ink, "quiet": theme.quiet, "paper": theme.paper, "line": theme.line}
     grounds = {"partial": states["partial"], "final": states["done"], "work": states["current"]}
@@ -68,5 +68,5 @@ def palette(theme: Theme) -> dict[str, str]:
 
 
 def sheet(colours: Mapping[str, str]) -> str:
-    """The style sheet in the given colours, for the page and the stills."""
+    """Return the style sheet in the given colours, for page and stills."""
     return re.sub(r"\$(\w+)", lambda match: colours[match[1]], CSS)

@@ -1,7 +1,7 @@
-"""Backpropagation as a film: `viz.steps(loss)`.
+"""Backpropagation step by step: `viz.steps(loss)`.
 
-`recorder` says what holds at each moment, `captions` and `updates` put it into words, `frames`
-turns the moments into changes of one drawing, `page` and `stills` show them.
+`recorder` makes the states, `captions` and `updates` their texts, `frames` the changes of one
+drawing, `page` and `stills` the output.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .updates import updates_of
 if TYPE_CHECKING:
     from tinygrad_gm.optim import Optimizer
 
-MOST_NODES = 300  # drawn nodes that somebody can follow one by one
+MOST_NODES = 300  # largest number of drawn nodes
 
 
 def steps(
@@ -35,18 +35,18 @@ def steps(
     direction: str = "LR",
     theme: str = "light",
 ) -> Steps:
-    """Follow a loss through forward pass, backward pass and update, one operation at a time.
+    """Show forward pass, backward pass and update of a loss, one operation at a time.
 
     All frames are one drawing, laid out once with the final numbers: only colours and numbers
-    change. Nothing of yours does: weights, gradients and the optimizer's state are copied first.
+    change. Weights, gradients and the state of the optimizer are copied, never modified.
 
     Args:
         loss: a Tensor with one element that requires a gradient.
-        optimizer: whose step the update shows, with its own formula and its state so far; None
-            shows plain gradient descent, w ← w − lr · ∂L/∂w.
-        lr: the length of that plain step; an optimizer has its own.
-        names: names for tensors that have none of their own, as {"weight": w}, or
-            `model.named_parameters()`, or `locals()`: what is not a Tensor is left out.
+        optimizer: the optimizer of the update, shown with its formula and its state so far; None:
+            plain gradient descent, w ← w − lr · ∂L/∂w.
+        lr: learning rate of plain gradient descent; ignored with an optimizer.
+        names: names for unnamed tensors: {"weight": w}, `model.named_parameters()` or
+            `locals()`; values other than tensors are ignored.
         direction: "LR" (left to right) or "TB" (top to bottom).
         theme: the colours, as in `draw`.
 
@@ -55,8 +55,8 @@ def steps(
 
     Raises:
         TypeError: the loss is not a Tensor.
-        ValueError: the loss is no single number, nothing is recorded, or more than 300 nodes are.
-        RuntimeError: weights were written since the loss was computed.
+        ValueError: the loss has several elements, or no recorded operation, or over 300 nodes.
+        RuntimeError: weights were modified after the loss was computed.
 
     >>> w, x = tg.tensor(-0.4, requires_grad=True, name="w"), tg.tensor(2.0, name="x")
     >>> film = viz.steps(tg.tanh(w * x), lr=0.5)
@@ -64,25 +64,25 @@ def steps(
     ['f', 'f', 'f', 'b', 'b', 'b', 'u', 'u']
     """
     if not isinstance(loss, Traced):
-        raise TypeError(f"steps: a Tensor is wanted, not {loss!r:.60}")
+        raise TypeError(f"steps: loss must be a Tensor, not {loss!r:.60}")
     if loss._data.size != 1:
         raise ValueError(
             f"steps: the loss has shape {loss.shape}; make it one number with .sum() or .mean()"
         )
     if loss.node is None:
         raise ValueError(
-            "steps: no operation is recorded: nothing that requires a gradient went into the loss, "
-            "or it was computed under no_grad()"
+            "steps: no operation is recorded: no input of the loss requires a gradient, or it was "
+            "computed under no_grad()"
         )
     if direction not in ("LR", "TB"):
-        raise ValueError(f'steps: direction is {direction!r}; "LR" or "TB" is wanted')
+        raise ValueError(f'steps: direction is {direction!r}; use "LR" or "TB"')
     named = {name: each for name, each in dict(names or {}).items() if isinstance(each, Traced)}
     with np.errstate(all="ignore"):
         view = look([loss], named)
         if len(view.nodes) > MOST_NODES:
             raise ValueError(
-                f"steps: {len(view.nodes)} nodes are too many to be followed one by one (the most "
-                f"is {MOST_NODES}); take a smaller model, or viz.draw"
+                f"steps: {len(view.nodes)} nodes are too many (at most {MOST_NODES}); use a "
+                "smaller model, or viz.draw"
             )
         refusals = [remark for remark in view.remarks if "shown" in remark]
         if refusals:
@@ -95,7 +95,7 @@ def steps(
 
 
 class Steps:
-    """The frames of a film, `.frames`, and its exports; `len()` counts the frames."""
+    """The frames, `.frames`, and their exports; `len()` is the number of frames."""
 
     def __init__(self, view: View, frames: list[Frame], direction: str, theme: str) -> None:
         from .frames import Stage
@@ -104,16 +104,16 @@ class Steps:
         self._stage = Stage(view, frames, direction, theme)
 
     def html(self, path: str | Path) -> Path:
-        """Write one page that needs nothing else: a slider, play, arrow keys, `#k` for step k.
+        """Write one self-contained page: a slider, play, arrow keys, `#k` for step k.
 
-        "Predict, then reveal" hides each step's new numbers until they are asked for.
+        "Predict, then reveal" hides the new numbers of each step until a click.
         """
         path = Path(path)
         write_file(path, self._page())
         return path
 
     def gif(self, path: str | Path, seconds: float = 1.5) -> Path:
-        """Write a moving picture that shows each frame for `seconds`, the last one longer.
+        """Write an animation that shows each frame for `seconds`, the last one three times as long.
 
         Raises:
             RuntimeError: resvg is not installed.
@@ -125,7 +125,7 @@ class Steps:
         return path
 
     def svgs(self, folder: str | Path) -> list[Path]:
-        """Write each frame as a picture, step-000.svg, step-001.svg …; returns their paths."""
+        """Write each frame as step-000.svg, step-001.svg …; return the paths."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / f"step-{k:03}.svg" for k in range(len(self))]
@@ -134,7 +134,7 @@ class Steps:
         return paths
 
     def svg(self, k: int) -> str:
-        """Frame k with its caption as SVG text; counted from the end where k is negative."""
+        """Return frame k with its caption as SVG text; negative k counts from the end."""
         from .stills import still
 
         return still(self._stage, range(len(self))[k])
@@ -157,7 +157,7 @@ class Steps:
 
 
 def _again(loss: Traced, new: Mapping[Traced, Array]) -> Array:
-    """The loss that the same operations give with other values in some leaves."""
+    """Compute the loss again with other values of some leaves."""
     values: dict[Node, Any] = {}
     for node in topological_order(loss):
         args = [

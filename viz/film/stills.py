@@ -1,4 +1,4 @@
-"""Frames as pictures of their own, with caption and legend, and as a GIF."""
+"""Frames as single pictures, with caption and legend, and as a GIF."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from .frames import SVG, Element, Stage
 from .recorder import Frame
 from .states import PHASES, palette, sheet
 
-GIF_WIDTH = 1600  # pixels, at most
-NEAR = 30  # steps between two colours of a GIF, all channels together
-NARROWEST = 620.0  # points that a caption needs
+GIF_WIDTH = 1600  # largest width in pixels
+NEAR = 30  # least distance between two colours of a GIF, summed over channels
+NARROWEST = 620.0  # points: least width, for the caption
 MARGIN, BAR, LEADING, TEXT_SIZE = 12.0, 5.0, 15.0, 11.0  # points
 HEAD, FOOT = 46.0, 26.0  # above the caption's first line; for the legend
 
 
 def still(stage: Stage, k: int) -> str:
-    """Frame k with its caption above and a legend below, as SVG text."""
+    """Return frame k with its caption above and a legend below, as SVG text."""
     frame, colours = stage.frames[k], palette(stage.theme)
     left, top, width, height = map(float, stage.root.get("viewBox", "0 0 1 1").split())
     room = max(width, NARROWEST)
@@ -47,7 +47,7 @@ def still(stage: Stage, k: int) -> str:
 
 
 def gif(stage: Stage, seconds: float) -> bytes:
-    """All frames as a moving picture, the last one shown three times as long."""
+    """Return all frames as an animated GIF, the last one shown three times as long."""
     from PIL import Image
 
     from ..render.raster import rasterize
@@ -70,7 +70,7 @@ def gif(stage: Stage, seconds: float) -> bytes:
 
 
 def _mixtures(stage: Stage, svg: str) -> list[int]:
-    """The drawing's colours, and their mixtures with paper and ink, which smooth its edges."""
+    """Return the drawing's colours and their mixtures with paper and ink (for smooth edges)."""
     named = palette(stage.theme)
     written = [named["paper"], *named.values(), *re.findall(r"#[0-9A-Fa-f]{6}\b", svg)]
     pure = [tuple(bytes.fromhex(colour[1:])) for colour in written]
@@ -80,14 +80,14 @@ def _mixtures(stage: Stage, svg: str) -> list[int]:
         for part, ground, colour in itertools.product((1, 2, 3), grounds, pure)
     ]
     chosen: list[tuple[int, ...]] = []
-    for colour in (*pure, *mixed):  # near ones would be taken for each other
+    for colour in (*pure, *mixed):  # near ones would be confused by quantization
         if all(sum(abs(a - b) for a, b in zip(colour, c, strict=True)) > NEAR for c in chosen):
             chosen.append(colour)
     return [channel for colour in chosen[:256] for channel in colour]
 
 
 def _progress(svg: Element, stage: Stage, k: int, room: float) -> None:
-    """A bar along the upper edge: a part per phase, filled up to this frame."""
+    """Draw a bar along the upper edge: a part per phase, filled up to this frame."""
     colours, step = palette(stage.theme), room / len(stage.frames)
     for phase in PHASES:
         places = [i for i, frame in enumerate(stage.frames) if frame.phase == phase]
@@ -115,7 +115,7 @@ def _legend(svg: Element, stage: Stage, top: float) -> None:
 
 
 def _wrapped(frame: Frame, room: float) -> list[str]:
-    """A caption's lines, broken where they are wider than the picture."""
+    """Return the lines of a caption, wrapped to the width of the picture."""
     lines = []
     for line in frame.caption:
         text = line.replace(HIDE, "").replace(SHOW, "")

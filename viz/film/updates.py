@@ -1,8 +1,8 @@
-"""What one step of an optimizer does to the drawn parameters, and its formula with the numbers.
+"""One optimizer step on the drawn parameters, and its formula with the numbers.
 
-The step is a real one, by the optimizer itself, on copies of the parameters and of its state: so
-the new weights are right for every optimizer. SGD and Adam explain theirs with the numbers filled
-in; of others the formula is the one that stands in their docstring.
+The optimizer itself makes the step, on copies of the parameters and of its state, so the new
+weights are right for every optimizer. For SGD and Adam the formula has the numbers filled in; for
+others it is quoted from their docstring.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Update:
-    """A parameter before and after the step, and lines that explain one of its elements."""
+    """A parameter before and after the step, and the formula for one of its elements."""
 
     before: Array
     after: Array
@@ -42,16 +42,16 @@ def updates_of(
     leaves: Mapping[str, Traced],
     gradients: Mapping[str, Array],
 ) -> dict[str, Update]:
-    """The updates of the drawn parameters that the step moves, by id, in the drawing's order."""
+    """Return the updates of the drawn parameters by id, in the order of the drawing."""
     names = {v.id: operand(elided(v.name, WRITTEN)) for v in view.variables}
     (top,) = (operand(elided(v.name, WRITTEN)) for v in view.variables if v.is_root)
     moving = {i for i, gradient in gradients.items() if i in leaves and gradient.size}
     drawn = [v.id for v in view.variables if v.id in moving]
     if optimizer is None:
         return {i: _descent(leaves[i]._data, gradients[i], lr, names[i], top) for i in drawn}
-    twin, copies = _rehearse(optimizer, {leaves[i]: gradients[i] for i in drawn})
+    stepped, copies = _step_copies(optimizer, {leaves[i]: gradients[i] for i in drawn})
     groups = {p: g for g in optimizer.param_groups for p in g["params"]}
-    before, after = optimizer.state, twin.state
+    before, after = optimizer.state, stepped.state
     updates = {}
     for i in drawn:
         leaf = leaves[i]
@@ -64,20 +64,20 @@ def updates_of(
     return updates
 
 
-def _rehearse(
+def _step_copies(
     optimizer: Optimizer, gradients: Mapping[Traced, Array]
 ) -> tuple[Optimizer, dict[Any, Any]]:
-    """A copy of the optimizer that has made its step on copies of the parameters."""
+    """Return a copy of the optimizer after its step, and the copied parameters by original."""
     copies: dict[Any, Any] = {}
     for group in optimizer.param_groups:
         for parameter in group["params"]:
-            copies[parameter] = twin = wrap(parameter._data.copy())
-            twin._requires_grad = True
+            copies[parameter] = new = wrap(parameter._data.copy())
+            new._requires_grad = True
             if parameter in gradients:
-                twin.grad = wrap(gradients[parameter].copy())
-    rehearsing = copy.deepcopy(optimizer, {id(p): twin for p, twin in copies.items()})
-    rehearsing.step()
-    return rehearsing, copies
+                new.grad = wrap(gradients[parameter].copy())
+    stepped = copy.deepcopy(optimizer, {id(p): new for p, new in copies.items()})
+    stepped.step()
+    return stepped, copies
 
 
 # --------------------------------------------------------------------------------- formulas
@@ -91,7 +91,7 @@ def _descent(before: Array, gradient: Array, lr: float, name: str, top: str) -> 
 
 
 class _Step:
-    """The numbers of one element: the only one, or that with the steepest gradient."""
+    """The numbers of one element, the one with the largest absolute gradient."""
 
     names: tuple[str, str]
 
@@ -119,17 +119,17 @@ class _Step:
 
     @property
     def w(self) -> str:
-        """What the formulas call the parameter: its name, of a tensor with the element's place."""
+        """Return the parameter's name in formulas, for a tensor with the element's index."""
         return self.names[0] + (f"[{', '.join(map(str, self.index))}]" if self.size > 1 else "")
 
     def head(self) -> list[str]:
-        """Which element is shown, and what becomes of the gradient first."""
+        """Return lines for the element shown, maximize and weight decay."""
         name, top = self.names
         lines = []
         if self.size > 1:
             place = ", ".join(map(str, self.index))
             lines.append(
-                f"{name} has {self.size:,} elements; shown is {self.w}, with the steepest gradient"
+                f"{name} has {self.size:,} elements; shown is {self.w}, with the largest |g|"
             )
             lines.append(f"g = (∂{top}/∂{name})[{place}] = {plain(self.g)}")
         elif self.state or self.option("weight_decay") or self.option("maximize"):
@@ -137,7 +137,7 @@ class _Step:
         self.symbol = "g" if lines else f"∂{top}/∂{name}"
         if self.option("maximize"):
             self.g = -self.g
-            lines.append(f"g ← −g = {plain(self.g)}  (to climb)")
+            lines.append(f"g ← −g = {plain(self.g)}  (maximize)")
         decay = self.option("weight_decay")
         if decay and self.option("decoupled_weight_decay"):
             keep = 1 - self.option("lr") * decay
@@ -158,7 +158,7 @@ class _Step:
         return lines
 
     def moved(self, formula: str, numbers: str) -> str:
-        """The last line: the new weight."""
+        """Return the last line, with the new weight."""
         w = self.w
         return f"{w} ← {w} − {formula} = {plain(self.old)} − {numbers} = {answer(plain(self.new))}"
 
