@@ -171,7 +171,7 @@ def test_gradients_added_up_over_two_passes_are_shown_beside_this_graphs(engine:
     twice = card(picture, "w")
     assert twice[: len(once)] == once
     assert twice[len(once) :] == [".grad", f"{w.grad.item():+.4f}".replace("-", "−")]
-    assert any(".grad: not from this graph alone" in text for text in texts(picture.svg()))
+    assert any(".grad: other backward passes" in text for text in texts(picture.svg()))
 
 
 @on_every_engine
@@ -378,7 +378,7 @@ def test_graphviz_makes_a_pdf(engine: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["dot", "pygraphviz"])
 def test_an_engine_asked_for_by_name_is_not_replaced(name: str, no_engine: None) -> None:
-    hint = rf"{name} is not here: .*apt.*brew.*winget.*conda.*pip"
+    hint = rf"engine '{name}' is not installed: .*apt.*brew.*winget.*conda.*pip"
     with pytest.raises(viz.MissingEngine, match=hint):
         viz.draw(neuron()[0], engine=name)
 
@@ -437,7 +437,7 @@ def test_a_notebook_gets_svg_and_text(no_engine: None) -> None:
         (([leaf(1.0), 2],), {}, TypeError, "a Tensor, a list of Tensors or a Module"),
         ((leaf(1.0), leaf(1.0)), {}, TypeError, "inputs are for a Module"),
         ((leaf(1.0),), {"theme": "sepia"}, ValueError, 'theme is "sepia"'),
-        ((leaf(1.0),), {"engine": "neato"}, ValueError, "engine is 'neato'"),
+        ((leaf(1.0),), {"engine": "neato"}, ValueError, "unknown engine 'neato'"),
         ((leaf(1.0),), {"direction": "up"}, ValueError, "direction is 'up'"),
     ],
 )
@@ -467,13 +467,13 @@ def test_a_program_that_writes_less_than_a_whole_file_is_followed_by_the_next(
     monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     x = leaf(3.0)
-    words = f"dot wrote {len(content)} bytes that are not a whole svg"
+    words = f"dot wrote {len(content)} bytes that are not a complete svg"
     with pytest.warns(UserWarning, match=f"{words}; drawn with the next engine instead"):
         picture = viz.draw(x * x).svg()
     assert ElementTree.fromstring(picture).tag.endswith("svg")
     with pytest.raises(RuntimeError, match=words):
         viz.draw(x * x, engine="dot").svg()
-    with pytest.raises(RuntimeError, match="not a whole pdf"):
+    with pytest.raises(RuntimeError, match="not a complete pdf"):
         viz.draw(x * x, engine="dot").pdf()
 
 

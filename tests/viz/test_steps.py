@@ -81,11 +81,11 @@ def test_the_caption_writes_the_multiplication_and_the_sum_out() -> None:
     film = viz.steps(named("L", named("p", m * m) + named("q", w * 3.0) * 0.1))
     lines = [line for k in backward_steps(film) for line in said(film, k).splitlines()]
     assert "∂L/∂m += ∂L/∂p · ∂p/∂m = 1.0 · 1.0 = 1.0; contribution 1 of 2" in lines
-    final = "∂L/∂m += ∂L/∂p · ∂p/∂m = 1.0 · 1.0 = 1.0; sum 1.0 + 1.0 = 2.0, complete after 2 contributions"
+    final = "∂L/∂m += ∂L/∂p · ∂p/∂m = 1.0 · 1.0 = 1.0; sum 1.0 + 1.0 = 2.0, complete with 2 of 2"
     assert final in lines
     assert "∂L/∂w += ∂L/∂q · ∂q/∂w = 0.1 · 3.0 = 0.3; contribution 1 of 2" in lines
     assert (
-        "∂L/∂w += ∂L/∂m · ∂m/∂w = 2.0 · 0.5 = 1.0; sum 0.3 + 1.0 = 1.3, complete after 2 contributions"
+        "∂L/∂w += ∂L/∂m · ∂m/∂w = 2.0 · 0.5 = 1.0; sum 0.3 + 1.0 = 1.3, complete with 2 of 2"
     ) in lines
 
 
@@ -97,7 +97,7 @@ def test_a_sum_of_three_contributions_is_partial_twice() -> None:
     assert mine == [
         "contribution 1 of 3",
         "partial sum 7.0 + 5.0 = 12.0 (2 of 3)",
-        "sum 12.0 + 2.0 = 14.0, complete after 3 contributions",
+        "sum 12.0 + 2.0 = 14.0, complete with 3 of 3",
     ]
 
 

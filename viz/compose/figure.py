@@ -1,8 +1,8 @@
-"""What is written where: the view turned into boxes with texts, ready for any engine.
+"""Boxes, lines and texts of a view, independent of the layout engine.
 
 A variable becomes a card, an operation a disc with its symbol, an edge a line with the local
-derivative and what flows back through it. Every engine draws the same ids, classes and texts; only
-the places differ. What annotations found out (`marks`) changes looks, adds rows, and adds classes.
+derivative and its contribution to the gradient. All engines draw the same ids, classes and texts;
+only positions differ. The `marks` of annotations change looks, add rows and add classes.
 """
 
 from __future__ import annotations
@@ -22,12 +22,16 @@ from ..graph.view import Edge, Group, Operation, Part, Variable, View
 from ..themes import THEMES, Look, Theme
 from .sketches import Sketch, sketches
 
-LEADING = 1.25  # from one line of text to the next, as part of the font size
+LEADING = 1.25  # line height as a multiple of the font size
 PADDING = 5.0  # around the texts of a card
-CELL, MOST_CELLS, BARS = 9.0, 24, "▁▂▃▄▅▆▇█"  # of a strip: the width of a cell, and its texts
-MANY_NODES = 200  # of more the cards have no pictures
-WIDEST = 220.0  # points, of a card with a long name
-NAME_LENGTH, CAPTION_LENGTH, EDGE_LENGTH = 26, 90, 30  # letters
+CELL, MOST_CELLS, BARS = (
+    9.0,
+    24,
+    "▁▂▃▄▅▆▇█",
+)  # of a strip of bars: width of a cell, most cells, symbols
+MANY_NODES = 200  # with more nodes the cards have no pictures
+WIDEST = 220.0  # points: largest width of a card with a long name
+NAME_LENGTH, CAPTION_LENGTH, EDGE_LENGTH = 26, 90, 30  # characters
 HEADER = (
     LEADING * (style.NAME_SIZE + style.SMALL_SIZE) + PADDING
 )  # the height of a card's title and subtitle
@@ -35,13 +39,13 @@ HEADER = (
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a card: a label, and a text of one or more lines on a ground (or the paper)."""
+    """A row of a card: a label, and a text of one or more lines on a fill (or the paper)."""
 
     label: str
     lines: tuple[str, ...]
     ground: str = ""
-    cells: tuple[tuple[str, str], ...] = ()  # instead of lines, small cells: a bar and its ground
-    sketch: Sketch | None = None  # instead of lines, a small picture
+    cells: tuple[tuple[str, str], ...] = ()  # in place of lines: bars with their fills
+    sketch: Sketch | None = None  # in place of lines: a small picture
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Line:
-    """An edge with its texts: the local derivative, its numbers (`matrix`), and what flows back."""
+    """An edge with its texts: the local derivative, its entries (`matrix`), the contribution."""
 
     id: str
     classes: str
@@ -78,26 +82,26 @@ class Line:
 
     @property
     def columns(self) -> tuple[float, ...]:
-        """The widths of the matrix's columns, in points."""
+        """Return the widths of the columns of the matrix, in points."""
         entries = zip(*self.matrix, strict=True)
         return tuple(max(map(_small_width, column)) + PADDING for column in entries)
 
     @property
     def width(self) -> float:
-        """How wide its texts are, in points; 0 without texts."""
+        """Return the width of its texts in points; 0 without texts."""
         widths = [*map(_small_width, self.local), sum(self.columns)]
         return max([*widths, style.text_width(self.flow, style.SMALL_SIZE, bold=True)])
 
     @property
     def height(self) -> float:
-        """How high its texts are, in points; 0 without texts."""
+        """Return the height of its texts in points; 0 without texts."""
         lines = len(self.local) + len(self.matrix) + bool(self.flow)
         return LEADING * style.SMALL_SIZE * lines
 
 
 @dataclass(frozen=True)
 class Key:
-    """An entry of the legend: a small box with a look, and what it stands for."""
+    """An entry of the legend: a look and its meaning."""
 
     look: Look
     text: str
@@ -105,18 +109,18 @@ class Key:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A frame around the boxes of a module; the modules in it have their own, in this one."""
+    """A frame around the boxes of a module; modules in it have nested frames."""
 
     id: str
     classes: str
     title: str
     tooltip: str
     parent: str  # the id of the cluster around it, or ""
-    boxes: tuple[str, ...]  # the ids of those directly in it
+    boxes: tuple[str, ...]  # ids of the boxes directly in it
 
     @property
     def width(self) -> float:
-        """How wide its title is, in points."""
+        """Return the width of its title in points."""
         return style.text_width(self.title, style.TEXT_SIZE, bold=True)
 
 
@@ -129,13 +133,13 @@ class Figure:
     caption: tuple[str, ...]
     legend: tuple[Key, ...]
     theme: Theme
-    clusters: tuple[Cluster, ...] = ()  # the outer before the inner
+    clusters: tuple[Cluster, ...] = ()  # outer before inner
 
 
 MEANINGS = {
-    "parameter": "parameter: a gradient is wanted",
+    "parameter": "parameter: requires a gradient",
     "result": "result",
-    "root": "what is differentiated",
+    "root": "root: differentiated",
     "constant": "constant: no gradient needed",
     "operation": "operation",
     "group": "several operations drawn as one",
@@ -143,7 +147,7 @@ MEANINGS = {
 
 
 def compose(view: View, theme: Theme = THEMES["light"]) -> Figure:
-    """The texts and looks of a view."""
+    """Return the figure of a view: its boxes, lines, caption and legend."""
     writer = _Writer(view, theme)
     boxes = tuple(
         writer.card(node)
@@ -161,7 +165,7 @@ def compose(view: View, theme: Theme = THEMES["light"]) -> Figure:
 
 
 class _Writer:
-    """Writes the boxes of one view."""
+    """Makes the boxes of one view."""
 
     def __init__(self, view: View, theme: Theme) -> None:
         self.view, self.theme = view, theme
@@ -171,7 +175,7 @@ class _Writer:
         self.kinds: set[str] = set()
 
     def card(self, variable: Variable) -> Box:
-        """The card of a variable; a number of the program is a small box."""
+        """Return the card of a variable; a constant number is a small box."""
         kind = "root" if variable.is_root else variable.role
         classes = (
             f"variable {variable.role}{' root' * variable.is_root} {_gradient_class(variable)}"
@@ -193,7 +197,7 @@ class _Writer:
         return _card(variable.id, classes, look, tooltip, title, subtitle, rows)
 
     def look(self, kind: str, part: Part) -> Look:
-        """The look of a kind of node, changed by what was found out of this one."""
+        """Return the look of a kind of node, modified by the marks of this one."""
         self.kinds.add(kind)
         look = self.theme.looks[kind]
         if self.several_orders and kind in ("operation", "result"):
@@ -211,12 +215,12 @@ class _Writer:
         return look
 
     def order_look(self, look: Look, order: int) -> Look:
-        """The colour, and the width, of the forward pass or of a pass through it."""
+        """Return the look with the border of an order of differentiation."""
         order = min(order, len(self.theme.orders) - 1)
         return look._replace(border=self.theme.orders[order], width=order + 1)
 
     def rows(self, variable: Variable) -> list[Row]:
-        """Value, gradient, `.grad` where it differs, and what annotations add."""
+        """Return the rows of a card: value, gradient, `.grad` if it differs, annotations."""
         rows = []
         if variable.value is not None:
             rows.append(Row("value", style.describe(variable.value)))
@@ -235,7 +239,7 @@ class _Writer:
         return [*rows, *(Row(*pair) for pair in _mark_rows(variable.marks))]
 
     def gradient_row(self, label: str, gradient: Any, missing: str) -> Row:
-        """A row with a gradient; one that is zero, or not there, looks different."""
+        """Return a row with a gradient; zero and missing ones look different."""
         if gradient is None:
             return Row(label, (missing,))
         if not gradient.any():
@@ -243,7 +247,7 @@ class _Writer:
         return Row(label, style.describe(gradient))
 
     def disc(self, operation: Operation) -> Box:
-        """The disc of an operation, with its symbol; with a longer name, or a cost, a pill."""
+        """Return the disc of an operation with its symbol; a pill for a long name or a cost."""
         symbol = style.printable(operation.op.symbol)
         title = textwrap.wrap(symbol.replace("_", " "), 12, break_long_words=False)
         shape = "circle" if len(symbol) <= 4 else "pill"
@@ -258,7 +262,7 @@ class _Writer:
         return Box(operation.id, classes, shape, look, width, height, tooltip, tuple(title))
 
     def group(self, group: Group) -> Box:
-        """The card of a closed module, of a stack of equal ones, or of a stretch of operations."""
+        """Return the card of a closed module, a stack of equal ones, or a run of operations."""
         times = f"  ×{group.count:,}" if group.count > 1 else ""
         title = style.elided(style.printable(group.name), NAME_LENGTH) + times
         subtitle = style.elided(style.printable(group.kind), NAME_LENGTH)
@@ -280,7 +284,7 @@ class _Writer:
         return _card(group.id, classes, look, tooltip, title, subtitle, rows)
 
     def legend(self) -> tuple[Key, ...]:
-        """What the looks in this drawing stand for."""
+        """Return the legend of the looks in this drawing."""
         kinds = self.kinds - ({"result", "operation"} if self.several_orders else set())
         keys = [Key(self.theme.looks[k], text) for k, text in MEANINGS.items() if k in kinds]
         if self.several_orders:
@@ -292,7 +296,7 @@ class _Writer:
         return tuple(keys + self.heat_keys())
 
     def heat_keys(self) -> list[Key]:
-        """The scale of the heat, where there is one."""
+        """Return the legend of the heat scale; empty without heat."""
         hot = [node.marks["heat_range"] for node in self.view.nodes if "heat" in node.marks]
         if not hot:
             return []
@@ -311,7 +315,7 @@ def _card(
     subtitle: str,
     rows: Sequence[Row],
 ) -> Box:
-    """A card as large as its texts."""
+    """Return a card sized by its texts."""
     header = max(
         style.text_width(title, style.NAME_SIZE, bold=True),
         style.text_width(subtitle, style.SMALL_SIZE),
@@ -322,7 +326,7 @@ def _card(
 
 
 def card_title(name: str) -> str:
-    """A name that is short enough for a card."""
+    """Shorten a name to the width of a card."""
     lengths = range(NAME_LENGTH, 1, -1)
     titles = (style.elided(name, length) for length in lengths)
     room = WIDEST - 4 * PADDING
@@ -334,7 +338,7 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _sizes(sizes: Sequence[float], theme: Theme) -> list[Row]:
-    """The size of the gradients in a group, and for each of its copies a bar on a log scale."""
+    """Return rows with the gradient RMS of a group, and a bar per copy on a log scale."""
     known = [size for size in sizes if isfinite(size)]
     if not known:
         return []
@@ -348,7 +352,7 @@ def _sizes(sizes: Sequence[float], theme: Theme) -> list[Row]:
     exponents = [log10(mean) if isfinite(mean) and mean > 0 else None for mean in means]
     highest = max((e for e in exponents if e is not None), default=0.0)
     lowest = min((e for e in exponents if e is not None), default=0.0)
-    span = max(highest - lowest, 1.0)  # a decade at least, so that what is alike looks alike
+    span = max(highest - lowest, 1.0)  # at least a decade, so that similar sizes look similar
     cells = []
     for mean, exponent in zip(means, exponents, strict=True):
         if exponent is None:
@@ -362,7 +366,7 @@ def _sizes(sizes: Sequence[float], theme: Theme) -> list[Row]:
 
 
 def _mark_classes(part: Part) -> str:
-    """The classes that say what was found out of a part."""
+    """Return the classes for the marks of a part, with a leading space."""
     marks = part.marks
     nonfinite = {"first": " first-nonfinite", "tainted": " nonfinite"}
     classes = nonfinite.get(marks.get("nonfinite", ""), "")
@@ -371,7 +375,7 @@ def _mark_classes(part: Part) -> str:
 
 
 def _mark_rows(marks: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
-    """What annotations say of a variable, each as a label and its text."""
+    """Return labels and texts for the marks of a variable."""
     rows: list[tuple[str, tuple[str, ...]]] = []
     if "rms" in marks:
         rows.append(("gradient RMS", (style.number(marks["rms"]).lstrip("+"),)))
@@ -383,14 +387,14 @@ def _mark_rows(marks: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _with_place(text: str, part: Part) -> str:
-    """A tooltip with the module and the line of the user's program, where they are known."""
+    """Append module and line of the user's program, if known, to a tooltip."""
     module = ".".join(filter(None, part.path))
     order = part.marks.get("order", "")
     return "\n".join(filter(None, [text, order, f"in {module}" * bool(module), part.where]))
 
 
 def _gradient_class(variable: Variable) -> str:
-    """Whether a gradient is not needed, not there yet, zero, or there."""
+    """Return the class for a gradient: unneeded, not yet there, zero or there."""
     if variable.role in ("constant", "number"):
         return "grad-unneeded"
     gradient = variable.stored if variable.role == "parameter" else variable.gradient
@@ -406,7 +410,7 @@ def _same(stored: Any, gradient: Any) -> bool:
 
 
 def _columns(rows: Sequence[Row]) -> tuple[float, float]:
-    """The widths of a card's two columns, in points."""
+    """Return the widths of the two columns of a card, in points."""
     size, room = style.TEXT_SIZE, 2 * PADDING
     labels = (style.text_width(row.label, size) for row in rows)
     texts = [style.text_width(line, size) for row in rows for line in row.lines]
@@ -416,7 +420,7 @@ def _columns(rows: Sequence[Row]) -> tuple[float, float]:
 
 
 def row_height(row: Row) -> float:
-    """The height of a row of a card, in points."""
+    """Return the height of a row of a card, in points."""
     text = LEADING * style.TEXT_SIZE * max(len(row.lines), 1)
     return max(text, 0 if row.sketch is None else row.sketch.height) + PADDING
 
@@ -433,7 +437,7 @@ def _line(edge: Edge) -> Line:
         )
     classes += " grad-unneeded" * (not edge.differentiable)
     local, flow = _texts(edge)
-    tooltip = "\n".join(filter(None, [local, flow and f"sends back {flow}"]))
+    tooltip = "\n".join(filter(None, [local, flow and f"contribution {flow}"]))
     parts = [local] if len(local) <= EDGE_LENGTH else local.split(", ", 1)
     lines = [line for part in parts for line in textwrap.wrap(part, EDGE_LENGTH)]
     return Line(
@@ -456,7 +460,7 @@ def _small_width(text: str) -> float:
 
 
 def _texts(edge: Edge) -> tuple[str, str]:
-    """The local derivative of an edge, and what flows back along it."""
+    """Return the texts of an edge: local derivative and contribution."""
     local, flow = edge.marks.get("local", edge.local), edge.marks.get("flow", "")
     if "local" not in edge.marks and _is_single(edge.contribution) and _is_single(edge.upstream):
         upstream, contribution = edge.upstream.item(), edge.contribution.item()
@@ -475,11 +479,11 @@ def _caption(view: View, boxes: tuple[Box, ...], lines: tuple[Line, ...]) -> lis
     caption = []
     if any(line.flow for line in lines):
         caption.append(
-            "on an edge: the local derivative, and below it what flows back, upstream gradient × "
-            "local derivative; a gradient is the sum of what flows back to it"
+            "on an edge: the local derivative, and below it the contribution, upstream gradient × "
+            "local derivative; a gradient is the sum of the contributions to it"
         )
     if any("Σ" in row.label for row in rows):
-        caption.append("Σ: the sum of all elements that are drawn as roots")
+        caption.append("Σ: the sum of all elements of the roots")
     if any(row.label in ("matrix", "matrices") for row in rows):
         caption.append("in a matrix: blue below zero, white zero, orange above; darker is larger")
     if any(row.label == "shares" for row in rows):
@@ -489,5 +493,5 @@ def _caption(view: View, boxes: tuple[Box, ...], lines: tuple[Line, ...]) -> lis
         caption.append("m ± s: mean and standard deviation of the elements")
     pairs = [(v.stored, v.gradient) for v in view.variables if v.gradient is not None]
     if any(stored is not None and not _same(stored, gradient) for stored, gradient in pairs):
-        caption.append(".grad: not from this graph alone, other backward passes added to it")
+        caption.append(".grad: other backward passes were accumulated into it")
     return [line for text in caption + view.remarks for line in textwrap.wrap(text, CAPTION_LENGTH)]

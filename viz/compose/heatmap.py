@@ -1,7 +1,7 @@
-"""Arrays as pixels: numbers turned into colours, and colours into a PNG inside an SVG.
+"""Arrays as pixels: numbers to colours, and colours to a PNG inside an SVG.
 
-A sign is shown by two colours that meet in white, blue below zero and vermilion above, a size
-without sign by white to blue. Both ends can be told apart with any kind of colour vision.
+Signed values are blue below zero, white at zero and vermilion above; unsigned ones go from white to
+blue. The ends differ for every kind of colour vision.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ Pixels = NDArray[np.uint8]  # (height, width, 3)
 WHITE, NEGATIVE, POSITIVE = (255, 255, 255), (0, 78, 122), (176, 60, 0)
 SIZE = (0, 63, 102)
 NONFINITE = (204, 121, 167)
-SHADES = 24  # from white to full: what no eye can tell apart only makes files large
-COLOURS = 64  # of one image
+SHADES = 24  # from white to full: more are not visible and make files larger
+COLOURS = 64  # largest number in one image
 
 
 def diverging(plane: NDArray[np.float64], span: float) -> Pixels:
-    """Colours of a matrix around zero, full at ± `span`."""
+    """Return the colours of a signed matrix, saturated at ± `span`."""
     share = np.nan_to_num(plane / span, nan=0.0, posinf=0.0, neginf=0.0)[..., None]
     end = np.where(share < 0, np.array(NEGATIVE), np.array(POSITIVE))
     return _mixed(plane, np.abs(share), end)
 
 
 def sequential(plane: NDArray[np.float64], top: float | None = None) -> Pixels:
-    """Colours of a matrix from 0 (white) to `top`, by default its largest value."""
+    """Return the colours of a matrix from 0 (white) to `top` (default: its maximum)."""
     span = _largest(plane) if top is None else top
     share = np.nan_to_num(plane / span, nan=0.0, posinf=0.0, neginf=0.0).clip(0, 1)
     return _mixed(plane, share[..., None], np.array(SIZE))
 
 
 def grey(image: NDArray[np.float64]) -> Pixels:
-    """The colours of an image (H, W) or (H, W, 3) with values in [0, 1]."""
+    """Return the pixels of an image (H, W) or (H, W, 3) with values in [0, 1]."""
     if image.ndim == 2:
         image = image[..., None].repeat(3, axis=2)
     pixels: Pixels = (np.nan_to_num(image).clip(0, 1) * 255).round().astype(np.uint8)
@@ -44,7 +44,7 @@ def grey(image: NDArray[np.float64]) -> Pixels:
 
 
 def image(pixels: Pixels, x: float, y: float, width: float, height: float) -> str:
-    """An SVG image of the given place and extent, in points; its pixels keep their edges."""
+    """Return an SVG image at a position, in points, without smoothing between pixels."""
     from PIL import Image
 
     out = io.BytesIO()

@@ -1,7 +1,6 @@
-"""Frames around the modules of a figure, and the ports through which several lines enter or leave.
+"""Frames around the modules of a figure, and ports where several lines enter or leave.
 
-Without ports each line that enters a module goes its own way around what lies before it; a port
-gathers the lines of one variable at the module's rim, so that they share the way to it.
+A port joins the lines of one variable at the border of a module, so that they are one line outside.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from ..fold.clusters import Links, Module, tree, upward
 from ..graph.view import View
 from .figure import Box, Cluster, Figure, Line
 
-PORT = 5.0  # points across
-TITLE_LENGTH = 40  # letters
+PORT = 5.0  # points: diameter
+TITLE_LENGTH = 40  # characters
 
 
 def framed(figure: Figure, view: View) -> Figure:
-    """The figure of a view with a cluster for each module, and with ports."""
+    """Return the figure of a view with a cluster for each module, and with ports."""
     modules = tree(view, Links(view))
     models = {
         (*module.path, module.kind, module.model)
@@ -29,7 +28,7 @@ def framed(figure: Figure, view: View) -> Figure:
     if not shown:
         return figure
     frames = set(shown)
-    around = {  # the drawn modules around each node, the outer first
+    around = {  # drawn modules around each node, outermost first
         name: [module for module in upward(home) if module in frames][::-1]
         for name, home in modules.home.items()
     }
@@ -59,17 +58,17 @@ def _cluster(module: Module, boxes: list[str], frames: set[Module]) -> Cluster:
 
 
 class _Router:
-    """Leads lines through ports, which it makes."""
+    """Makes ports and routes lines through them."""
 
     def __init__(self, figure: Figure, around: dict[str, list[Module]]) -> None:
         self.around, self.look = around, figure.theme.cluster
         self.position = {box.id: number for number, box in enumerate(figure.boxes)}
-        self.source: dict[str, str] = {}  # of a port the box whose lines go through it
+        self.source: dict[str, str] = {}  # by port the box whose lines pass through it
         self.before: dict[str, list[Box]] = {}  # ports in front of a box, and behind one
         self.behind: dict[str, list[Box]] = {}
 
     def lead(self, lines: list[Line], way: str) -> list[Line]:
-        """The lines, where several of a tail go "in" or "out" of a module, through a port."""
+        """Return the lines; several from one tail "in" or "out" of a module share a port."""
         depths = range(max(map(len, self.around.values())))
         for depth in depths if way == "in" else reversed(depths):
             crossing: dict[tuple[str, Module], list[int]] = {}
@@ -91,13 +90,13 @@ class _Router:
         return lines
 
     def port(self, way: str, tail: str, module: Module, heads: list[str]) -> str:
-        """The id of a new port of a module for the lines from a tail to some heads."""
+        """Add a port of a module for the lines from a tail to some heads; return its id."""
         source = self.source.get(tail, tail)
         name = f"p_{way}_{module.id}_{source}"
         words = "into" if way == "in" else "out of"
         tooltip = f"{words} {style.printable(module.name)}"
         box = Box(name, f"port {way}", "point", self.look, PORT, PORT, tooltip, ())
-        if way == "in":  # it stands before all that it leads to, as ids are in topological order
+        if way == "in":  # before all its heads: ids are in topological order
             first = min(heads, key=self.position.__getitem__)
             self.before.setdefault(first, []).append(box)
             within = self.around[first]

@@ -1,7 +1,7 @@
-"""Small pictures on the cards of large tensors: a histogram, and what the elements look like.
+"""Small pictures on the cards of large tensors: a histogram, and the elements as pixels.
 
-They are made of paths and inline images, and need no files. Graphviz only leaves room for them: the
-cell has a ground of its own, by which `engine.normalize` finds it.
+They consist of paths and inline images. Graphviz lays out an empty cell with a special fill, which
+`engine.normalize` finds.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ WIDTH, HIGHEST = 100.0, 64.0  # points
 BINS, BARS_HEIGHT, ENDS_SIZE = 25, 20.0, 7
 NAMES = ("histogram", "images", "matrix", "matrices", "shares")
 MOST_PIXELS, MOST_TILES, COLUMNS = 40, 8, 4
-MANY = 1 << 20  # elements, of more only some are counted
+MANY = 1 << 20  # elements; of larger arrays only a part is counted
 
 
 class Sketch(NamedTuple):
-    """A small picture with its left upper corner at (0, 0), in points."""
+    """A small picture with its upper left corner at (0, 0), in points."""
 
-    label: str  # what it is called on the card
+    label: str  # its label on the card
     width: float
     height: float
     svg: str
 
     def placed(self, x: float, y: float) -> str:
-        """Its SVG at a place."""
+        """Return its SVG at a position."""
         place = f'transform="translate({x:.2f} {y:.2f})" font-family="{style.FONT}"'
         return f'<g class="sketch" {place}>{self.svg}</g>'
 
 
 def vacant(theme: Theme) -> str:
-    """The ground of a cell that waits for a sketch; no eye can tell it from the paper."""
+    """Return the fill of a cell reserved for a sketch, one step from the paper's colour."""
     last = int(theme.paper[-1], 16) ^ 1
     return f"{theme.paper[:-1]}{last:X}"
 
 
 def sketches(array: Any, theme: Theme) -> list[Sketch]:
-    """The sketches of an array; of one whose elements a card writes out, and of text, none."""
+    """Return the sketches of an array; empty for small arrays and for text."""
     array = np.asarray(to_device(array, "cpu"))
     if array.size <= style.SHOWN or array.dtype.kind not in "fub":
         return []
@@ -59,8 +59,7 @@ def sketches(array: Any, theme: Theme) -> list[Sketch]:
 
 
 def histogram(numbers: NDArray[np.float64], theme: Theme) -> Sketch | None:
-    """How many elements lie where between the smallest and the largest; None if no two
-    differ enough for that."""
+    """Return a histogram of the elements; None if all are equal or the range is not finite."""
     flat = numbers.reshape(-1)[:: ceil(numbers.size / MANY)]
     flat = flat[np.isfinite(flat)]
     if not flat.size or flat.min() == flat.max():
@@ -68,7 +67,7 @@ def histogram(numbers: NDArray[np.float64], theme: Theme) -> Sketch | None:
     with np.errstate(over="ignore"):
         try:
             counts, edges = np.histogram(flat, BINS)
-        except ValueError:  # they are too near to each other, or too far apart
+        except ValueError:  # range too small or too large
             return None
     step, base = WIDTH / BINS, BARS_HEIGHT
     heights = counts / counts.max() * base
@@ -84,13 +83,13 @@ def histogram(numbers: NDArray[np.float64], theme: Theme) -> Sketch | None:
     if edges[0] < 0 < edges[-1]:
         zero = float(-edges[0] / (edges[-1] - edges[0])) * WIDTH
         svg += f'<path fill="none" stroke="{theme.flow}" d="M{zero:.1f},0v{base + 3:.0f}"/>'
-        if 0.35 < zero / WIDTH < 0.65:  # where it does not reach into those of the ends
+        if 0.35 < zero / WIDTH < 0.65:  # not over the labels of the ends
             svg += label("0", zero, base + 1, ENDS_SIZE, theme.flow, "middle")
     return Sketch("histogram", WIDTH, base + 2 + ENDS_SIZE, svg)
 
 
 def thumbnail(numbers: NDArray[np.float64]) -> Sketch | None:
-    """A matrix, or the first few of several, as pixels."""
+    """Return a matrix, or the first few of several, as pixels."""
     finite = numbers[np.isfinite(numbers)]
     within = bool(finite.size) and finite.min() >= 0 and finite.max() <= 1
     if within and numbers.ndim == 4 and numbers.shape[1] == 3:
@@ -118,7 +117,7 @@ def thumbnail(numbers: NDArray[np.float64]) -> Sketch | None:
 
 
 def _few(plane: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A plane of at most 40 × 40 pixels: of a larger one, evenly spread ones."""
+    """Subsample a plane to at most 40 × 40 evenly spaced pixels."""
     rows, columns = (
         np.linspace(0, extent - 1, min(extent, MOST_PIXELS)).round().astype(int)
         for extent in plane.shape[:2]
@@ -128,7 +127,7 @@ def _few(plane: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _mosaic(tiles: list[heatmap.Pixels]) -> heatmap.Pixels:
-    """Tiles in rows of four, a white pixel between them."""
+    """Arrange tiles in rows of four, separated by a white pixel."""
     columns = min(len(tiles), COLUMNS)
     high, wide, _ = tiles[0].shape
     rows = ceil(len(tiles) / columns)

@@ -161,7 +161,7 @@ class Book:
             return line
         parts = f"{said(before)} + {factor(sent)} = " if before is not None and single else ""
         if count == due:
-            return f"{line}; sum {parts}{answer(said(total))}, complete after {due} contributions"
+            return f"{line}; sum {parts}{answer(said(total))}, complete with {due} of {due}"
         if before is None:
             return f"{line}; contribution {count} of {due}"
         return f"{line}; partial sum {parts}{answer(said(total))} ({count} of {due})"

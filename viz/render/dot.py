@@ -1,7 +1,7 @@
 """The figure as DOT, the language of Graphviz.
 
-Nodes are called n0, n1 … and a user's names stand only in escaped labels, so no name can break the
-text. Cards are HTML-like tables.
+Node ids are n0, n1 …; names of users appear only in escaped labels, so they cannot break the text.
+Cards are HTML-like tables.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from ..compose.sketches import vacant
 from ..themes import Theme
 
 NO_LINES = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">'
-
-
-MOST_LETTERS, MANY_BOXES = 4000, 500  # of a tooltip; of a figure that is laid out in a hurry
+MOST_LETTERS = 4000  # characters of a tooltip
+MANY_BOXES = 500  # with more boxes the layout has fewer iterations
 
 
 def source(figure: Figure, direction: str) -> str:
-    """The DOT text of a figure; `direction` is "LR" or "TB"."""
+    """Return the DOT text of a figure; `direction` is "LR" or "TB"."""
     import graphviz
 
     theme = figure.theme
@@ -51,7 +50,7 @@ def source(figure: Figure, direction: str) -> str:
             "arrowsize": "0.6",
         },
     )
-    if len(figure.boxes) > MANY_BOXES:  # fewer rounds of improvement, in half the time
+    if len(figure.boxes) > MANY_BOXES:  # fewer iterations, half the time
         graph.attr(nslimit="2", mclimit="0.5")
     graphs = {"": graph}
     for cluster in figure.clusters:
@@ -63,13 +62,13 @@ def source(figure: Figure, direction: str) -> str:
         attributes = _card(box, theme) if box.shape == "card" else _disc(box)
         attributes |= {"tooltip": _tooltip(box.tooltip), "class": box.classes}
         graphs[owners.get(box.id, "")].node(box.id, id=box.id, **attributes)
-    for cluster in reversed(figure.clusters):  # the inner are complete before the outer
+    for cluster in reversed(figure.clusters):  # inner ones first
         graphs[cluster.parent].subgraph(graphs[cluster.id])
     for line in figure.lines:
         attributes = _edge(line, theme)
         if line.tooltip:
             attributes["tooltip"] = attributes["labeltooltip"] = _tooltip(line.tooltip)
-        if line.classes == "shared":  # its way goes on behind the port
+        if line.classes == "shared":  # it continues behind the port
             attributes["arrowhead"] = "none"
         graph.edge(line.tail, line.head, id=line.id, **{"class": line.classes}, **attributes)
     text: str = graph.source
@@ -77,14 +76,13 @@ def source(figure: Figure, direction: str) -> str:
 
 
 def _frame(cluster: Cluster, theme: Theme, direction: str) -> dict[str, str]:
-    room = cluster.width + 24 if direction == "TB" else 0  # lines come in beside the title
+    room = cluster.width + 24 if direction == "TB" else 0  # lines enter left of the title
     look = theme.cluster
     return {
         "id": cluster.id,
         "class": cluster.classes.removeprefix("cluster").strip(),
         "label": _html(
-            '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0"><TR>'
-            f'<TD WIDTH="{room:.0f}"></TD>'
+            f'{NO_LINES}<TR><TD WIDTH="{room:.0f}"></TD>'
             f'<TD><FONT POINT-SIZE="{style.TEXT_SIZE}"><B>{_plain(cluster.title)}</B></FONT></TD>'
             "</TR></TABLE>"
         ),
@@ -99,7 +97,7 @@ def _frame(cluster: Cluster, theme: Theme, direction: str) -> dict[str, str]:
 
 
 def _tooltip(text: str) -> str:
-    """Escaped, and not too long for Graphviz, whose scanner has a buffer of 16 kB."""
+    """Escape and shorten a tooltip: the scanner of Graphviz has a buffer of 16 kB."""
     import graphviz
 
     escaped: str = graphviz.escape(style.elided(text, MOST_LETTERS))
@@ -160,13 +158,10 @@ def _strip(row: Row) -> str:
     cells = (
         f'<TD WIDTH="{CELL:.0f}" BGCOLOR="{ground}">{_plain(bar)}</TD>' for bar, ground in row.cells
     )
-    return (
-        '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">'
-        f"<TR>{''.join(cells)}</TR></TABLE>"
-    )
+    return f"{NO_LINES}<TR>{''.join(cells)}</TR></TABLE>"
 
 
-_MARGIN = (  # around an edge's texts, for others pass close by
+_MARGIN = (  # around an edge's texts, so that other edges do not touch them
     '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="3"><TR><TD>{}</TD></TR></TABLE>'
 )
 
@@ -187,7 +182,7 @@ def _edge(line: Line, theme: Theme) -> dict[str, str]:
 
 
 def _matrix(line: Line) -> str:
-    """A Jacobian's numbers in columns, between two lines."""
+    """Return a table with the entries of a Jacobian between two vertical lines."""
     rows = (
         "".join(f'<TD BORDER="0" ALIGN="RIGHT">{_plain(entry)}</TD>' for entry in row)
         for row in line.matrix
@@ -200,7 +195,7 @@ def _matrix(line: Line) -> str:
 
 
 def _below(figure: Figure) -> str:
-    """The legend and the caption, which are the graph's label; "" where there are none."""
+    """Return the graph's label: legend and caption, or "" without both."""
     rows = []
     if figure.legend:
         keys = "".join(f"<TD>{_key(key)}</TD>" for key in figure.legend)
@@ -228,7 +223,7 @@ def _breaks(lines: tuple[str, ...], align: str = "") -> str:
 
 
 def _plain(text: str) -> str:
-    """Text in an HTML-like label; a backslash would begin one of Graphviz's escapes (\\N)."""
+    """Escape a text for an HTML-like label; a backslash would start an escape (\\N)."""
     return escape(text).replace("\\", "\\\\")
 
 

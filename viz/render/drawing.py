@@ -1,4 +1,4 @@
-"""A drawn graph: what `draw` returns, and its forms: DOT, SVG, PNG, PDF, JSON."""
+"""The drawn graph that `draw` returns, and its formats: DOT, SVG, PNG, PDF, JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SUFFIXES = (".svg", ".png", ".pdf", ".json", ".gv", ".dot")
 class Drawing:
     """A drawn graph: DOT text in `.source`, pictures by `.svg()`, `.png()` and `.save(path)`.
 
-    Graphviz lays it out where it is installed, else a layout of our own; a notebook shows it.
+    Graphviz computes the layout if it is installed, otherwise `layered`. Notebooks display it.
     """
 
     def __init__(
@@ -37,17 +37,17 @@ class Drawing:
         self.source = dot.source(self._figure, direction)
 
     def svg(self) -> str:
-        """The picture as SVG text, ready to stand in an HTML page.
+        """Return the picture as SVG text, which can be embedded in an HTML page.
 
         Raises:
-            ValueError: more than 2,000 nodes are to be drawn, and `force` was not given.
-            RuntimeError: the engine that was asked for fails.
+            ValueError: more than 2,000 nodes without `force`.
+            RuntimeError: the requested engine fails.
         """
         self._check_size()
         return engine.picture(self._figure, self._direction, self._engine)
 
     def png(self) -> bytes:
-        """The picture as PNG; RuntimeError where neither resvg nor Graphviz is installed."""
+        """Return the picture as PNG; RuntimeError if neither resvg nor Graphviz is installed."""
         if not raster.is_available():
             self._check_size()
             png = engine.render(self.source, "png", self._engine)
@@ -56,7 +56,7 @@ class Drawing:
         return raster.rasterize(self.svg(), self._figure.theme.paper)
 
     def pdf(self) -> bytes:
-        """The picture as PDF, which Graphviz makes; RuntimeError where it is not installed."""
+        """Return the picture as PDF; RuntimeError if Graphviz is not installed."""
         self._check_size()
         pdf = engine.render(self.source, "pdf", self._engine)
         if pdf is None:
@@ -64,19 +64,19 @@ class Drawing:
         return pdf
 
     def json(self) -> str:
-        """The graph as data, with every number unrounded; `load` draws it again."""
+        """Return the graph as JSON, with unrounded numbers; `load` reads it."""
         settings = {"direction": self._direction, "theme": self._theme}
         return data.dumps(self._view, settings)
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture to a file; beside a picture, with the suffix .gv, its DOT text.
+        """Write the picture to a file, and its DOT text to a file with the suffix .gv.
 
         Args:
             path: ends in .svg, .png, .pdf (needs Graphviz), .json (see `load`), .gv or .dot.
 
         Raises:
             ValueError: another suffix, or too many nodes for a picture.
-            RuntimeError: nothing installed can make this kind of picture; the .gv is there.
+            RuntimeError: no installed program makes this format; the .gv is written.
         """
         path = Path(path)
         kind = path.suffix.lower()
@@ -108,10 +108,10 @@ class Drawing:
 
 
 def load(path: str | Path) -> Drawing:
-    """Read a drawing that was saved as JSON; its `.source` is the same as when it was saved.
+    """Read a drawing saved as JSON; its `.source` is the same as before saving.
 
     Raises:
-        ValueError: the file is no such drawing.
+        ValueError: the file is not a drawing saved as JSON.
 
     >>> import tempfile
     >>> x = tg.tensor(3.0, requires_grad=True, name="x")

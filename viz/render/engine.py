@@ -1,6 +1,6 @@
-"""The programs that lay a drawing out: Graphviz's `dot`, and pygraphviz in a process of its own.
+"""Layout engines: the program `dot` of Graphviz, pygraphviz in a subprocess, and `layered`.
 
-Where both are missing, or fail, the layout in `layered` draws: a picture always appears.
+`layered` is used if the others are missing or fail. `normalize` makes one form of SVG of all three.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .raster import RESOLUTION
 TIMEOUT = 30.0  # seconds
 BUILTIN = "builtin"
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
-FADED = "0.85"  # the opacity of what is dimmed: grey texts still stand out 4.5:1
+FADED = "0.85"  # opacity of dimmed groups: grey texts keep a contrast of 4.5:1
 HINT = (
     "install Graphviz (apt install graphviz, brew install graphviz, winget install "
     "Graphviz.Graphviz, or conda install graphviz), or its library: pip install "
@@ -34,38 +34,38 @@ HINT = (
 
 
 class MissingEngine(RuntimeError):  # noqa: N818 (it names what is wrong)
-    """What is needed for a picture is not installed; the message says how to install it."""
+    """A program needed for a picture is not installed; the message says how to install it."""
 
 
 def check(name: str | None) -> None:
-    """Refuse an engine that there is not, or that is not installed here."""
+    """Raise ValueError for an unknown engine, MissingEngine for one that is not installed."""
     if name in (None, BUILTIN):
         return
     if name not in _COMMANDS:
         known = ", ".join(f'"{engine}"' for engine in _COMMANDS)
-        raise ValueError(f'draw: engine is {name!r}; {known} or "{BUILTIN}" is wanted')
+        raise ValueError(f'draw: unknown engine {name!r}; use {known} or "{BUILTIN}"')
     if _COMMANDS[name]("svg") is None:
-        raise MissingEngine(f"the engine {name} is not here: {HINT}")
+        raise MissingEngine(f"engine {name!r} is not installed: {HINT}")
 
 
 def picture(figure: Figure, direction: str, name: str | None = None) -> str:
-    """The SVG of a figure by an engine (see `render`), in the form that all have in common."""
+    """Return the SVG of a figure by an engine (see `render`), normalized."""
     rendered = render(dot.source(figure, direction), "svg", name)
     drawn = svg.draw(figure, direction) if rendered is None else rendered.decode()
     return normalize(drawn, figure)
 
 
 def render(source: str, kind: str, name: str | None = None) -> bytes | None:
-    """What Graphviz makes of a DOT text, or None where the built-in layout is to draw.
+    """Render a DOT text with Graphviz; None if the built-in layout is to be used.
 
     Args:
         source: DOT text.
         kind: "svg", "png" or "pdf".
-        name: the engine; by default the first that is installed and does not fail.
+        name: the engine; None: the first that is installed and does not fail.
 
     Raises:
-        MissingEngine: the engine that was asked for is not installed.
-        RuntimeError: it fails, writes less than a whole file, or takes more than 30 seconds.
+        MissingEngine: the engine `name` is not installed.
+        RuntimeError: it fails, writes an incomplete file, or takes more than 30 seconds.
     """
     check(name)
     if name == BUILTIN:
@@ -84,7 +84,9 @@ def render(source: str, kind: str, name: str | None = None) -> bytes | None:
 
 def _run(name: str, source: str, kind: str) -> bytes:
     command: Any = _COMMANDS[name](kind)
-    paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}  # as this process finds things
+    paths = {
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path))
+    }  # the import path of this process
     environment = {**os.environ, **paths} if command[0] == sys.executable else None
     try:
         done = subprocess.run(
@@ -103,7 +105,7 @@ def _run(name: str, source: str, kind: str) -> bytes:
         raise RuntimeError(f"{name} failed: {complaint}") from error
     start, end = _ENDS[kind]
     if start not in done.stdout[:4096] or end not in done.stdout[-64:]:
-        raise RuntimeError(f"{name} wrote {len(done.stdout)} bytes that are not a whole {kind}")
+        raise RuntimeError(f"{name} wrote {len(done.stdout)} bytes that are not a complete {kind}")
     return done.stdout
 
 
@@ -119,7 +121,7 @@ def _pygraphviz(kind: str) -> Sequence[str] | None:
     return [sys.executable, "-m", "tinygrad_gm.viz.render.graphviz_child", kind]
 
 
-_ENDS = {  # how a whole file begins and ends
+_ENDS = {  # start and end of a complete file
     "svg": (b"<svg", b"</svg>"),
     "png": (b"\x89PNG", b"IEND"),
     "pdf": (b"%PDF", b"%%EOF"),
@@ -131,15 +133,15 @@ _COMMANDS: dict[str, Callable[[str], Sequence[str] | None]] = {
 ENGINES = (*_COMMANDS, BUILTIN)
 
 
-# ------------------------------------------------------------------------------ one form
+# ------------------------------------------------------------------------------ normalized SVG
 
 
 def normalize(svg: str, figure: Figure) -> str:
-    """The SVG of a figure by any engine, in the form that all have in common.
+    """Return the SVG of any engine in one form, ready for an HTML page.
 
-    Groups with ids n…, e_… and c_… keep their classes and their shapes; each has its tooltip as
-    `<title>`, which is what browsers show, and links and comments are gone. The picture is never
-    wider than what it is put into.
+    Groups with ids n…, e_… and c_… keep their classes and shapes; the tooltip is their `<title>`,
+    which browsers show; links and comments are removed. The picture is never wider than its
+    container.
     """
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", XLINK)
@@ -163,7 +165,7 @@ def normalize(svg: str, figure: Figure) -> str:
 
 
 def _unwrap(group: ElementTree.Element) -> None:
-    """Put shapes where Graphviz has put links around them, which carry its tooltips."""
+    """Replace the links of Graphviz, which carry tooltips, by the shapes in them."""
     shapes: list[ElementTree.Element] = []
     for child in group:
         if re.match(r"a_", child.get("id", "")):
@@ -174,7 +176,7 @@ def _unwrap(group: ElementTree.Element) -> None:
 
 
 def _align(card: ElementTree.Element, box: Box) -> None:
-    """Hold a card's values at its right side, however wide a reader's font makes them."""
+    """Align the values of a card to the right, whatever the width of the font."""
     places = [x for shape in card.iter(f"{{{SVG}}}polygon") for x, _ in _corners(shape)]
     values = {line for row in box.rows for line in row.lines}
     for text in card.iter(f"{{{SVG}}}text") if places else ():
@@ -185,7 +187,7 @@ def _align(card: ElementTree.Element, box: Box) -> None:
 
 
 def _sketch(card: ElementTree.Element, box: Box, theme: Theme) -> None:
-    """Put a card's sketches where Graphviz has left room for them."""
+    """Insert the sketches of a card into the empty cells that Graphviz has laid out."""
     sketches = [row.sketch for row in box.rows if row.sketch is not None]
     shapes = list(card.iter(f"{{{SVG}}}polygon"))
     cells = [shape for shape in shapes if shape.get("fill", "").upper() == vacant(theme)]
@@ -204,7 +206,7 @@ def _corners(polygon: ElementTree.Element) -> list[tuple[float, float]]:
 
 
 def _title(group: ElementTree.Element, tooltips: Mapping[str, str]) -> None:
-    """Replace a group's title, which Graphviz makes of its own names, by the tooltip."""
+    """Replace the title of a group, which Graphviz derives from ids, by the tooltip."""
     for title in group.findall(f"{{{SVG}}}title"):
         group.remove(title)
     tooltip = tooltips.get(group.get("id", ""), "")

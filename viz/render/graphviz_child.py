@@ -1,7 +1,7 @@
-"""Graphviz from pygraphviz's wheel, in a process of its own: `python -m … svg < text > picture`.
+"""Run pygraphviz in a subprocess: `python -m … svg < text > picture`.
 
-A library that lays out for minutes cannot be interrupted from Python, and one that crashes takes
-its process with it; so the drawing program starts this one and holds the clock.
+A long layout cannot be interrupted from Python, and a crash in the library ends its process; so
+the caller starts this process with a timeout.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def main(kind: str) -> None:
     """Read DOT text, write the picture."""
     import pygraphviz
 
-    if kind not in KINDS:  # svgz ends the process, and nobody asks for others
+    if kind not in KINDS:  # svgz would end the process
         raise SystemExit(f"the kind of picture is {kind!r}, not one of {KINDS}")
     graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
     sys.stdout.buffer.write(graph.draw(format=kind, prog="dot"))

@@ -1,15 +1,15 @@
-"""A small layered layout: where boxes and lines go when Graphviz is not at hand.
+"""A small layered layout of boxes and lines, for use without Graphviz.
 
-The four steps of Sugiyama, Tagawa and Toda (1981): (1) every box gets a layer, later than all it
-depends on; (2) a line that crosses layers gets a place in each, and its text is a box of its own,
-in the layer before the line's end; (3) each layer is ordered by the mean position of its
-neighbours, which leaves few crossings; (4) positions are drawn towards the neighbours' as far as
-order and distances allow: for one layer an isotonic regression, which is solved exactly.
+The four steps of Sugiyama, Tagawa and Toda (1981): (1) every box gets a layer after all boxes it
+depends on; (2) a line that crosses layers gets a place in each, and its text is a separate box in
+the layer before the line's end; (3) each layer is ordered by the mean position of its neighbours,
+which leaves few crossings; (4) positions move towards those of the neighbours, subject to order
+and distances: for one layer an isotonic regression, solved exactly.
 
-A cluster is laid out by itself, the innermost first, and is one box in what is around it. A line
-that enters or leaves it does so through a gate, a place of no size at the cluster's rim.
+Clusters are laid out separately, the innermost first; each is one box in the cluster around it. A
+line enters or leaves a cluster through a gate, a place of size zero on its border.
 
-Here `u` runs along the layers and `v` across them; LR draws u to the right, TB downwards.
+`u` is the coordinate along the layers, `v` across them; LR draws u to the right, TB downwards.
 """
 
 from __future__ import annotations
@@ -23,9 +23,13 @@ from math import dist, inf, sqrt
 from .. import style
 from ..compose.figure import LEADING, Box, Cluster, Figure, Line
 
-LAYER_GAP, GAP, TEXT_GAP = 22.0, 14.0, 3.0  # points between layers; places; a text and its line
-RIM = 8.0  # between a cluster's rim and what is in it
-LONGEST = 120  # layers in which a line claims a place; a longer one starts with a leap
+LAYER_GAP, GAP, TEXT_GAP = (
+    22.0,
+    14.0,
+    3.0,
+)  # points between layers; between places; between a text and its line
+RIM = 8.0  # padding of a cluster
+LONGEST = 120  # layers in which a line gets a place; a longer line skips the first ones
 SWEEPS = 12
 
 Point = tuple[float, float]
@@ -33,12 +37,12 @@ Point = tuple[float, float]
 
 @dataclass(eq=False)
 class Place:
-    """Something with a place in a layer: a box, a line's text, or a line passing through."""
+    """A place in a layer: a box, the text of a line, or a line passing through."""
 
     layer: int
     length: float = 0.0  # along u
     breadth: float = 0.0  # along v
-    port: float = 0.0  # where its lines meet it, from the middle along v
+    port: float = 0.0  # offset of its lines from the middle along v
     before: list[Place] = field(default_factory=list, repr=False)
     after: list[Place] = field(default_factory=list, repr=False)
     gates: dict[Place, float] = field(default_factory=dict, repr=False)  # as `port`, of one line
@@ -47,13 +51,13 @@ class Place:
     v: float = 0.0
 
     def meets(self, other: Place) -> float:
-        """Where the line from or to a neighbour meets it, from the middle along v."""
+        """Return the offset of the line to a neighbour from the middle along v."""
         return self.port + self.gates.get(other, 0.0)
 
 
 @dataclass
 class Layout:
-    """Middles of boxes and texts, points that each line passes, (x, y) by id; clusters' frames."""
+    """Centres of boxes and texts, points of each line, frames of clusters; (x, y) by id."""
 
     width: float
     height: float
@@ -64,7 +68,7 @@ class Layout:
 
 
 def arrange(figure: Figure, direction: str) -> Layout:
-    """Lay a figure out; `direction` is "LR" or "TB"."""
+    """Compute the layout of a figure; `direction` is "LR" or "TB"."""
     across = direction == "LR"
     whole, legs = _divide(figure)
     whole.settle(across)
@@ -97,7 +101,7 @@ def arrange(figure: Figure, direction: str) -> Layout:
 
 @dataclass(eq=False)
 class _Leg:
-    """The part of a line that lies in one room, between boxes, inner rooms and gates."""
+    """The part of a line in one room, between boxes, inner rooms and gates."""
 
     room: _Room
     line: Line
@@ -110,7 +114,7 @@ class _Leg:
 
 @dataclass(eq=False)
 class _Room:
-    """A cluster, or the whole picture: what is directly in it, and where; corners are (0, 0)."""
+    """A cluster, or the whole picture, with its direct content; its corner is (0, 0)."""
 
     cluster: Cluster | None = None
     rooms: dict[str, _Room] = field(default_factory=dict)
@@ -123,20 +127,20 @@ class _Room:
     v: float = 0.0
 
     def all_within(self) -> Iterator[_Room]:
-        """This room, and those in it."""
+        """Yield this room and all rooms in it."""
         yield self
         for room in self.rooms.values():
             yield from room.all_within()
 
     def put(self, u: float, v: float) -> None:
-        """Put its corner there, and the rooms in it to their places."""
+        """Set its corner, and those of the rooms in it."""
         self.u, self.v = u, v
         for name, room in self.rooms.items():
             place = self.places[name]
             room.put(u + place.u - room.length / 2, v + place.v - room.breadth / 2)
 
     def settle(self, across: bool) -> None:
-        """Lay out the rooms in it, and then what is directly in it."""
+        """Lay out the rooms in it, then its direct content."""
         for name, room in self.rooms.items():
             room.settle(across)
             self.places[name] = Place(0, room.length, room.breadth)
@@ -146,18 +150,18 @@ class _Room:
         for name in dict.fromkeys(end for leg in self.legs for end in (leg.tail, leg.head)):
             self.places.setdefault(name, Place(0))
         self._layers()
-        roads = [self._road(leg, across) for leg in self.legs]
-        passing = (place for road in roads for place in road[1:-1])
+        routes = [self._route(leg, across) for leg in self.legs]
+        passing = (place for route in routes for place in route[1:-1])
         layers: list[list[Place]] = [[] for _ in range(1 + self._last_layer())]
         for place in (*self.places.values(), *passing):
             layers[place.layer].append(place)
         _order(layers)
         bounds = _lengthwise(layers)
         self.length, self.breadth = bounds[-1][1], _crosswise(layers)
-        ends = self._ends(roads)
-        for leg, road, end in zip(self.legs, roads, ends, strict=True):
-            tail, *between, head = road
-            v = tail.v + tail.meets(road[1])
+        ends = self._ends(routes)
+        for leg, route, end in zip(self.legs, routes, ends, strict=True):
+            tail, *between, head = route
+            v = tail.v + tail.meets(route[1])
             leg.stops = [(tail.u + tail.length / 2, v), (bounds[tail.layer][1], v)]
             for place in between:
                 leg.stops += [(u, place.v + place.port) for u in bounds[place.layer]]
@@ -166,21 +170,21 @@ class _Room:
             self._frame(self.cluster, across)
 
     def _is_short(self, leg: _Leg) -> bool:
-        """Whether a leg needs no layer of its own, for a text or to an inner room's gate."""
+        """Return whether a leg needs no extra layer, for a text or to the gate of an inner room."""
         return leg.head not in self.rooms and not (leg.is_last and leg.line.width)
 
     def _last_layer(self) -> int:
         return max(place.layer for place in self.places.values())
 
     def _layers(self) -> None:
-        """Each place after the last that it depends on; leaves just before their reader."""
+        """Assign layers: each place after its last dependency, leaves just before their reader."""
         arriving: dict[str, list[_Leg]] = {name: [] for name in self.places}
         leaving: dict[str, list[_Leg]] = {name: [] for name in self.places}
         for leg in self.legs:
             arriving[leg.head].append(leg)
             leaving[leg.tail].append(leg)
         spans = dict.fromkeys(self.places, 1)
-        for name, legs in arriving.items():  # a layer for the texts, and for each line's own way
+        for name, legs in arriving.items():  # a layer for texts, and one in which lines separate
             if (
                 legs[1:]
                 or name in self.rooms
@@ -189,7 +193,7 @@ class _Room:
                 spans[name] = 2
         missing = {name: len(legs) for name, legs in arriving.items()}
         ready = [name for name, count in missing.items() if not count]
-        for name in ready:  # which grows: a topological order
+        for name in ready:  # grows while iterated: a topological order
             for leg in leaving[name]:
                 layer = self.places[name].layer + spans[leg.head]
                 self.places[leg.head].layer = max(self.places[leg.head].layer, layer)
@@ -213,53 +217,53 @@ class _Room:
         for name in exits:
             self.places[name].layer = last + 1
 
-    def _road(self, leg: _Leg, across: bool) -> list[Place]:
-        """A leg's places from its tail to its head; neighbours know each other."""
+    def _route(self, leg: _Leg, across: bool) -> list[Place]:
+        """Return the places of a leg from tail to head, linked as neighbours."""
         tail, head = self.places[leg.tail], self.places[leg.head]
         first = max(tail.layer + 1, head.layer - LONGEST)
-        road = [tail, *(Place(layer) for layer in range(first, head.layer)), head]
+        route = [tail, *(Place(layer) for layer in range(first, head.layer)), head]
         if leg.is_last and leg.line.width:
-            leg.text = text = road[-2]
+            leg.text = text = route[-2]
             extent = (leg.line.width, leg.line.height)
             text.length, text.breadth = extent if across else extent[::-1]
             text.breadth += TEXT_GAP
             text.port = text.breadth / 2
-        for one, two in pairwise(road):
+        for one, two in pairwise(route):
             one.after.append(two)
             two.before.append(one)
-        for end, near, gate in ((leg.tail, road[1], _OUT), (leg.head, road[-2], _IN)):
+        for end, near, gate in ((leg.tail, route[1], _OUT), (leg.head, route[-2], _IN)):
             if end in self.rooms:
                 room = self.rooms[end]
                 offset = room.places[gate + leg.line.id].v - room.breadth / 2
                 self.places[end].gates[near] = offset
-        return road
+        return route
 
-    def _ends(self, roads: list[list[Place]]) -> list[Point]:
-        """Where each leg meets its head: several spread over a side, none upon another."""
+    def _ends(self, routes: list[list[Place]]) -> list[Point]:
+        """Return the end point of each leg at its head; several are spread over the side."""
         arriving: dict[str, list[int]] = {}
-        ends: list[Point] = [(0.0, 0.0)] * len(roads)
+        ends: list[Point] = [(0.0, 0.0)] * len(routes)
         for number, leg in enumerate(self.legs):
             arriving.setdefault(leg.head, []).append(number)
         for name, numbers in arriving.items():
             head = self.places[name]
-            numbers.sort(key=lambda number: roads[number][-2].rank)
+            numbers.sort(key=lambda number: routes[number][-2].rank)
             for position, number in enumerate(numbers):
                 offset = head.breadth * 0.35 * (2 * (position + 0.5) / len(numbers) - 1)
                 depth = head.length / 2
                 if name in self.rooms:
-                    offset = head.meets(roads[number][-2])
+                    offset = head.meets(routes[number][-2])
                 elif name in self.boxes and self.boxes[name].shape == "circle":
                     depth = sqrt(depth**2 - offset**2)
                 ends[number] = (head.u - depth, head.v + offset)
         return ends
 
     def _frame(self, cluster: Cluster, across: bool) -> None:
-        """Make room for the rim and the title, and lead the lines from the gates to the rim."""
+        """Add padding and title, and extend the lines from the gates to the border."""
         gates = [place for name, place in self.places.items() if name.startswith((_IN, _OUT))]
         title, leading = cluster.width, LEADING * style.TEXT_SIZE + RIM
         if across:
             u, v = RIM + max(0.0, title - self.length) / 2, leading + RIM
-        else:  # the lines pass the title on its right
+        else:  # lines pass on the right of the title
             nearest = min((place.v for place in gates), default=inf)
             u, v = leading + RIM, max(RIM, title + 2 * RIM - nearest)
         for place in self.places.values():
@@ -278,13 +282,15 @@ class _Room:
                 leg.stops.append((self.length, leg.stops[-1][1]))
 
 
-_IN, _OUT = "> ", "< "  # begin the names of gates, which end in their line's id
+_IN, _OUT = "> ", "< "  # prefixes of the names of gates, before the id of their line
 
 
 def _divide(figure: Figure) -> tuple[_Room, dict[str, list[_Leg]]]:
-    """The rooms of a figure, and for each line its legs, from its tail to its head."""
+    """Return the rooms of a figure, and for each line its legs from tail to head."""
     whole = _Room()
-    chains: dict[str, list[_Room]] = {"": [whole]}  # the rooms around a box or in a cluster
+    chains: dict[str, list[_Room]] = {
+        "": [whole]
+    }  # the rooms around a box or cluster, outermost first
     for cluster in figure.clusters:
         outer = chains[cluster.parent]
         room = outer[-1].rooms[cluster.id] = _Room(cluster)
@@ -314,7 +320,7 @@ def _divide(figure: Figure) -> tuple[_Room, dict[str, list[_Leg]]]:
 
 
 def _order(layers: list[list[Place]]) -> None:
-    """Order every layer by its neighbours' mean rank, to and fro; keep the best order seen."""
+    """Order layers by the mean rank of neighbours, forward and backward; keep the best order."""
     for layer in layers:
         _rank(layer)
     best, fewest = [list(layer) for layer in layers], inf
@@ -345,7 +351,7 @@ def _mean_rank(place: Place, backward: bool) -> float:
 
 
 def _crossings(layer: list[Place]) -> int:
-    """How many pairs of lines cross between a layer and the next."""
+    """Return the number of crossings of lines between a layer and the next."""
     seen: list[float] = []
     count = 0
     for place in layer:
@@ -360,7 +366,7 @@ def _crossings(layer: list[Place]) -> int:
 
 
 def _lengthwise(layers: list[list[Place]]) -> list[tuple[float, float]]:
-    """Where each layer starts and ends along u; its places stand in its middle."""
+    """Return start and end of each layer along u; its places are centred in it."""
     bounds, start = [], 0.0
     for layer in layers:
         end = start + max(place.length for place in layer)
@@ -372,10 +378,10 @@ def _lengthwise(layers: list[list[Place]]) -> list[tuple[float, float]]:
 
 
 def _crosswise(layers: list[list[Place]]) -> float:
-    """Give every place its v, pulled towards its neighbours'; returns the breadth of all."""
+    """Set v of every place, close to its neighbours; return the total breadth."""
     for layer in layers:
         _settle(layer, [0.0 for _ in layer])
-    for turn in range(SWEEPS + 1):  # the last one backward: arguments gather around their reader
+    for turn in range(SWEEPS + 1):  # the last one backward, so that arguments are near their reader
         for layer in layers if turn % 2 else reversed(layers):
             wanted = []
             for place in layer:
@@ -391,7 +397,7 @@ def _crosswise(layers: list[list[Place]]) -> float:
 
 
 def _settle(layer: list[Place], wanted: list[float]) -> None:
-    """The positions nearest to the wanted ones (least squares) that keep order and distances.
+    """Set the positions nearest to `wanted` (least squares) that keep order and distances.
 
     With the distances subtracted, the positions need only not decrease: isotonic regression, by
     pooling neighbours that violate it (Ayer et al. 1955).

@@ -1,4 +1,4 @@
-"""Pictures that are no graphs: an SVG of our own with the forms that a drawing has."""
+"""Pictures other than graphs, with the output formats of a drawing."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from . import raster
 
 
 class Picture:
-    """A picture: `.svg()`, `.png()`, `.save(path)`; a notebook shows it."""
+    """A picture: `.svg()`, `.png()`, `.save(path)`; notebooks display it."""
 
     def __init__(self, svg: str) -> None:
         self._svg = svg
 
     def svg(self) -> str:
-        """The picture as SVG text, ready to stand in an HTML page."""
+        """Return the picture as SVG text, which can be embedded in an HTML page."""
         return self._svg
 
     def png(self) -> bytes:
-        """The picture as PNG; RuntimeError where resvg is not installed."""
+        """Return the picture as PNG; RuntimeError if resvg is not installed."""
         return raster.rasterize(self._svg)
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture to a file that ends in .svg or .png; ValueError for another suffix."""
+        """Write the picture to a .svg or .png file; ValueError for another suffix."""
         path = Path(path)
         kind = path.suffix.lower()
         if kind == ".svg":
@@ -44,7 +44,7 @@ class Picture:
 
 
 def sheet(parts: Sequence[str], width: float, height: float, theme: Theme, spoken: str) -> str:
-    """An SVG of `width` × `height` points on the theme's paper; `spoken` is what it shows."""
+    """Return an SVG of `width` × `height` points on the theme's paper; `spoken` describes it."""
     from html import escape
 
     return (

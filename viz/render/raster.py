@@ -1,19 +1,19 @@
-"""SVG as PNG, by resvg, with a font of our own: texts look the same on a machine without any."""
+"""SVG to PNG by resvg, with a bundled font: texts look the same on every machine."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 RESOLUTION = 144  # dots per inch of a PNG
-FAMILY = "Drawing Sans"  # a part of DejaVu Sans, as wide as that
+FAMILY = "Drawing Sans"  # a subset of DejaVu Sans, with the same widths
 FONTS = Path(__file__).with_name("fonts")
 
 
 def rasterize(svg: str, paper: str | None = None, system_fonts: bool = True) -> bytes:
-    """The PNG of an SVG; RuntimeError where resvg is not installed.
+    """Convert an SVG to PNG; RuntimeError if resvg is not installed.
 
-    `paper` is the colour where the SVG has none, as at its rim when lengths are rounded. With
-    `system_fonts` a letter that our font does not have is taken from the machine's.
+    `paper` is the colour of transparent pixels, such as those at the edges after rounding. With
+    `system_fonts` characters missing in the bundled font come from the fonts of the system.
     """
     try:
         import resvg_py
@@ -34,7 +34,7 @@ def rasterize(svg: str, paper: str | None = None, system_fonts: bool = True) -> 
 
 
 def is_available() -> bool:
-    """Whether resvg is installed."""
+    """Return whether resvg is installed."""
     from importlib.util import find_spec
 
     return find_spec("resvg_py") is not None

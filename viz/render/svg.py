@@ -1,4 +1,4 @@
-"""The figure as SVG, laid out by `layered`; ids and classes are those of `dot`'s SVG."""
+"""The figure as SVG, laid out by `layered`, with the ids and classes of the SVG of `dot`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _HEADER = (
 
 
 def draw(figure: Figure, direction: str) -> str:
-    """The SVG text of a figure; `direction` is "LR" or "TB"."""
+    """Return the SVG text of a figure; `direction` is "LR" or "TB"."""
     layout, theme = arrange(figure, direction), figure.theme
     caption = max((style.text_width(text, style.SMALL_SIZE) for text in figure.caption), default=0)
     legend = sum(map(_key_width, figure.legend)) + GAP * max(len(figure.legend) - 1, 0)
@@ -59,7 +59,7 @@ def draw(figure: Figure, direction: str) -> str:
 
 
 def _below(figure: Figure, width: float, top: float, left: float) -> list[str]:
-    """The legend, and the caption below it."""
+    """Return the legend, and the caption below it."""
     parts = []
     for key in figure.legend:
         parts.append(_key(key, left, top))
@@ -147,7 +147,7 @@ def _card(box: Box, left: float, top: float, theme: Theme) -> list[str]:
 
 def _line(line: Line, stops: Sequence[Point], text: Point, direction: str, theme: Theme) -> str:
     dashes, width = DASHES * line.dashed, ' stroke-width="3"' * line.thick
-    arrow = ' marker-end="url(#arrow)"' * (line.classes != "shared")  # its way goes on
+    arrow = ' marker-end="url(#arrow)"' * (line.classes != "shared")  # it continues behind the port
     stroke = theme.cluster.border if line.faint else theme.line
     parts = [
         f"<title>{escape(line.tooltip)}</title>" * bool(line.tooltip),
@@ -175,7 +175,7 @@ def _line(line: Line, stops: Sequence[Point], text: Point, direction: str, theme
 
 
 def _curve(stops: Sequence[Point], direction: str) -> str:
-    """Through the stops, leaving and reaching each along the direction of the layout."""
+    """Return a path through the stops, with tangents along the direction of the layout."""
     (x, y), *rest = stops
     path = [f"M{x:.1f},{y:.1f}"]
     for ahead_x, ahead_y in rest:
