@@ -219,6 +219,11 @@ DIFFERENCES = [
         "nn.functional.pad (constant)",
         when=lambda s: truths(s) and s.get(2, "value") not in (None, 0, 1),
     ),
+    refused(
+        "a number that the dtype cannot hold",
+        "full_like",
+        when=lambda s: unsigned(s) and s.args[0] < 0 and not s.keywords.get("dtype"),
+    ),
     other("any and all of bytes are truth values", "all", "any", when=unsigned),
     other("integer weights are counted in the default dtype", "bincount", when=has("weights")),
     other("a number widens truth values, as in NumPy", "masked_fill", when=truths),
