@@ -173,7 +173,6 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
-__all__ += ops.__all__
 
 
 class _Checkout:
@@ -194,6 +193,7 @@ if not os.path.isfile(os.path.join(__path__[0], "models", "__init__.py")):  # as
 _LAZY = ("data", "models", "nn", "optim", "pictures", "testing", "training", "viz")
 
 if not TYPE_CHECKING:  # a type checker would take any misspelt name for an Any
+    __all__ += ops.__all__
 
     def __getattr__(name):
         if name in _LAZY:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from .ops import cholesky, det, inv, norm, slogdet, solve
+from .ops.linalg import cholesky, det, inv, slogdet, solve
+from .ops.reduction import norm
 
 __all__ = ["cholesky", "det", "inv", "norm", "slogdet", "solve"]

@@ -146,7 +146,7 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: 
     if method == "__call__" and name is not None and not options and len(inputs) == 2:
         return getattr(ops, name)(*inputs)
     ours = RENAMED.get(ufunc.__name__, ufunc.__name__)
-    hint = f"use tg.{ours}(…)" if hasattr(ops, ours) else "use t.numpy() first"
+    hint = f"use tg.{ours}(…)" if callable(vars(ops).get(ours)) else "use t.numpy() first"
     raise TypeError(f"np.{ufunc.__name__} does not work on a Tensor: {hint}")
 
 
@@ -171,7 +171,7 @@ def array_function(
     result = function._implementation(*args, **keywords)
     recorded = is_grad_enabled() and _records([args, [*keywords.values()]])
     if recorded and name not in PLAIN and _is_floating(result):
-        ours = f"use tg.{name}(…), or " if hasattr(ops, name) else "use "
+        ours = f"use tg.{name}(…), or " if callable(vars(ops).get(name)) else "use "
         raise TypeError(f"np.{name} would lose the history of a Tensor: {ours}t.numpy() first")
     return result
 

@@ -22,6 +22,8 @@ from .engine.modes import is_grad_enabled
 from .engine.record import Traced
 from .hints import give_hints
 from .operators import augmented, reflected
+from .ops.elementwise import to_device
+from .ops.indexing import check_index, getitem, plain_index
 
 Self = TypeVar("Self", bound="Tensor")
 
@@ -358,7 +360,7 @@ class Tensor(Traced):
         if isinstance(device_or_dtype, str) and device_or_dtype.partition(":")[0] in backend.KINDS:
             kind, index = backend.parse_device(device_or_dtype)
             wanted = kind if kind == "cpu" else f"{kind}:{index}"
-            return self if self.device == wanted else ops.to_device(self, device_or_dtype)
+            return self if self.device == wanted else to_device(self, device_or_dtype)
         return self.astype(device_or_dtype)
 
     def astype(self, dtype: Any, copy: bool = False) -> Tensor:
@@ -416,19 +418,19 @@ class Tensor(Traced):
     # ------------------------------------------------------------------------ container
 
     def __getitem__(self, index: Any) -> Tensor:
-        index = ops.plain_index(index)
+        index = plain_index(index)
         if self._data.dtype.kind == "f" or type(self._data) is not np.ndarray:
-            return ops.getitem(self, index)
+            return getitem(self, index)
         try:  # integers and truth values have no history
             return Tensor._of(np.asarray(self._data[index]))
         except (IndexError, TypeError, ValueError):
-            return ops.getitem(self, index)  # for its words
+            return getitem(self, index)  # for its words
 
     def __setitem__(self, index: Any, value: ArrayLike) -> None:
         self._refuse_while_recording("t[…] = …")
         try:
-            index = ops.plain_index(index)
-            ops.check_index(self._data, index)
+            index = plain_index(index)
+            check_index(self._data, index)
             self._data[index] = value._data if isinstance(value, Traced) else value
         except (IndexError, TypeError, ValueError) as error:
             why = error if self._data.flags.writeable else "the values of a result are read-only"

@@ -17,6 +17,7 @@ import numpy as np
 
 from .. import ops
 from ..creation import zeros
+from ..ops.fused.sequences import gru_sequence, lstm_sequence, rnn_sequence
 from ..tensor import Tensor, asarray
 from . import functional as F
 from .cells import (
@@ -280,7 +281,7 @@ class RNN(_Recurrent):
     def _pass(self, x: Tensor, state: Sequence[Tensor], suffix: str) -> tuple[Tensor, ...]:
         weight, recurrent, bias, other = self._parameters(suffix)
         inputs = ops.linear(x, weight, _sum_of(bias, other))
-        return (ops.rnn_sequence(inputs, state[0], recurrent, self.nonlinearity),)
+        return (rnn_sequence(inputs, state[0], recurrent, self.nonlinearity),)
 
     def extra_repr(self) -> str:
         """The sizes, and what is not the default."""
@@ -351,7 +352,7 @@ class LSTM(_Recurrent):
     def _pass(self, x: Tensor, state: Sequence[Tensor], suffix: str) -> tuple[Tensor, ...]:
         weight, recurrent, bias, other = self._parameters(suffix)
         inputs = ops.linear(x, weight, _sum_of(bias, other))
-        return tuple(ops.lstm_sequence(inputs, state[0], state[1], recurrent))
+        return tuple(lstm_sequence(inputs, state[0], state[1], recurrent))
 
 
 class GRU(_Recurrent):
@@ -401,4 +402,4 @@ class GRU(_Recurrent):
 
     def _pass(self, x: Tensor, state: Sequence[Tensor], suffix: str) -> tuple[Tensor, ...]:
         weight, recurrent, bias, other = self._parameters(suffix)
-        return (ops.gru_sequence(ops.linear(x, weight, bias), state[0], recurrent, other),)
+        return (gru_sequence(ops.linear(x, weight, bias), state[0], recurrent, other),)

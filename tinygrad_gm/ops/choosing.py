@@ -13,6 +13,8 @@ import numpy as np
 from ..backend import ArrayLike
 from ..engine.call import op
 
+__all__ = ["clip", "leaky_relu", "maximum", "minimum", "relu", "where"]
+
 _INTEGERS = {size: np.dtype(f"i{size}") for size in (2, 4, 8)}  # as wide as a floating dtype
 
 

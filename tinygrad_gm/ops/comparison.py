@@ -8,6 +8,28 @@ from ..backend import ArrayLike
 from ..engine.call import op
 from ..hints import named
 
+__all__ = [
+    "allclose",
+    "bitwise_and",
+    "bitwise_invert",
+    "bitwise_or",
+    "bitwise_xor",
+    "equal",
+    "greater",
+    "greater_equal",
+    "isclose",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "less",
+    "less_equal",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "not_equal",
+]
+
 
 @op(None, None, symbol="=")
 def equal(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:

@@ -30,6 +30,8 @@ from .indexing import getitem
 from .matmul import matmul
 from .shape import pad, permute_dims, reshape
 
+__all__ = ["conv", "conv_transpose"]
+
 # ------------------------------------------------------------------------------- the operations
 
 

@@ -25,6 +25,8 @@ from .linalg import diagonal
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
+__all__ = ["einsum", "outer", "tensordot", "vecdot"]
+
 Labels = tuple[int, ...]  # one per axis: a letter's code, or −1, −2, … for the axes of an ellipsis
 
 

@@ -16,6 +16,48 @@ from .. import backend
 from ..backend import ArrayLike, constant
 from ..engine.call import op
 
+__all__ = [
+    "abs",
+    "acos",
+    "acosh",
+    "add",
+    "asin",
+    "asinh",
+    "astype",
+    "atan",
+    "atan2",
+    "atanh",
+    "ceil",
+    "cos",
+    "cosh",
+    "divide",
+    "exp",
+    "expm1",
+    "floor",
+    "floor_divide",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "logaddexp",
+    "multiply",
+    "negative",
+    "pow",
+    "reciprocal",
+    "remainder",
+    "round",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sinh",
+    "sqrt",
+    "square",
+    "subtract",
+    "tan",
+    "tanh",
+    "trunc",
+]
+
 _OnHost = np.ndarray  # a rule that asks for this type runs on NumPy
 
 

@@ -22,6 +22,8 @@ from .shape import flatten, normalize_axis
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
+__all__ = ["one_hot", "scatter_add", "take", "take_along_axis"]
+
 
 MANY = 1 << 15  # mentions; a product with more of them needs much memory, and loses digits
 FEW = 128  # places; a product with all mentions of more of them takes longer than to sort

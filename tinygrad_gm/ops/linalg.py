@@ -22,6 +22,8 @@ from .shape import moveaxis, normalize_axis, reshape
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
+__all__ = ["diagonal", "trace"]
+
 
 def _t(xp: Any, x: Any) -> Any:
     """x with its last two axes exchanged."""

@@ -8,6 +8,8 @@ from typing import Any
 from ..backend import ArrayLike
 from ..engine.call import op
 
+__all__ = ["matmul"]
+
 
 def transposed(xp: Any, matrix: Any) -> Any:
     ndim = len(matrix.shape)

@@ -23,6 +23,8 @@ from ..kernels.summation import BLOCK, summed
 from ..kernels.windows import PerAxis, framed, per_axis, window_count, window_elements
 from .choosing import bits, selected
 
+__all__ = ["avg_pool", "max_pool"]
+
 
 def pool_geometry(
     name: str,

@@ -17,6 +17,8 @@ from .shape import normalize_axis, reshape
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
+__all__ = ["cross", "kron", "lerp"]
+
 
 @named
 def cross(x: ArrayLike, y: ArrayLike, axis: int = -1) -> Tensor:

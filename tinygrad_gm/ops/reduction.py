@@ -25,6 +25,26 @@ from .shape import Axes, broadcast_to, concat, normalize_axis, pad, squeeze
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
+__all__ = [
+    "all",
+    "any",
+    "argmax",
+    "argmin",
+    "count_nonzero",
+    "cumulative_prod",
+    "cumulative_sum",
+    "diff",
+    "logsumexp",
+    "max",
+    "mean",
+    "min",
+    "norm",
+    "prod",
+    "std",
+    "sum",
+    "var",
+]
+
 
 def _axes(axis: Axes | None, ndim: int) -> tuple[int, ...]:
     """The reduced axes, counted from the front; a number has none, whatever `axis` says."""

@@ -20,6 +20,8 @@ from ..backend import ArrayLike
 from ..engine.call import op
 from ..kernels.indices import along
 
+__all__: list[str] = []
+
 
 @dataclass(frozen=True, eq=False)
 class Weights:

@@ -25,6 +25,8 @@ from .shape import Axes, normalize_axis, permute_dims, reshape
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
+__all__ = ["argsort", "bincount", "median", "nonzero", "searchsorted", "sort", "topk", "unique"]
+
 
 def _order(name: str, xp: Any, x: Any, axis: int, descending: bool, stable: bool) -> Any:
     """Indices that sort x; if stable, equal elements keep their order, descending too."""

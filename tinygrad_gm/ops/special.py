@@ -24,6 +24,8 @@ from ..backend import ArrayLike
 from ..engine.call import op
 from ..kernels.blocks import in_blocks
 
+__all__ = ["erf"]
+
 SHORT_LIMIT = 4.0
 SHORT_P = (
     0.12837916572955937, -0.376126258374651, 0.11283585248605635, -0.02685381458207252,

@@ -7,7 +7,7 @@ from typing import Any
 from ... import ops
 from ...backend import ArrayLike
 from ...hints import named
-from ...ops import expm1, logaddexp, split, where
+from ...ops import choosing, elementwise, expm1, logaddexp, split, where
 from ...ops.shape import normalize_axis
 from ...tensor import Tensor, asarray
 
@@ -106,7 +106,7 @@ def hardtanh(input: ArrayLike, min_val: float = -1.0, max_val: float = 1.0) -> T
     """
     if not min_val <= max_val:
         raise ValueError(f"hardtanh: min_val {min_val} is larger than max_val {max_val}")
-    out: Tensor = ops.hardtanh(input, min_val, max_val)
+    out: Tensor = choosing.hardtanh(input, min_val, max_val)
     return out
 
 
@@ -134,7 +134,7 @@ def hardswish(input: ArrayLike) -> Tensor:
     >>> F.hardswish(tg.tensor([-4.0, 0.0, 4.0])).tolist()
     [-0.0, 0.0, 4.0]
     """
-    out: Tensor = ops.hardswish(input)
+    out: Tensor = choosing.hardswish(input)
     return out
 
 
@@ -208,7 +208,7 @@ def softsign(input: ArrayLike) -> Tensor:
     >>> F.softsign(tg.tensor([-3.0, 0.0, 1.0])).tolist()
     [-0.75, 0.0, 0.5]
     """
-    out: Tensor = ops.softsign(input)
+    out: Tensor = elementwise.softsign(input)
     return out
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from ... import ops
 from ...backend import ArrayLike
+from ...ops.choosing import select
 from ...random import default_generator
 from ...tensor import Tensor, asarray
 
@@ -126,7 +127,7 @@ def _dropped(x: Tensor, shape: tuple[int, ...], p: float) -> Tensor:
     """x / (1 − p) where a mask of a shape that broadcasts to x's keeps it; x itself for p = 0."""
     if not p:
         return x
-    kept: Tensor = ops.select(x, _mask(x, shape, p))
+    kept: Tensor = select(x, _mask(x, shape, p))
     return kept * (1 / (1 - p)) if p < 1 else kept
 
 

@@ -12,6 +12,7 @@ from ... import ops
 from ...backend import ArrayLike, floating_dtype
 from ...hints import named
 from ...ops import exp, log, log_softmax, logaddexp, where
+from ...ops.fused import losses
 from ...tensor import Tensor, asarray
 from .losses import alike, reduced
 
@@ -157,7 +158,7 @@ def binary_cross_entropy(
             f"{name}: probabilities lie in [0, 1]; got [{p.min().item()}, {p.max().item()}]; for "
             "scores of any size use binary_cross_entropy_with_logits"
         )
-    return reduced(name, _times(name, ops.binary_cross_entropy(p, t), weight), reduction)
+    return reduced(name, _times(name, losses.binary_cross_entropy(p, t), weight), reduction)
 
 
 def binary_cross_entropy_with_logits(

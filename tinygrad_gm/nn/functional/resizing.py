@@ -16,15 +16,14 @@ from ...backend import ArrayLike
 from ...kernels.windows import PerAxis
 from ...ops import (
     avg_pool,
-    avg_pool_transpose,
     max_pool,
     permute_dims,
-    resample,
     reshape,
     take,
     take_along_axis,
 )
-from ...ops.resampling import Weights
+from ...ops.pooling import avg_pool_transpose
+from ...ops.resampling import Weights, resample
 from ...tensor import Tensor, asarray
 from .spatial import batched
 

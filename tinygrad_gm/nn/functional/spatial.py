@@ -11,9 +11,9 @@ from typing import Any
 
 from ...backend import ArrayLike
 from ...kernels.windows import PerAxis, per_axis
-from ...ops import argmax_pool, avg_pool, conv, conv_transpose, max_pool
+from ...ops import avg_pool, conv, conv_transpose, max_pool
 from ...ops.conv import check_shapes, geometry, transposed_shape, window_counts
-from ...ops.pooling import pool_geometry
+from ...ops.pooling import argmax_pool, pool_geometry
 from ...tensor import Tensor, asarray
 
 Padding = str | int | Sequence[int]

@@ -19,6 +19,8 @@ from ..choosing import clip, where
 from ..elementwise import logaddexp, multiply, sigmoid, tanh
 from ..special import erf, erf_of, polynomial
 
+__all__ = ["gelu", "mish", "silu", "softplus"]
+
 ROOT_HALF = math.sqrt(0.5)
 DENSITY = 1 / math.sqrt(2 * math.pi)  # of the standard normal distribution at 0
 TANH_SCALE, TANH_CUBIC = math.sqrt(2 / math.pi), 0.044715

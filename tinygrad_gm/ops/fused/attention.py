@@ -22,6 +22,8 @@ from ..reduction import max, sum
 from ..shape import matrix_transpose
 from .softmax import largest_of_rows, stopped
 
+__all__ = ["scaled_dot_product_attention"]
+
 INF = math.inf
 FEW = 1024  # scores, of which NumPy finds the largest faster than `largest_of_rows` sets about it
 

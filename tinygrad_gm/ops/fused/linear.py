@@ -17,6 +17,8 @@ from ..matmul import as_rows, matmul
 from ..shape import expand_dims, matrix_transpose
 from .softmax import stopped
 
+__all__ = ["embedding", "linear"]
+
 
 def _linear_decomposition(x: Any, weight: Any, bias: Any = None) -> Any:
     product = matmul(x, matrix_transpose(weight))

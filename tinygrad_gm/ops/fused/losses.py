@@ -18,6 +18,8 @@ from ..indexing import grid, take, take_along_axis
 from ..shape import expand_dims, squeeze
 from .softmax import log_softmax_decomposition, stopped
 
+__all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "mse_loss", "nll_loss"]
+
 
 def _reduced(losses: Any, reduction: str) -> Any:
     if reduction == "none":

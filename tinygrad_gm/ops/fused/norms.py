@@ -25,6 +25,8 @@ from ..elementwise import add, multiply, sqrt, square, subtract
 from ..reduction import mean
 from ..shape import reshape, squeeze
 
+__all__ = ["batch_norm", "group_norm", "layer_norm", "rms_norm"]
+
 REMOTE = 16.0  # μ²/σ² from which on ⟨x²⟩ − μ² has lost a digit or more
 SLOPE = "(I − 1/n − x̂x̂ᵀ/n)·w/σ"
 

@@ -13,6 +13,8 @@ from ...backend import ArrayLike
 from ...engine.call import op
 from ..elementwise import multiply, sigmoid, subtract, tanh
 
+__all__ = ["gru_cell", "lstm_cell"]
+
 
 def _parts(gates: Any, count: int) -> list[Any]:
     """The last axis in `count` equal parts."""

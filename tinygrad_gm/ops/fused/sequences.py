@@ -21,6 +21,8 @@ from ..shape import stack, unstack
 from .linear import linear, weight_gradient
 from .recurrent import gru_cell, lstm_cell
 
+__all__: list[str] = []
+
 CELLS: dict[str, Any] = {"relu": relu, "tanh": tanh}
 
 

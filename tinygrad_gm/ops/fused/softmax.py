@@ -11,6 +11,8 @@ from ...kernels.summation import summed
 from ..elementwise import exp, log, subtract
 from ..reduction import max, sum
 
+__all__ = ["log_softmax", "softmax"]
+
 
 def stopped(x: ArrayLike) -> Any:
     """x as a constant: gradients do not flow through it."""
