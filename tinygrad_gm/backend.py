@@ -11,12 +11,19 @@ import ctypes
 import functools
 from collections.abc import Iterable, Sequence
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray; their stubs share no base class
+Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray; in a rule that is recorded, a Tensor
 ArrayLike: TypeAlias = Any  # a Tensor, an array, a number, or nested lists of numbers
+
+
+class Namespace(Protocol):
+    """Array functions by name: `numpy`, `cupy`, or the vocabulary in which rules are written."""
+
+    def __getattr__(self, name: str) -> Any: ...
+
 
 KINDS = ("cpu", "cuda")
 

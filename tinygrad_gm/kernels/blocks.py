@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..backend import Array, Namespace
+
 BLOCK = 1 << 16  # numbers: some such blocks fit into a cache of 1 MB a core, and calls are few
 
 
-def in_cache(xp: Any, size: int) -> bool:
+def in_cache(xp: Namespace, size: int) -> bool:
     """Whether arrays of this size are best left whole."""
     return size <= BLOCK or xp.__name__ != "numpy"
 
 
-def in_blocks(xp: Any, function: Callable[..., Any], *arrays: Any) -> Any:
+def in_blocks(xp: Namespace, function: Callable[..., Any], *arrays: Array) -> Any:
     """An elementwise function of arrays of one shape, in the memory order of the first.
 
     Args:

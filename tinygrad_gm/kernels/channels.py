@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from ..backend import Array, Namespace
 from .blocks import BLOCK, in_cache
 from .summation import BLOCK as BLOCK_OF_ROWS
 from .summation import divided, summed, sums_of_rows
@@ -34,7 +35,7 @@ class Channels:
             channel has one mean for all examples.
     """
 
-    def __init__(self, xp: Any, x: Any, groups: int | None) -> None:
+    def __init__(self, xp: Namespace, x: Array, groups: int | None) -> None:
         self.xp, self.shape, self.groups = xp, x.shape, groups
         self.examples, self.channels = x.shape[:2]
         self.positions = math.prod(x.shape[2:])
@@ -42,7 +43,7 @@ class Channels:
         room = WIDE // (self.channels or 1)
         self.repeats = math.gcd(self.positions, 1 << room.bit_length()) if self.last else 1
 
-    def rows(self, x: Any) -> Any:
+    def rows(self, x: Array) -> Any:
         """A view of x, or of a copy if x has another memory order."""
         xp, n = self.xp, self.examples
         if not self.last:
@@ -50,26 +51,26 @@ class Channels:
         height, width = self.positions // self.repeats, self.repeats * self.channels
         return xp.ascontiguousarray(xp.moveaxis(x, 1, -1)).reshape(n, height, width)
 
-    def back(self, rows: Any) -> Any:
+    def back(self, rows: Array) -> Any:
         """The array whose rows these are."""
         if not self.last:
             return rows.reshape(self.shape)
         n, c, *others = self.shape
         return self.xp.moveaxis(rows.reshape(n, *others, c), -1, 1)
 
-    def spread(self, values: Any) -> Any:
+    def spread(self, values: Array) -> Any:
         """A value per channel, in the shape that broadcasts against rows."""
         if not self.last:
             return values[:, :, None]
         return self.xp.tile(values, (1, self.repeats))[:, None, :]
 
-    def totals(self, rows: Any) -> Any:
+    def totals(self, rows: Array) -> Any:
         """Σ x over positions, (N, C)."""
         return (
             self._folded(rows, self.positions) if self.last else sums_of_rows(self.xp, rows)[..., 0]
         )
 
-    def products(self, x: Any, y: Any) -> Any:
+    def products(self, x: Array, y: Array) -> Any:
         """Σ x·y over positions, (N, C); a product of vectors sums in blocks, NumPy's einsum not."""
         xp = self.xp
         if not self.last:
@@ -82,15 +83,15 @@ class Channels:
             total += summed(xp, xp.einsum("nkrw,nkrw->nkw", x, y), 1)
         return self._folded(total, self.repeats)
 
-    def _folded(self, values: Any, count: int) -> Any:
+    def _folded(self, values: Array, count: int) -> Any:
         """Add up the `count` values of each channel."""
         return summed(self.xp, values.reshape(self.examples, count, self.channels), 1)
 
-    def over_examples(self, *totals: Any) -> list[Any]:
+    def over_examples(self, *totals: Array) -> list[Any]:
         """The sums of values per example and channel over the examples."""
         return [summed(self.xp, values, 0) for values in totals]
 
-    def shared(self, totals: Any) -> Any:
+    def shared(self, totals: Array) -> Any:
         """The average over all numbers that share a mean, for each channel."""
         n, c = totals.shape
         if self.groups is None:
@@ -99,7 +100,7 @@ class Channels:
         total = summed(self.xp, totals.reshape(n, self.groups, size), 2)
         return self.xp.repeat(divided(total, size * self.positions), size, axis=1)
 
-    def blocks(self, rows: Any) -> Iterator[tuple[slice, slice]]:
+    def blocks(self, rows: Array) -> Iterator[tuple[slice, slice]]:
         """Where to cut rows: some examples at a time, or some rows of one."""
         if in_cache(self.xp, rows.size):
             yield slice(None), slice(None)
@@ -112,7 +113,7 @@ class Channels:
                 yield slice(n, n + many), slice(row, row + high)
 
 
-def at(values: Any, place: tuple[slice, slice]) -> Any:
+def at(values: Array, place: tuple[slice, slice]) -> Any:
     """What broadcasts against the block at this place."""
     pairs = zip(values.shape, place, strict=False)
     return values[tuple(slice(None) if size == 1 else cut for size, cut in pairs)]

@@ -22,12 +22,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from .windows import framed, last_axes
+from ..backend import Array, Namespace
+from .windows import Geometry, Pairs, framed, last_axes
 
 CACHE = 1 << 22  # bytes of stacked pixels at a time, within the caches
 MEMORY = 1 << 28  # the same on a GPU, where one large product is the fast one
@@ -40,15 +41,15 @@ LONG = 512  # elements of a run from which on a call of NumPy per element of the
 
 
 def convolved(
-    xp: Any,
-    x: Any,
-    weight: Any,
-    counts: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
+    xp: Namespace,
+    x: Array,
+    weight: Array,
+    counts: Sequence[int],
+    stride: Sequence[int],
+    padding: Pairs,
+    dilation: Sequence[int],
     groups: int,
-    out: Any = None,
+    out: Array = None,
 ) -> Any:
     """The convolution (N, *counts, O) of x (N, *spatial, C) with a weight (O, C / groups, *kernel).
 
@@ -74,13 +75,13 @@ def convolved(
 
 
 def paired(
-    xp: Any,
-    x: Any,
-    y: Any,
-    kernel: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
+    xp: Namespace,
+    x: Array,
+    y: Array,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Pairs,
+    dilation: Sequence[int],
     groups: int,
 ) -> Any:
     """The weight's gradient (O, *kernel, C / groups) for x (N, *spatial, C), y (N, *counts, O)."""
@@ -105,11 +106,11 @@ def paired(
     return _joined(xp, [_paired_inside(xp, *block, kernel, how) for block in blocks])
 
 
-def _joined(xp: Any, parts: list[Any]) -> Any:
+def _joined(xp: Namespace, parts: list[Any]) -> Any:
     return parts[0] if len(parts) == 1 else xp.concatenate(parts)
 
 
-def _paired_inside(xp: Any, x: Any, y: Any, kernel: Any, how: Any) -> Any:
+def _paired_inside(xp: Namespace, x: Array, y: Array, kernel: Sequence[int], how: Geometry) -> Any:
     """`paired` of one group, of the pixels inside x alone.
 
     The fast form also multiplies pixels by the zeros of windows that reach over the end of a line,
@@ -146,7 +147,9 @@ class _Stacked:
     be no run of memory, so that axis is stacked too, and windows are one pixel wide.
     """
 
-    def __init__(self, xp: Any, x: Any, kernel: Any, counts: Any, how: Any) -> None:
+    def __init__(
+        self, xp: Namespace, x: Array, kernel: Sequence[int], counts: Sequence[int], how: Geometry
+    ) -> None:
         axes = zip(x.shape[1:-1], kernel, counts, *how, strict=True)
         keep, before = [], []
         for n, k, c, s, (start, _), d in axes:
@@ -208,7 +211,7 @@ class _Stacked:
             low, high, start = _inside(offset, s, n, first, stop)
             yield slice(low - first, high - first), slice(start, start + s * (high - low), s)
 
-    def _matrices(self, stacked: Any, pixels: int) -> list[Any]:
+    def _matrices(self, stacked: Array, pixels: int) -> list[Any]:
         """[(the rows' places among the windows of the part, the rows)]"""
         found, (*_, element) = [], stacked.strides
         step = self.step * math.prod(self.shape) * element
@@ -222,7 +225,7 @@ class _Stacked:
             found.append((rows, matrix))
         return found
 
-    def grid(self, make: Any, block: Any) -> Any:
+    def grid(self, make: Callable[..., Array], block: Array) -> Any:
         """An array for the windows of the largest part, those over the lines' ends included."""
         return make((math.prod(block.shape[:-2]), self.per_line, block.shape[-1]), block.dtype)
 
@@ -230,7 +233,7 @@ class _Stacked:
 # ------------------------------------------------------------------------- one group, or a few
 
 
-def _dense(xp: Any, x: Any, weight: Any, how: Any, out: Any) -> None:
+def _dense(xp: Namespace, x: Array, weight: Array, how: Geometry, out: Array) -> None:
     """Every output channel sees every channel of x."""
     outputs, channels, *kernel = weight.shape
     _, *counts, _ = out.shape
@@ -256,7 +259,7 @@ def _dense(xp: Any, x: Any, weight: Any, how: Any, out: Any) -> None:
         whole_pixels(xp, target)[...] = whole_pixels(xp, grid)
 
 
-def _dense_paired(xp: Any, x: Any, y: Any, kernel: Any, how: Any) -> Any:
+def _dense_paired(xp: Namespace, x: Array, y: Array, kernel: Sequence[int], how: Geometry) -> Any:
     _, *counts, outputs = y.shape
     if _is_pointwise(x, kernel, counts, how):
         product = xp.matmul(y.reshape(-1, outputs).T, x.reshape(-1, x.shape[-1]))
@@ -284,7 +287,7 @@ def _dense_paired(xp: Any, x: Any, y: Any, kernel: Any, how: Any) -> Any:
     return xp.ascontiguousarray(out.transpose(0, *places))
 
 
-def _is_pointwise(x: Any, kernel: Any, counts: Any, how: Any) -> bool:
+def _is_pointwise(x: Array, kernel: Sequence[int], counts: Sequence[int], how: Geometry) -> bool:
     """Whether every pixel is a window."""
     _, padding, _ = how
     inside = not any(before for before, _ in padding)
@@ -294,7 +297,7 @@ def _is_pointwise(x: Any, kernel: Any, counts: Any, how: Any) -> bool:
 # -------------------------------------------------------------------------- a group per channel
 
 
-def _depthwise(xp: Any, x: Any, weight: Any, how: Any, out: Any) -> None:
+def _depthwise(xp: Namespace, x: Array, weight: Array, how: Geometry, out: Array) -> None:
     """Weighted sums of the windows' elements, every channel by itself."""
     outputs, _, *kernel = weight.shape
     _, *counts, _ = out.shape
@@ -309,7 +312,7 @@ def _depthwise(xp: Any, x: Any, weight: Any, how: Any, out: Any) -> None:
             target[part] = _weighted(xp, windows[part], taps).reshape(shape)
 
 
-def _weighted(xp: Any, windows: Any, taps: Any) -> Any:
+def _weighted(xp: Namespace, windows: Array, taps: Array) -> Any:
     """Σ windows (n, *counts, *kernel, run) · taps (*kernel, run) over the kernel."""
     ndim = taps.ndim - 1
     if xp is np:  # the one function of NumPy that multiplies and adds in one pass
@@ -320,7 +323,9 @@ def _weighted(xp: Any, windows: Any, taps: Any) -> Any:
     return sum(windows[last_axes(*place, slice(None))] * taps[place] for place in places)
 
 
-def _depthwise_paired(xp: Any, x: Any, y: Any, kernel: Any, how: Any) -> Any:
+def _depthwise_paired(
+    xp: Namespace, x: Array, y: Array, kernel: Sequence[int], how: Geometry
+) -> Any:
     channels, outputs = x.shape[-1], y.shape[-1]
     windows, run = _runs(xp, x, kernel, y.shape[1:-1], how)
     ndim, parts = len(kernel), []
@@ -335,7 +340,7 @@ def _depthwise_paired(xp: Any, x: Any, y: Any, kernel: Any, how: Any) -> Any:
     return xp.ascontiguousarray(matrix.T).reshape(outputs, *kernel, 1)
 
 
-def _correlated(xp: Any, windows: Any, y: Any) -> Any:
+def _correlated(xp: Namespace, windows: Array, y: Array) -> Any:
     """Σ windows (n, *counts, *kernel, run) · y (n, *counts, run) over pictures and windows."""
     ndim, axes = y.ndim - 2, [*range(windows.ndim)]
     kept = [*axes[: ndim + 1], axes[-1]]
@@ -352,7 +357,9 @@ def _correlated(xp: Any, windows: Any, y: Any) -> Any:
     return out
 
 
-def _runs(xp: Any, x: Any, kernel: Any, counts: Any, how: Any) -> tuple[Any, int]:
+def _runs(
+    xp: Namespace, x: Array, kernel: Sequence[int], counts: Sequence[int], how: Geometry
+) -> tuple[Any, int]:
     """A view (N, *counts, *kernel, run) of the windows, and the length of its runs of memory.
 
     A run is a pixel's channels; with stride 1 all windows of a line are taken as a single one whose
@@ -374,7 +381,9 @@ def _runs(xp: Any, x: Any, kernel: Any, counts: Any, how: Any) -> tuple[Any, int
     return xp.lib.stride_tricks.as_strided(x, shape, strides), run
 
 
-def _parts_of(xp: Any, windows: Any, ndim: int, cache: int) -> Iterator[tuple[slice, slice]]:
+def _parts_of(
+    xp: Namespace, windows: Array, ndim: int, cache: int
+) -> Iterator[tuple[slice, slice]]:
     """Parts whose results, and as much of x, fit so many bytes each."""
     count, lines = windows.shape[:2]
     line = math.prod(windows.shape[2 : ndim + 1]) * windows.shape[-1] * windows.itemsize
@@ -384,7 +393,9 @@ def _parts_of(xp: Any, windows: Any, ndim: int, cache: int) -> Iterator[tuple[sl
 # ---------------------------------------------------------------------------------------- shared
 
 
-def parts(xp: Any, count: int, lines: int, line: int, cache: int) -> Iterator[tuple[slice, slice]]:
+def parts(
+    xp: Namespace, count: int, lines: int, line: int, cache: int
+) -> Iterator[tuple[slice, slice]]:
     """Slices of pictures, and of lines in them, of `line` bytes each, that fill the cache."""
     fit = max(1, (cache if xp is np else MEMORY) // line)
     pictures = fit // lines
@@ -396,7 +407,7 @@ def parts(xp: Any, count: int, lines: int, line: int, cache: int) -> Iterator[tu
         yield slice(picture, picture + 1), slice(start, min(lines, start + fit))
 
 
-def whole_pixels(xp: Any, array: Any) -> Any:
+def whole_pixels(xp: Namespace, array: Array) -> Any:
     """(…, C) as an array (…) of pixels that are copied in one piece; on a GPU as it is."""
     if xp is not np:
         return array

@@ -11,22 +11,25 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..backend import Array
+from ..backend import Array, Namespace
 from .indices import along
 
 BLOCK = 64  # rows that are added one after the other
 SMALL = 1 << 14  # elements of an array that NumPy sums fast enough whatever their order
 LONG = 1024  # elements of a row that NumPy adds up at full speed
 
-_numpy_sum: Any = np.add.reduce  # what `x.sum` calls, by a detour through Python
+_numpy_sum: Callable[..., Array] = np.add.reduce  # what `x.sum` calls, by a detour through Python
 _ones = {char: np.ones(BLOCK, char) for char in "fd"}
 
 
-def summed(xp: Any, x: Array, axis: Any = None, keepdims: bool = False) -> Any:
+def summed(
+    xp: Namespace, x: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False
+) -> Any:
     """x.sum(axis), pairwise along every axis; integers and booleans are summed in int64."""
     if x.dtype.kind != "f":
         return x.sum(axis=axis, dtype=np.int64, keepdims=keepdims)
@@ -48,14 +51,14 @@ def summed(xp: Any, x: Array, axis: Any = None, keepdims: bool = False) -> Any:
     return _in_blocks(x, gone, keepdims)
 
 
-def _are_neighbours(x: Any, axis: Any) -> bool:
+def _are_neighbours(x: Array, axis: int | tuple[int, ...] | None) -> bool:
     """Whether the numbers of each total are neighbours in memory."""
     if axis is None:
         return bool(x.flags.forc)
     return type(axis) is int and x.strides[axis] == x.itemsize and x.flags.forc
 
 
-def _in_blocks(x: Any, gone: set[int], keepdims: bool) -> Any:
+def _in_blocks(x: Array, gone: set[int], keepdims: bool) -> Any:
     """The sum over the axes in `gone`, one after the other, the last in memory first."""
     order = sorted(range(x.ndim), key=lambda a: -abs(x.strides[a]))
     total, sums = x.transpose(order), [a in gone for a in order]
@@ -72,7 +75,7 @@ def _in_blocks(x: Any, gone: set[int], keepdims: bool) -> Any:
     return total if keepdims else total.squeeze(tuple(gone))
 
 
-def _along(x: Any, place: int) -> Any:
+def _along(x: Array, place: int) -> Any:
     """The sum over an axis, the last in memory that is summed; the blocks' sums in float64."""
     shape, dtype = x.shape, x.dtype
     lead, count, others = shape[:place], shape[place], shape[place + 1 :]
@@ -94,7 +97,7 @@ def _along(x: Any, place: int) -> Any:
     return total.reshape(*lead, *shape[place + 1 :]) if flat else total
 
 
-def _rows(x: Any, place: int) -> Any:
+def _rows(x: Array, place: int) -> Any:
     """The sum over an axis of at most a block: a product with ones, where NumPy's rows are short.
 
     NumPy calls a loop for each row, such as the channels of a pixel.
@@ -106,21 +109,21 @@ def _rows(x: Any, place: int) -> Any:
     return np.matmul(_ones[x.dtype.char][:count], x)
 
 
-def sums_of_rows(xp: Any, x: Any) -> Any:
+def sums_of_rows(xp: Namespace, x: Array) -> Any:
     """The sum along the last axis, which keeps size 1: a product with ones runs on all cores."""
     on_cpu = xp.__name__ == "numpy"
     if on_cpu and x.shape[-1] > 1 << 16:  # NumPy's own sum is pairwise here
         return x.sum(axis=-1, keepdims=True)
-    return xp.matmul(x, (_column if on_cpu else _new_column)(xp, x.shape[-1], x.dtype))
+    length = x.shape[-1]
+    column = _column(length, x.dtype) if on_cpu else xp.ones((length, 1), x.dtype)
+    return xp.matmul(x, column)
 
 
-def _new_column(xp: Any, length: int, dtype: Any) -> Any:
-    return xp.ones((length, 1), dtype)
+@functools.lru_cache(maxsize=16)  # to make one takes as long as to use it
+def _column(length: int, dtype: np.dtype[Any]) -> Array:
+    return np.ones((length, 1), dtype)
 
 
-_column = functools.lru_cache(maxsize=16)(_new_column)  # to make one takes as long as to use it
-
-
-def divided(total: Any, count: float) -> Any:
+def divided(total: Array, count: Array | float) -> Array:
     """total / count, NaN where nothing was counted."""
     return total / count if count > 0 else total * math.nan

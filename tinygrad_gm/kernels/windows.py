@@ -10,9 +10,12 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..backend import Array, Namespace
+
 PerAxis = int | Sequence[int]
 Padding = int | Sequence[Any]  # a number, one per axis, or a pair (before, after) per axis
 Pairs = tuple[tuple[int, int], ...]
+Geometry = tuple[Sequence[int], Pairs, Sequence[int]]  # stride, padding, dilation per axis
 
 
 def per_axis(name: str, argument: str, value: PerAxis, ndim: int, least: int = 1) -> Any:
@@ -39,7 +42,7 @@ def window_count(size: int, kernel: int, stride: int, dilation: int) -> int:
     return (size - dilation * (kernel - 1) - 1) // stride + 1
 
 
-def framed(xp: Any, x: Any, pads: Pairs, value: Any = 0) -> Any:
+def framed(xp: Namespace, x: Array, pads: Pairs, value: Array = 0) -> Any:
     """x with `value` around its last axes, in x's memory order; a negative width cuts off."""
     keep = tuple(
         slice(max(0, -before), max(0, n - max(0, -after)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import ArrayLike
+from ..backend import ArrayLike, Namespace
 from ..engine.call import op
 from ..hints import named
 
@@ -32,7 +32,7 @@ __all__ = [
 
 
 @op(None, None, symbol="=")
-def equal(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def equal(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """x = y.
 
     >>> tg.equal(tg.tensor([1, 2, 3]), 2).tolist()
@@ -42,7 +42,7 @@ def equal(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 
 @op(None, None, symbol="≠")
-def not_equal(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def not_equal(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """x ≠ y.
 
     >>> tg.not_equal(tg.tensor([1, 2, 3]), 2).tolist()
@@ -52,7 +52,7 @@ def not_equal(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 
 @op(None, None, symbol="<")
-def less(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def less(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """x < y.
 
     >>> tg.less(tg.tensor([1, 2, 3]), 2).tolist()
@@ -62,7 +62,7 @@ def less(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 
 @op(None, None, symbol="≤")
-def less_equal(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def less_equal(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """x ≤ y.
 
     >>> tg.less_equal(tg.tensor([1, 2, 3]), 2).tolist()
@@ -72,7 +72,7 @@ def less_equal(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 
 @op(None, None, symbol=">")
-def greater(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def greater(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """x > y.
 
     >>> tg.greater(tg.tensor([1, 2, 3]), 2).tolist()
@@ -82,7 +82,7 @@ def greater(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 
 @op(None, None, symbol="≥")
-def greater_equal(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def greater_equal(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """x ≥ y.
 
     >>> tg.greater_equal(tg.tensor([1, 2, 3]), 2).tolist()
@@ -92,7 +92,7 @@ def greater_equal(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 
 @op(None, None, symbol="and")
-def logical_and(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def logical_and(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """x and y, as truth values.
 
     >>> tg.logical_and(tg.tensor([0, 1, 2]), True).tolist()
@@ -102,7 +102,7 @@ def logical_and(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 
 @op(None, None, symbol="or")
-def logical_or(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def logical_or(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """x or y, as truth values.
 
     >>> tg.logical_or(tg.tensor([0, 1, 2]), False).tolist()
@@ -112,7 +112,7 @@ def logical_or(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 
 @op(None, None, symbol="xor")
-def logical_xor(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def logical_xor(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """Whether just one of x and y is true.
 
     >>> tg.logical_xor(tg.tensor([0, 1, 2]), True).tolist()
@@ -122,7 +122,7 @@ def logical_xor(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 
 @op(None, symbol="not")
-def logical_not(xp: Any, x: ArrayLike) -> Any:
+def logical_not(xp: Namespace, x: ArrayLike) -> Any:
     """not x, as truth values.
 
     >>> tg.logical_not(tg.tensor([0, 1, 2])).tolist()
@@ -132,7 +132,7 @@ def logical_not(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(None, None, symbol="&")
-def bitwise_and(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def bitwise_and(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """x & y of booleans or integers.
 
     >>> tg.bitwise_and(tg.tensor([1, 2, 3]), 2).tolist()
@@ -142,7 +142,7 @@ def bitwise_and(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 
 @op(None, None, symbol="|")
-def bitwise_or(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def bitwise_or(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """x | y of booleans or integers.
 
     >>> tg.bitwise_or(tg.tensor([1, 2, 3]), 2).tolist()
@@ -152,7 +152,7 @@ def bitwise_or(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 
 @op(None, None, symbol="^")
-def bitwise_xor(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def bitwise_xor(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """x ^ y of booleans or integers.
 
     >>> tg.bitwise_xor(tg.tensor([1, 2, 3]), 2).tolist()
@@ -162,7 +162,7 @@ def bitwise_xor(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 
 @op(None, symbol="~")
-def bitwise_invert(xp: Any, x: ArrayLike) -> Any:
+def bitwise_invert(xp: Namespace, x: ArrayLike) -> Any:
     """~x of booleans or integers.
 
     >>> tg.bitwise_invert(tg.tensor([True, False])).tolist()
@@ -172,7 +172,7 @@ def bitwise_invert(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(None)
-def isnan(xp: Any, x: ArrayLike) -> Any:
+def isnan(xp: Namespace, x: ArrayLike) -> Any:
     """Whether x is NaN.
 
     >>> tg.isnan(tg.tensor([1.0, tg.nan])).tolist()
@@ -182,7 +182,7 @@ def isnan(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(None)
-def isinf(xp: Any, x: ArrayLike) -> Any:
+def isinf(xp: Namespace, x: ArrayLike) -> Any:
     """Whether x is infinite.
 
     >>> tg.isinf(tg.tensor([1.0, -tg.inf])).tolist()
@@ -192,7 +192,7 @@ def isinf(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(None)
-def isfinite(xp: Any, x: ArrayLike) -> Any:
+def isfinite(xp: Namespace, x: ArrayLike) -> Any:
     """Whether x is neither infinite nor NaN.
 
     >>> tg.isfinite(tg.tensor([1.0, tg.inf, tg.nan])).tolist()
@@ -203,7 +203,7 @@ def isfinite(xp: Any, x: ArrayLike) -> Any:
 
 @op(None, None, symbol="≈")
 def isclose(
-    xp: Any,
+    xp: Namespace,
     x: ArrayLike,
     y: ArrayLike,
     rtol: float = 1e-5,

@@ -21,10 +21,19 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import ArrayLike
+from ..backend import Array, ArrayLike, Namespace
 from ..engine.call import op
 from ..kernels.convolution import convolved, paired
-from ..kernels.windows import Padding, PerAxis, last_axes, pad_pairs, per_axis, window_count
+from ..kernels.windows import (
+    Geometry,
+    Padding,
+    Pairs,
+    PerAxis,
+    last_axes,
+    pad_pairs,
+    per_axis,
+    window_count,
+)
 from .elementwise import add
 from .indexing import getitem
 from .matmul import matmul
@@ -32,10 +41,15 @@ from .shape import pad, permute_dims, reshape
 
 __all__ = ["conv", "conv_transpose"]
 
+Settings = tuple[PerAxis, Padding, PerAxis, int]  # stride, padding, dilation, groups
+
 # ------------------------------------------------------------------------------- the operations
 
 
-def geometry(name: str, ndim: int, stride: Any, padding: Any, dilation: Any) -> Any:
+def geometry(
+    name: str, ndim: int, stride: PerAxis, padding: Padding, dilation: PerAxis
+) -> Geometry:
+    """Stride, padding and dilation with an entry per spatial axis."""
     return (
         per_axis(name, "stride", stride, ndim),
         pad_pairs(name, padding, ndim),
@@ -43,34 +57,40 @@ def geometry(name: str, ndim: int, stride: Any, padding: Any, dilation: Any) -> 
     )
 
 
-def _leading(x: Any, shape: Sequence[int]) -> Any:
+def _leading(x: Array, shape: Sequence[int]) -> Any:
     """x cut to `shape` along its spatial axes (output_padding may have made it longer)."""
     if tuple(x.shape[2:]) == tuple(shape):
         return x
     return x[last_axes(*(slice(0, n) for n in shape))]
 
 
-def _transposed(xp: Any, g: Any, weight: Any, shape: Sequence[int], how: Any) -> Any:
+def _transposed(
+    xp: Namespace,
+    g: Array,
+    weight: Array,
+    shape: Sequence[int],
+    how: Settings,
+) -> Any:
     """The convolution's gradient in an input of spatial `shape`."""
-    *places, groups = how
+    stride, padding, dilation, groups = how
     ndim = len(shape)
-    stride, padding, dilation = geometry("conv", ndim, *places)
+    stride, padding, dilation = geometry("conv", ndim, stride, padding, dilation)
     sizes = zip(shape, g.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True)
     extra = tuple(n + sum(p) - d * (k - 1) - 1 - (m - 1) * s for n, m, k, s, p, d in sizes)
     return xp.conv_transpose(g, weight, None, stride, padding, extra, dilation, groups)
 
 
-def _bias_rule(xp: Any, g: Any) -> Any:
+def _bias_rule(xp: Namespace, g: Array) -> Any:
     return xp.sum(g, (0, *range(2, len(g.shape))))
 
 
 def _conv_decomposition(
-    x: Any,
-    weight: Any,
-    bias: Any = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
+    x: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike = None,
+    stride: PerAxis = 1,
+    padding: Padding = 0,
+    dilation: PerAxis = 1,
     groups: int = 1,
 ) -> Any:
     """Pad, gather the windows, multiply each with the weight."""
@@ -109,7 +129,7 @@ def _conv_decomposition(
     local=["conv_transpose(·, w)", "conv_weight_gradient(x, ·)", "1"],
 )
 def conv(
-    xp: Any,
+    xp: Namespace,
     x: ArrayLike,
     weight: ArrayLike,
     bias: ArrayLike = None,
@@ -141,7 +161,13 @@ def conv(
     return xp.moveaxis(out if bias is None else _with_bias(xp, out, bias), -1, 1)
 
 
-def _from_input(xp: Any, g: Any, weight: Any, shape: Any, how: Any) -> Any:
+def _from_input(
+    xp: Namespace,
+    g: Array,
+    weight: Array,
+    shape: tuple[int, ...],
+    how: Settings,
+) -> Any:
     return _leading(xp.conv(g, weight, None, *how), shape)
 
 
@@ -157,7 +183,7 @@ def _from_input(xp: Any, g: Any, weight: Any, shape: Any, how: Any) -> Any:
     local=["conv(·, w)", "conv_weight_gradient(·, x)", "1"],
 )
 def conv_transpose(
-    xp: Any,
+    xp: Namespace,
     x: ArrayLike,
     weight: ArrayLike,
     bias: ArrayLike = None,
@@ -207,7 +233,7 @@ def conv_transpose(
     return xp.moveaxis(out if bias is None else _with_bias(xp, out, bias), -1, 1)
 
 
-def _with_bias(xp: Any, out: Any, bias: Any) -> Any:
+def _with_bias(xp: Namespace, out: Array, bias: Array) -> Any:
     """out (N, *spatial, O) + bias, written to out line by line: NumPy is slow with short runs."""
     lines = out.reshape(-1, math.prod(out.shape[-2:]))
     lines += xp.tile(bias, out.shape[-2])
@@ -250,10 +276,10 @@ def _phases(
     local=["conv_transpose(y, ·)", "conv(x, ·)"],
 )
 def conv_weight_gradient(
-    xp: Any,
+    xp: Namespace,
     x: ArrayLike,
     y: ArrayLike,
-    kernel: tuple[int, ...],
+    kernel: Sequence[int],
     stride: PerAxis = 1,
     padding: Padding = 0,
     dilation: PerAxis = 1,
@@ -289,7 +315,7 @@ def conv_weight_gradient(
 
 
 def check_shapes(
-    name: str, x: Any, weight: Any, bias: Any, groups: int, transposed: bool = False
+    name: str, x: Array, weight: Array, bias: Array, groups: int, transposed: bool = False
 ) -> None:
     """ValueError, blaming `name`, where input, weight, bias and groups do not fit together."""
     xs, ws = tuple(np.shape(x)), tuple(np.shape(weight))
@@ -314,7 +340,12 @@ def check_shapes(
 
 
 def window_counts(
-    name: str, sizes: Any, kernel: Any, stride: Any, padding: Any, dilation: Any
+    name: str,
+    sizes: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Pairs,
+    dilation: Sequence[int],
 ) -> tuple[int, ...]:
     """The spatial shape of a convolution's result; ValueError where no window fits."""
     padded = tuple(n + sum(p) for n, p in zip(sizes, padding, strict=True))
@@ -328,7 +359,13 @@ def window_counts(
 
 
 def transposed_shape(
-    name: str, sizes: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, extra: Any
+    name: str,
+    sizes: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Pairs,
+    dilation: Sequence[int],
+    extra: Sequence[int],
 ) -> tuple[int, ...]:
     """The spatial shape of a transposed convolution's result; ValueError where nothing is left."""
     axes = zip(sizes, kernel, stride, padding, dilation, extra, strict=True)

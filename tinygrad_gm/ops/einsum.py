@@ -12,11 +12,12 @@ import functools
 import math
 import operator
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..backend import ArrayLike
+from ..backend import Array, ArrayLike, Namespace
 from ..engine.call import op
 from ..hints import named
 from . import reduction, shape
@@ -49,7 +50,11 @@ class _Recipe(NamedTuple):
 
 @functools.lru_cache(maxsize=1024)
 def _recipe(
-    x_labels: Labels, y_labels: Labels, labels: Labels, x_shape: Any, y_shape: Any
+    x_labels: Labels,
+    y_labels: Labels,
+    labels: Labels,
+    x_shape: tuple[int, ...],
+    y_shape: tuple[int, ...],
 ) -> _Recipe:
     size = dict(zip(x_labels + y_labels, x_shape + y_shape, strict=True))
     batch = [a for a in x_labels if a in y_labels and a in labels]
@@ -79,7 +84,9 @@ def _recipe(
     )  # fmt: skip
 
 
-def _as_matrices(xp: Any, x: Any, axes: Any, form: Any, swapped: bool) -> Any:
+def _as_matrices(
+    xp: Namespace, x: Array, axes: tuple[int, ...], form: tuple[int, ...], swapped: bool
+) -> Any:
     x = x.transpose(axes).reshape(form)
     if swapped:
         x = x.swapaxes(-1, -2)
@@ -95,7 +102,7 @@ def _as_matrices(xp: Any, x: Any, axes: Any, form: Any, swapped: bool) -> Any:
     local=["y", "x"],
 )
 def contract(
-    xp: Any, x: ArrayLike, y: ArrayLike, x_labels: Labels, y_labels: Labels, labels: Labels
+    xp: Namespace, x: ArrayLike, y: ArrayLike, x_labels: Labels, y_labels: Labels, labels: Labels
 ) -> Any:
     """The einsum of two arrays, their axes and those of the result labelled with integers.
 
@@ -211,11 +218,11 @@ def _pairs(terms: list[Labels], out: Labels, sizes: dict[int, int]) -> list[Any]
     return pairs
 
 
-def _volume(labels: Any, sizes: dict[int, int]) -> int:
+def _volume(labels: Iterable[int], sizes: dict[int, int]) -> int:
     return math.prod(sizes[a] for a in labels)
 
 
-def _parse(spec: str, shapes: Any) -> tuple[list[list[int]], Labels]:
+def _parse(spec: str, shapes: Sequence[tuple[int, ...]]) -> tuple[list[list[int]], Labels]:
     """The labels of every operand and of the result."""
     inputs, arrow, output = spec.replace(" ", "").partition("->")
     parts = inputs.split(",")
@@ -260,7 +267,7 @@ def _labels(part: str, ellipsis: int) -> list[int]:
     return [*map(ord, before), *filled, *map(ord, after)]
 
 
-def _sizes(spec: str, terms: list[list[int]], shapes: Any) -> dict[int, int]:
+def _sizes(spec: str, terms: list[list[int]], shapes: Sequence[tuple[int, ...]]) -> dict[int, int]:
     """The size of every label, that of 1 repeated to another operand's."""
     sizes: dict[int, int] = {}
     for labels, own in zip(terms, shapes, strict=True):

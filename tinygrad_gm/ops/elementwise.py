@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend
-from ..backend import ArrayLike, constant
+from ..backend import Array, ArrayLike, Namespace, constant
 from ..engine.call import op
 
 __all__ = [
@@ -61,7 +61,7 @@ __all__ = [
 _OnHost = np.ndarray  # a rule that asks for this type runs on NumPy
 
 
-def _nothing(xp: Any, g: Any) -> Any:
+def _nothing(xp: Namespace, g: Array) -> Any:
     """The gradient of a step function, which is flat wherever it has a derivative."""
     return xp.select(g, False)
 
@@ -70,7 +70,7 @@ def _nothing(xp: Any, g: Any) -> Any:
 
 
 @op(lambda g: g, lambda g: g, symbol="+", local=["1", "1"])
-def add(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def add(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """x + y.
 
     >>> tg.add(tg.tensor([1.0, 2.0]), 3.0).tolist()
@@ -80,7 +80,7 @@ def add(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 
 @op(lambda g: g, lambda g: -g, symbol="−", local=["1", "−1"])
-def subtract(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def subtract(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """x − y.
 
     >>> tg.subtract(tg.tensor([3.0, 5.0]), 1.0).tolist()
@@ -90,7 +90,7 @@ def subtract(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 
 @op(lambda g, y: g * y, lambda g, x: g * x, symbol="×", scales=True, local=["y", "x"])
-def multiply(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def multiply(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """x · y.
 
     >>> tg.multiply(tg.tensor([3.0, 5.0]), 2.0).tolist()
@@ -105,7 +105,7 @@ def multiply(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
     symbol="÷",
     local=["1/y", "−x/y²"],
 )
-def divide(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def divide(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """x / y; a floating result also for integers.
 
     >>> tg.divide(tg.tensor([1, 2]), 4).tolist()
@@ -115,7 +115,7 @@ def divide(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 
 @op(_nothing, _nothing, symbol="//", local=["0", "0"])
-def floor_divide(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def floor_divide(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """⌊x / y⌋; its derivative is 0, as that of `floor`.
 
     >>> tg.floor_divide(tg.tensor([7.0, -7.0]), 2.0).tolist()
@@ -127,7 +127,7 @@ def floor_divide(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 @op(
     lambda g: g, lambda xp, g, x, y: -g * xp.floor_divide(x, y), symbol="mod", local=["1", "−⌊x/y⌋"]
 )
-def remainder(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def remainder(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """x − y·⌊x/y⌋, with the sign of y.
 
     >>> tg.remainder(tg.tensor([7.0, -7.0]), 3.0).tolist()
@@ -137,7 +137,7 @@ def remainder(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 
 @op(lambda g: -g, symbol="−", local=["−1"])
-def negative(xp: Any, x: ArrayLike) -> Any:
+def negative(xp: Namespace, x: ArrayLike) -> Any:
     """−x.
 
     >>> tg.negative(tg.tensor([1.0, -2.0])).tolist()
@@ -146,14 +146,14 @@ def negative(xp: Any, x: ArrayLike) -> Any:
     return -x
 
 
-def _power_in_base(xp: Any, g: Any, x: Any, y: Any) -> Any:
+def _power_in_base(xp: Namespace, g: Array, x: Array, y: Array) -> Any:
     if isinstance(y, (int, float)):
         return g * (y * xp.pow(x, y - 1)) if y else xp.select(g, False)
     slope = y * xp.pow(x, xp.where(y == 0, 1.0, y - 1))  # at y = 0 not 1/x, infinite at x = 0
     return xp.select(g * slope, y != 0)
 
 
-def _power_in_exponent(xp: Any, g: Any, x: Any, out: Any) -> Any:
+def _power_in_exponent(xp: Namespace, g: Array, x: Array, out: Array) -> Any:
     if isinstance(x, (int, float)):
         return g * (out * (math.log(x) if x > 0 else math.nan)) if x else xp.select(g, False)
     zero = x == 0
@@ -161,7 +161,7 @@ def _power_in_exponent(xp: Any, g: Any, x: Any, out: Any) -> Any:
 
 
 @op(_power_in_base, _power_in_exponent, symbol="^", local=["y·x^(y−1)", "x^y·ln x"])
-def pow(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def pow(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """x to the power of y. At x = 0 the derivative in y is taken as 0, and in x as 0 where y = 0.
 
     >>> tg.pow(tg.tensor([2.0, 3.0]), 2).tolist()
@@ -184,7 +184,7 @@ def pow(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 
 @op(lambda g, x: g * (2.0 * x), symbol="x²", local=["2x"])
-def square(xp: Any, x: ArrayLike) -> Any:
+def square(xp: Namespace, x: ArrayLike) -> Any:
     """x².
 
     >>> tg.square(tg.tensor([3.0, -4.0])).tolist()
@@ -194,7 +194,7 @@ def square(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(lambda g, out: -g * out * out, symbol="1/x", local=["−1/x²"])
-def reciprocal(xp: Any, x: ArrayLike) -> Any:
+def reciprocal(xp: Namespace, x: ArrayLike) -> Any:
     """1 / x.
 
     >>> tg.reciprocal(tg.tensor([2.0, 4.0])).tolist()
@@ -204,7 +204,7 @@ def reciprocal(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(lambda g, out: 0.5 * g / out, symbol="√", local=["1/(2√x)"])
-def sqrt(xp: Any, x: ArrayLike) -> Any:
+def sqrt(xp: Namespace, x: ArrayLike) -> Any:
     """√x; its derivative at 0 is infinite.
 
     >>> tg.sqrt(tg.tensor([4.0, 9.0])).tolist()
@@ -219,7 +219,7 @@ def sqrt(xp: Any, x: ArrayLike) -> Any:
     symbol="√(x²+y²)",
     local=["x/out", "y/out"],
 )
-def hypot(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def hypot(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """√(x² + y²), also where the squares would overflow.
 
     >>> f"{tg.ops.hypot(tg.tensor(3e30), tg.tensor(4e30)).item():.3g}"
@@ -229,7 +229,7 @@ def hypot(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 
 @op(lambda xp, g, x: g * xp.sign(x), symbol="|x|", local=["sign x"])
-def abs(xp: Any, x: ArrayLike) -> Any:
+def abs(xp: Namespace, x: ArrayLike) -> Any:
     """|x|; its derivative at 0 is taken as 0.
 
     >>> tg.abs(tg.tensor([-2.0, 3.0])).tolist()
@@ -239,7 +239,7 @@ def abs(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(_nothing, local=["0"])
-def sign(xp: Any, x: ArrayLike) -> Any:
+def sign(xp: Namespace, x: ArrayLike) -> Any:
     """−1, 0 or 1; of truth values, they themselves.
 
     >>> tg.sign(tg.tensor([-2.0, 0.0, 3.0])).tolist()
@@ -249,7 +249,7 @@ def sign(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(_nothing, symbol="⌊x⌋", local=["0"])
-def floor(xp: Any, x: ArrayLike) -> Any:
+def floor(xp: Namespace, x: ArrayLike) -> Any:
     """The largest integer ≤ x.
 
     >>> tg.floor(tg.tensor([1.7, -1.7])).tolist()
@@ -259,7 +259,7 @@ def floor(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(_nothing, symbol="⌈x⌉", local=["0"])
-def ceil(xp: Any, x: ArrayLike) -> Any:
+def ceil(xp: Namespace, x: ArrayLike) -> Any:
     """The smallest integer ≥ x.
 
     >>> tg.ceil(tg.tensor([1.2, -1.2])).tolist()
@@ -269,7 +269,7 @@ def ceil(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(_nothing, local=["0"])
-def trunc(xp: Any, x: ArrayLike) -> Any:
+def trunc(xp: Namespace, x: ArrayLike) -> Any:
     """The integer next to x on the side of 0.
 
     >>> tg.trunc(tg.tensor([1.7, -1.7])).tolist()
@@ -279,7 +279,7 @@ def trunc(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(_nothing, local=["0"])
-def round(xp: Any, x: ArrayLike, decimals: int = 0) -> Any:
+def round(xp: Namespace, x: ArrayLike, decimals: int = 0) -> Any:
     """x rounded to a number of decimals, halves to the even neighbour.
 
     >>> tg.round(tg.tensor([0.5, 1.5, 2.4])).tolist()
@@ -292,7 +292,7 @@ def round(xp: Any, x: ArrayLike, decimals: int = 0) -> Any:
 
 
 @op(lambda g, out: g * out, local=["exp x"])
-def exp(xp: Any, x: ArrayLike) -> Any:
+def exp(xp: Namespace, x: ArrayLike) -> Any:
     """e to the power of x.
 
     >>> tg.exp(tg.tensor(0.0)).item()
@@ -302,7 +302,7 @@ def exp(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(lambda xp, g, x: g * xp.exp(x), local=["exp x"])
-def expm1(xp: Any, x: ArrayLike) -> Any:
+def expm1(xp: Namespace, x: ArrayLike) -> Any:
     """e^x − 1, exact for small x too.
 
     >>> f"{tg.expm1(tg.tensor(1.0)):.4f}"
@@ -312,7 +312,7 @@ def expm1(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(lambda g, x: g / x, symbol="ln", local=["1/x"])
-def log(xp: Any, x: ArrayLike) -> Any:
+def log(xp: Namespace, x: ArrayLike) -> Any:
     """The natural logarithm: −inf at 0, NaN below.
 
     >>> tg.log(tg.exp(tg.tensor(2.0))).item()
@@ -322,7 +322,7 @@ def log(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(lambda g, x: g / (x + 1.0), local=["1/(1+x)"])
-def log1p(xp: Any, x: ArrayLike) -> Any:
+def log1p(xp: Namespace, x: ArrayLike) -> Any:
     """ln(1 + x), exact for small x too.
 
     >>> f"{tg.log1p(tg.tensor(1.0)):.4f}"
@@ -332,7 +332,7 @@ def log1p(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(lambda g, x: g / (x * 0.6931471805599453), symbol="log₂", local=["1/(x·ln 2)"])
-def log2(xp: Any, x: ArrayLike) -> Any:
+def log2(xp: Namespace, x: ArrayLike) -> Any:
     """The logarithm to base 2.
 
     >>> tg.log2(tg.tensor([1.0, 8.0])).tolist()
@@ -342,7 +342,7 @@ def log2(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(lambda g, x: g / (x * 2.302585092994046), symbol="log₁₀", local=["1/(x·ln 10)"])
-def log10(xp: Any, x: ArrayLike) -> Any:
+def log10(xp: Namespace, x: ArrayLike) -> Any:
     """The logarithm to base 10.
 
     >>> tg.log10(tg.tensor([1.0, 1000.0])).round(4).tolist()
@@ -356,7 +356,7 @@ def log10(xp: Any, x: ArrayLike) -> Any:
     lambda xp, g, x, y: _share(xp, g, y, x),
     local=["1/(1+exp(y−x))", "1/(1+exp(x−y))"],
 )
-def logaddexp(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def logaddexp(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """ln(e^x + e^y) without overflow.
 
     Two arguments of −inf have gradients of 0, two of inf half of the gradient each.
@@ -367,7 +367,7 @@ def logaddexp(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
     return xp.logaddexp(x, y)
 
 
-def _share(xp: Any, g: Any, x: Any, y: Any) -> Any:
+def _share(xp: Namespace, g: Array, x: Array, y: Array) -> Any:
     """g · σ(x − y); of x = y = ±inf, whose difference is NaN, it is that of 0."""
     apart, least = xp.logical_or(x != y, xp.isfinite(x)), x == -math.inf
     if not isinstance(x, (int, float)) and not isinstance(y, (int, float)):
@@ -377,7 +377,7 @@ def _share(xp: Any, g: Any, x: Any, y: Any) -> Any:
 
 
 @op(lambda xp, g, x: g * xp.cos(x), local=["cos x"])
-def sin(xp: Any, x: ArrayLike) -> Any:
+def sin(xp: Namespace, x: ArrayLike) -> Any:
     """The sine of an angle in radians.
 
     >>> f"{tg.sin(tg.tensor(tg.pi / 2)):.4f}"
@@ -387,7 +387,7 @@ def sin(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(lambda xp, g, x: -g * xp.sin(x), local=["−sin x"])
-def cos(xp: Any, x: ArrayLike) -> Any:
+def cos(xp: Namespace, x: ArrayLike) -> Any:
     """The cosine of an angle in radians.
 
     >>> tg.cos(tg.tensor(0.0)).item()
@@ -397,7 +397,7 @@ def cos(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(lambda g, out: g * (1.0 + out * out), local=["1+tan²x"])
-def tan(xp: Any, x: ArrayLike) -> Any:
+def tan(xp: Namespace, x: ArrayLike) -> Any:
     """The tangent of an angle in radians.
 
     >>> f"{tg.tan(tg.tensor(tg.pi / 4)):.4f}"
@@ -407,7 +407,7 @@ def tan(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(lambda xp, g, x: g / xp.sqrt(1.0 - x * x), local=["1/√(1−x²)"])
-def asin(xp: Any, x: ArrayLike) -> Any:
+def asin(xp: Namespace, x: ArrayLike) -> Any:
     """The angle in [−π/2, π/2] with sine x.
 
     >>> f"{tg.asin(tg.tensor(1.0)):.4f}"
@@ -417,7 +417,7 @@ def asin(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(lambda xp, g, x: -g / xp.sqrt(1.0 - x * x), local=["−1/√(1−x²)"])
-def acos(xp: Any, x: ArrayLike) -> Any:
+def acos(xp: Namespace, x: ArrayLike) -> Any:
     """The angle in [0, π] with cosine x.
 
     >>> f"{tg.acos(tg.tensor(0.0)):.4f}"
@@ -427,7 +427,7 @@ def acos(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(lambda g, x: g / (1.0 + x * x), local=["1/(1+x²)"])
-def atan(xp: Any, x: ArrayLike) -> Any:
+def atan(xp: Namespace, x: ArrayLike) -> Any:
     """The angle in (−π/2, π/2) with tangent x.
 
     >>> f"{tg.atan(tg.tensor(1.0)):.4f}"
@@ -436,7 +436,7 @@ def atan(xp: Any, x: ArrayLike) -> Any:
     return xp.arctan(x)
 
 
-def _turned(xp: Any, g: Any, x: Any, y: Any) -> Any:
+def _turned(xp: Namespace, g: Array, x: Array, y: Array) -> Any:
     """g · y/(x² + y²), whose squares might overflow, or fall to 0."""
     distance = xp.hypot(x, y)
     return g * (y / distance / distance)
@@ -447,7 +447,7 @@ def _turned(xp: Any, g: Any, x: Any, y: Any) -> Any:
     lambda xp, g, x, y: -_turned(xp, g, y, x),
     local=["y/(x²+y²)", "−x/(x²+y²)"],
 )
-def atan2(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def atan2(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """The angle of the point with ordinate x and abscissa y, in (−π, π].
 
     >>> f"{tg.atan2(tg.tensor(1.0), -1.0):.4f}"
@@ -457,7 +457,7 @@ def atan2(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
 
 
 @op(lambda xp, g, x: g * xp.cosh(x), local=["cosh x"])
-def sinh(xp: Any, x: ArrayLike) -> Any:
+def sinh(xp: Namespace, x: ArrayLike) -> Any:
     """The hyperbolic sine.
 
     >>> f"{tg.sinh(tg.tensor(1.0)):.4f}"
@@ -467,7 +467,7 @@ def sinh(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(lambda xp, g, x: g * xp.sinh(x), local=["sinh x"])
-def cosh(xp: Any, x: ArrayLike) -> Any:
+def cosh(xp: Namespace, x: ArrayLike) -> Any:
     """The hyperbolic cosine.
 
     >>> f"{tg.cosh(tg.tensor(1.0)):.4f}"
@@ -477,7 +477,7 @@ def cosh(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(lambda xp, g, x: g / xp.hypot(x, 1.0), local=["1/√(x²+1)"])
-def asinh(xp: Any, x: ArrayLike) -> Any:
+def asinh(xp: Namespace, x: ArrayLike) -> Any:
     """The number with hyperbolic sine x.
 
     >>> f"{tg.asinh(tg.tensor(1.0)):.4f}"
@@ -487,7 +487,7 @@ def asinh(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(lambda xp, g, x: g / (xp.sqrt(x - 1.0) * xp.sqrt(x + 1.0)), local=["1/√(x²−1)"])
-def acosh(xp: Any, x: ArrayLike) -> Any:
+def acosh(xp: Namespace, x: ArrayLike) -> Any:
     """The number ≥ 0 with hyperbolic cosine x ≥ 1.
 
     >>> f"{tg.acosh(tg.tensor(2.0)):.4f}"
@@ -497,7 +497,7 @@ def acosh(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(lambda g, x: g / ((1.0 - x) * (1.0 + x)), local=["1/(1−x²)"])
-def atanh(xp: Any, x: ArrayLike) -> Any:
+def atanh(xp: Namespace, x: ArrayLike) -> Any:
     """The number with hyperbolic tangent x in (−1, 1).
 
     >>> f"{tg.atanh(tg.tensor(0.5)):.4f}"
@@ -506,13 +506,13 @@ def atanh(xp: Any, x: ArrayLike) -> Any:
     return xp.arctanh(x)
 
 
-def _tanh_rule(g: Any, out: Any) -> Any:
+def _tanh_rule(g: Array, out: Array) -> Any:
     one = constant(1.0, out.dtype) if type(out) is _OnHost else 1.0  # in half of the time
     return g * (one - out * out)
 
 
 @op(_tanh_rule, local=["1−tanh²x"])
-def tanh(xp: Any, x: ArrayLike) -> Any:
+def tanh(xp: Namespace, x: ArrayLike) -> Any:
     """The hyperbolic tangent.
 
     >>> f"{tg.tanh(tg.tensor(1.0)):.4f}"
@@ -522,7 +522,7 @@ def tanh(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(lambda g, out: g * (out * (1.0 - out)), symbol="σ", local=["σ(1−σ)"], floating=True)
-def sigmoid(xp: Any, x: ArrayLike) -> Any:
+def sigmoid(xp: Namespace, x: ArrayLike) -> Any:
     """1 / (1 + e^−x), without overflow on either side.
 
     >>> tg.sigmoid(tg.tensor([-1000.0, 0.0, 1000.0])).round(4).tolist()
@@ -532,13 +532,13 @@ def sigmoid(xp: Any, x: ArrayLike) -> Any:
         return 1 / (1 + xp.exp(-x))
 
 
-def _softsign_rule(xp: Any, g: Any, x: Any) -> Any:
+def _softsign_rule(xp: Namespace, g: Array, x: Array) -> Any:
     total = 1.0 + xp.abs(x)
     return g / total / total  # the square might overflow
 
 
 @op(_softsign_rule, local=["1/(1+|x|)²"])
-def softsign(xp: Any, x: ArrayLike) -> Any:
+def softsign(xp: Namespace, x: ArrayLike) -> Any:
     """x / (1 + |x|): between −1 and 1, approached more slowly than by tanh.
 
     >>> tg.ops.softsign(tg.tensor([-3.0, 0.0, 1.0])).tolist()
@@ -551,7 +551,7 @@ def softsign(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(lambda g: g, view=True, local=["1"])
-def astype(xp: Any, x: ArrayLike, dtype: Any, copy: bool = False) -> Any:
+def astype(xp: Namespace, x: ArrayLike, dtype: Any, copy: bool = False) -> Any:
     """x with another dtype; gradients flow between floating dtypes only.
 
     An x of that dtype shares its memory with the result, unless `copy` is True.
@@ -563,7 +563,7 @@ def astype(xp: Any, x: ArrayLike, dtype: Any, copy: bool = False) -> Any:
 
 
 @op(lambda xp, g, residuals: xp.to_device(g, residuals), view=True, local=["1"])
-def to_device(xp: Any, x: ArrayLike, device: str) -> Any:
+def to_device(xp: Namespace, x: ArrayLike, device: str) -> Any:
     """x on another device: `"cpu"`, `"cuda"`, `"cuda:1"` …
 
     >>> tg.ops.to_device(tg.ones(2), "cpu").device

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..backend import ArrayLike
+from ..backend import Array, ArrayLike, Namespace
 from ..engine.call import op
 from ..engine.record import Traced
 from ..hints import named
@@ -43,7 +43,7 @@ def plain_index(index: Any) -> Any:
     return np.asarray(index, dtype=None if index else int) if isinstance(index, list) else index
 
 
-def check_index(x: Any, index: Any) -> None:
+def check_index(x: Array, index: Any) -> None:
     """IndexError where arrays of integers point outside of x.
 
     NumPy sees to that itself, but CuPy would go around and count on from the start.
@@ -77,7 +77,7 @@ def _axes_read(entry: Any) -> int:
     view=True,
     local=["1 where read"],
 )
-def getitem(xp: Any, x: ArrayLike, index: Any) -> Any:
+def getitem(xp: Namespace, x: ArrayLike, index: Any) -> Any:
     """x[index] with NumPy's indexing: integers, slices, `None`, `...`, integer arrays, masks.
 
     >>> tg.ops.getitem(tg.tensor([[1, 2], [3, 4]]), (slice(None), 1)).tolist()
@@ -88,7 +88,7 @@ def getitem(xp: Any, x: ArrayLike, index: Any) -> Any:
 
 
 @op(lambda g, index: g[index], local=["1 where written"])
-def scatter(xp: Any, values: ArrayLike, index: Any, shape: tuple[int, ...]) -> Any:
+def scatter(xp: Namespace, values: ArrayLike, index: Any, shape: tuple[int, ...]) -> Any:
     """Zeros of `shape` to which `values` are added at `index`, once per mention of an element.
 
     >>> tg.ops.scatter(tg.tensor([1.0, 2.0, 3.0]), [0, 2, 0], (3,)).tolist()
@@ -114,7 +114,7 @@ def scatter(xp: Any, values: ArrayLike, index: Any, shape: tuple[int, ...]) -> A
     return out
 
 
-def _added_at(xp: Any, zeros: Any, places: Any, values: Any) -> Any:
+def _added_at(xp: Namespace, zeros: Array, places: Array, values: Array) -> Any:
     """Zeros with each value added at its place; float32 in float64, one value after the other."""
     if zeros.dtype.char != "f":
         xp.add.at(zeros, places, values)
@@ -124,7 +124,7 @@ def _added_at(xp: Any, zeros: Any, places: Any, values: Any) -> Any:
     return total.astype(zeros.dtype)
 
 
-def _sums_by_product(values: Any, index: Any, shape: tuple[int, ...]) -> Any:
+def _sums_by_product(values: Array, index: Any, shape: tuple[int, ...]) -> Any:
     """`scatter` to few places of a first axis: a product with the matrix of mentions.
 
     Two to five times faster than sorting. None where it does not serve: 0 · ∞ is not 0, and huge
@@ -148,7 +148,7 @@ def _is_all(entry: Any) -> bool:
     return isinstance(entry, slice) and entry == slice(None)
 
 
-def _add_slices(xp: Any, out: Any, axis: int, indices: Any, values: Any) -> None:
+def _add_slices(xp: Namespace, out: Array, axis: int, indices: Array, values: Array) -> None:
     """Add slices of `values` to those of `out` at `indices` along `axis`.
 
     Sorting first is ten times faster than `add.at`.
@@ -174,7 +174,7 @@ def _add_slices(xp: Any, out: Any, axis: int, indices: Any, values: Any) -> None
     lambda xp, g, indices, axis, x_shape: xp.scatter_along_axis(g, indices, axis, x_shape),
     local=["1 where read"],
 )
-def take_along_axis(xp: Any, x: ArrayLike, indices: Any, axis: int = -1) -> Any:
+def take_along_axis(xp: Namespace, x: ArrayLike, indices: Array, axis: int = -1) -> Any:
     """Along `axis`, the elements of x at `indices` (an integer array of as many dimensions).
 
     >>> x = tg.tensor([[3.0, 1.0], [2.0, 4.0]])
@@ -192,7 +192,7 @@ def take_along_axis(xp: Any, x: ArrayLike, indices: Any, axis: int = -1) -> Any:
     local=["1 where written"],
 )
 def scatter_along_axis(
-    xp: Any, values: ArrayLike, indices: Any, axis: int, shape: tuple[int, ...]
+    xp: Namespace, values: ArrayLike, indices: Array, axis: int, shape: tuple[int, ...]
 ) -> Any:
     """Zeros of `shape` to which `values` are added at `indices` along `axis`.
 
@@ -213,13 +213,13 @@ def scatter_along_axis(
     return out
 
 
-def grid(xp: Any, shape: tuple[int, ...]) -> list[Any]:
+def grid(xp: Namespace, shape: tuple[int, ...]) -> list[Any]:
     """Per axis its indices 0 … n−1, shaped to broadcast with those of the other axes."""
     last = len(shape) - 1
     return [xp.arange(n).reshape(n, *(1,) * (last - axis)) for axis, n in enumerate(shape)]
 
 
-def _integers(name: str, indices: Any) -> Any:
+def _integers(name: str, indices: Array) -> Any:
     array = indices._data if isinstance(indices, Traced) else indices
     array = array if hasattr(array, "dtype") else np.asarray(array, dtype=None if array else int)
     if array.dtype.kind not in "iu":
@@ -264,7 +264,7 @@ def scatter_add(x: ArrayLike, indices: ArrayLike, values: ArrayLike, axis: int =
 
 @op(None)
 def one_hot(
-    xp: Any, indices: ArrayLike, num_classes: int | None = None, dtype: Any = np.int64
+    xp: Namespace, indices: ArrayLike, num_classes: int | None = None, dtype: Any = np.int64
 ) -> Any:
     """For each index a row of `num_classes` numbers: 1 at the index, 0 elsewhere.
 

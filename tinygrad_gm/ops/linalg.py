@@ -8,11 +8,12 @@ differentiation"; for the Cholesky factor Murray 2016, arXiv:1602.07527).
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..backend import ArrayLike
+from ..backend import Array, ArrayLike, Namespace
 from ..engine.call import op
 from ..engine.op import vocabulary
 from ..hints import named
@@ -25,20 +26,20 @@ if TYPE_CHECKING:
 __all__ = ["diagonal", "trace"]
 
 
-def _t(xp: Any, x: Any) -> Any:
+def _t(xp: Namespace, x: Array) -> Any:
     """x with its last two axes exchanged."""
     ndim = len(x.shape)
     return xp.permute_dims(x, (*range(ndim - 2), ndim - 1, ndim - 2))
 
 
-def _square(name: str, x: Any) -> Any:
+def _square(name: str, x: Array) -> Any:
     shape = np.shape(x)
     if len(shape) < 2 or shape[-1] != shape[-2]:
         raise ValueError(f"{name}: square matrices (…, n, n) are wanted, got the shape {shape}")
     return x
 
 
-def _checked(name: str, function: Any, *args: Any) -> Any:
+def _checked(name: str, function: Callable[..., Array], *args: Array) -> Any:
     """The result of a function of `numpy.linalg`, its error with our name and the shape."""
     try:
         return function(*args)
@@ -46,13 +47,13 @@ def _checked(name: str, function: Any, *args: Any) -> Any:
         raise ValueError(f"{name}: matrices of shape {args[0].shape}: {error}") from error
 
 
-def _inv_rule(xp: Any, g: Any, out: Any) -> Any:
+def _inv_rule(xp: Namespace, g: Array, out: Array) -> Any:
     back = _t(xp, out)
     return -xp.matmul(xp.matmul(back, g), back)
 
 
 @op(_inv_rule, symbol="A⁻¹", local=["−A⁻ᵀ · A⁻ᵀ"])
-def inv(xp: Any, x: ArrayLike) -> Any:
+def inv(xp: Namespace, x: ArrayLike) -> Any:
     """The inverse of each matrix (…, n, n).
 
     Raises ValueError for a matrix that is not square or has no inverse.
@@ -63,14 +64,16 @@ def inv(xp: Any, x: ArrayLike) -> Any:
     return _checked("inv", xp.linalg.inv, _square("inv", x))
 
 
-def _solve_left_rule(xp: Any, g: Any, x: Any, y_shape: Any, out: Any) -> Any:
+def _solve_left_rule(
+    xp: Namespace, g: Array, x: Array, y_shape: tuple[int, ...], out: Array
+) -> Any:
     back = _solve_right_rule(xp, g, x, y_shape)
     if len(y_shape) == 1:
         return -(back[..., :, None] * out[..., None, :])
     return -xp.matmul(back, _t(xp, out))
 
 
-def _solve_right_rule(xp: Any, g: Any, x: Any, y_shape: Any) -> Any:
+def _solve_right_rule(xp: Namespace, g: Array, x: Array, y_shape: tuple[int, ...]) -> Any:
     if len(y_shape) == 1:  # then g may be a batch of vectors, which `solve` takes for a matrix
         return xp.solve(_t(xp, x), g[..., None])[..., 0]
     return xp.solve(_t(xp, x), g)
@@ -82,7 +85,7 @@ def _solve_right_rule(xp: Any, g: Any, x: Any, y_shape: Any) -> Any:
     symbol="A⁻¹b",
     local=["−A⁻ᵀ · outᵀ", "A⁻ᵀ"],
 )
-def solve(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def solve(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """The solution of x · out = y: x (…, n, n) with a vector y (n,) or matrices y (…, n, k).
 
     Raises ValueError for shapes that do not fit and for an x without an inverse.
@@ -101,7 +104,7 @@ def solve(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
     return _checked("solve", xp.linalg.solve, x, y[:, None])[..., 0]
 
 
-def _cholesky_rule(xp: Any, g: Any, out: Any, residuals: Any) -> Any:
+def _cholesky_rule(xp: Namespace, g: Array, out: Array, residuals: Array) -> Any:
     """(S + Sᵀ)/2, S = L⁻ᵀ Φ(Lᵀ g) L⁻¹; Φ takes the lower triangle with half of the diagonal."""
     back, lower = _t(xp, out), residuals != 0
     inner = xp.select(xp.matmul(back, xp.select(g, lower)), lower) * residuals
@@ -110,7 +113,7 @@ def _cholesky_rule(xp: Any, g: Any, out: Any, residuals: Any) -> Any:
 
 
 @op(_cholesky_rule, closed=True, symbol="L", local=["sym L⁻ᵀ Φ(Lᵀ ·) L⁻¹"])
-def cholesky(xp: Any, x: ArrayLike) -> Any:
+def cholesky(xp: Namespace, x: ArrayLike) -> Any:
     """The lower triangle L with L · Lᵀ = x, for symmetric positive definite matrices (…, n, n).
 
     Only the symmetric part (x + xᵀ)/2 counts, so that the gradient is symmetric too. Raises
@@ -128,7 +131,7 @@ def cholesky(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(lambda xp, g, x: g[..., None, None] * xp.cofactor(x), symbol="|A|", local=["cof A"])
-def det(xp: Any, x: ArrayLike) -> Any:
+def det(xp: Namespace, x: ArrayLike) -> Any:
     """The determinant of each matrix (…, n, n).
 
     Its gradient is the matrix of cofactors, which is |A| A⁻ᵀ where A has an inverse. First and
@@ -140,20 +143,20 @@ def det(xp: Any, x: ArrayLike) -> Any:
     return xp.linalg.det(_square("det", x))
 
 
-def _transposed_inverse(xp: Any, x: Any, why: str) -> Any:
+def _transposed_inverse(xp: Namespace, x: Array, why: str) -> Any:
     try:
         return _t(xp, xp.inv(x))
     except ValueError as error:
         raise ValueError(f"{why}; got a singular one among {x.shape}") from error
 
 
-def _cofactor_decomposition(x: Any) -> Any:
+def _cofactor_decomposition(x: ArrayLike) -> Any:
     """|A| A⁻ᵀ."""
     why = "cofactor: third derivatives of `det` are known for matrices with an inverse"
     return det(x)[..., None, None] * _transposed_inverse(vocabulary(None), x, why)
 
 
-def _cofactor_rule(xp: Any, g: Any, residuals: Any) -> Any:
+def _cofactor_rule(xp: Namespace, g: Array, residuals: tuple[Array, Array, Array, Array]) -> Any:
     """±U (diag(P diag h) − P ∘ hᵀ) Vᵀ with h = Uᵀ g V and P_ij the product of the σ but i and j.
 
     For |Σ + E| has the second-order terms P_ij (E_ii E_jj − E_ij E_ji), i < j.
@@ -172,7 +175,7 @@ def _cofactor_rule(xp: Any, g: Any, residuals: Any) -> Any:
     symbol="cof A",
     local=["second-order minors"],
 )
-def cofactor(xp: Any, x: ArrayLike) -> Any:
+def cofactor(xp: Namespace, x: ArrayLike) -> Any:
     """The cofactors of each matrix (…, n, n): the derivative of `det` by each element.
 
     With A = U Σ Vᵀ they are |U| |V| · U diag(Πⱼ≠ᵢ σⱼ) Vᵀ, for singular matrices too.
@@ -188,7 +191,7 @@ def cofactor(xp: Any, x: ArrayLike) -> Any:
     return xp.where(finite, out, xp.nan), (left, values, right, sign)
 
 
-def _products_around(xp: Any, values: Any) -> tuple[Any, Any]:
+def _products_around(xp: Namespace, values: Array) -> tuple[Any, Any]:
     """For every i the product of the values (…, n) before the i-th, and of those after it."""
     ones = xp.ones_like(values[..., :1])
     before = xp.concatenate([ones, values[..., :-1]], -1).cumprod(-1)
@@ -196,7 +199,7 @@ def _products_around(xp: Any, values: Any) -> tuple[Any, Any]:
     return before, after
 
 
-def _products_without_two(xp: Any, values: Any) -> Any:
+def _products_without_two(xp: Namespace, values: Array) -> Any:
     """For every i ≠ j the product of the values (…, n) but the i-th and the j-th; 0 for i = j."""
     before, after = _products_around(xp, values)
     square = xp.ones((values.shape[-1],) * 2, bool)
@@ -213,13 +216,13 @@ class SlogdetResult(NamedTuple):
     logabsdet: Tensor
 
 
-def _log_abs_det_rule(xp: Any, g: Any, x: Any) -> Any:
+def _log_abs_det_rule(xp: Namespace, g: Array, x: Array) -> Any:
     why = "slogdet: the gradient is A⁻ᵀ, which needs matrices with an inverse"
     return g[..., None, None] * _transposed_inverse(xp, x, why)
 
 
 @op(_log_abs_det_rule, symbol="ln|A|", local=["A⁻ᵀ"])
-def log_abs_det(xp: Any, x: ArrayLike) -> Any:
+def log_abs_det(xp: Namespace, x: ArrayLike) -> Any:
     """The logarithm of the absolute determinant of each matrix, −inf without an inverse.
 
     >>> round(tg.ops.log_abs_det(tg.eye(3) * 2).item(), 4)
@@ -229,7 +232,7 @@ def log_abs_det(xp: Any, x: ArrayLike) -> Any:
 
 
 @op(None)
-def sign_det(xp: Any, x: ArrayLike) -> Any:
+def sign_det(xp: Namespace, x: ArrayLike) -> Any:
     """The sign of the determinant of each matrix: −1, 0 or 1.
 
     >>> tg.ops.sign_det(-tg.eye(3)).item()

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..backend import ArrayLike
+from ..backend import Array, ArrayLike, Namespace
 from ..engine.call import op
 
 __all__ = ["matmul"]
 
 
-def transposed(xp: Any, matrix: Any) -> Any:
+def transposed(xp: Namespace, matrix: Array) -> Any:
     ndim = len(matrix.shape)
     return xp.permute_dims(matrix, (*range(ndim - 2), ndim - 1, ndim - 2))
 
 
-def _left_rule(xp: Any, g: Any, y: Any, x_shape: tuple[int, ...]) -> Any:
+def _left_rule(xp: Namespace, g: Array, y: Array, x_shape: tuple[int, ...]) -> Any:
     """g @ yᵀ; a vector stands for a matrix with one row (left) or one column (right)."""
     if len(y.shape) == 1:
         return g[..., None] * y
@@ -25,7 +25,7 @@ def _left_rule(xp: Any, g: Any, y: Any, x_shape: tuple[int, ...]) -> Any:
     return xp.matmul(g, transposed(xp, y))
 
 
-def _right_rule(xp: Any, g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
+def _right_rule(xp: Namespace, g: Array, x: Array, y_shape: tuple[int, ...]) -> Any:
     """xᵀ @ g; with one matrix on the right, all leading axes of x are rows of one product."""
     if len(x.shape) == 1:
         column = x if len(y_shape) == 1 else x[:, None]
@@ -37,13 +37,13 @@ def _right_rule(xp: Any, g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
     return xp.matmul(transposed(xp, x), g)
 
 
-def as_rows(xp: Any, x: Any) -> Any:
+def as_rows(xp: Namespace, x: Array) -> Any:
     """x (…, n) as a matrix (rows, n)."""
     return x if len(x.shape) == 2 else xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 @op(_left_rule, _right_rule, symbol="@", local=["yᵀ", "xᵀ"])
-def matmul(xp: Any, x: ArrayLike, y: ArrayLike) -> Any:
+def matmul(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """The matrix product x @ y: (…, m, n) @ (…, n, p) gives (…, m, p), leading axes broadcast.
 
     A vector on the left counts as a row, on the right as a column, and its axis is not in the

@@ -17,13 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import ArrayLike
+from ..backend import Array, ArrayLike, Namespace
 from ..engine.call import op
 from ..kernels.summation import BLOCK, summed
 from ..kernels.windows import PerAxis, framed, per_axis, window_count, window_elements
 from .choosing import bits, selected
 
 __all__ = ["avg_pool", "max_pool"]
+
+Sizes = tuple[int, ...]
+Geometry = tuple[Sizes, Sizes, Sizes, Sizes, Sizes]  # kernel, stride, padding, dilation, windows
 
 
 def pool_geometry(
@@ -34,7 +37,7 @@ def pool_geometry(
     padding: PerAxis,
     dilation: PerAxis = 1,
     ceil_mode: bool = False,
-) -> Any:
+) -> Geometry:
     """(kernel, stride, padding, dilation, windows), each with one number per spatial axis.
 
     With `ceil_mode` a last window may reach past the end, if it starts in x or in the left padding.
@@ -64,7 +67,7 @@ def pool_geometry(
     return widths, steps, pads, gaps, tuple(counts)
 
 
-def _pads(sizes: Sequence[int], geometry: Any) -> Any:
+def _pads(sizes: Sequence[int], geometry: Geometry) -> Any:
     """What must stand before and after x so that every window lies inside."""
     axes = zip(sizes, *geometry, strict=True)
     return tuple((p, max(0, (c - 1) * s + d * (k - 1) + 1 - n - p)) for n, k, s, p, d, c in axes)
@@ -80,7 +83,7 @@ def _pads(sizes: Sequence[int], geometry: Any) -> Any:
     local=["1 at the maximum"],
 )
 def max_pool(
-    xp: Any,
+    xp: Namespace,
     x: ArrayLike,
     kernel_size: PerAxis,
     stride: PerAxis | None = None,
@@ -107,7 +110,7 @@ def max_pool(
 
 @op(None)
 def argmax_pool(
-    xp: Any,
+    xp: Namespace,
     x: ArrayLike,
     kernel_size: PerAxis,
     stride: PerAxis | None = None,
@@ -132,7 +135,7 @@ def argmax_pool(
     return index
 
 
-def _best(xp: Any, x: Any, geometry: Any) -> tuple[Any, Any]:
+def _best(xp: Namespace, x: Array, geometry: Geometry) -> tuple[Any, Any]:
     """The maximum of every window, and its place in the window (counted in reading order).
 
     The maximum is that of the lines' maxima: along the last axis, then along the one before. Of
@@ -166,9 +169,9 @@ def _best(xp: Any, x: Any, geometry: Any) -> tuple[Any, Any]:
     local=["1 where written"],
 )
 def scatter_windows(
-    xp: Any,
+    xp: Namespace,
     values: ArrayLike,
-    places: Any,
+    places: Array,
     shape: tuple[int, ...],
     kernel_size: PerAxis,
     stride: PerAxis | None = None,
@@ -212,9 +215,9 @@ def scatter_windows(
     local=["1 where read"],
 )
 def gather_windows(
-    xp: Any,
+    xp: Namespace,
     x: ArrayLike,
-    places: Any,
+    places: Array,
     kernel_size: PerAxis,
     stride: PerAxis | None = None,
     padding: PerAxis = 0,
@@ -241,15 +244,15 @@ def gather_windows(
 
 
 def _avg_rule(
-    xp: Any,
-    g: Any,
+    xp: Namespace,
+    g: Array,
     x_shape: tuple[int, ...],
-    kernel_size: Any,
-    stride: Any,
-    padding: Any,
+    kernel_size: PerAxis,
+    stride: PerAxis | None,
+    padding: PerAxis,
     ceil_mode: bool,
     count_include_pad: bool,
-    divisor_override: Any,
+    divisor_override: int | None,
 ) -> Any:
     sizes = x_shape[2:]
     kernel = per_axis("avg_pool", "kernel_size", kernel_size, len(sizes))
@@ -264,7 +267,7 @@ def _avg_rule(
 
 @op(_avg_rule, local=["1/count"])
 def avg_pool(
-    xp: Any,
+    xp: Namespace,
     x: ArrayLike,
     kernel_size: PerAxis,
     stride: PerAxis | None = None,
@@ -306,7 +309,7 @@ def avg_pool(
     local=["1/count"],
 )
 def avg_pool_transpose(
-    xp: Any,
+    xp: Namespace,
     y: ArrayLike,
     shape: tuple[int, ...],
     kernel_size: PerAxis,
@@ -339,7 +342,7 @@ def avg_pool_transpose(
     return framed(xp, y, tuple((-before, -after) for before, after in pads))
 
 
-def _along_each_axis(geometry: Any) -> Any:
+def _along_each_axis(geometry: Geometry) -> Any:
     """Per spatial axis, the indices that read one element of all windows along that axis alone.
 
     The sum over a window is a sum along one axis after the other.
@@ -352,12 +355,17 @@ def _along_each_axis(geometry: Any) -> Any:
 
 
 def _divisor(
-    xp: Any, x: Any, sizes: Sequence[int], geometry: Any, include_pad: bool, override: int | None
+    xp: Namespace,
+    x: Array,
+    sizes: Sequence[int],
+    geometry: Geometry,
+    include_pad: bool,
+    override: int | None,
 ) -> Any:
     """How many elements each window counts: an array only where the windows differ."""
     if override is not None:
         return override
-    total: Any = 1
+    total = np.array(1)
     for n, k, s, p, _, c in zip(sizes, *geometry, strict=True):
         starts = np.arange(c) * s - p
         ends = np.minimum(starts + k, n + p)

@@ -7,11 +7,12 @@ derivative of each element. The running sums and products of the standard stand 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from ..backend import ArrayLike
+from ..backend import Array, ArrayLike, Namespace
 from ..engine.call import op
 from ..hints import named
 from ..kernels.indices import along
@@ -58,7 +59,9 @@ def _count(shape: tuple[int, ...], axis: Axes | None) -> int:
     return math.prod(shape[a] for a in _axes(axis, len(shape)))
 
 
-def _kept(xp: Any, reduced: Any, shape: tuple[int, ...], axis: Axes | None, keepdims: bool) -> Any:
+def _kept(
+    xp: Namespace, reduced: Array, shape: tuple[int, ...], axis: Axes | None, keepdims: bool
+) -> Any:
     """A reduced array with its reduced axes back, of size 1."""
     if keepdims or (axis is None and not shape):
         return reduced
@@ -66,13 +69,15 @@ def _kept(xp: Any, reduced: Any, shape: tuple[int, ...], axis: Axes | None, keep
     return xp.reshape(reduced, tuple(1 if i in gone else n for i, n in enumerate(shape)))
 
 
-def _sum_rule(xp: Any, g: Any, x_shape: Any, axis: Any, keepdims: Any) -> Any:
+def _sum_rule(
+    xp: Namespace, g: Array, x_shape: tuple[int, ...], axis: Axes | None, keepdims: bool
+) -> Any:
     return xp.broadcast_to(_kept(xp, g, x_shape, axis, keepdims), x_shape)
 
 
 @op(_sum_rule, symbol="Σ", local=["1"])
 def sum(
-    xp: Any,
+    xp: Namespace,
     x: ArrayLike,
     axis: Axes | None = None,
     keepdims: bool = False,
@@ -92,13 +97,15 @@ def sum(
     return summed(xp, x.astype(dtype, copy=False), axis, keepdims).astype(dtype, copy=False)
 
 
-def _mean_rule(xp: Any, g: Any, x_shape: Any, axis: Any, keepdims: Any) -> Any:
+def _mean_rule(
+    xp: Namespace, g: Array, x_shape: tuple[int, ...], axis: Axes | None, keepdims: bool
+) -> Any:
     share = 1.0 / (_count(x_shape, axis) or 1)  # of no elements there is no gradient either
     return _sum_rule(xp, g * share, x_shape, axis, keepdims)
 
 
 @op(_mean_rule, symbol="mean", local=["1/n"])
-def mean(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
+def mean(xp: Namespace, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
     """The arithmetic mean, Σx / n (NaN of none).
 
     >>> tg.mean(tg.tensor([1.0, 2.0, 6.0])).item()
@@ -107,18 +114,20 @@ def mean(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False
     return divided(summed(xp, x, axis, keepdims), _count(x.shape, axis))
 
 
-def _deviation(xp: Any, x: Any, axis: Any) -> Any:
+def _deviation(xp: Namespace, x: Array, axis: Axes | None) -> Any:
     return x - xp.mean(x, axis, True)
 
 
-def _var_rule(xp: Any, g: Any, x: Any, axis: Any, correction: Any, keepdims: Any) -> Any:
+def _var_rule(
+    xp: Namespace, g: Array, x: Array, axis: Axes | None, correction: float, keepdims: bool
+) -> Any:
     scale = divided(2.0, _count(x.shape, axis) - correction)
     return _kept(xp, g, x.shape, axis, keepdims) * (_deviation(xp, x, axis) * scale)
 
 
 @op(_var_rule, local=["2(x−mean)/(n−correction)"])
 def var(
-    xp: Any,
+    xp: Namespace,
     x: ArrayLike,
     axis: Axes | None = None,
     correction: float = 0,
@@ -134,7 +143,7 @@ def var(
     return _variance(xp, x, axis, correction, keepdims)
 
 
-def _variance(xp: Any, x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
+def _variance(xp: Namespace, x: Array, axis: Axes | None, correction: float, keepdims: bool) -> Any:
     gone, count = _axes(axis, x.ndim), _count(x.shape, axis)
     # seen from the first element, equal numbers are all 0, which their rounded mean may miss
     x = x - x[tuple(slice(1 if i in gone else None) for i in range(x.ndim))]
@@ -143,7 +152,15 @@ def _variance(xp: Any, x: Any, axis: Any, correction: float, keepdims: bool) -> 
     return divided(squares, count - correction)
 
 
-def _std_rule(xp: Any, g: Any, x: Any, out: Any, axis: Any, correction: Any, keepdims: Any) -> Any:
+def _std_rule(
+    xp: Namespace,
+    g: Array,
+    x: Array,
+    out: Array,
+    axis: Axes | None,
+    correction: float,
+    keepdims: bool,
+) -> Any:
     out = _kept(xp, out, x.shape, axis, keepdims)
     flat = out == 0
     scale = divided(1.0, _count(x.shape, axis) - correction)
@@ -153,7 +170,7 @@ def _std_rule(xp: Any, g: Any, x: Any, out: Any, axis: Any, correction: Any, kee
 
 @op(_std_rule, local=["(x−mean)/((n−correction)·std)"])
 def std(
-    xp: Any,
+    xp: Namespace,
     x: ArrayLike,
     axis: Axes | None = None,
     correction: float = 0,
@@ -168,7 +185,9 @@ def std(
 
 
 def _extreme_rule(best: str) -> Any:
-    def rule(xp: Any, g: Any, x: Any, out: Any, axis: Any, keepdims: Any) -> Any:
+    def rule(
+        xp: Namespace, g: Array, x: Array, out: Array, axis: Axes | None, keepdims: bool
+    ) -> Any:
         g = _kept(xp, g, x.shape, axis, keepdims)
         if axis is None or isinstance(axis, tuple) or not x.shape:
             chosen = xp.equal(x, _kept(xp, out, x.shape, axis, keepdims))
@@ -181,7 +200,7 @@ def _extreme_rule(best: str) -> Any:
 
 
 @op(_extreme_rule("argmax"), local=["1 at the maximum"])
-def max(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
+def max(xp: Namespace, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
     """The largest element. Among equal ones the gradient goes to the first along one axis, and is
     divided evenly over several or all axes.
 
@@ -192,7 +211,7 @@ def max(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False)
 
 
 @op(_extreme_rule("argmin"), local=["1 at the minimum"])
-def min(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
+def min(xp: Namespace, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
     """The smallest element; ties as in `max`.
 
     >>> tg.min(tg.tensor([[1.0, 5.0], [7.0, 2.0]]), axis=1).tolist()
@@ -201,7 +220,7 @@ def min(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False)
     return x.min(axis=axis, keepdims=keepdims)
 
 
-def _prod_rule(xp: Any, g: Any, x: Any, axis: Any, keepdims: Any) -> Any:
+def _prod_rule(xp: Namespace, g: Array, x: Array, axis: Axes | None, keepdims: bool) -> Any:
     """Each element's derivative is the product of all others: those before it times those after."""
     gone = _axes(axis, len(x.shape))
     order = gone + tuple(a for a in range(len(x.shape)) if a not in gone)
@@ -216,7 +235,7 @@ def _prod_rule(xp: Any, g: Any, x: Any, axis: Any, keepdims: Any) -> Any:
 
 @op(_prod_rule, symbol="Π", local=["product of the others"])
 def prod(
-    xp: Any,
+    xp: Namespace,
     x: ArrayLike,
     axis: Axes | None = None,
     keepdims: bool = False,
@@ -236,13 +255,15 @@ def prod(
     return x.prod(axis=axis, dtype=dtype, keepdims=keepdims)
 
 
-def _logsumexp_rule(xp: Any, g: Any, x: Any, out: Any, axis: Any, keepdims: Any) -> Any:
+def _logsumexp_rule(
+    xp: Namespace, g: Array, x: Array, out: Array, axis: Axes | None, keepdims: bool
+) -> Any:
     out = _kept(xp, out, x.shape, axis, keepdims)
     finite = xp.where(out == -math.inf, 0.0, out)
     return _kept(xp, g, x.shape, axis, keepdims) * xp.exp(x - finite)
 
 
-def _logsumexp_decomposition(x: Any, axis: Axes | None = None, keepdims: bool = False) -> Any:
+def _logsumexp_decomposition(x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
     if not math.prod(x.shape):
         return sum(x, axis, keepdims) - math.inf
     largest = max(x, axis, True).detach()
@@ -254,7 +275,7 @@ def _logsumexp_decomposition(x: Any, axis: Axes | None = None, keepdims: bool = 
 
 
 @op(_logsumexp_rule, decomposition=_logsumexp_decomposition, closed=True, local=["softmax x"])
-def logsumexp(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
+def logsumexp(xp: Namespace, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
     """ln Σ e^x without overflow; −inf, with gradient 0, where every element is −inf.
 
     >>> round(tg.logsumexp(tg.tensor([1000.0, 1000.0])).item(), 3)
@@ -269,7 +290,9 @@ def logsumexp(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = 
     return out if keepdims else xp.squeeze(out, _axes(axis, x.ndim))
 
 
-def _norm_rule(xp: Any, g: Any, x: Any, out: Any, axis: Any, ord: Any, keepdims: Any) -> Any:
+def _norm_rule(
+    xp: Namespace, g: Array, x: Array, out: Array, axis: Axes | None, ord: float, keepdims: bool
+) -> Any:
     g = _kept(xp, g, x.shape, axis, keepdims)
     out = _kept(xp, out, x.shape, axis, keepdims)
     if ord == math.inf:
@@ -285,7 +308,7 @@ def _norm_rule(xp: Any, g: Any, x: Any, out: Any, axis: Any, ord: Any, keepdims:
 
 @op(_norm_rule, symbol="‖x‖", local=["x/‖x‖"])
 def vector_norm(
-    xp: Any,
+    xp: Namespace,
     x: ArrayLike,
     axis: Axes | None = None,
     ord: float = 2,
@@ -347,7 +370,7 @@ def norm(
 # ---------------------------------------------------------------- running sums and products
 
 
-def _line(name: str, x: Any, axis: int | None) -> int:
+def _line(name: str, x: Array, axis: int | None) -> int:
     """The axis to run along, counted from the front; only a vector needs none."""
     ndim = len(x.shape)
     if axis is None and ndim != 1:
@@ -356,7 +379,12 @@ def _line(name: str, x: Any, axis: int | None) -> int:
 
 
 def _accumulated(
-    xp: Any, accumulate: Any, x: Any, axis: int, start: float | None, dtype: Any
+    xp: Namespace,
+    accumulate: Callable[..., Array],
+    x: Array,
+    axis: int,
+    start: float | None,
+    dtype: Any,
 ) -> Any:
     """`accumulate` of x along `axis`, after a first element `start` where there is one.
 
@@ -372,7 +400,9 @@ def _accumulated(
     return xp.concatenate([xp.full_like(out, start, shape=shape), out], axis=axis)
 
 
-def _cumulative_sum_rule(xp: Any, g: Any, x_shape: Any, axis: Any, include_initial: bool) -> Any:
+def _cumulative_sum_rule(
+    xp: Namespace, g: Array, x_shape: tuple[int, ...], axis: int | None, include_initial: bool
+) -> Any:
     axis = axis or 0
     if include_initial:
         g = g[along(axis % len(x_shape), slice(1, None))]
@@ -381,7 +411,7 @@ def _cumulative_sum_rule(xp: Any, g: Any, x_shape: Any, axis: Any, include_initi
 
 @op(_cumulative_sum_rule, symbol="Σ…", local=["1 up to here"])
 def cumulative_sum(
-    xp: Any,
+    xp: Namespace,
     x: ArrayLike,
     axis: int | None = None,
     include_initial: bool = False,
@@ -402,7 +432,7 @@ def cumulative_sum(
 
 
 def _product_scan(
-    x: Any, axis: int | None = None, include_initial: bool = False, dtype: Any = None
+    x: Array, axis: int | None = None, include_initial: bool = False, dtype: Any = None
 ) -> Any:
     """Products of windows of length 1, 2, 4, …: every order of derivative is exact with zeros."""
     x = x if dtype is None else astype(x, dtype)
@@ -419,7 +449,7 @@ def _product_scan(
 
 @op(decomposition=_product_scan, arity=1, symbol="Π…", local=["product of the others up to here"])
 def cumulative_prod(
-    xp: Any,
+    xp: Namespace,
     x: ArrayLike,
     axis: int | None = None,
     include_initial: bool = False,
@@ -474,7 +504,7 @@ def diff(
 
 
 @op(None)
-def argmax(xp: Any, x: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Any:
+def argmax(xp: Namespace, x: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Any:
     """The index of the largest element, the first among equals.
 
     >>> tg.argmax(tg.tensor([1.0, 5.0, 5.0])).item()
@@ -484,7 +514,7 @@ def argmax(xp: Any, x: ArrayLike, axis: int | None = None, keepdims: bool = Fals
 
 
 @op(None)
-def argmin(xp: Any, x: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Any:
+def argmin(xp: Namespace, x: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Any:
     """The index of the smallest element, the first among equals.
 
     >>> tg.argmin(tg.tensor([[3.0, 1.0], [2.0, 4.0]]), axis=1).tolist()
@@ -494,7 +524,7 @@ def argmin(xp: Any, x: ArrayLike, axis: int | None = None, keepdims: bool = Fals
 
 
 @op(None)
-def any(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
+def any(xp: Namespace, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
     """Whether at least one element is true (not zero).
 
     >>> tg.any(tg.tensor([[0, 1], [0, 0]]), axis=1).tolist()
@@ -504,7 +534,7 @@ def any(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False)
 
 
 @op(None)
-def all(xp: Any, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
+def all(xp: Namespace, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
     """Whether every element is true (not zero).
 
     >>> tg.all(tg.tensor([[1, 1], [0, 1]]), axis=1).tolist()

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import ArrayLike
+from ..backend import Array, ArrayLike, Namespace
 from ..engine.call import op
 from ..kernels.indices import along
 
@@ -27,9 +27,9 @@ __all__: list[str] = []
 class Weights:
     """A sparse matrix: `values[i]` stands at (`rows[i]`, `columns[i]`)."""
 
-    rows: Any
-    columns: Any
-    values: Any
+    rows: Array
+    columns: Array
+    values: Array
     shape: tuple[int, int]
 
     @functools.cached_property
@@ -53,7 +53,7 @@ def _transposed(weights: Sequence[Weights | None]) -> tuple[Weights | None, ...]
     floating=True,
     local=["transposed weights"],
 )
-def resample(xp: Any, x: ArrayLike, weights: Sequence[Weights | None]) -> Any:
+def resample(xp: Namespace, x: ArrayLike, weights: Sequence[Weights | None]) -> Any:
     """x (N, C, *spatial), each spatial axis multiplied by a matrix of weights (length, size).
 
     Args:
@@ -70,7 +70,7 @@ def resample(xp: Any, x: ArrayLike, weights: Sequence[Weights | None]) -> Any:
     return xp.moveaxis(y, -1, 1)
 
 
-def _along(xp: Any, y: Any, axis: int, weights: Weights) -> Any:
+def _along(xp: Namespace, y: Array, axis: int, weights: Weights) -> Any:
     """One axis resampled; the product makes C order of it, with the channels last."""
     shape = y.shape
     lines = y.reshape(math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))

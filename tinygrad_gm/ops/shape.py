@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..backend import ArrayLike
+from ..backend import Array, ArrayLike, Namespace
 from ..engine.call import op
 from ..engine.op import registry
 from ..hints import named
@@ -65,7 +65,7 @@ def normalize_axis(name: str, axis: int, ndim: int) -> int:
 
 
 @op(lambda xp, g, x_shape: xp.reshape(g, x_shape), view=True, local=["same elements"])
-def reshape(xp: Any, x: ArrayLike, shape: Axes, copy: bool | None = None) -> Any:
+def reshape(xp: Namespace, x: ArrayLike, shape: Axes, copy: bool | None = None) -> Any:
     """The same elements, in the same order, in another shape; one size may be −1.
 
     Args:
@@ -95,7 +95,7 @@ def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
 
 
 @op(lambda xp, g, axes: xp.permute_dims(g, _inverse(axes)), view=True, local=["axes back"])
-def permute_dims(xp: Any, x: ArrayLike, axes: tuple[int, ...]) -> Any:
+def permute_dims(xp: Namespace, x: ArrayLike, axes: tuple[int, ...]) -> Any:
     """x with its axes in the order `axes`.
 
     >>> tg.permute_dims(tg.zeros((2, 3, 4)), (2, 0, 1)).shape
@@ -105,7 +105,7 @@ def permute_dims(xp: Any, x: ArrayLike, axes: tuple[int, ...]) -> Any:
 
 
 @op(lambda g: g, view=True, local=["sum of copies"])
-def broadcast_to(xp: Any, x: ArrayLike, shape: tuple[int, ...]) -> Any:
+def broadcast_to(xp: Namespace, x: ArrayLike, shape: tuple[int, ...]) -> Any:
     """x repeated, without copying, to `shape`; the gradient of the copies is summed.
 
     >>> tg.broadcast_to(tg.tensor([1, 2]), (2, 2)).tolist()
@@ -115,7 +115,7 @@ def broadcast_to(xp: Any, x: ArrayLike, shape: tuple[int, ...]) -> Any:
 
 
 @op(lambda xp, g, axis: xp.flip(g, axis), view=True, local=["flipped"])
-def flip(xp: Any, x: ArrayLike, axis: Axes | None = None) -> Any:
+def flip(xp: Namespace, x: ArrayLike, axis: Axes | None = None) -> Any:
     """x with the order of its elements reversed along an axis, several, or all (None).
 
     >>> tg.flip(tg.tensor([1, 2, 3])).tolist()
@@ -129,7 +129,7 @@ def _negated(shift: Axes) -> Axes:
 
 
 @op(lambda xp, g, shift, axis: xp.roll(g, _negated(shift), axis), local=["rolled back"])
-def roll(xp: Any, x: ArrayLike, shift: Axes, axis: Axes | None = None) -> Any:
+def roll(xp: Namespace, x: ArrayLike, shift: Axes, axis: Axes | None = None) -> Any:
     """x moved along an axis by `shift` places; what leaves at one end enters at the other.
 
     >>> tg.roll(tg.arange(4), 1).tolist()
@@ -146,7 +146,9 @@ def pad_widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     return tuple(map(tuple, np.broadcast_to(widths, (ndim, 2)).tolist()))
 
 
-def _sources(widths: Any, x_shape: tuple[int, ...], mode: str) -> list[tuple[int, Any]]:
+def _sources(
+    widths: Sequence[tuple[int, int]], x_shape: tuple[int, ...], mode: str
+) -> list[tuple[int, Any]]:
     """For each padded axis, which of its elements stands at each place of the result."""
     return [
         (axis, np.pad(np.arange(n), width, mode=mode))  # type: ignore[call-overload]
@@ -155,7 +157,7 @@ def _sources(widths: Any, x_shape: tuple[int, ...], mode: str) -> list[tuple[int
     ]
 
 
-def _unpad(xp: Any, g: Any, x_shape: tuple[int, ...], pad_width: Any, mode: str) -> Any:
+def _unpad(xp: Namespace, g: Array, x_shape: tuple[int, ...], pad_width: Any, mode: str) -> Any:
     widths = pad_widths(pad_width, len(x_shape))
     if mode == "constant":
         return g[tuple(slice(b, b + n) for (b, _), n in zip(widths, x_shape, strict=True))]
@@ -170,7 +172,7 @@ PAD_MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
 
 @op(_unpad, local=["inner part, and copies"])
 def pad(
-    xp: Any,
+    xp: Namespace,
     x: ArrayLike,
     pad_width: Any,
     mode: Literal["constant", "edge", "reflect", "symmetric", "wrap"] = "constant",
@@ -209,7 +211,11 @@ def pad(
 
 
 def _concat_back(
-    xp: Any, g: Any, argnums: tuple[int, ...], xs_shape: Any, axis: int | None
+    xp: Namespace,
+    g: Array,
+    argnums: tuple[int, ...],
+    xs_shape: Sequence[tuple[int, ...]],
+    axis: int | None,
 ) -> list[Any]:
     parts: list[Any] = [None] * len(xs_shape)
     sizes = (math.prod(shape) if axis is None else shape[axis] for shape in xs_shape)
@@ -221,7 +227,7 @@ def _concat_back(
 
 
 @op(joint=_concat_back, local=["its part"])
-def concat(xp: Any, *xs: ArrayLike, axis: int | None = 0) -> Any:
+def concat(xp: Namespace, *xs: ArrayLike, axis: int | None = 0) -> Any:
     """Arrays joined end to end along an existing axis, `concat([a, b], axis=1)`; None: flattened.
 
     >>> tg.concat([tg.zeros(2), tg.ones(1)]).tolist()
@@ -230,7 +236,9 @@ def concat(xp: Any, *xs: ArrayLike, axis: int | None = 0) -> Any:
     return xp.concatenate(xs, axis=axis)
 
 
-def _stack_back(g: Any, argnums: tuple[int, ...], xs_shape: Any, axis: int) -> list[Any]:
+def _stack_back(
+    g: Array, argnums: tuple[int, ...], xs_shape: Sequence[tuple[int, ...]], axis: int
+) -> list[Any]:
     axis %= len(g.shape)
     parts: list[Any] = [None] * len(xs_shape)
     for slot in argnums:
@@ -239,7 +247,7 @@ def _stack_back(g: Any, argnums: tuple[int, ...], xs_shape: Any, axis: int) -> l
 
 
 @op(joint=_stack_back, local=["its part"])
-def stack(xp: Any, *xs: ArrayLike, axis: int = 0) -> Any:
+def stack(xp: Namespace, *xs: ArrayLike, axis: int = 0) -> Any:
     """Arrays of one shape joined along a new axis: `stack([a, b], axis=0)`.
 
     >>> tg.stack([tg.zeros(3), tg.ones(3)], axis=1).shape

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..backend import Array, ArrayLike, as_array, module_of
+from ..backend import Array, ArrayLike, Namespace, as_array, module_of
 from ..engine.call import op
 from ..engine.record import Traced, wrap
 from ..hints import named
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["argsort", "bincount", "median", "nonzero", "searchsorted", "sort", "topk", "unique"]
 
 
-def _order(name: str, xp: Any, x: Any, axis: int, descending: bool, stable: bool) -> Any:
+def _order(name: str, xp: Namespace, x: Array, axis: int, descending: bool, stable: bool) -> Any:
     """Indices that sort x; if stable, equal elements keep their order, descending too."""
     axis, kind = normalize_axis(name, axis, x.ndim), "stable" if stable else None
     if not descending:
@@ -43,7 +43,7 @@ def _order(name: str, xp: Any, x: Any, axis: int, descending: bool, stable: bool
     local=["back to its place"],
 )
 def sort(
-    xp: Any, x: ArrayLike, axis: int = -1, descending: bool = False, stable: bool = True
+    xp: Namespace, x: ArrayLike, axis: int = -1, descending: bool = False, stable: bool = True
 ) -> Any:
     """x sorted along an axis, NaN as the largest; each element's gradient returns to its place.
 
@@ -58,7 +58,7 @@ def sort(
 
 @op(None)
 def argsort(
-    xp: Any, x: ArrayLike, axis: int = -1, descending: bool = False, stable: bool = True
+    xp: Namespace, x: ArrayLike, axis: int = -1, descending: bool = False, stable: bool = True
 ) -> Any:
     """The indices that sort x along an axis, equal elements in their old order if stable.
 
@@ -106,7 +106,7 @@ def median(x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Te
     kept = [a for a in range(len(shape)) if a not in gone]
     count = math.prod(shape[a] for a in gone)
     lines = reshape(permute_dims(x, (*kept, *gone)), (*(shape[a] for a in kept), count))
-    ordered: Any = sort(lines)
+    ordered: Tensor = sort(lines)
     middle: Tensor = ordered[..., (count - 1) // 2 : count // 2 + 1].mean(-1)
     if count and ordered.dtype.kind == "f":
         last = ordered[..., -1]
@@ -118,7 +118,7 @@ def median(x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Te
 
 @op(None, None)
 def searchsorted(
-    xp: Any, x: ArrayLike, y: ArrayLike, side: Literal["left", "right"] = "left"
+    xp: Namespace, x: ArrayLike, y: ArrayLike, side: Literal["left", "right"] = "left"
 ) -> Any:
     """Where each element of y would go into the sorted vector x: before equal ones, or behind.
 
@@ -131,7 +131,7 @@ def searchsorted(
 
 
 @op(None, lambda g, x: g[x], local=["", "1 where counted"])
-def bincount(xp: Any, x: ArrayLike, weights: ArrayLike = None, minlength: int = 0) -> Any:
+def bincount(xp: Namespace, x: ArrayLike, weights: ArrayLike = None, minlength: int = 0) -> Any:
     """How often each of 0, 1, 2, … occurs among the integers x, or the sum of its weights.
 
     >>> tg.bincount(tg.tensor([0, 2, 2]), minlength=4).tolist()

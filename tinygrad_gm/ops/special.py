@@ -20,7 +20,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from ..backend import ArrayLike
+from ..backend import Array, ArrayLike, Namespace
 from ..engine.call import op
 from ..kernels.blocks import in_blocks
 
@@ -52,7 +52,7 @@ Q = (
 
 
 @op(lambda xp, g, x: g * (1.1283791670955126 * xp.exp(-x * x)), local=["2/√π·exp(−x²)"])
-def erf(xp: Any, x: ArrayLike) -> Any:
+def erf(xp: Namespace, x: ArrayLike) -> Any:
     """The error function, 2/√π · ∫₀ˣ exp(−t²) dt: odd, from −1 to 1.
 
     Exact to 1 unit in the last place in float32 and to 2 in float64.
@@ -63,7 +63,7 @@ def erf(xp: Any, x: ArrayLike) -> Any:
     return in_blocks(xp, functools.partial(erf_of, xp), x)
 
 
-def erf_of(xp: Any, out: Any, x: Any) -> None:
+def erf_of(xp: Namespace, out: Array, x: Array) -> None:
     """`erf` of one block, left in `out`."""
     short = x.dtype.itemsize < 8
     magnitude = xp.minimum(xp.abs(x), SHORT_LIMIT if short else LIMIT).astype(xp.float64)
@@ -74,7 +74,7 @@ def erf_of(xp: Any, out: Any, x: Any) -> None:
     out[...] = xp.copysign(xp.where(magnitude < 1.0, inner, outer), x)
 
 
-def polynomial(x: Any, coefficients: tuple[float, ...]) -> Any:
+def polynomial(x: Array, coefficients: tuple[float, ...]) -> Any:
     """c₀ + c₁x + c₂x² + … by Horner's rule."""
     out = x * coefficients[-1]
     for coefficient in coefficients[-2:0:-1]:

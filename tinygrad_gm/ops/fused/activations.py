@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import ArrayLike
+from ...backend import Array, ArrayLike, Namespace
 from ...engine.call import op
 from ...kernels.blocks import in_blocks
 from ..choosing import clip, where
@@ -35,7 +35,7 @@ FLAT = 30.0  # far beyond where tanh(softplus(x)) is 1 to the last digit; e^(2·
 GONE = -1000.0  # far below where it is 0
 
 
-def _gelu_decomposition(x: Any, approximate: str = "none") -> Any:
+def _gelu_decomposition(x: ArrayLike, approximate: str = "none") -> Any:
     if approximate == "tanh":
         bounded = clip(x, -TANH_LIMIT, TANH_LIMIT)
         inner = bounded * TANH_SCALE * (1.0 + TANH_CUBIC * bounded * bounded)
@@ -43,12 +43,12 @@ def _gelu_decomposition(x: Any, approximate: str = "none") -> Any:
     return multiply(x, 0.5 * (1.0 + erf(multiply(x, ROOT_HALF))))
 
 
-def _gelu_rule(xp: Any, g: Any, x: Any, approximate: str) -> Any:
+def _gelu_rule(xp: Namespace, g: Array, x: Array, approximate: str) -> Any:
     slope = _slope_approximated if approximate == "tanh" else _slope
     return in_blocks(xp.module, functools.partial(slope, xp.module), x, g)
 
 
-def _tail(xp: Any, magnitude: Any) -> Any:
+def _tail(xp: Namespace, magnitude: Array) -> Any:
     """Φ(−a) in float32, right to 8e-8, as exp of a polynomial in a (from 0 to the limit).
 
     The polynomial makes the largest error of a·Φ(−a) on [0, 6] as small as its degree allows
@@ -57,7 +57,7 @@ def _tail(xp: Any, magnitude: Any) -> Any:
     return xp.exp(polynomial(magnitude, TAIL))
 
 
-def _slope(xp: Any, out: Any, x: Any, g: Any) -> None:
+def _slope(xp: Namespace, out: Array, x: Array, g: Array) -> None:
     """g·(Φ(x) + x·φ(x))."""
     short = x.dtype.itemsize == 4
     if short:
@@ -77,7 +77,7 @@ def _slope(xp: Any, out: Any, x: Any, g: Any) -> None:
     out *= g
 
 
-def _slope_approximated(xp: Any, out: Any, x: Any, g: Any) -> None:
+def _slope_approximated(xp: Namespace, out: Array, x: Array, g: Array) -> None:
     """With u = √(2/π)·(x + 0.044715·x³) and s = (1 + tanh u)/2: g·s·(1 + (1 − s)·x·2u′)."""
     x = xp.clip(x, -TANH_LIMIT, TANH_LIMIT)
     squared = x * x
@@ -98,7 +98,7 @@ def _slope_approximated(xp: Any, out: Any, x: Any, g: Any) -> None:
 
 
 @op(_gelu_rule, decomposition=_gelu_decomposition, local=["Φ(x)+x·φ(x)"])
-def gelu(xp: Any, x: ArrayLike, approximate: str = "none") -> Any:
+def gelu(xp: Namespace, x: ArrayLike, approximate: str = "none") -> Any:
     """x·Φ(x), with Φ the standard normal distribution function (Hendrycks & Gimpel 2016).
 
     Args:
@@ -113,7 +113,7 @@ def gelu(xp: Any, x: ArrayLike, approximate: str = "none") -> Any:
     if approximate not in ("none", "tanh"):
         raise ValueError(f'gelu: approximate is {approximate!r}; "none" or "tanh" is wanted')
 
-    def exact(out: Any, x: Any) -> None:
+    def exact(out: Array, x: Array) -> None:
         if x.dtype.itemsize == 4:  # max(x, 0) − |x|·Φ(−|x|)
             magnitude = xp.abs(xp.clip(x, -TAIL_LIMIT, TAIL_LIMIT))
             magnitude *= _tail(xp, magnitude)
@@ -125,7 +125,7 @@ def gelu(xp: Any, x: ArrayLike, approximate: str = "none") -> Any:
         out *= 0.5  # before x, twice which may be infinite
         out *= x
 
-    def approximated(out: Any, x: Any) -> None:
+    def approximated(out: Array, x: Array) -> None:
         xp.multiply(x, x, out=out)
         out *= TANH_SCALE * TANH_CUBIC
         out += TANH_SCALE
@@ -138,15 +138,15 @@ def gelu(xp: Any, x: ArrayLike, approximate: str = "none") -> Any:
     return in_blocks(xp, exact if approximate == "none" else approximated, x)
 
 
-def _silu_decomposition(x: Any) -> Any:
+def _silu_decomposition(x: ArrayLike) -> Any:
     return multiply(x, sigmoid(x))
 
 
-def _silu_rule(xp: Any, g: Any, x: Any) -> Any:
+def _silu_rule(xp: Namespace, g: Array, x: Array) -> Any:
     return in_blocks(xp.module, functools.partial(_silu_slope, xp.module), x, g)
 
 
-def _silu_slope(xp: Any, out: Any, x: Any, g: Any) -> None:
+def _silu_slope(xp: Namespace, out: Array, x: Array, g: Array) -> None:
     """g·s·(1 + (1 − s)·x) with s = σ(x) = (1 + tanh(x/2))/2, of which NumPy's form is faster."""
     s = x * 0.5
     s = xp.tanh(s)
@@ -160,14 +160,14 @@ def _silu_slope(xp: Any, out: Any, x: Any, g: Any) -> None:
 
 
 @op(_silu_rule, decomposition=_silu_decomposition, local=["σ+x·σ(1−σ)"])
-def silu(xp: Any, x: ArrayLike) -> Any:
+def silu(xp: Namespace, x: ArrayLike) -> Any:
     """x·σ(x), also called swish (Ramachandran, Zoph & Le 2017).
 
     >>> tg.silu(tg.tensor([-1000.0, 0.0, 1000.0])).tolist()
     [-0.0, 0.0, 1000.0]
     """
 
-    def formula(out: Any, x: Any) -> None:
+    def formula(out: Array, x: Array) -> None:
         xp.negative(x, out=out)
         xp.exp(out, out=out)
         out += 1.0
@@ -177,18 +177,18 @@ def silu(xp: Any, x: ArrayLike) -> Any:
         return in_blocks(xp, formula, x)
 
 
-def _softplus_decomposition(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+def _softplus_decomposition(x: ArrayLike, beta: float = 1.0, threshold: float = 20.0) -> Any:
     scaled = multiply(x, beta)
     return where(scaled > threshold, x, logaddexp(scaled, 0.0) / beta)
 
 
-def _softplus_rule(xp: Any, g: Any, x: Any, beta: float, threshold: float) -> Any:
+def _softplus_rule(xp: Namespace, g: Array, x: Array, beta: float, threshold: float) -> Any:
     scaled = x * beta
     return g * xp.where(scaled > threshold, 1.0, xp.sigmoid(scaled))
 
 
 @op(_softplus_rule, decomposition=_softplus_decomposition, closed=True, local=["σ(βx)"])
-def softplus(xp: Any, x: ArrayLike, beta: float = 1.0, threshold: float = 20.0) -> Any:
+def softplus(xp: Namespace, x: ArrayLike, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """ln(1 + e^(βx)) / β, and x itself, as it is to many digits, where βx > threshold.
 
     >>> tg.softplus(tg.tensor([-1000.0, 0.0, 1000.0])).round(4).tolist()
@@ -202,11 +202,11 @@ def softplus(xp: Any, x: ArrayLike, beta: float = 1.0, threshold: float = 20.0) 
     return xp.where(scaled > threshold, x, curved / beta)
 
 
-def _mish_decomposition(x: Any) -> Any:
+def _mish_decomposition(x: ArrayLike) -> Any:
     return multiply(x, tanh(softplus(x)))
 
 
-def _mish_rule(xp: Any, g: Any, x: Any) -> Any:
+def _mish_rule(xp: Namespace, g: Array, x: Array) -> Any:
     """With e = e^x: tanh(softplus x) = n/(n + 2), where n = e² + 2e = (1 + e)² − 1."""
     x = xp.clip(x, GONE, FLAT)
     e = xp.exp(x)
@@ -216,7 +216,7 @@ def _mish_rule(xp: Any, g: Any, x: Any) -> Any:
 
 
 @op(_mish_rule, decomposition=_mish_decomposition, closed=True, local=["tanh s+x·σ(1−tanh²s)"])
-def mish(xp: Any, x: ArrayLike) -> Any:
+def mish(xp: Namespace, x: ArrayLike) -> Any:
     """x·tanh(ln(1 + e^x)) (Misra 2019).
 
     >>> tg.mish(tg.tensor([-1000.0, 0.0, 1.0, 1000.0])).round(4).tolist()

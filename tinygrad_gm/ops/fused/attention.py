@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import ArrayLike, floating_dtype, module_of
+from ...backend import Array, ArrayLike, Namespace, floating_dtype, module_of
 from ...engine.call import op
 from ...kernels.summation import sums_of_rows
 from ..choosing import where
@@ -28,18 +28,22 @@ INF = math.inf
 FEW = 1024  # scores, of which NumPy finds the largest faster than `largest_of_rows` sets about it
 
 
-def _default_scale(query: Any, scale: float | None) -> float:
+def _default_scale(query: Array, scale: float | None) -> float:
     return 1 / math.sqrt(query.shape[-1] or 1) if scale is None else scale
 
 
-def _future(xp: Any, rows: int, columns: int, dtype: Any) -> Any:
+def _future(xp: Namespace, rows: int, columns: int, dtype: np.dtype[Any]) -> Any:
     """−inf where the column lies behind the row, else 0."""
     ahead = xp.arange(columns) > xp.arange(rows)[:, None]
     return xp.where(ahead, xp.asarray(-INF, dtype), xp.asarray(0, dtype))
 
 
 def attention_weights(
-    query: Any, key: Any, bias: Any = None, is_causal: bool = False, scale: float | None = None
+    query: Array,
+    key: Array,
+    bias: Array = None,
+    is_causal: bool = False,
+    scale: float | None = None,
 ) -> Any:
     """softmax(q kᵀ · scale + bias), row by row: a row that may attend to nothing is 0."""
     scores = multiply(matmul(query, matrix_transpose(key)), _default_scale(query, scale))
@@ -57,10 +61,10 @@ def attention_weights(
 
 
 def _attention_decomposition(
-    query: Any,
-    key: Any,
-    value: Any,
-    bias: Any = None,
+    query: ArrayLike,
+    key: ArrayLike,
+    value: ArrayLike,
+    bias: ArrayLike = None,
     is_causal: bool = False,
     scale: float | None = None,
 ) -> Any:
@@ -68,15 +72,15 @@ def _attention_decomposition(
 
 
 def _attention_rule(
-    xp: Any,
-    g: Any,
-    query: Any,
-    key: Any,
-    value: Any,
-    bias: Any,
-    out: Any,
-    residuals: Any,
-    argnums: Any,
+    xp: Namespace,
+    g: Array,
+    query: Array,
+    key: Array,
+    value: Array,
+    bias: Array,
+    out: Array,
+    residuals: tuple[Array, Array | None],
+    argnums: tuple[int, ...],
     scale: float | None,
 ) -> tuple[Any, Any, Any, Any]:
     """With P = softmax(S): S̄ = P·(P̄ − ⟨P̄, P⟩), where P̄ = g vᵀ and ⟨P̄, P⟩ = ⟨g, out⟩, row by row."""
@@ -109,7 +113,7 @@ def _attention_rule(
     local=["S̄ k·scale", "S̄ᵀ q·scale", "Pᵀ", "P(I − P)vᵀ"],
 )
 def attention(
-    xp: Any,
+    xp: Namespace,
     query: ArrayLike,
     key: ArrayLike,
     value: ArrayLike,
@@ -165,7 +169,7 @@ def attention(
 
 
 @functools.cache
-def _lowest(dtype: Any) -> float:
+def _lowest(dtype: np.dtype[Any]) -> float:
     """Less than any score but −∞, which is where nothing is to be attended to."""
     return float(np.finfo(dtype).min)
 

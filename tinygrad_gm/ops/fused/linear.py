@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import ArrayLike
+from ...backend import Array, ArrayLike, Namespace
 from ...engine.call import op
 from ..choosing import where
 from ..comparison import equal
@@ -20,12 +20,12 @@ from .softmax import stopped
 __all__ = ["embedding", "linear"]
 
 
-def _linear_decomposition(x: Any, weight: Any, bias: Any = None) -> Any:
+def _linear_decomposition(x: ArrayLike, weight: ArrayLike, bias: ArrayLike = None) -> Any:
     product = matmul(x, matrix_transpose(weight))
     return product if bias is None else add(product, bias)
 
 
-def weight_gradient(xp: Any, g: Any, x: Any) -> Any:
+def weight_gradient(xp: Namespace, g: Array, x: Array) -> Any:
     """gᵀ x, laid out in memory as `nn.Linear` lays out its weight."""
     if len(g.shape) != 2:
         g, x = as_rows(xp, g), as_rows(xp, x)
@@ -40,7 +40,7 @@ def weight_gradient(xp: Any, g: Any, x: Any) -> Any:
     closed=True,
     local=["W", "x", "1"],
 )
-def linear(xp: Any, x: ArrayLike, weight: ArrayLike, bias: ArrayLike = None) -> Any:
+def linear(xp: Namespace, x: ArrayLike, weight: ArrayLike, bias: ArrayLike = None) -> Any:
     """x Wᵀ + b: (…, in) with a weight (out, in) and a bias (out,) gives (…, out).
 
     >>> tg.linear(tg.ones((4, 3)), tg.ones((2, 3))).shape
@@ -63,7 +63,9 @@ def linear(xp: Any, x: ArrayLike, weight: ArrayLike, bias: ArrayLike = None) -> 
     return out if rows is x else out.reshape(*batch, weights[0])
 
 
-def _embedding_decomposition(weight: Any, indices: Any, padding_idx: int | None = None) -> Any:
+def _embedding_decomposition(
+    weight: ArrayLike, indices: ArrayLike, padding_idx: int | None = None
+) -> Any:
     rows = getitem(weight, plain_index(indices))
     if padding_idx is None:
         return rows
@@ -71,7 +73,9 @@ def _embedding_decomposition(weight: Any, indices: Any, padding_idx: int | None 
     return where(fixed, stopped(rows), rows)
 
 
-def _embedding_rule(xp: Any, g: Any, residuals: Any, weight_shape: tuple[int, ...]) -> Any:
+def _embedding_rule(
+    xp: Namespace, g: Array, residuals: tuple[Array, Array | None], weight_shape: tuple[int, ...]
+) -> Any:
     indices, trained = residuals
     return xp.scatter(g if trained is None else xp.select(g, trained), indices, weight_shape)
 
@@ -84,7 +88,7 @@ def _embedding_rule(xp: Any, g: Any, residuals: Any, weight_shape: tuple[int, ..
     local=["1 where read", ""],
 )
 def embedding(
-    xp: Any, weight: ArrayLike, indices: ArrayLike, padding_idx: int | None = None
+    xp: Namespace, weight: ArrayLike, indices: ArrayLike, padding_idx: int | None = None
 ) -> Any:
     """The rows of a weight (count, width) at integer indices (…): (…, width).
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...backend import ArrayLike, module_of
+from ...backend import Array, ArrayLike, Namespace, module_of
 from ...engine.call import op
 from ...engine.record import Traced
 from ...kernels.summation import divided, summed, sums_of_rows
@@ -18,10 +18,13 @@ from ..indexing import grid, take, take_along_axis
 from ..shape import expand_dims, squeeze
 from .softmax import log_softmax_decomposition, stopped
 
+if TYPE_CHECKING:
+    from ...tensor import Tensor
+
 __all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "mse_loss", "nll_loss"]
 
 
-def _reduced(losses: Any, reduction: str) -> Any:
+def _reduced(losses: Array, reduction: str) -> Any:
     if reduction == "none":
         return losses
     recorded = isinstance(losses, Traced)
@@ -29,7 +32,7 @@ def _reduced(losses: Any, reduction: str) -> Any:
     return total if reduction == "sum" else divided(total, losses.size)
 
 
-def _scaled(g: Any, count: int, reduction: str) -> Any:
+def _scaled(g: Array, count: int, reduction: str) -> Any:
     return divided(g, count) if reduction == "mean" else g
 
 
@@ -38,14 +41,16 @@ def _check_reduction(name: str, reduction: str) -> None:
         raise ValueError(f'{name}: reduction is {reduction!r}; "none", "sum" or "mean" is wanted')
 
 
-def _cross_entropy_decomposition(logits: Any, target: Any, reduction: str = "mean") -> Any:
+def _cross_entropy_decomposition(
+    logits: ArrayLike, target: ArrayLike, reduction: str = "mean"
+) -> Any:
     axis = 0 if np.ndim(logits) == 1 else 1
     log_probabilities = log_softmax_decomposition(logits, axis)
     picked = take_along_axis(log_probabilities, expand_dims(target, axis), axis)
     return _reduced(-squeeze(picked, axis), reduction)
 
 
-def _cross_entropy_rule(xp: Any, g: Any, residuals: Any, reduction: str) -> Any:
+def _cross_entropy_rule(xp: Namespace, g: Array, residuals: tuple[Any, ...], reduction: str) -> Any:
     """(softmax(logits) − one-hot(target)) · g."""
     probabilities, places, ones = residuals  # the shape of the losses with the class axis as 1
     g = _scaled(g, math.prod(ones), reduction)
@@ -60,7 +65,9 @@ def _cross_entropy_rule(xp: Any, g: Any, residuals: Any, reduction: str) -> Any:
     decomposition=_cross_entropy_decomposition,
     local=["softmax − one-hot", ""],
 )
-def cross_entropy(xp: Any, logits: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Any:
+def cross_entropy(
+    xp: Namespace, logits: ArrayLike, target: ArrayLike, reduction: str = "mean"
+) -> Any:
     """−ln softmax(logits)[target]: logits (N, C, …) and class numbers (N, …), or (C,) and ().
 
     Args:
@@ -89,9 +96,9 @@ def cross_entropy(xp: Any, logits: ArrayLike, target: ArrayLike, reduction: str 
 
 
 def _nll_decomposition(
-    log_probabilities: Any,
-    target: Any,
-    weight: Any = None,
+    log_probabilities: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike = None,
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> Any:
@@ -99,15 +106,21 @@ def _nll_decomposition(
     counts = not_equal(target, ignore_index)
     safe = where(counts, target, 0)
     picked = squeeze(take_along_axis(log_probabilities, expand_dims(safe, axis), axis), axis)
-    weights: Any = 1.0 if weight is None else stopped(take(weight, safe, 0))
+    weights: Tensor | float = 1.0 if weight is None else stopped(take(weight, safe, 0))
     losses = where(counts, multiply(where(counts, picked, 0.0), -weights), 0.0)
     if reduction == "mean":
-        total: Any = where(counts, weights, 0.0).sum()
+        total: Tensor = where(counts, weights, 0.0).sum()
         return losses.sum() / total if total else losses.sum() * math.nan
     return _reduced(losses, reduction)
 
 
-def _nll_rule(xp: Any, g: Any, residuals: Any, log_probabilities_shape: Any, reduction: str) -> Any:
+def _nll_rule(
+    xp: Namespace,
+    g: Array,
+    residuals: tuple[Any, ...],
+    log_probabilities_shape: tuple[int, ...],
+    reduction: str,
+) -> Any:
     """−weight at the target, 0 elsewhere."""
     places, slopes, counts, axis = residuals
     if reduction == "none":
@@ -126,7 +139,7 @@ def _nll_rule(xp: Any, g: Any, residuals: Any, log_probabilities_shape: Any, red
     floating=True,
 )
 def nll_loss(
-    xp: Any,
+    xp: Namespace,
     log_probabilities: ArrayLike,
     target: ArrayLike,
     weight: ArrayLike = None,
@@ -167,7 +180,7 @@ def nll_loss(
     return out, (places, slopes, counts, axis)
 
 
-def _class_axis(name: str, scores: tuple[int, ...], target: Any) -> int:
+def _class_axis(name: str, scores: tuple[int, ...], target: Array) -> int:
     """Where the classes are: axis 1, or 0 where there is only one; the target has the others."""
     axis = 0 if len(scores) == 1 else 1
     if not scores or scores[:axis] + scores[axis + 1 :] != target.shape:
@@ -180,7 +193,7 @@ def _class_axis(name: str, scores: tuple[int, ...], target: Any) -> int:
     return axis
 
 
-def _check_classes(name: str, target: Any, count: int) -> None:
+def _check_classes(name: str, target: Array, count: int) -> None:
     unsigned = target.astype(np.uint64, copy=False)  # a negative number becomes a huge one
     if target.size and unsigned.max() >= count:
         raise IndexError(
@@ -193,17 +206,17 @@ LEAST = -100.0  # what a logarithm counts as at least
 SMALLEST = math.exp(LEAST)
 
 
-def _bernoulli_decomposition(input: Any, target: Any) -> Any:
+def _bernoulli_decomposition(input: ArrayLike, target: ArrayLike) -> Any:
     certain = maximum(log(input), LEAST)
     impossible = maximum(log(subtract(1.0, input)), LEAST)
     return -(target * certain + subtract(1.0, target) * impossible)
 
 
-def _bernoulli_rule(xp: Any, g: Any, input: Any, target: Any) -> Any:
+def _bernoulli_rule(xp: Namespace, g: Array, input: Array, target: Array) -> Any:
     return g * ((input - target) / xp.maximum(input * (1.0 - input), 1e-12))
 
 
-def _logarithm(xp: Any, p: Any) -> Any:
+def _logarithm(xp: Namespace, p: Array) -> Any:
     """ln p, at least −100."""
     possible = p > SMALLEST
     return xp.where(possible, xp.log(xp.where(possible, p, 1.0)), LEAST)
@@ -216,7 +229,7 @@ def _logarithm(xp: Any, p: Any) -> Any:
     closed=True,
     local=["(p − t)/max(p(1 − p), 10⁻¹²)", "ln(1 − p) − ln p"],
 )
-def binary_cross_entropy(xp: Any, input: ArrayLike, target: ArrayLike) -> Any:
+def binary_cross_entropy(xp: Namespace, input: ArrayLike, target: ArrayLike) -> Any:
     """−[t·ln p + (1 − t)·ln(1 − p)] of each element, a logarithm being at least −100.
 
     At p = 0 and 1, where the derivative is infinite or 0/0, it is (p − t)·10¹².
@@ -233,7 +246,7 @@ def binary_cross_entropy(xp: Any, input: ArrayLike, target: ArrayLike) -> Any:
     return (target - 1.0) * no - target * yes
 
 
-def _bce_decomposition(logits: Any, target: Any, reduction: str = "mean") -> Any:
+def _bce_decomposition(logits: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Any:
     probability = sigmoid(logits)
     certain, impossible = log(probability), log(subtract(1.0, probability))
     losses = -(target * certain + subtract(1.0, target) * impossible)
@@ -250,7 +263,7 @@ def _bce_decomposition(logits: Any, target: Any, reduction: str = "mean") -> Any
     local=["σ(logits) − target", "−logits"],
 )
 def binary_cross_entropy_with_logits(
-    xp: Any, logits: ArrayLike, target: ArrayLike, reduction: str = "mean"
+    xp: Namespace, logits: ArrayLike, target: ArrayLike, reduction: str = "mean"
 ) -> Any:
     """−[t·ln σ(z) + (1 − t)·ln(1 − σ(z))] = max(z, 0) − z·t + ln(1 + e^−|z|), of equal shapes.
 
@@ -277,11 +290,11 @@ def binary_cross_entropy_with_logits(
     return _reduced(losses, reduction)
 
 
-def _mse_decomposition(input: Any, target: Any, reduction: str = "mean") -> Any:
+def _mse_decomposition(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Any:
     return _reduced(square(subtract(input, target)), reduction)
 
 
-def _mse_slope(g: Any, this: Any, other: Any, reduction: str) -> Any:
+def _mse_slope(g: Array, this: Array, other: Array, reduction: str) -> Any:
     difference = this - other
     return difference * (2.0 * _scaled(g, difference.size, reduction))
 
@@ -293,7 +306,7 @@ def _mse_slope(g: Any, this: Any, other: Any, reduction: str) -> Any:
     closed=True,
     local=["2(input − target)", "2(target − input)"],
 )
-def mse_loss(xp: Any, input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Any:
+def mse_loss(xp: Namespace, input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Any:
     """(input − target)², of equal shapes.
 
     Args:

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ...backend import ArrayLike
+from ...backend import Array, ArrayLike, Namespace
 from ...engine.call import op
 from ...kernels.blocks import BLOCK, in_cache
 from ...kernels.channels import Channels, at
@@ -31,12 +32,14 @@ REMOTE = 16.0  # μ²/σ² from which on ⟨x²⟩ − μ² has lost a digit or 
 SLOPE = "(I − 1/n − x̂x̂ᵀ/n)·w/σ"
 
 
-def _scaled(x: Any, weight: Any, bias: Any) -> Any:
+def _scaled(x: Array, weight: Array, bias: Array) -> Any:
     x = x if weight is None else multiply(x, weight)
     return x if bias is None else add(x, bias)
 
 
-def _textbook(x: Any, weight: Any, bias: Any, axes: Any, eps: float) -> tuple[Any, Any, Any]:
+def _textbook(
+    x: ArrayLike, weight: ArrayLike, bias: ArrayLike, axes: tuple[int, ...], eps: float
+) -> tuple[Any, Any, Any]:
     """The normalised, scaled and shifted x, the mean and the variance."""
     average = mean(x, axes, True)
     centred = subtract(x, average)
@@ -44,7 +47,7 @@ def _textbook(x: Any, weight: Any, bias: Any, axes: Any, eps: float) -> tuple[An
     return _scaled(centred / sqrt(variance + eps), weight, bias), average, variance
 
 
-def _check(name: str, wanted: tuple[int, ...], **given: Any) -> None:
+def _check(name: str, wanted: tuple[int, ...], **given: Array) -> None:
     """Weight and bias must have a shape, or be None."""
     for what, array in given.items():
         if array is not None and getattr(array, "shape", ()) != wanted:
@@ -61,19 +64,19 @@ def _last(name: str, shape: tuple[int, ...], ndim: int) -> tuple[int, ...]:
 
 
 def _layer_norm_decomposition(
-    x: Any, weight: Any = None, bias: Any = None, ndim: int = 1, eps: float = 1e-5
+    x: ArrayLike, weight: ArrayLike = None, bias: ArrayLike = None, ndim: int = 1, eps: float = 1e-5
 ) -> Any:
     return _textbook(x, weight, bias, tuple(range(-ndim, 0)), eps)[0]
 
 
-def _as_rows(xp: Any, x: Any, ndim: int) -> Any:
+def _as_rows(xp: Namespace, x: Array, ndim: int) -> Any:
     """(examples, numbers that share a mean)."""
     split = len(x.shape) - ndim
     shape = math.prod(x.shape[:split]), math.prod(x.shape[split:])
     return xp.ascontiguousarray(x).reshape(shape)
 
 
-def _as_before(xp: Any, rows: Any, x: Any) -> Any:
+def _as_before(xp: Namespace, rows: Array, x: Array) -> Any:
     """Rows in the shape, and the memory order, of x."""
     rows = rows.reshape(x.shape)
     if x.flags.c_contiguous:
@@ -83,7 +86,7 @@ def _as_before(xp: Any, rows: Any, x: Any) -> Any:
     return out
 
 
-def _cuts(xp: Any, rows: Any) -> list[slice]:
+def _cuts(xp: Namespace, rows: Array) -> list[slice]:
     """Slices of as many rows as stay in the cache."""
     count, width = rows.shape
     step = count if in_cache(xp, rows.size) else max(1, BLOCK // width)
@@ -91,7 +94,13 @@ def _cuts(xp: Any, rows: Any) -> list[slice]:
 
 
 def _layer_norm_rule(
-    xp: Any, g: Any, x: Any, weight: Any, residuals: Any, argnums: Any, ndim: int
+    xp: Namespace,
+    g: Array,
+    x: Array,
+    weight: Array,
+    residuals: tuple[Any, ...],
+    argnums: tuple[int, ...],
+    ndim: int,
 ) -> Any:
     """Sums over a row are products with a vector: those run on all cores."""
     summed, xp, (mean, inverse) = xp.sum, xp.module, residuals
@@ -131,7 +140,7 @@ def _layer_norm_rule(
     floating=True,
 )
 def layer_norm(
-    xp: Any,
+    xp: Namespace,
     x: ArrayLike,
     weight: ArrayLike = None,
     bias: ArrayLike = None,
@@ -171,7 +180,7 @@ def layer_norm(
     return _as_before(xp, out, x), (mean, inverse)
 
 
-def _layer_norm_of_one(x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any]:
+def _layer_norm_of_one(x: Array, weight: Array, bias: Array, eps: float) -> tuple[Any, Any]:
     """Of a single example, in few calls: NumPy is fastest with vectors and with 0-d arrays."""
     values = x.reshape(-1)
     ones, width = _counting(values.size, x.dtype)
@@ -188,7 +197,7 @@ def _layer_norm_of_one(x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any,
 
 
 @functools.lru_cache(maxsize=64)
-def _counting(width: int, dtype: Any) -> tuple[Any, Any]:
+def _counting(width: int, dtype: np.dtype[Any]) -> tuple[Any, Any]:
     """A column of ones, with which a product adds up a row, and how many they are."""
     return np.ones((width, 1), dtype), np.array([width], dtype)
 
@@ -196,13 +205,21 @@ def _counting(width: int, dtype: Any) -> tuple[Any, Any]:
 # ---------------------------------------------------------------------------------- RMS norm
 
 
-def _rms_norm_decomposition(x: Any, weight: Any = None, ndim: int = 1, eps: float = 1e-6) -> Any:
+def _rms_norm_decomposition(
+    x: ArrayLike, weight: ArrayLike = None, ndim: int = 1, eps: float = 1e-6
+) -> Any:
     axes = tuple(range(-ndim, 0))
     return _scaled(x / sqrt(mean(square(x), axes, True) + eps), weight, None)
 
 
 def _rms_norm_rule(
-    xp: Any, g: Any, x: Any, weight: Any, residuals: Any, argnums: Any, ndim: int
+    xp: Namespace,
+    g: Array,
+    x: Array,
+    weight: Array,
+    residuals: tuple[Any, ...],
+    argnums: tuple[int, ...],
+    ndim: int,
 ) -> Any:
     axes, inverse = tuple(range(-ndim, 0)), residuals
     normal = x * inverse
@@ -224,7 +241,7 @@ def _rms_norm_rule(
     floating=True,
 )
 def rms_norm(
-    xp: Any, x: ArrayLike, weight: ArrayLike = None, ndim: int = 1, eps: float = 1e-6
+    xp: Namespace, x: ArrayLike, weight: ArrayLike = None, ndim: int = 1, eps: float = 1e-6
 ) -> Any:
     """x / √(⟨x²⟩ + eps) · weight: layer norm without the mean (Zhang & Sennrich 2019).
 
@@ -255,7 +272,7 @@ def _grouped(shape: tuple[int, ...], groups: int) -> tuple[int, ...]:
     return (shape[0], groups, shape[1] // groups, *shape[2:])
 
 
-def _per_channel(reshape: Any, array: Any, like: tuple[int, ...]) -> Any:
+def _per_channel(reshape: Callable[..., Any], array: Array, like: tuple[int, ...]) -> Any:
     """A weight (C,) for an input whose axes from 1 on are `like`: channels first, then ones."""
     return None if array is None else reshape(array, like)
 
@@ -266,7 +283,11 @@ def _columns(shape: tuple[int, ...], channels: int) -> tuple[int, ...]:
 
 
 def _group_norm_decomposition(
-    x: Any, weight: Any = None, bias: Any = None, num_groups: int = 1, eps: float = 1e-5
+    x: ArrayLike,
+    weight: ArrayLike = None,
+    bias: ArrayLike = None,
+    num_groups: int = 1,
+    eps: float = 1e-5,
 ) -> Any:
     grouped = reshape(x, _grouped(np.shape(x), num_groups))
     like = _columns(grouped.shape, 2)
@@ -276,7 +297,7 @@ def _group_norm_decomposition(
 
 
 def _channel_norm(
-    xp: Any, x: Any, weight: Any, bias: Any, groups: int | None, eps: float
+    xp: Namespace, x: Array, weight: Array, bias: Array, groups: int | None, eps: float
 ) -> tuple[Any, Any, Any]:
     """a·x + b with a = weight/σ and b = bias − μ·a; σ²; and what the way back needs.
 
@@ -304,14 +325,14 @@ def _channel_norm(
 
 
 def _channel_gradients(
-    xp: Any,
-    g: Any,
-    x: Any,
-    weight: Any,
-    residuals: Any,
-    argnums: Any,
+    xp: Namespace,
+    g: Array,
+    x: Array,
+    weight: Array,
+    residuals: tuple[Any, ...],
+    argnums: tuple[int, ...],
     groups: int | None,
-    extra: Any = 0,
+    extra: tuple[Array, Array] | None = None,
 ) -> tuple[Any, Any, Any]:
     """Of x, weight and bias; x̄ = α·g + β·x + γ.
 
@@ -346,7 +367,13 @@ def _channel_gradients(
 
 
 def _group_norm_rule(
-    xp: Any, g: Any, x: Any, weight: Any, residuals: Any, argnums: Any, num_groups: int
+    xp: Namespace,
+    g: Array,
+    x: Array,
+    weight: Array,
+    residuals: tuple[Any, ...],
+    argnums: tuple[int, ...],
+    num_groups: int,
 ) -> Any:
     return _channel_gradients(xp.module, g, x, weight, residuals, argnums, num_groups)
 
@@ -359,7 +386,7 @@ def _group_norm_rule(
     floating=True,
 )
 def group_norm(
-    xp: Any,
+    xp: Namespace,
     x: ArrayLike,
     weight: ArrayLike = None,
     bias: ArrayLike = None,
@@ -388,7 +415,7 @@ def group_norm(
     return out, residuals
 
 
-def _check_channels(name: str, shape: tuple[int, ...], weight: Any, bias: Any) -> None:
+def _check_channels(name: str, shape: tuple[int, ...], weight: Array, bias: Array) -> None:
     if len(shape) < 2:
         raise ValueError(f"{name}: an input (N, C, …) is wanted; got {shape}")
     _check(name, shape[1:2], weight=weight, bias=bias)
@@ -399,7 +426,7 @@ def _batch_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _batch_norm_decomposition(
-    x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
+    x: ArrayLike, weight: ArrayLike = None, bias: ArrayLike = None, eps: float = 1e-5
 ) -> Any:
     shape = np.shape(x)
     axes, like = _batch_axes(shape), _columns(shape, 1)
@@ -408,12 +435,19 @@ def _batch_norm_decomposition(
     return out, squeeze(average, axes), squeeze(variance, axes)
 
 
-def _with_positions(xp: Any, x: Any) -> Any:
+def _with_positions(xp: Namespace, x: Array) -> Any:
     """(N, C) as one example with N positions: (1, C, N)."""
     return x if len(x.shape) > 2 else xp.moveaxis(x, 0, -1)[None]
 
 
-def _batch_norm_rule(xp: Any, g: Any, x: Any, weight: Any, residuals: Any, argnums: Any) -> Any:
+def _batch_norm_rule(
+    xp: Namespace,
+    g: Array,
+    x: Array,
+    weight: Array,
+    residuals: tuple[Any, ...],
+    argnums: tuple[int, ...],
+) -> Any:
     g, mean_gradient, variance_gradient = g
     count = math.prod(x.shape[axis] for axis in _batch_axes(x.shape))
     extra = divided(mean_gradient, count), divided(2.0 * variance_gradient, count)
@@ -435,7 +469,7 @@ def _batch_norm_rule(xp: Any, g: Any, x: Any, weight: Any, residuals: Any, argnu
     floating=True,
 )
 def batch_norm(
-    xp: Any,
+    xp: Namespace,
     x: ArrayLike,
     weight: ArrayLike = None,
     bias: ArrayLike = None,

@@ -9,27 +9,27 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import ArrayLike
+from ...backend import Array, ArrayLike, Namespace
 from ...engine.call import op
 from ..elementwise import multiply, sigmoid, subtract, tanh
 
 __all__ = ["gru_cell", "lstm_cell"]
 
 
-def _parts(gates: Any, count: int) -> list[Any]:
+def _parts(gates: Array, count: int) -> list[Any]:
     """The last axis in `count` equal parts."""
     size = gates.shape[-1] // count
     return [gates[..., i * size : (i + 1) * size] for i in range(count)]
 
 
-def _sigmoid(xp: Any, x: Any) -> Any:
+def _sigmoid(xp: Namespace, x: Array) -> Any:
     with np.errstate(over="ignore"):  # e^−x = inf gives the right 0
         out = xp.exp(-x)
         out += 1
         return xp.reciprocal(out, out=out)
 
 
-def _check(name: str, gates: Any, state: Any, count: int) -> None:
+def _check(name: str, gates: Array, state: Array, count: int) -> None:
     """Gates (…, count·H) go with a state (…, H)."""
     shape = np.shape(state)
     if not shape or np.shape(gates) != (*shape[:-1], count * shape[-1]):
@@ -42,13 +42,15 @@ def _check(name: str, gates: Any, state: Any, count: int) -> None:
 # -------------------------------------------------------------------------------------- LSTM
 
 
-def _lstm_decomposition(gates: Any, cell: Any) -> tuple[Any, Any]:
+def _lstm_decomposition(gates: ArrayLike, cell: ArrayLike) -> tuple[Any, Any]:
     i, f, g, o = _parts(gates, 4)
     cell = sigmoid(f) * cell + sigmoid(i) * tanh(g)
     return sigmoid(o) * tanh(cell), cell
 
 
-def _lstm_rule(xp: Any, g: Any, gates: Any, cell: Any, out: Any, argnums: Any) -> Any:
+def _lstm_rule(
+    xp: Namespace, g: Array, gates: Array, cell: Array, out: Array, argnums: tuple[int, ...]
+) -> Any:
     hidden_gradient, cell_gradient = g
     i, f, _, o = _parts(xp.sigmoid(gates), 4)
     new = xp.tanh(_parts(gates, 4)[2])
@@ -74,7 +76,7 @@ def _lstm_rule(xp: Any, g: Any, gates: Any, cell: Any, out: Any, argnums: Any) -
     local=["gate slopes", "σ(f)"],
     floating=True,
 )
-def lstm_cell(xp: Any, gates: ArrayLike, cell: ArrayLike) -> Any:
+def lstm_cell(xp: Namespace, gates: ArrayLike, cell: ArrayLike) -> Any:
     """The new state of a long short-term memory (Hochreiter & Schmidhuber 1997; Gers et al. 2000).
 
         c′ = σ(f)·c + σ(i)·tanh(g),    h′ = σ(o)·tanh(c′)
@@ -101,7 +103,7 @@ def lstm_cell(xp: Any, gates: ArrayLike, cell: ArrayLike) -> Any:
 # --------------------------------------------------------------------------------------- GRU
 
 
-def _gru_decomposition(from_input: Any, from_hidden: Any, hidden: Any) -> Any:
+def _gru_decomposition(from_input: ArrayLike, from_hidden: ArrayLike, hidden: ArrayLike) -> Any:
     r_in, z_in, n_in = _parts(from_input, 3)
     r_hidden, z_hidden, n_hidden = _parts(from_hidden, 3)
     r, z = sigmoid(r_in + r_hidden), sigmoid(z_in + z_hidden)
@@ -109,7 +111,14 @@ def _gru_decomposition(from_input: Any, from_hidden: Any, hidden: Any) -> Any:
     return subtract(1.0, z) * n + multiply(z, hidden)
 
 
-def _gru_rule(xp: Any, g: Any, from_input: Any, from_hidden: Any, hidden: Any, argnums: Any) -> Any:
+def _gru_rule(
+    xp: Namespace,
+    g: Array,
+    from_input: Array,
+    from_hidden: Array,
+    hidden: Array,
+    argnums: tuple[int, ...],
+) -> Any:
     r, z, _ = _parts(xp.sigmoid(from_input + from_hidden), 3)
     n_hidden = _parts(from_hidden, 3)[2]
     n = xp.tanh(_parts(from_input, 3)[2] + r * n_hidden)
@@ -130,7 +139,9 @@ def _gru_rule(xp: Any, g: Any, from_input: Any, from_hidden: Any, hidden: Any, a
     local=["gate slopes", "gate slopes", "z"],
     floating=True,
 )
-def gru_cell(xp: Any, from_input: ArrayLike, from_hidden: ArrayLike, hidden: ArrayLike) -> Any:
+def gru_cell(
+    xp: Namespace, from_input: ArrayLike, from_hidden: ArrayLike, hidden: ArrayLike
+) -> Any:
     """The new state of a gated recurrent unit (Cho et al. 2014), in PyTorch's form.
 
         r = σ(rₓ + rₕ),    z = σ(zₓ + zₕ),    n = tanh(nₓ + r·nₕ),    h′ = (1 − z)·n + z·h

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import ArrayLike
+from ...backend import Array, ArrayLike, Namespace
 from ...engine.call import op
 from ..choosing import relu
 from ..elementwise import add, tanh
@@ -27,7 +27,7 @@ CELLS: dict[str, Any] = {"relu": relu, "tanh": tanh}
 
 
 def _check(
-    name: str, gates: int, inputs: Any, weight: Any, bias: Any, **states: Any
+    name: str, gates: int, inputs: Array, weight: Array, bias: Array, **states: Array
 ) -> tuple[int, int, int]:
     """Inputs (L, N, G·H), states (N, H), a weight (G·H, H) and a bias (G·H,): L, N, H."""
     many = "" if gates == 1 else f"{gates}·"
@@ -50,22 +50,22 @@ def _check(
     return given[0], given[1], size
 
 
-def _before(xp: Any, first: Any, states: Any) -> Any:
+def _before(xp: Namespace, first: Array, states: Array) -> Any:
     """The states at the beginning of each step."""
     return xp.concat(first[None], states[:-1])
 
 
-def _in_gates(array: Any, count: int) -> Any:
+def _in_gates(array: Array, count: int) -> Any:
     """(…, count·H) as (…, count, H)."""
     return array.reshape(*array.shape[:-1], count, array.shape[-1] // count)
 
 
-def _rows(gates: Any) -> Any:
+def _rows(gates: Array) -> Any:
     """(N, G, H) as (N, G·H)."""
     return gates.reshape(gates.shape[0], gates.shape[1] * gates.shape[2])
 
 
-def _sigmoid_into(xp: Any, out: Any, x: Any) -> None:
+def _sigmoid_into(xp: Namespace, out: Array, x: Array) -> None:
     xp.negative(x, out=out)
     xp.exp(out, out=out)
     out += 1
@@ -75,7 +75,9 @@ def _sigmoid_into(xp: Any, out: Any, x: Any) -> None:
 # -------------------------------------------------------------------------------------- LSTM
 
 
-def _lstm_decomposition(inputs: Any, hidden: Any, cell: Any, weight: Any) -> tuple[Any, Any]:
+def _lstm_decomposition(
+    inputs: ArrayLike, hidden: ArrayLike, cell: ArrayLike, weight: ArrayLike
+) -> tuple[Any, Any]:
     states, cells = [], []
     for from_input in unstack(inputs):
         hidden, cell = lstm_cell(add(from_input, linear(hidden, weight)), cell)
@@ -85,7 +87,14 @@ def _lstm_decomposition(inputs: Any, hidden: Any, cell: Any, weight: Any) -> tup
 
 
 def _lstm_rule(
-    xp: Any, g: Any, hidden: Any, cell: Any, weight: Any, out: Any, residuals: Any, argnums: Any
+    xp: Namespace,
+    g: Array,
+    hidden: Array,
+    cell: Array,
+    weight: Array,
+    out: Array,
+    residuals: Array,
+    argnums: tuple[int, ...],
 ) -> Any:
     """At each step c̄ += o(1 − tanh²c)·h̄; all gates' gradients are slopes times c̄ or h̄."""
     hidden_gradients, cell_gradients = g
@@ -127,7 +136,7 @@ def _lstm_rule(
     floating=True,
 )
 def lstm_sequence(
-    xp: Any, inputs: ArrayLike, hidden: ArrayLike, cell: ArrayLike, weight: ArrayLike
+    xp: Namespace, inputs: ArrayLike, hidden: ArrayLike, cell: ArrayLike, weight: ArrayLike
 ) -> Any:
     """A long short-term memory over a sequence: `lstm_cell` on inputs[t] + h Uᵀ, step by step.
 
@@ -166,7 +175,9 @@ def lstm_sequence(
 # --------------------------------------------------------------------------------------- GRU
 
 
-def _gru_decomposition(inputs: Any, hidden: Any, weight: Any, bias: Any = None) -> Any:
+def _gru_decomposition(
+    inputs: ArrayLike, hidden: ArrayLike, weight: ArrayLike, bias: ArrayLike = None
+) -> Any:
     states = []
     for from_input in unstack(inputs):
         hidden = gru_cell(from_input, linear(hidden, weight, bias), hidden)
@@ -175,7 +186,13 @@ def _gru_decomposition(inputs: Any, hidden: Any, weight: Any, bias: Any = None) 
 
 
 def _gru_rule(
-    xp: Any, g: Any, hidden: Any, weight: Any, out: Any, residuals: Any, argnums: Any
+    xp: Namespace,
+    g: Array,
+    hidden: Array,
+    weight: Array,
+    out: Array,
+    residuals: Array,
+    argnums: tuple[int, ...],
 ) -> Any:
     """All gates' gradients are slopes times h̄; of n, W x's is r times smaller in U h's."""
     r, z, n, from_hidden = (residuals[:, :, k] for k in range(4))
@@ -210,7 +227,7 @@ def _gru_rule(
     floating=True,
 )
 def gru_sequence(
-    xp: Any, inputs: ArrayLike, hidden: ArrayLike, weight: ArrayLike, bias: ArrayLike = None
+    xp: Namespace, inputs: ArrayLike, hidden: ArrayLike, weight: ArrayLike, bias: ArrayLike = None
 ) -> Any:
     """A gated recurrent unit over a sequence: `gru_cell` on inputs[t] and h Uᵀ + b, step by step.
 
@@ -251,7 +268,9 @@ def gru_sequence(
 # --------------------------------------------------------------------------------------- RNN
 
 
-def _rnn_decomposition(inputs: Any, hidden: Any, weight: Any, nonlinearity: str = "tanh") -> Any:
+def _rnn_decomposition(
+    inputs: ArrayLike, hidden: ArrayLike, weight: ArrayLike, nonlinearity: str = "tanh"
+) -> Any:
     states = []
     for from_input in unstack(inputs):
         hidden = CELLS[nonlinearity](add(from_input, linear(hidden, weight)))
@@ -260,7 +279,13 @@ def _rnn_decomposition(inputs: Any, hidden: Any, weight: Any, nonlinearity: str 
 
 
 def _rnn_rule(
-    xp: Any, g: Any, hidden: Any, weight: Any, out: Any, argnums: Any, nonlinearity: str
+    xp: Namespace,
+    g: Array,
+    hidden: Array,
+    weight: Array,
+    out: Array,
+    argnums: tuple[int, ...],
+    nonlinearity: str,
 ) -> Any:
     bounded = nonlinearity == "tanh"
     into_inputs = 1 - out * out if bounded else xp.module.empty_like(out)
@@ -285,7 +310,7 @@ def _rnn_rule(
     floating=True,
 )
 def rnn_sequence(
-    xp: Any,
+    xp: Namespace,
     inputs: ArrayLike,
     hidden: ArrayLike,
     weight: ArrayLike,
@@ -319,5 +344,5 @@ def rnn_sequence(
     return states
 
 
-def _relu(xp: Any, x: Any) -> Any:
+def _relu(xp: Namespace, x: Array) -> Any:
     return xp.maximum(x, 0, out=x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ...backend import ArrayLike
+from ...backend import Array, ArrayLike, Namespace
 from ...engine.call import op
 from ...kernels.summation import summed
 from ..elementwise import exp, log, subtract
@@ -19,14 +19,14 @@ def stopped(x: ArrayLike) -> Any:
     return x.detach()
 
 
-def largest_of_rows(xp: Any, x: Any) -> Any:
+def largest_of_rows(xp: Namespace, x: Array) -> Any:
     """The maximum along the last axis, which keeps size 1: with `argmax`, NumPy's faster loop."""
     rows = xp.reshape(x, (-1, x.shape[-1]))
     largest = rows[xp.arange(len(rows)), rows.argmax(axis=1)]
     return largest.reshape((*x.shape[:-1], 1))
 
 
-def _softmax_decomposition(x: Any, axis: int = -1) -> Any:
+def _softmax_decomposition(x: ArrayLike, axis: int = -1) -> Any:
     if not math.prod(x.shape):
         return exp(x)
     powers = exp(subtract(x, stopped(max(x, axis, True))))
@@ -39,7 +39,7 @@ def _softmax_decomposition(x: Any, axis: int = -1) -> Any:
     closed=True,
     local=["diag(s) − s sᵀ"],
 )
-def softmax(xp: Any, x: ArrayLike, axis: int = -1) -> Any:
+def softmax(xp: Namespace, x: ArrayLike, axis: int = -1) -> Any:
     """e^x / Σ e^x along an axis, with the maximum subtracted first so that nothing overflows.
 
     A row of −inf only has no softmax: it gives NaN.
@@ -54,7 +54,7 @@ def softmax(xp: Any, x: ArrayLike, axis: int = -1) -> Any:
     return out
 
 
-def log_softmax_decomposition(x: Any, axis: int = -1) -> Any:
+def log_softmax_decomposition(x: ArrayLike, axis: int = -1) -> Any:
     if not math.prod(x.shape):
         return exp(x)
     shifted = subtract(x, stopped(max(x, axis, True)))
@@ -67,7 +67,7 @@ def log_softmax_decomposition(x: Any, axis: int = -1) -> Any:
     closed=True,
     local=["I − 1 sᵀ"],
 )
-def log_softmax(xp: Any, x: ArrayLike, axis: int = -1) -> Any:
+def log_softmax(xp: Namespace, x: ArrayLike, axis: int = -1) -> Any:
     """ln softmax(x) along an axis, without ever forming a softmax that underflows.
 
     >>> tg.log_softmax(tg.tensor([0.0, -1000.0])).tolist()
