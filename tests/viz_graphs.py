@@ -106,7 +106,8 @@ def recorded(loss: tg.Tensor) -> list[tuple[set[str], set[str]]]:
 
 def groups(svg: str) -> dict[str, Any]:
     tree = ElementTree.fromstring(svg)
-    return {g.get("id", ""): g for g in tree.iter() if g.tag.endswith("}g") and g.get("class")}
+    drawn = [g for g in tree.iter() if g.tag.endswith("}g") and g.get("class")]
+    return {g.get("id", "").rpartition("-")[2]: g for g in drawn}
 
 
 def texts(group: Any) -> list[str]:

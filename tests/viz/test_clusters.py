@@ -314,7 +314,7 @@ def test_lines_through_clusters_run_forward_and_are_whole(name: str, direction: 
 
 def groups(text: str, kind: str) -> dict[str, str]:
     found = ElementTree.fromstring(text).iter(f"{NAMESPACE}g")
-    classes = {group.get("id", ""): group.get("class") or "" for group in found}
+    classes = {group.get("id", "").rpartition("-")[2]: group.get("class") or "" for group in found}
     return {name: words for name, words in classes.items() if words.split()[:1] == [kind]}
 
 

@@ -73,27 +73,31 @@ def neuron() -> tuple[tg.Tensor, tg.Tensor, tg.Tensor]:
 def groups(svg: str) -> dict[str, str]:
     """The ids of an SVG's nodes, edges and clusters, and their classes."""
     found = ElementTree.fromstring(svg).iter(f"{NAMESPACE}g")
-    classes = {group.get("id", ""): group.get("class") or "" for group in found}
+    classes = {group.get("id", "").rpartition("-")[2]: group.get("class") or "" for group in found}
     return {i: c for i, c in classes.items() if c.startswith(("node", "edge", "cluster"))}
 
 
 def titles(svg: str) -> dict[str, str]:
     """The tooltips of an SVG, by the id of what has them."""
     found = ElementTree.fromstring(svg).iter(f"{NAMESPACE}g")
-    return {group.get("id", ""): group.findtext(f"{NAMESPACE}title", "") for group in found}
+    return {
+        group.get("id", "").rpartition("-")[2]: group.findtext(f"{NAMESPACE}title", "")
+        for group in found
+    }
 
 
 def faded(svg: str) -> set[str]:
     """The ids of what is dimmed."""
     found = ElementTree.fromstring(svg).iter(f"{NAMESPACE}g")
-    return {group.get("id", "") for group in found if group.get("opacity")}
+    return {g.get("id", "").rpartition("-")[2] for g in found if g.get("opacity")}
 
 
 def texts(svg: str, within: str | None = None) -> list[str]:
     """The texts of an SVG, or of one of its groups."""
     root: Any = ElementTree.fromstring(svg)
     if within is not None:
-        (root,) = [group for group in root.iter(f"{NAMESPACE}g") if group.get("id") == within]
+        inner = root.iter(f"{NAMESPACE}g")
+        (root,) = [g for g in inner if g.get("id", "").rpartition("-")[2] == within]
     found = ("".join(text.itertext()) for text in root.iter(f"{NAMESPACE}text"))
     return [text.replace("\xa0", " ") for text in found]
 

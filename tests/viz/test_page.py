@@ -159,3 +159,23 @@ def test_the_users_lines_stand_beside_the_steps(tmp_path: Path) -> None:
     found = re.search(r'<script id="film"[^>]*>(.*?)</script>', page, re.S)
     assert found is not None
     assert json.loads(found[1])["code"] == [[where, "        loss = tg.tanh(x * x)  # here"]]
+
+
+@pytest.mark.parametrize("engine", ["builtin", None])
+def test_two_pictures_in_one_page_share_no_id_and_no_style(engine: str | None) -> None:
+    x = tg.tensor(3.0, requires_grad=True, name="x")
+    light, dark = (viz.draw(x * x, theme=theme, engine=engine) for theme in ("light", "dark"))
+    film = viz.steps(x * x, names={"x": x})
+    pictures = [light.svg(), dark.svg(), film.svg(0), film.svg(2)]
+    ids: list[str] = []
+    for svg in pictures:
+        own = re.findall(r'\bid="([^"]*)"', svg)
+        assert len(own) == len(set(own)) > 5
+        assert set(re.findall(r"url\(#([^)]*)\)", svg)) <= set(own)
+        for style in re.findall(r"<style>(.*?)</style>", svg, re.S):
+            root = own[0]
+            for selectors in re.findall(r"([^{}]+)\{[^{}]*\}", style):
+                assert all(each.strip().startswith(f"#{root} .") for each in selectors.split(","))
+        ids += own
+    assert len(ids) == len(set(ids))
+    assert light.svg() == viz.draw(x * x, engine=engine).svg()

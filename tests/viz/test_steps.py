@@ -251,7 +251,10 @@ def places(svg: str) -> list[tuple[str, ...]]:
         for g in ElementTree.fromstring(svg).iter()
         if (g.get("class") or "").startswith(("node", "edge"))
     ]
-    return [tuple(part.get(key, "") for key in keys) for group in groups for part in group.iter()]
+    parts = [part for group in groups for part in group.iter()]
+    for part in parts:
+        part.set("id", part.get("id", "").rpartition("-")[2])  # each frame has ids of its own
+    return [tuple(part.get(key, "") for key in keys) for part in parts]
 
 
 @pytest.mark.usefixtures("engine")

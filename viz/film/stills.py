@@ -9,6 +9,7 @@ import textwrap
 import xml.etree.ElementTree as ElementTree
 
 from .. import style
+from ..render.apart import apart
 from .captions import HIDE, SHOW
 from .frames import SVG, Element, Stage
 from .recorder import Frame
@@ -43,7 +44,7 @@ def still(stage: Stage, k: int) -> str:
     drawing = ElementTree.SubElement(svg, "g", {"transform": place})
     drawing.extend(stage.paint(stage.scene(frame)))
     _legend(svg, stage, head + height)
-    return ElementTree.tostring(svg, encoding="unicode")
+    return apart(ElementTree.tostring(svg, encoding="unicode"))
 
 
 def gif(stage: Stage, seconds: float) -> bytes:

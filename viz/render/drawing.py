@@ -13,6 +13,7 @@ from ..graph import data
 from ..graph.view import View
 from ..themes import theme as theme_of
 from . import dot, engine, raster
+from .apart import apart
 
 SUFFIXES = (".svg", ".png", ".pdf", ".json", ".gv", ".dot")
 
@@ -37,14 +38,14 @@ class Drawing:
         self.source = dot.source(self._figure, direction)
 
     def svg(self) -> str:
-        """Return the picture as SVG text, which can be embedded in an HTML page.
+        """Return the picture as SVG text, which can be embedded in an HTML page with others.
 
         Raises:
             ValueError: more than 2,000 nodes without `force`.
             RuntimeError: the requested engine fails.
         """
         self._check_size()
-        return engine.picture(self._figure, self._direction, self._engine)
+        return apart(engine.picture(self._figure, self._direction, self._engine))
 
     def png(self) -> bytes:
         """Return the picture as PNG; RuntimeError if neither resvg nor Graphviz is installed."""
