@@ -30,6 +30,10 @@ types: .venv/lint-ready
 doctest: .venv/ready
 	$(call on_installed_copy,PYTHONPATH=$(CHECKOUT)/tests $(CHECKOUT)/$(BIN)/python -m pytest -q -c $(CHECKOUT)/pyproject.toml --rootdir=. -p doctest_names --doctest-modules tinygrad_gm)
 
+docs: .venv/docs-ready
+	$(call on_installed_copy,$(CHECKOUT)/$(BIN)/python -W ignore -m pdoc -d google -t $(CHECKOUT)/docs/reference -o $(CHECKOUT)/build/api tinygrad_gm tinygrad_gm.engine)
+	$(BIN)/python -m pytest tests/test_api_reference.py
+
 layers: .venv/ready
 	$(BIN)/python tests/architecture.py docs/pictures/layers.svg
 
@@ -46,6 +50,10 @@ clean:
 
 .venv/lint-ready: .venv/ready
 	$(BIN)/python -m pip install --quiet --editable '.[test,lint]'
+	touch $@
+
+.venv/docs-ready: .venv/ready
+	$(BIN)/python -m pip install --quiet --editable '.[test,docs]'
 	touch $@
 
 .venv-parity/ready: setup.cfg pyproject.toml

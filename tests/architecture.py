@@ -156,11 +156,11 @@ def main() -> None:
 
 
 def draw(path: Path) -> None:
-    """The layers as a picture, folders only; an arrow points from what imports to what it needs."""
+    """The layers as a picture, folders only; an arrow points to the imported layer."""
     import graphviz
 
     graph = graphviz.Digraph(format=path.suffix[1:])
-    graph.attr(rankdir="BT", bgcolor="white", nodesep="0.25", ranksep="0.3")
+    graph.attr(rankdir="TB", bgcolor="white", nodesep="0.25", ranksep="0.3")
     graph.attr("node", shape="box", style="rounded,filled", fillcolor="#eef3fb", fontname="sans")
     graph.attr("edge", color="#7a8aa5")
     lines: Counter[str] = Counter()

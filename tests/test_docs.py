@@ -10,7 +10,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-FRONT = [ROOT / name for name in ("README.md", "CHANGELOG.md", "benchmarks/README.md")]
+FRONT = [
+    ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/README.md")
+]
 
 
 def examples(text: str) -> str:
