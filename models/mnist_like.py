@@ -69,7 +69,7 @@ def thousands(x: Tensor) -> list[Tensor]:
     >>> [len(part) for part in thousands(tg.zeros((2500, 1)))]
     [1000, 1000, 500]
     """
-    return tg.split(x, range(1000, len(x), 1000))
+    return list(tg.split(x, range(1000, len(x), 1000)))
 
 
 def pairs(above: Tensor, below: Tensor, columns: int = 10) -> Tensor:

@@ -443,6 +443,27 @@ CASES: dict[str, Case] = {
             Sample((draw((0, 3)), draw((0, 3))), (1,)),
         ],
     ),
+    "unstack": Case(
+        lambda x, axis=0: [part.copy() for part in np.moveaxis(x, axis, 0)],
+        [
+            Sample((draw((3, 2)),)),
+            Sample((draw((2, 3), layout="transposed"),), (-1,)),
+            Sample((draw((4,), layout="sliced"),)),
+            Sample((draw((1, 2)),)),
+            Sample((draw((2, 3, 2, 2), layout="NHWC"),), (1,)),
+        ],
+    ),
+    "split": Case(
+        np.split,
+        [
+            Sample((draw((4, 2)),), (2,)),
+            Sample((draw((2, 5), layout="transposed"),), ([2, 2, 3], -1)),
+            Sample((draw((5,), layout="sliced"),), ([3, 1, -1],)),
+            Sample((draw((5,)),), ([-2, 9],)),
+            Sample((draw((2, 0)),), (3, 1)),
+            Sample((draw((2, 3, 2, 2), layout="NHWC"),), ([1], 1)),
+        ],
+    ),
     "getitem": Case(lambda x, index: x[index], _index_samples(), keeps_order=True),
     "scatter": Case(_scatter, _values_for(_index_samples())),
     "take_along_axis": Case(

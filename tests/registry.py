@@ -56,4 +56,4 @@ def call(name: str, arrays: list[Any], params: tuple[Any, ...]) -> Any:
     """The result; that of several outputs as one row of numbers."""
     op = REGISTRY[name]
     out = op.primitive(arrays, *params) if op.variadic else op.primitive(*arrays, *params)
-    return tg.concat([part.flatten() for part in out]) if op.outputs > 1 else out
+    return tg.concat([part.flatten() for part in out]) if op.outputs != 1 else out

@@ -87,7 +87,7 @@ def _line(item: Any) -> str:
     static = zip(op.names[op.arity :], item.params, op.defaults[op.arity :], strict=False)
     arguments += [f"{key}={value!r}" for key, value, usual in static if value is not usual]
     facts = f"{item.shape} {item.dtype}"
-    if op.outputs > 1:
+    if op.outputs != 1:
         facts = ", ".join(f"{s} {d}" for s, d in zip(item.shape, item.dtype, strict=True))
     return f"{name}{op.name}({', '.join(arguments)})  {facts}"
 

@@ -205,3 +205,32 @@ def test_an_error_about_very_many_arrays_stays_short() -> None:
     with pytest.raises(ValueError, match=r"^stack: .*\(1,\), … \(1001 arrays\)") as error:
         tg.stack([*[tg.ones(1)] * 1000, tg.ones(2)])
     assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "parts_of",
+    [tg.unstack, lambda x: tg.split(x, len(x)), lambda x: [*x], lambda x: x.T.unstack(1)],
+)
+def test_parting_a_tensor_into_twenty_thousand_takes_linear_work(parts_of: Any) -> None:
+    """With a gradient of full size per part, this takes minutes and not a second."""
+    count, width = 20_000, 16
+    x = tg.ones((count, width), requires_grad=True)
+    loss = tg.concat([part * float(i) for i, part in enumerate(parts_of(x))]).sum()
+    loss.backward()
+    np.testing.assert_array_equal(
+        x.grad.numpy(), np.repeat(np.arange(count), width).reshape(count, -1)
+    )
+
+
+def test_parts_that_are_not_used_get_zeros() -> None:
+    x = tg.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], requires_grad=True)
+    (tg.unstack(x)[1] * 2.0).sum().backward()
+    assert x.grad.tolist() == [[0.0, 0.0], [2.0, 2.0], [0.0, 0.0]]
+
+
+def test_parts_of_a_split_that_overlap_add_their_gradients() -> None:
+    x = tg.tensor([1.0, 2.0, 3.0, 4.0], requires_grad=True)
+    first, empty, last = tg.split(x, [3, 1])  # x[:3], x[3:1], x[1:]
+    assert empty.shape == (0,)
+    (first.sum() + (last * 10.0).sum()).backward()
+    assert x.grad.tolist() == [1.0, 11.0, 11.0, 10.0]

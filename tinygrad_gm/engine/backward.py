@@ -186,7 +186,7 @@ class Backward:
             (whole,), (index,) = node.parents, node.params
             if self.needed is None or whole in self.needed:
                 if whole not in self.pending:
-                    self.pending[whole] = [None] * whole.plan.op.outputs
+                    self.pending[whole] = [None] * len(whole.shape)
                     heappush(self.heap, (-whole.seq, whole))
                 held = self.pending[whole][index]
                 self.pending[whole][index] = g if held is None else held + g
@@ -198,7 +198,7 @@ class Backward:
                 check_decomposition(node, outputs)
             self._mark_needed([output.node for output in outputs], newer_than=before)
             return self._contributions_to(outputs, g if isinstance(g, list) else [g])
-        if op.outputs > 1:
+        if op.outputs != 1:
             g = with_zeros(node, g)
         argnums, xp = node.plan.argnums, vocabulary(None)
         if self.needed is not None:
@@ -207,7 +207,7 @@ class Backward:
             saved = as_tensors(node, saved)
             scope.set(Scope(f"backward of {op.name}", "backward", node.scope))
         else:
-            xp = vocabulary(module_of(g[0] if op.outputs > 1 else g))
+            xp = vocabulary(module_of(g[0] if op.outputs != 1 else g))
         if node.plan.half:
             g, saved = in_single(xp, g), in_single(xp, saved)
         values = (g, xp, argnums, *saved)

@@ -177,8 +177,8 @@ def op(
             arguments that the function accepts. With neither rules nor a joint rule every backward
             pass goes through it.
         closed: the rules are differentiable as they stand: higher orders need no decomposition.
-        outputs: the number of arrays the function returns; with more than one, `g` is a list, with
-            zeros for an output that was not used, and `out` a tuple.
+        outputs: the number of arrays the function returns; 0: a tuple of any length. Unless it is
+            1, `g` is a list, with zeros for an output that was not used, and `out` a tuple.
         view: the result may share memory with the first array.
         scales: a number on the right may come as a 0-d array.
         floating: integers are converted to the default dtype first. Needed where the forward

@@ -93,8 +93,9 @@ def refuse_result(op: Op, out: Any) -> NoReturn:
         why = "a Tensor; it computes on arrays: give every array a rule and use xp's functions"
     elif op.saves_residuals:
         why = f"{came}; its rules read `residuals`, so it returns the pair (out, residuals)"
-    elif op.outputs > 1:
-        why = f"{came}; with outputs={op.outputs} it returns a tuple of {op.outputs} arrays"
+    elif op.outputs != 1:
+        count = op.outputs or "any number of"
+        why = f"{came}; with outputs={op.outputs} it returns a tuple of {count} arrays"
     elif isinstance(out, (tuple, list)):
         why = (
             f"{came}; that is for outputs=n, or (out, residuals) for a rule that reads `residuals`"

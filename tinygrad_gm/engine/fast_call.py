@@ -57,7 +57,7 @@ def generate(op: Op, bind: Callable[..., Any], general: Callable[..., Any]) -> C
 
     `bind` and `general(args, keywords)` are what `call.py` does in every case.
     """
-    if op.variadic or op.outputs > 1 or op.always_expands:
+    if op.variadic or op.outputs != 1 or op.always_expands:
         return lambda *args, **keywords: general(args, keywords)
     can = tuple(argnum in op.differentiable for argnum in range(op.arity))
     form = Form(

@@ -22,8 +22,8 @@ def pair(op: Op, returned: Any) -> tuple[Any, Any]:
 
 def settle(op: Op, xp: Any, out: Any, dtype: Any) -> Any:
     """A result as an array (NumPy gives scalars for 0-d ones) of the right floating dtype."""
-    if op.outputs > 1:
-        if not isinstance(out, (tuple, list)) or len(out) != op.outputs:
+    if op.outputs != 1:
+        if not isinstance(out, (tuple, list)) or op.outputs not in (0, len(out)):
             refuse_result(op, out)
         return tuple(xp.asarray(part) for part in out)
     if not isinstance(out, (int, float)) and kind_of_dtype(out) not in "biuf":

@@ -299,10 +299,10 @@ class MultiheadAttention(Module):
         weight, bias = self.in_proj_weight, self.in_proj_bias
         if weight is not None and query is key is value:
             together: Tensor = ops.linear(query, weight, bias)
-            return together.split(3, -1)
+            return list(together.split(3, -1))
         own = [self.q_proj_weight, self.k_proj_weight, self.v_proj_weight]
-        weights: list[Any] = own if weight is None else weight.split(3)
-        biases: list[Any] = [None] * 3 if bias is None else bias.split(3)
+        weights: list[Any] = own if weight is None else list(weight.split(3))
+        biases: list[Any] = [None] * 3 if bias is None else list(bias.split(3))
         return list(map(ops.linear, (query, key, value), weights, biases))
 
     def _heads(self, x: Tensor) -> Tensor:

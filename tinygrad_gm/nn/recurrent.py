@@ -189,7 +189,7 @@ class _Recurrent(Module):
             raise ValueError(
                 f"{type(self).__name__}: {name} of the shape {wanted} is wanted; got {given.shape}"
             )
-        return ops.unstack(given if batched else ops.expand_dims(given, 1))
+        return list(ops.unstack(given if batched else ops.expand_dims(given, 1)))
 
     def extra_repr(self) -> str:
         """The sizes, and what is not the default."""

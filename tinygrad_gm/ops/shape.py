@@ -1,16 +1,19 @@
 """Operations that only move elements: a gradient takes the same road back.
 
-Six primitives carry everything: `reshape`, `permute_dims`, `broadcast_to`, `flip`, `roll` and `pad`
-for one array, `concat` and `stack` for several. The other functions are spelled with these and with
-indexing. Results may be views that share memory with the argument.
+Ten primitives carry everything: `reshape`, `permute_dims`, `broadcast_to`, `flip`, `roll` and `pad`
+for one array, `concat` and `stack` for several, `split` and `unstack` with several results. The
+other functions are spelled with these and with indexing. Results may be views that share memory
+with the argument.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -256,6 +259,57 @@ def stack(xp: Namespace, *xs: ArrayLike, axis: int = 0) -> Any:
     return xp.stack(xs, axis=axis)
 
 
+def _unstack_back(xp: Any, g: Any, axis: int) -> Any:
+    return xp.stack(*g, axis=axis)
+
+
+@op(_unstack_back, outputs=0, view=True, local=["stacked"])
+def unstack(xp: Any, x: ArrayLike, axis: int = 0) -> Any:
+    """The slices of x along an axis, without that axis: a tuple.
+
+    >>> [row.tolist() for row in tg.unstack(tg.tensor([[1, 2], [3, 4]]))]
+    [[1, 2], [3, 4]]
+    """
+    axis = normalize_axis("unstack", axis, x.ndim)
+    return tuple(x[along(axis, i)] for i in range(x.shape[axis]))
+
+
+def _cuts(size: int, indices_or_sections: int | Sequence[int], axis: int) -> list[int]:
+    """Where the parts of a split begin, and the end of the last."""
+    if not isinstance(indices_or_sections, (int, Integral)):
+        return [0, *indices_or_sections, size]
+    parts = int(indices_or_sections)
+    if parts < 1 or size % parts:
+        raise ValueError(
+            f"split: {size} elements along axis {axis} do not divide into {parts} equal parts"
+        )
+    return [size // parts * i for i in range(parts + 1)]
+
+
+def _split_back(xp: Any, g: Any, x_shape: Any, indices_or_sections: Any, axis: int) -> Any:
+    axis %= len(x_shape)
+    cuts = _cuts(x_shape[axis], indices_or_sections, axis)
+    if cuts == sorted(cuts):
+        return xp.concat(*g, axis=axis)
+    parts = zip(g, pairwise(cuts), strict=True)  # which may overlap
+    return functools.reduce(
+        operator.add,
+        (xp.scatter(part, along(axis, slice(a, b)), x_shape) for part, (a, b) in parts),
+    )
+
+
+@op(_split_back, outputs=0, view=True, local=["joined"])
+def split(xp: Any, x: ArrayLike, indices_or_sections: int | Sequence[int], axis: int = 0) -> Any:
+    """x cut along an axis: into n equal parts, or before each of the given indices; a tuple.
+
+    >>> [part.shape for part in tg.split(tg.zeros(5), [2, 3])]
+    [(2,), (1,), (2,)]
+    """
+    axis = normalize_axis("split", axis, x.ndim)
+    cuts = _cuts(x.shape[axis], indices_or_sections, axis)
+    return tuple(x[along(axis, slice(start, stop))] for start, stop in pairwise(cuts))
+
+
 # ---------------------------------------------------------------- spelled with the primitives
 
 
@@ -369,41 +423,6 @@ def flatten(x: ArrayLike, start_axis: int = 0, end_axis: int = -1) -> Tensor:
         raise ValueError(f"flatten: end_axis {end_axis} lies before start_axis {start_axis}")
     size = math.prod(shape[start : end + 1])
     return reshape(x, (*shape[:start], size, *shape[end + 1 :]))
-
-
-@named
-def unstack(x: ArrayLike, axis: int = 0) -> tuple[Tensor, ...]:
-    """The slices of x along an axis, without that axis.
-
-    >>> [row.tolist() for row in tg.unstack(tg.tensor([[1, 2], [3, 4]]))]
-    [[1, 2], [3, 4]]
-    """
-    shape = np.shape(x)
-    axis = normalize_axis("unstack", axis, len(shape))
-    return tuple(_part(x, along(axis, i)) for i in range(shape[axis]))
-
-
-@named
-def split(x: ArrayLike, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
-    """x cut along an axis: into n equal parts, or before each of the given indices.
-
-    >>> [part.shape for part in tg.split(tg.zeros(5), [2, 3])]
-    [(2,), (1,), (2,)]
-    """
-    shape = getattr(x, "shape", None) or np.shape(x)
-    axis = normalize_axis("split", axis, len(shape))
-    size = shape[axis]
-    if isinstance(indices_or_sections, (int, np.integer)):
-        parts = int(indices_or_sections)
-        if parts < 1 or size % parts:
-            raise ValueError(
-                f"split: {size} elements along axis {axis} do not divide into {parts} equal parts"
-            )
-        cuts = [size // parts * i for i in range(parts + 1)]
-    else:
-        cuts = [0, *indices_or_sections, size]
-    getitem, before = registry["getitem"].primitive, (slice(None),) * axis
-    return [getitem(x, (*before, slice(a, b))) for a, b in pairwise(cuts)]
 
 
 @named

@@ -284,6 +284,7 @@ FIXED = {
     "sort": "permutation",
     "concat": "selection",
     "stack": "selection",
+    "unstack": "selection",
 }
 
 
