@@ -69,13 +69,13 @@ def _is_line(parent: Any) -> bool:
     return isinstance(parent, Traced) and bool(parent._requires_grad or getattr(parent, "name", ""))
 
 
-def _name(item: Node | Traced) -> str:
+def _name(item: Any) -> str:
     if isinstance(item, Node):
         return item.name or item.plan.op.name
     return item.name or "tensor"
 
 
-def _line(item: Node | Traced) -> str:
+def _line(item: Any) -> str:
     if not isinstance(item, Node):
         kind = "leaf" if item.requires_grad else "constant"
         return f"{_name(item)}  {item.shape} {item.dtype}, {kind}"
