@@ -76,8 +76,8 @@ def draw(
 
     A card shows name, shape and dtype, the value (of large tensors mean ± standard deviation) and
     the gradient of `t` with respect to it. An edge shows the local derivative, and what flows back
-    along it. Values and gradients are computed for the drawing: it makes no difference whether
-    `backward` has run, and nobody's `.grad` changes. A parameter's card has an extra row `.grad`
+    along it. Values and gradients are computed for the drawing, whether or not
+    `backward` has run, and no `.grad` changes. A parameter's card has an extra row `.grad`
     while that differs from the gradient: `·` until `backward` has stored one, or more than one pass
     added up. Operations of a module stand in a frame. Where a leaf was written since, there are
     shapes and no numbers: draw before the step. The first operation with a NaN or an infinity is
@@ -101,7 +101,7 @@ def draw(
         textbook: draw the decompositions of fused operations instead.
         jacobian: print local Jacobians of up to 64 entries.
         heat: colour cards by the root mean square of their gradient, on a logarithmic scale.
-        cost: write time, floating-point operations and bytes saved for backward on every operation.
+        cost: print time, floating-point operations and bytes saved for backward on every operation.
         path_to: a tensor; highlight the paths to it, with the products of the local derivatives
             along them, and dim the rest.
         check: compare the gradients of leaves with central differences.
@@ -109,7 +109,7 @@ def draw(
         engine: "dot", "pygraphviz" or "builtin"; by default the first that is installed.
 
     Raises:
-        TypeError: what is to be drawn is not a Tensor.
+        TypeError: `t` is not a Tensor, a list of Tensors or a Module.
         ValueError: another direction, theme or engine, no such module, or nothing to draw.
         RuntimeError: the engine that was asked for is not installed; the message says how to.
 
@@ -119,7 +119,7 @@ def draw(
     3
     """
     if direction not in DIRECTIONS:
-        raise ValueError(f'draw: direction is {direction!r}; "LR" or "TB" is wanted')
+        raise ValueError(f'draw: direction is {direction!r}; use "LR" or "TB"')
     theme_of(theme)
     check_engine(engine)
     named = {name: each for name, each in dict(names or {}).items() if isinstance(each, Traced)}

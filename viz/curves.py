@@ -1,4 +1,4 @@
-"""The curves of a run, or of any series of numbers."""
+"""Plot the metrics of a run, or series of numbers."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Series = Mapping[str, Sequence[float] | tuple[Sequence[float], Sequence[float]]]
 
 
 def curves(run: Run | str | os.PathLike[str] | Series, **options: Any) -> Image:
-    """The curves of a training run: a Run, its folder, or series of numbers by name.
+    """Plot the curves of a training run: a Run, its folder, or series of numbers by name.
 
     Args:
-        run: of a Run or its folder all metrics are drawn, each over the steps with axes of its own,
-            but `test_loss` beside `loss`; series share one pair of axes.
-        **options: for series, those of `pictures.curves`: title, x_label, y_label, size, path.
+        run: for a Run or its folder all metrics are plotted over the steps, each in its own axes
+            (`test_loss` with `loss`); series share one pair of axes.
+        **options: options of `pictures.curves` for series: title, x_label, y_label, size, path.
 
     Raises:
-        ValueError: there is nothing to draw.
+        ValueError: the run has no metrics.
         FileNotFoundError: the folder holds no metrics.
 
     >>> curves({"loss": [3.0, 2.0, 1.5]}, size=(300, 200)).size

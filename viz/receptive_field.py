@@ -1,4 +1,4 @@
-"""What a unit of a convolutional network sees of its input: computed, and measured.
+"""The receptive field of a unit of a convolutional network: computed, and measured.
 
 Computed: going back from the unit, every window widens the field. With kernel k, stride s, padding
 p and dilation d, the interval [u, v] of a layer's outputs is made of [s·u − p, s·v − p + d(k − 1)]
@@ -98,7 +98,7 @@ def receptive_field(
     samples: int = 1,
     theme: str = "light",
 ) -> ReceptiveField:
-    """What one unit of a layer sees of the input: by formula, and by its gradient, as a picture.
+    """Draw the receptive field of one unit of a layer: by formula, and by its gradient.
 
     The model is run up to the layer, in evaluation mode and on standard normal input, and left as
     it was. The measured support may be smaller than the computed one: the maximum of a pooling
@@ -110,7 +110,7 @@ def receptive_field(
         unit: its place in the layer's output, (row, column), or (channel, row, column) to measure
             one channel; by default all channels at a place whose field the border does not cut.
         input_shape: (C, H, W) of the input, or (C, L); by default as large as the field needs.
-        samples: how many random inputs are averaged over.
+        samples: number of random inputs to average over.
         theme: "light", "dark" or "print".
 
     Raises:
@@ -125,7 +125,7 @@ def receptive_field(
     target = dict(model.named_modules()).get(layer)
     if target is None:
         names = ", ".join(name for name, _ in model.named_modules() if name)
-        raise ValueError(f"receptive_field: there is no layer {layer!r}, only {names:.300}")
+        raise ValueError(f"receptive_field: unknown layer {layer!r}; the layers are {names:.300}")
     with untouched(model), evaluating(model), enable_grad():
         if input_shape is None:
             axes = _probed(model, target, layer)
@@ -158,7 +158,7 @@ class _Reached(Exception):  # noqa: N818 (nothing has gone wrong)
 
 
 def _output(model: Module, target: Module, layer: str, x: Tensor) -> Tensor:
-    """What the layer makes when the model is given x."""
+    """Return the output of the layer for the input x."""
     found: list[Any] = []
 
     def stop(_: Module, __: Any, output: Any) -> None:
@@ -403,7 +403,7 @@ def _steps(
 
 
 def _texts(field: ReceptiveField) -> list[str]:
-    """What the three kinds of marks say."""
+    """Return the texts of the legend."""
     names = ("rows ", "columns ") if len(field.size) == 2 else ("",)
     at = _ranges(names, field.computed)
     texts = [f"computed: {_times(field.size)} pixels, {at}"]

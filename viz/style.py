@@ -1,4 +1,4 @@
-"""How texts are written in a drawing: its font, how numbers look, and how wide a text is."""
+"""Texts of a drawing: fonts, formatting of numbers, widths."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_gm.backend import to_device
 
-FONT = "DejaVu Sans,Verdana,sans-serif"  # the first two are equally wide, so texts fit anywhere
+FONT = "DejaVu Sans,Verdana,sans-serif"  # the first two have equal widths
 NAME_SIZE, TEXT_SIZE, SMALL_SIZE = 12, 10, 9
 
 
@@ -18,12 +18,12 @@ NAME_SIZE, TEXT_SIZE, SMALL_SIZE = 12, 10, 9
 NOT_YET, UNKNOWN = "· not yet", "·"
 FIGURE_SPACE = "\u2007"  # as wide as a digit
 DECIMALS = 4
-SHOWN = 16  # elements of a tensor whose values are written out
+SHOWN = 16  # largest number of elements written out
 SHOWN_COLUMNS = 4
 
 
 def number(value: Any, decimals: int = DECIMALS) -> str:
-    """A number with its sign (a real minus) and fixed decimals, so that equal things align.
+    """Format a number with its sign (a true minus) and fixed decimals, for alignment.
 
     >>> number(-0.4), number(3), number(0.0), number(1.5e-7), number(float("nan"))
     ('−0.4000', '3', '0', '+1.50e−07', 'NaN')
@@ -43,12 +43,12 @@ def number(value: Any, decimals: int = DECIMALS) -> str:
 
 
 def literal(value: Any) -> str:
-    """A constant of the program as a person would write it: 2, 0.5, −1."""
+    """Format a constant of the program: 2, 0.5, −1."""
     return f"{value:g}".replace("-", "−") if isinstance(value, float) else number(value)
 
 
 def describe(array: Any) -> tuple[str, ...]:
-    """An array in a few lines: its values where they are few, else mean ± standard deviation.
+    """Describe an array in a few lines: its few values, else mean ± standard deviation.
 
     >>> describe(np.array([1.0, -2.0]))
     ('+1.000\u2007−2.000',)
@@ -90,27 +90,27 @@ _WIDTHS = {
     0.62: "FkvxyγPTYaoeL",
     0.84: "#+<=>^~−×÷±≤≥→OQ&w",
     1.00: "%mMW@…",
-}  # of DejaVu Sans, as parts of the font size
+}  # of DejaVu Sans, as multiples of the font size
 _WIDTH_OF = {letter: width for width, letters in _WIDTHS.items() for letter in letters}
 
 
 def text_width(text: str, size: float, bold: bool = False) -> float:
-    """About how wide a text is; rather too wide than too narrow."""
+    """Estimate the width of a text, from above."""
     units = sum(_WIDTH_OF.get(c, 0.69 if ord(c) < 0x2E80 else 1.0) for c in text)
     return units * size * (1.13 if bold else 1.0)
 
 
 def printable(text: str) -> str:
-    """A user's text on one line, without what XML forbids."""
+    """Replace line breaks and characters that XML forbids by spaces."""
     return "".join(c if c.isprintable() else " " for c in text)
 
 
 def operand(name: str) -> str:
-    """A name as part of a formula: in parentheses unless it is one word or a plain number."""
+    """Put a name in parentheses for a formula, unless it is one word or a plain number."""
     return name if re.fullmatch(r"[\w.…]+", name) else f"({name})"
 
 
 def elided(text: str, length: int) -> str:
-    """A long text with its middle left out: of a dotted path the end tells most."""
+    """Shorten a text in the middle; of a dotted path more of the end is kept."""
     head = length // 3
     return text if len(text) <= length else f"{text[:head]}…{text[head + 1 - length :]}"

@@ -1,9 +1,9 @@
 """The colours of a drawing: light, dark, and for print.
 
-Borders and lines carry what a colour says, at the full strength of the palette of Okabe and Ito
-(2008), which people with any kind of colour vision can tell apart; grounds only decorate. Texts
-stand out 4.5:1 from their ground, borders 3:1 from the paper (WCAG 2.2, 1.4.3 and 1.4.11). A colour
-never speaks alone: what it says is also said by a shape, a width, a dash or a sign.
+Borders and lines use the palette of Okabe and Ito (2008), which is distinguishable with any kind of
+colour vision; fills only decorate. Texts have a contrast of 4.5:1 to their fill, borders of 3:1 to
+the paper (WCAG 2.2, 1.4.3 and 1.4.11). No information is given by colour alone: a shape, a width, a
+dash or a sign repeats it.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ class Look(NamedTuple):
 
 @dataclass(frozen=True)
 class Theme:
-    """All colours of a drawing, by what they say."""
+    """All colours of a drawing."""
 
     name: str
     paper: str
-    ink: str  # of texts, and `quiet` of those beside the point
+    ink: str  # of texts; `quiet` is for secondary ones
     quiet: str
     line: str  # of edges
-    flow: str  # of what flows back along them
-    zero: str  # the ground of a gradient that is zero
+    flow: str  # of contributions to gradients
+    zero: str  # fill of a gradient that is zero
     looks: Mapping[str, Look]  # by kind of node; "group" is several nodes drawn as one
-    cluster: Look  # what lies around the nodes of a module
-    alarm: Look  # where NaN or infinity was born
-    orders: tuple[str, str, str]  # borders of the forward pass and of the two passes through it
-    states: Mapping[str, str]  # grounds while going back: a sum half done, done, and at work
-    heat: tuple[str, ...]  # grounds for sizes from small to large
+    cluster: Look  # frame of a module
+    alarm: Look  # the first NaN or infinity
+    orders: tuple[str, str, str]  # borders by order of differentiation
+    states: Mapping[str, str]  # fills of `steps`: partial sum, complete sum, current node
+    heat: tuple[str, ...]  # fills from small to large
 
 
 def _looks(
     ink: str, quiet: str, parameter: str, result: str, root: str, constant: str, operation: str
 ) -> dict[str, Look]:
-    """The looks of all kinds of nodes on the given grounds."""
+    """Return the looks of all kinds of nodes with the given fills."""
     return {
         "parameter": Look(parameter, ink, BLUE, 2),
         "result": Look(result, ink, ink),
@@ -118,7 +118,7 @@ THEMES = {
 
 
 def theme(name: str) -> Theme:
-    """The theme with a name; ValueError where there is none."""
+    """Return the theme with a name; ValueError if it is unknown."""
     if name not in THEMES:
-        raise ValueError(f'draw: theme is "{name}"; "light", "dark" or "print" is wanted')
+        raise ValueError(f'draw: theme is "{name}"; use "light", "dark" or "print"')
     return THEMES[name]

@@ -1,8 +1,7 @@
-"""A graph as text: `print(viz.tree(loss))`, where there is no picture to look at.
+"""A graph as text: `print(viz.tree(loss))`.
 
-Each line is an operation, and below it stands what it was computed from: one line where that is
-one result, branches where there are several. A node that several operations read is written once
-and referred to by its number.
+Each line is an operation; its inputs follow below, as one line or as branches. A node that several
+operations read is written once and referenced by its number.
 """
 
 from __future__ import annotations
@@ -15,21 +14,21 @@ import numpy as np
 from tinygrad_gm.engine.memory import Dropped
 from tinygrad_gm.engine.record import Node, Traced, topological_order
 
-CONTINUED = {"├─ ": "│  ", "└─ ": "   ", "": ""}  # what stands below a branch
+CONTINUED = {"├─ ": "│  ", "└─ ": "   ", "": ""}  # prefix of lines below a branch
 
 
-def tree(t: Any) -> str:
-    """The record behind a tensor as text, from the result down to the leaves.
+def tree(t: Traced) -> str:
+    """Return the record of a tensor as text, from the result down to the leaves.
 
     Args:
         t: a Tensor.
 
     Returns:
-        One line per node, with operation, constants, shape and dtype. `·` stands for an argument
-        on a line below, `[1]` for a node that is read more than once.
+        One line per node, with operation, constants, shape and dtype. `·` is an argument
+        on a line below, `[1]` a node that is read more than once.
 
     Raises:
-        TypeError: t is no Tensor.
+        TypeError: t is not a Tensor.
 
     >>> w = tg.tensor([1.0, 2.0], requires_grad=True, name="w")
     >>> h = (w * 3.0).tanh()
@@ -42,7 +41,7 @@ def tree(t: Any) -> str:
     └─ [1] tanh, above
     """
     if not isinstance(t, Traced):
-        raise TypeError(f"viz.tree: a Tensor is wanted, not a {type(t).__name__}")
+        raise TypeError(f"viz.tree: t must be a Tensor, not a {type(t).__name__}")
     root = t.node or t
     reads = Counter(id(p) for node in topological_order(root) for p in node.parents if _is_line(p))
     numbers: dict[int, int] = {}
@@ -64,7 +63,7 @@ def tree(t: Any) -> str:
 
 
 def _is_line(parent: Any) -> bool:
-    """Whether an argument has a line of its own: a result, a variable, or a named constant."""
+    """Return whether an argument has its own line: a result, a variable, a named constant."""
     if isinstance(parent, Node):
         return True
     return isinstance(parent, Traced) and bool(parent._requires_grad or getattr(parent, "name", ""))

@@ -134,7 +134,7 @@ def saved(version: int, parts: Any) -> str:
 )
 def test_a_file_that_is_no_drawing_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(ValueError, match="this is no drawing that was saved as JSON"):
+    with pytest.raises(ValueError, match="not a drawing saved as JSON"):
         viz.load(tmp_path / "a.json")
 
 

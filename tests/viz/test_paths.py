@@ -117,7 +117,7 @@ def test_a_tensor_of_another_graph_is_refused() -> None:
     loss, _, _ = neuron()
     with pytest.raises(ValueError, match="not part of this graph"):
         highlighted(loss, leaf(1.0, "other"))
-    with pytest.raises(TypeError, match="path_to is a Tensor, not 'w'"):
+    with pytest.raises(TypeError, match="path_to must be a Tensor, not 'w'"):
         viz.draw(loss, path_to="w")
 
 

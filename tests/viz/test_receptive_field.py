@@ -104,7 +104,7 @@ def test_functions_between_the_layers_count_too() -> None:
 @pytest.mark.parametrize(
     ("layer", "unit", "shape", "message"),
     [
-        ("conv3", None, None, r"there is no layer 'conv3', only conv1, conv2, pool"),
+        ("conv3", None, None, r"unknown layer 'conv3'; the layers are conv1, conv2, pool"),
         ("fc1", None, (1, 28, 28), r"layer 'fc1', of shape \(1, 120\), has no spatial axes"),
         ("fc1", None, None, r"no input of up to 512 pixels comes to layer 'fc1'"),
         ("conv1", (28, 0), (1, 28, 28), r"layer 'conv1' has no unit \(28, 0\), its output"),

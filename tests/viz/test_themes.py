@@ -179,5 +179,5 @@ def test_heat_rises_in_equal_order_of_lightness(colours: Theme) -> None:
 
 def test_an_unknown_theme_is_refused() -> None:
     assert theme("dark") is THEMES["dark"]
-    with pytest.raises(ValueError, match='theme is "sepia"; "light", "dark" or "print" is wanted'):
+    with pytest.raises(ValueError, match='theme is "sepia"; use "light", "dark" or "print"'):
         theme("sepia")

@@ -45,7 +45,7 @@ def test_a_leaf_is_its_own_tree_and_a_deep_graph_is_one_too():
     for _ in range(5000):
         x = x + 1.0
     assert len(viz.tree(x).splitlines()) == 5001
-    with pytest.raises(TypeError, match=r"viz.tree: a Tensor is wanted, not a list"):
+    with pytest.raises(TypeError, match=r"viz.tree: t must be a Tensor, not a list"):
         viz.tree([x])
 
 

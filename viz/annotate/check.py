@@ -1,7 +1,7 @@
-"""Is the gradient right? The drawn program is run again with a leaf moved a little.
+"""Check gradients by central differences: the record is run again with a leaf perturbed.
 
-What the result changes by, divided by what the leaf was moved by, shares nothing with the gradient
-rules: where the two differ, a rule between this leaf and the root is wrong.
+The difference quotient does not use the gradient rules: if the two differ, a rule between this leaf
+and the root is wrong.
 """
 
 from __future__ import annotations
@@ -18,20 +18,23 @@ from tinygrad_gm.engine.replay import replay
 
 from ..graph.view import Variable, View
 
-EACH = 16  # elements of a leaf up to which each is moved by itself; else directions are
+EACH = 16  # up to this size each element of a leaf is perturbed; else random directions
 DIRECTIONS = 3
 RIGHT, WRONG, KINK = "✓", "✗", "kink"
 
 
 @dataclass(frozen=True)
 class Precision:
-    """How far a leaf is moved, and which relative difference is still right."""
+    """Step size, and the largest accepted relative error."""
 
     step: float
     bound: float
 
 
-FINE, COARSE = Precision(1e-5, 1e-4), Precision(1e-2, 2e-2)  # in float64; where float32 is inside
+FINE, COARSE = (
+    Precision(1e-5, 1e-4),
+    Precision(1e-2, 2e-2),
+)  # in float64; with float32 in the record
 
 
 def differences(view: View, roots: Sequence[Traced]) -> None:
@@ -53,13 +56,13 @@ def differences(view: View, roots: Sequence[Traced]) -> None:
         variable.marks["check"] = _compare(program, leaves[variable.id], variable)
     if checked:
         view.remarks.append(
-            "differences: ✓ where the gradient is what small changes of the leaf measure, ✗ where "
-            "it is not, with the relative error; at a kink there is no derivative"
+            "differences: ✓ if the gradient agrees with central differences, ✗ if not, with the "
+            "relative error; at a kink there is no derivative"
         )
 
 
 def badge(check: dict[str, Any]) -> str:
-    """A verdict in a few letters.
+    """Format a verdict and its relative error.
 
     >>> badge({"verdict": "✓", "error": 2.1e-9}), badge({"verdict": "kink", "error": 0.5})
     ('✓ 2e−9', 'kink')
@@ -72,7 +75,7 @@ def badge(check: dict[str, Any]) -> str:
 
 
 class _Program:
-    """The record as a function of its leaves, in float64 wherever no operation says otherwise."""
+    """The record as a function of its leaves, in float64 unless an operation casts."""
 
     def __init__(self, roots: Sequence[Traced]) -> None:
         self.roots = [root for root in roots if root._requires_grad]
@@ -81,7 +84,7 @@ class _Program:
         self.precision = FINE if self.fine else COARSE
 
     def __call__(self, leaf: Traced | None = None, move: Any = 0.0) -> float:
-        """The sum of the roots when a leaf is moved."""
+        """Return the sum of the roots with `move` added to a leaf."""
 
         def read(source: Any) -> Any:
             array = source._data if isinstance(source, Traced) else source

@@ -1,8 +1,8 @@
 """What each operation costs: time, floating-point operations, and memory saved for backward.
 
 Times are measured by running an operation and its gradient rule again on the values of the record.
-Operations are counted from shapes: a product of matrices (m, k) and (k, n) has 2·m·n·k, what works
-element by element has one per element, and what only moves numbers has none.
+Operations are counted from shapes: a product of matrices (m, k) and (k, n) has 2·m·n·k, an
+elementwise operation one per element, an operation that only moves numbers none.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tinygrad_gm.engine.record import Node
 from ..graph.view import Operation, View
 from .jacobians import Call, calls_of
 
-RUNS = 3  # of which the fastest counts
+RUNS = 3  # the fastest counts
 
 Shape = tuple[int, ...]
 Shapes = Mapping[int, Shape]
@@ -30,8 +30,8 @@ Params = Mapping[str, Any]
 def measure(view: View, order: Sequence[Node]) -> None:
     """Mark every operation with `cost`: seconds `forward` and `backward`, `flops`, bytes `saved`.
 
-    `order` holds the nodes of the record that the view was made of. Times are missing where values
-    are unknown. `saved` counts the bytes of the arrays that the record keeps alive, each
+    `order` holds the nodes of the record of the view. Times are missing where values are
+    unknown. `saved` counts the bytes of the arrays that the record keeps alive, each
     at the first operation that saves it; the sum over all operations is `memory.saved_bytes`.
     """
     nodes = [node for node in order if not node.plan.op.is_part]
@@ -54,7 +54,7 @@ def measure(view: View, order: Sequence[Node]) -> None:
 
 
 def text_of(cost: Mapping[str, float]) -> str:
-    """A cost on one line.
+    """Format a cost on one line.
 
     >>> text_of({"flops": 2_000_000, "saved": 4096, "forward": 2.5e-4, "backward": 1e-3})
     '0.25 ms, back 1 ms · 2 MFLOP · saved 4.1 kB'
@@ -85,7 +85,7 @@ def _scaled(amount: float) -> str:
 
 
 def _times(operation: Operation, values: Mapping[int, Any], argnums: list[int]) -> dict[str, float]:
-    """Seconds of the forward function, and of the rules of all wanted arguments together."""
+    """Return seconds of the forward function, and of the gradient rules together."""
     call = Call(operation, values, argnums)
     seed = np.ones(call.size)
     return {"forward": _best(call.forward), "backward": _best(lambda: call.pull_back(seed))}
@@ -116,7 +116,7 @@ def _saved(nodes: Sequence[Node]) -> dict[Node, int]:
 
 
 def flops(operation: Operation, shapes: Mapping[int, Shape], results: Sequence[Shape]) -> int:
-    """Floating-point operations of one forward call, from the shapes of arguments and results."""
+    """Count the floating-point operations of a forward call from argument and result shapes."""
     op, params = operation.op, operation.params
     out = sum(map(prod, results))
     if op.name in PRODUCTS:

@@ -1,8 +1,8 @@
-"""Local Jacobians: what one operation does to a small change of one of its arguments.
+"""Local Jacobians of operations with respect to their arguments, and their structure.
 
 An operation is run again on copies of its arguments, and unit vectors are pulled back through its
-own gradient rule: each gives one row of ∂result/∂argument. Small Jacobians are known whole; of
-large ones a few rows tell the structure. The user's graph is only read.
+gradient rule: each gives one row of ∂result/∂argument. Small Jacobians are computed whole; a few
+rows of large ones determine the structure. The user's graph is read-only.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from tinygrad_gm.engine.replay import recompute
 from .. import style
 from ..graph.view import Edge, Operation, Variable, View
 
-SMALL = 64  # entries of a Jacobian that is known whole, and printed with `jacobian=True`
-WHOLE = 100_000  # entries up to which all rows are pulled back to learn a structure; else SAMPLED
+SMALL = 64  # entries of a Jacobian that is computed whole, and printed with `jacobian=True`
+WHOLE = 100_000  # up to this many entries all rows are pulled back for the structure; else SAMPLED
 SAMPLED = 8
-WORK = 20_000_000  # elements that one drawing pulls back in all
-NAME_LENGTH = 10  # letters of a name in ∂y/∂x
+WORK = 20_000_000  # largest number of elements pulled back for one drawing
+NAME_LENGTH = 10  # characters of a name in ∂y/∂x
 
 
 def annotate(view: View, show: bool = False) -> None:
-    """Write the chain rule on every edge along which a gradient flows back.
+    """Write the chain rule on every differentiable edge.
 
-    Marks of such an edge: `local`, its text; `flow`, its contribution as text; `structure`, a word
-    for the Jacobian; `jacobian`, the numbers (result × argument) where they are at most 64; with
-    `show` also `matrix`, these as rows of texts.
+    Marks of an edge: `local`, its text; `flow`, its contribution as text; `structure`, a word for
+    the Jacobian; `jacobian`, its entries (result × argument) if at most 64; with `show` also
+    `matrix`, the entries as rows of texts.
     """
     work = WORK
     for operation, arguments, results in calls_of(view):
@@ -51,7 +51,7 @@ Arguments = Mapping[int, tuple[Edge, Variable]]  # by argnum: the edge and its t
 
 
 def calls_of(view: View) -> list[tuple[Operation, Arguments, list[Variable]]]:
-    """Every operation with its arguments and its results."""
+    """Return every operation with its arguments and results."""
     variables = {variable.id: variable for variable in view.variables}
     arguments: dict[str, dict[int, tuple[Edge, Variable]]] = {}
     results: dict[str, list[Variable]] = {}
@@ -81,7 +81,7 @@ class Call:
         given = [values.get(argnum) for argnum in range(count)]
         self.forward: Callable[[], Any] = functools.partial(recompute, op, given, params)
         out, residuals, data = recompute(op, list(given), params)
-        count = len(data)  # a checkpoint's closure is no argument of its function
+        count = len(data)  # the closure of a checkpoint is not an argument of its function
         argnums = tuple(argnum for argnum in argnums if argnum < count)
         self.leaves = {argnum: wrap(data[argnum]) for argnum in argnums}
         for leaf in self.leaves.values():
@@ -92,9 +92,9 @@ class Call:
         self.size: int = sum(prod(output.shape) for output in self.outputs)
 
     def pull_back(self, v: Any) -> dict[int, Any]:
-        """vᵀJ of every wanted argument, flat; v is as long as all results together.
+        """Return vᵀJ of every argument, flat; v has the length of all results together.
 
-        None for an argument that the rule does not reach.
+        None for an argument without a gradient.
         """
         seeds, start = [], 0
         for output in self.outputs:
@@ -107,7 +107,7 @@ class Call:
         return dict(zip(self.leaves, arrays, strict=True))
 
     def rows(self, places: Sequence[int]) -> dict[int, Array]:
-        """The rows of every wanted Jacobian that belong to these elements of the results."""
+        """Return the rows of every Jacobian for these elements of the results."""
         pulled = [self.pull_back(np.arange(self.size) == place) for place in places]
         reached = [
             argnum for argnum in self.leaves if all(row[argnum] is not None for row in pulled)
@@ -116,7 +116,7 @@ class Call:
 
 
 def _measure(operation: Operation, arguments: Arguments, work: int) -> int:
-    """Mark an operation's edges with Jacobian and structure; how many elements that took."""
+    """Mark the edges of an operation with Jacobian and structure; return the elements used."""
     values = {argnum: variable.value for argnum, (_, variable) in arguments.items()}
     sizes = {
         argnum: prod(v.shape) for argnum, (edge, v) in arguments.items() if edge.differentiable
@@ -155,15 +155,15 @@ def _measure(operation: Operation, arguments: Arguments, work: int) -> int:
 
 
 def _words(call: Call, rows: Mapping[int, Array], places: Sequence[int]) -> dict[int, str]:
-    """The structure of every argument's Jacobian."""
+    """Return the structure of the Jacobian of every argument."""
     sums = rows if call.size == 1 else call.pull_back(np.ones(call.size))
     return {argnum: structure(rows[argnum], places, call.size, sums[argnum]) for argnum in rows}
 
 
 def _typical(value: Any) -> Any:
-    """A value whose zeros, NaN and infinities do not hide what a result depends on.
+    """Replace zeros, NaN and infinities, which would hide dependences, by other numbers.
 
-    Numbers that differ take their places: equal ones could make a diagonal look like an identity.
+    The numbers differ: equal ones could make a diagonal look like an identity.
     """
     if getattr(getattr(value, "dtype", None), "kind", "") != "f":
         return value
@@ -173,7 +173,7 @@ def _typical(value: Any) -> Any:
 
 
 def _sample(size: int) -> list[int]:
-    """A few elements: some anywhere, and the ones next to them."""
+    """Return a few random positions and their successors."""
     anywhere = np.random.default_rng(0).integers(0, size, SAMPLED // 2)
     return sorted({int(place) for place in (*anywhere, *((anywhere + 1) % size))})
 
@@ -184,7 +184,7 @@ def _sample(size: int) -> list[int]:
 def _write(
     edge: Edge, operation: Operation, argument: Variable, results: Sequence[Variable], show: bool
 ) -> None:
-    """The texts of an edge: ∂z/∂x = formula = number, or ∂y/∂x: shape structure, formula."""
+    """Set the texts of an edge: ∂z/∂x = formula = number, or ∂y/∂x: shape structure, formula."""
     marks = edge.marks
     result = results[0].name if len(results) == 1 else operation.op.name
     name = f"∂{_short(result)}/∂{_short(argument.name)}"
@@ -218,13 +218,13 @@ def _entry(value: float) -> str:
 
 
 def structure(rows: Array, places: Sequence[int], count: int, sums: Array) -> str:
-    """A word for a Jacobian of `count` rows, from those at `places` and its columns' sums.
+    """Name the structure of a Jacobian of `count` rows, from some rows and the column sums.
 
     - zero; identity, scaled identity, diagonal: of a square matrix;
     - permutation (square) or selection: ones, at most one in a row and in a column;
-    - broadcast sum: at most one entry in a row, several in a column, where gradients are added up;
-    - triangular: square, and a result depends on arguments up to its own place;
-    - block diagonal: groups of results depend on groups of elements with none in common;
+    - broadcast sum: at most one entry in a row, several in a column, whose gradients are summed;
+    - triangular: square, no entry above the diagonal;
+    - block diagonal: groups of results depend on disjoint groups of elements;
     - dense: without zeros; sparse: anything else.
 
     >>> structure(np.array([[0.0, 1.0], [1.0, 0.0]]), range(2), 2, np.ones(2))
@@ -256,10 +256,10 @@ def structure(rows: Array, places: Sequence[int], count: int, sums: Array) -> st
 
 
 def _in_blocks(there: Array, whole: bool) -> bool:
-    """Whether the rows fall into groups that have no column in common.
+    """Return whether the rows form groups without common columns.
 
-    Of a matrix that is known in part only, rows of a group must have the very same columns: rows
-    that share some (as windows that overlap) may be joined by rows that are not known.
+    If only some rows are known, the rows of a group must have the same columns: rows that share
+    only some (overlapping windows) may be connected by unknown rows.
     """
     common = there.astype(int) @ there.T.astype(int)
     lengths = there.sum(axis=1)
@@ -291,7 +291,7 @@ FIXED = {
 def known(
     op: Op, argnum: int, argument: tuple[int, ...], results: Sequence[tuple[int, ...]]
 ) -> str:
-    """The word for an operation of the library, where it follows from the shapes; else "".
+    """Return the structure of a known operation if it follows from the shapes; else "".
 
     >>> known(tg.exp.op, 0, (500, 500), [(500, 500)]), known(tg.add.op, 0, (500,), [(500, 500)])
     ('diagonal', 'broadcast sum')

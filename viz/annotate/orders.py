@@ -1,8 +1,8 @@
-"""Drawings of derivatives: which part of a graph computes the function, which its derivatives.
+"""Orders of differentiation: which operations compute the function, which its derivatives.
 
-A backward pass that records itself (`create_graph=True`) leaves operations behind like any other
-computation. Their frames tell them apart: an operation made by the rule of a forward operation is
-of order 1, one made by the rule of such an operation of order 2, and so on.
+A backward pass with `create_graph=True` records its operations. Their scopes tell them apart: an
+operation recorded by the gradient rule of a forward operation has order 1, one recorded by the rule
+of an operation of order 1 has order 2, and so on.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def tell(view: View) -> None:
 
 
 def word(order: int) -> str:
-    """The name of an order.
+    """Return the name of an order.
 
     >>> word(0), word(2), word(5)
     ('forward', 'second derivative', 'derivative of order 5')

@@ -1,8 +1,7 @@
-"""The chain rule as a sum over paths: every road from one variable to the root.
+"""The chain rule as a sum over all paths from a variable to the root.
 
-Along a path the local derivatives are multiplied, and the gradient is the sum of these products.
-Backward arrives at the same number without following paths one by one, of which there may be
-millions: it adds where they meet. That is how they are counted here, too.
+The gradient is the sum over paths of the product of local derivatives. There may be millions of
+paths; like backward, the count adds where paths meet and does not follow each.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from .. import style
 from ..film.captions import factor, plain
 from ..graph.view import Edge, Variable, View
 
-WRITTEN = 6  # paths whose products are written out
-NAME_LENGTH = 12  # letters
-FOLLOWED = 1000  # paths whose products are added up one by one
+WRITTEN = 6  # largest number of products written out
+NAME_LENGTH = 12  # characters
+FOLLOWED = 1000  # largest number of paths followed one by one
 
 
 def highlight(view: View, target: Variable) -> None:
-    """Mark what lies on a path from `target` to a root with `path`, everything else with `dim`.
+    """Mark nodes and edges on paths from `target` to a root with `path`, others with `dim`.
 
     The target's own mark `paths` holds their `count`; where there are only single numbers on them
     also the `products` of the local derivatives along each (at most 1,000) and their `sum`, which
@@ -34,12 +33,12 @@ def highlight(view: View, target: Variable) -> None:
     for edge in view.edges:
         if edge.argnum is None or edge.differentiable:
             incoming.setdefault(edge.head, []).append(edge)
-    reached, roads = {target.id}, Counter({target.id: 1})
+    reached, counts = {target.id}, Counter({target.id: 1})
     for node in view.nodes:  # in topological order
         for edge in incoming.get(node.id, []):
             if edge.tail in reached:
                 reached.add(node.id)
-                roads[node.id] += roads[edge.tail]
+                counts[node.id] += counts[edge.tail]
     ends = [v.id for v in view.variables if v.is_root and v.id in reached]
     leading = set(ends)
     for node in reversed(view.nodes):
@@ -51,7 +50,7 @@ def highlight(view: View, target: Variable) -> None:
         if isinstance(part, Edge) and part.argnum is not None and not part.differentiable:
             inside = False
         part.marks["path" if inside else "dim"] = True
-    count = sum(roads[end] for end in ends)
+    count = sum(counts[end] for end in ends)
     target.marks["paths"] = {"count": count}
     many, drawn = "s" * (count != 1), ", drawn thick" * bool(count)
     view.remarks.append(f"{count:,} path{many} from {target.name} to {_names(view, ends)}{drawn}")
@@ -61,14 +60,14 @@ def highlight(view: View, target: Variable) -> None:
 
 
 def find(view: View, tensor: Traced) -> Variable:
-    """The variable that stands for a leaf or for a result.
+    """Return the variable of a leaf or result.
 
     Raises:
-        TypeError: it is no Tensor.
-        ValueError: it is not part of the graph.
+        TypeError: `tensor` is not a Tensor.
+        ValueError: `tensor` is not part of the graph.
     """
     if not isinstance(tensor, Traced):
-        raise TypeError(f"draw: path_to is a Tensor, not {tensor!r:.60}")
+        raise TypeError(f"draw: path_to must be a Tensor, not {tensor!r:.60}")
     identity = view.ids.get(tensor.node or tensor)
     for variable in view.variables:
         if variable.id == identity:
@@ -79,7 +78,7 @@ def find(view: View, tensor: Traced) -> Variable:
 def _multiply(
     view: View, target: Variable, edges: Mapping[str, list[Edge]], ends: list[str]
 ) -> None:
-    """Products along the paths, one by one while they are not too many, and their sum."""
+    """Add the products along the paths and their sum; only the sum if there are many."""
     found = target.marks["paths"]
     if any(_local(edge) is None for into in edges.values() for edge in into):
         return
@@ -105,14 +104,14 @@ def _multiply(
 
 
 def _local(edge: Edge) -> Any:
-    """The local derivative of a single number; 1 from an operation to its result."""
+    """Return the local derivative of a scalar edge; 1 from an operation to its result."""
     if edge.argnum is None:
         return 1.0
     return edge.marks["jacobian"].item() if "jacobian" in edge.marks else None
 
 
 def _ways(edges: Mapping[str, list[Edge]], end: str, start: str) -> Iterator[list[Edge]]:
-    """The edges along each path, from the end of the graph back to its start."""
+    """Yield the edges of each path, from the end of the graph back to its start."""
     stack: list[tuple[str, list[Edge]]] = [(end, [])]
     while stack:
         node, way = stack.pop()
@@ -125,7 +124,7 @@ def _ways(edges: Mapping[str, list[Edge]], end: str, start: str) -> Iterator[lis
 def _summed(
     view: View, target: Variable, edges: Mapping[str, list[Edge]], ends: list[str]
 ) -> float:
-    """The sum of all products, added where the paths meet."""
+    """Return the sum of all products, added where paths meet."""
     totals: dict[str, float] = {target.id: 1.0}
     for node in view.nodes:
         if node.id in edges and node.id != target.id:

@@ -1,9 +1,8 @@
-"""What of a big graph is drawn: modules and stretches of operations become single nodes.
+"""Collapse large graphs: modules and runs of operations become single nodes.
 
-A closed module is one `Group`, and so are equal ones that follow one another. Where nothing says
-what is to be closed, a graph of more than 200 nodes is closed until at most 60 are left. Edges stay
-connected: what could be reached can be reached. A stretch of the record that is drawn as one node
-closes no circle, because the record is in topological order (see `clusters`).
+A closed module is one `Group`; consecutive equal modules share one. By default a graph of more than
+200 nodes is closed until at most 60 are left. Reachability is preserved. A run of the record drawn
+as one node creates no cycle, because the record is in topological order (see `clusters`).
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from ..graph.view import Group, View
 from .clusters import Call, Links, Module, tree
 from .contraction import Bundle, contract, owners
 
-MANY, FEW = 200, 60  # nodes: more are closed by themselves, until there are so few
+MANY, FEW = 200, 60  # nodes: larger graphs are closed until at most FEW are left
 MOST = 2000  # visible nodes that are drawn without force=True
 STACK = 3  # equal closed modules in a row that are drawn as one
 LONG_STACK = 8  # equal modules in a row that are closed by themselves, also in a small graph
@@ -37,7 +36,7 @@ def visible(
     focus: str | None = None,
     force: bool = False,
 ) -> View:
-    """What is to be drawn of a view.
+    """Return the view to be drawn.
 
     Args:
         view: all of it.
@@ -65,7 +64,7 @@ def visible(
 
 
 def check_size(nodes: int, force: bool) -> None:
-    """Refuse to draw a picture that nobody could read; ValueError."""
+    """Raise ValueError for a picture with too many nodes to read."""
     if nodes > MOST and not force:
         raise ValueError(
             f"draw: {nodes:,} nodes are too many for a picture (the most are {MOST:,}); draw "
@@ -74,7 +73,7 @@ def check_size(nodes: int, force: bool) -> None:
 
 
 def _choice(top: Module, depth: int | None, collapse: Any, focus: str | None) -> Closed:
-    """What the three arguments say together: is this module closed?"""
+    """Return a function that says whether a module is closed by the three arguments."""
     paths = {module.name for module in top.modules()}
     if depth is not None and depth < 0:
         raise ValueError(f"draw: depth is {depth}; 0 (whole models), 1 (their modules) … is wanted")
@@ -108,7 +107,7 @@ def _known(argument: str, path: str, paths: set[str]) -> None:
 
 
 class _Workshop:
-    """A view with what is looked up in it again and again."""
+    """A view with its links, modules and fingerprints."""
 
     def __init__(self, view: View) -> None:
         self.view, self.links = view, Links(view)
@@ -116,11 +115,11 @@ class _Workshop:
         self.prints: dict[Module, Hashable] = {}
 
     def owners(self, bundles: list[Bundle]) -> dict[str, Bundle]:
-        """For each node that is not drawn itself the bundle that it is drawn with."""
+        """Return the bundle of each contracted node, by id."""
         return owners(self.links, self.tree, bundles)
 
     def size(self, bundles: list[Bundle]) -> int:
-        """How many nodes would be drawn."""
+        """Return the number of nodes that would be drawn."""
         return len(self.view.nodes) - len(self.owners(bundles)) + len(bundles)
 
     def print(self, module: Module) -> Hashable:
@@ -207,7 +206,7 @@ def _calls(unit: Bundle | Call) -> Iterator[Call]:
 
 
 def fingerprint(calls: Iterable[Call], links: Links) -> Hashable:
-    """Equal for two pieces of program that are built alike."""
+    """Return a value that is equal for operations with the same structure."""
     numbers: dict[str, int] = {}  # of variables, in the order in which they are met
     prints: list[Hashable] = []
     for call in calls:
@@ -241,10 +240,10 @@ def _static(value: Any) -> Hashable:
 
 
 def repeats(tokens: Sequence[Hashable], least: int) -> list[tuple[int, int, int]]:
-    """Where a sequence repeats itself: (start, length of the pattern, copies), from the left.
+    """Find repetitions in a sequence: (start, length of the pattern, copies), from the left.
 
-    Of the patterns that begin at a place and have at least `least` copies, that which covers most
-    is taken, of those the shortest.
+    Of the patterns at a position with at least `least` copies, the one with the largest cover is
+    taken; of these the shortest.
 
     >>> from tinygrad_gm.viz.fold.collapse import repeats
     >>> repeats("xababababyyyz", 3)
@@ -269,7 +268,7 @@ def repeats(tokens: Sequence[Hashable], least: int) -> list[tuple[int, int, int]
 
 
 def _streaks(equal: Any) -> Any:
-    """For each place how many True stand in a row from there on."""
+    """Return for each position the number of consecutive True from there on."""
     places = np.arange(len(equal))
     ends = np.where(equal, len(equal), places)
     return np.minimum.accumulate(ends[::-1])[::-1] - places

@@ -1,4 +1,4 @@
-"""Many nodes of a view become one: which belong to it, what its card says, where its edges go."""
+"""Contract nodes of a view to one: its members, its card, its edges."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ INPUTS = 3  # constants that only one bundle reads, drawn one by one; more are d
 
 @dataclass(eq=False)
 class Bundle:
-    """What becomes one node: the operations of each copy, and the modules that they are, if any."""
+    """The operations of one drawn node, by copy, and their modules, if any."""
 
     copies: list[list[Call]]
     modules: tuple[Module, ...] = ()
 
     @property
     def calls(self) -> Iterator[Call]:
-        """The operations of all copies."""
+        """Yield the operations of all copies."""
         return (call for copy in self.copies for call in copy)
 
 
@@ -37,9 +37,9 @@ Owners = dict[str, Bundle]
 
 
 def owners(links: Links, modules: Tree, bundles: Iterable[Bundle]) -> Owners:
-    """For the id of each node that is not drawn itself the bundle that it is drawn with.
+    """Return the bundle of each contracted node, by id.
 
-    A bundle takes its operations with all results but roots, and the leaves that nobody else reads;
+    A bundle takes its operations with all results but roots, and the leaves that only it reads;
     what comes into a module from outside stays outside.
     """
     owner = {call.id: bundle for bundle in bundles for call in bundle.calls}
@@ -67,7 +67,7 @@ def owners(links: Links, modules: Tree, bundles: Iterable[Bundle]) -> Owners:
 
 
 def contract(view: View, links: Links, owner: Owners) -> View:
-    """The view with a Group for each bundle."""
+    """Return the view with a Group for each bundle."""
     lasts = dict.fromkeys(owner.values(), "")
     for node in view.nodes:
         if node.id in owner and not isinstance(node, Variable):
@@ -82,7 +82,7 @@ def contract(view: View, links: Links, owner: Owners) -> View:
         if bundle is not None and lasts[bundle] == node.id:
             drawn.nodes += [groups[bundle], *roots.pop(bundle)]
         elif bundle is None and maker in roots and isinstance(node, Variable):
-            roots[maker].append(node)  # which comes after what made it
+            roots[maker].append(node)  # after its maker
         elif bundle is None:
             drawn.nodes.append(node)
     drawn.edges = _edges(view, links, owner, groups)
@@ -135,7 +135,7 @@ def _edges(view: View, links: Links, owner: Owners, groups: dict[Bundle, Group])
 
 
 def _group(bundle: Bundle, identity: str, links: Links, owner: Owners) -> Group:
-    """The node of a bundle."""
+    """Return the node of a bundle."""
     calls = list(bundle.calls)
     inputs: dict[str, Variable] = {}
     inside: dict[str, Variable] = {}

@@ -1,7 +1,7 @@
-"""A view as JSON and back: everything that is drawn, with its numbers as they are.
+"""A view as JSON and back, with unrounded numbers.
 
-Numbers are not rounded: JSON's decimal digits give a double back exactly, and larger arrays are
-written as their bytes. Infinities and NaN, which JSON does not have, are written as words.
+The decimal digits of JSON represent a double exactly; larger arrays are written as bytes.
+Infinities and NaN, which JSON lacks, are written as strings.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .view import Edge, Group, Operation, Variable, View
 
 FORMAT, VERSION = "tinygrad_gm drawing", 2
 RENAMED = {"slot": "argnum", "kept": "saved"}  # keys of version 1
-LISTED = 1000  # elements of an array that is written as numbers, not as bytes
+LISTED = 1000  # up to this size an array is written as numbers, not as bytes
 
 KINDS: dict[str, Any] = {
     "variable": Variable,
@@ -34,21 +34,21 @@ TUPLES = ("shape", "path", "kinds", "shapes")  # fields that are tuples
 
 @dataclass(frozen=True)
 class Signature:
-    """What a drawing needs to know of an operation."""
+    """The facts of an operation that a drawing needs."""
 
     name: str
     symbol: str
 
 
 def dumps(view: View, settings: Mapping[str, str]) -> str:
-    """A view, and how to draw it, as JSON text."""
+    """Return a view and its settings as JSON text."""
     data = {"format": FORMAT, "version": VERSION, **settings, "remarks": view.remarks}
     lines = ",\n".join(_text(_part(part)) for part in (*view.nodes, *view.edges))
     return f'{_text(data)[:-1]}, "parts": [\n{lines}\n]}}\n'
 
 
 def loads(text: str) -> tuple[View, dict[str, Any]]:
-    """The view and the settings in a JSON text; ValueError where it is no drawing."""
+    """Return the view and the settings in a JSON text; ValueError if it is not a drawing."""
     try:
         data = json.loads(text, object_hook=_renamed)
         if data.get("format") != FORMAT or data.get("version") not in (1, VERSION):
@@ -58,7 +58,7 @@ def loads(text: str) -> tuple[View, dict[str, Any]]:
             made = _whole(part)
             (view.edges if isinstance(made, Edge) else view.nodes).append(made)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"load: this is no drawing that was saved as JSON: {error}") from error
+        raise ValueError(f"load: not a drawing saved as JSON: {error}") from error
     return view, {name: data[name] for name in data if name not in ("format", "version")}
 
 
@@ -71,13 +71,13 @@ def _text(value: Any) -> str:
 
 
 def _part(part: Any) -> dict[str, Any]:
-    """The fields of a node or an edge that do not have their default value."""
+    """Return the fields of a node or edge that differ from their defaults."""
     found = {"is": next(name for name, kind in KINDS.items() if type(part) is kind)}
     for field in fields(part):
         value = getattr(part, field.name)
         if field.name == "op":
             value = {"name": value.name, "symbol": value.symbol}
-        elif field.name == "params":  # they stand in the text of the call
+        elif field.name == "params":  # they are in the text of the call
             continue
         elif field.name == "dtype":
             value = None if value is None else str(value)
@@ -104,10 +104,10 @@ def _tuple(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A value in what JSON knows; an array is an object with "$dtype"."""
+    """Convert a value to JSON types; an array becomes an object with "$dtype"."""
     if isinstance(value, (str, bool, int, type(None))):
         return value
-    if type(value) is float:  # and no NumPy number
+    if type(value) is float:  # not a NumPy number
         return value if isfinite(value) else {"$number": str(value)}
     if isinstance(value, Mapping):
         return {str(key): _plain(entry) for key, entry in value.items()}
@@ -121,7 +121,7 @@ def _plain(value: Any) -> Any:
 
 
 def _array(value: Any) -> Any:
-    """What `_plain` was given."""
+    """Invert `_plain`."""
     if isinstance(value, list):
         return [_array(entry) for entry in value]
     if not isinstance(value, dict):

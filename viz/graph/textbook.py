@@ -1,7 +1,7 @@
-"""Opened boxes: the record run again with every fused operation as its decomposition.
+"""The record run again with every fused operation replaced by its decomposition.
 
-A fused operation is one node. Its twin is the same function composed of primitives, the steps that
-a course would show. The new record reads the same leaves; it is made for drawing only.
+A fused operation is one node; its decomposition is the same function composed of primitives. The
+new record reads the same leaves and is used for drawing only.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from tinygrad_gm.engine.record import Node, Traced, topological_order
 def opened(
     roots: Sequence[Traced], names: Mapping[str, Traced]
 ) -> tuple[list[Traced], dict[str, Traced]]:
-    """The roots computed again, recorded with twins, and the names moved to the new record.
+    """Compute the roots again with decompositions; return them, and the names in the new record.
 
-    Operations without a twin are recorded as they are. RuntimeError where a large constant was
-    freed or a leaf was written since: the values would not be those of the record.
+    Operations without a decomposition are recorded unchanged. RuntimeError if a large constant was
+    freed or a leaf was modified: the values would differ from those of the record.
     """
     made: dict[Node | None, Any] = {}
     calls: Counter[tuple[Scope | None, str]] = Counter()
@@ -32,10 +32,8 @@ def opened(
                 made[node] = args[0][node.params[0]]
             elif node.plan.op.decomposition is None:
                 with Mode(scope, node.scope):
-                    starred = node.plan.op.variadic
-                    made[node] = node.plan.op.primitive(
-                        *([args] if starred else args), *node.params
-                    )
+                    given = [args] if node.plan.op.variadic else args
+                    made[node] = node.plan.op.primitive(*given, *node.params)
             else:
                 made[node] = _opened(node, args, calls)
             if node.name and isinstance(made[node], Traced) and made[node].node is not None:
@@ -45,7 +43,7 @@ def opened(
 
 
 def _opened(node: Node, args: list[Any], calls: Counter[tuple[Scope | None, str]]) -> Any:
-    """The twin of a node's operation, in a frame with its name: what was one box stays together."""
+    """Run the decomposition of a node's operation in a scope with its name, drawn as a frame."""
     op = node.plan.op
     calls[node.scope, op.name] += 1
     number = calls[node.scope, op.name]
