@@ -181,7 +181,7 @@ class DiffusionModel(nn.Module):
     ) -> None:
         super().__init__()
         if timesteps < 1:
-            raise ValueError(f"diffusion: timesteps is {timesteps}; at least 1 is wanted")
+            raise ValueError(f"diffusion: timesteps is {timesteps}; expected at least 1")
         if schedule not in SCHEDULES:
             raise ValueError(f"diffusion: schedule is {' or '.join(SCHEDULES)}, not {schedule!r}")
         self.model, self.timesteps, self.clip = model, timesteps, clip
@@ -257,7 +257,7 @@ class DiffusionModel(nn.Module):
         """
         s = t - 1 if s is None else s
         if not 0 <= eta <= 1:
-            raise ValueError(f"diffusion: eta is {eta}; a number in [0, 1] is wanted")
+            raise ValueError(f"diffusion: eta is {eta}; expected a number in [0, 1]")
         now, then = self.alpha_bar(t, x_t), self.alpha_bar(s, x_t)
         noise = (x_t - _rooted(now, x_t) * x0) / _rooted(1 - now, x_t)
         variance = tg.zeros_like(now)

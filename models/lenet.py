@@ -184,8 +184,8 @@ def pretrained() -> LeNet5:
         ) from None
     if found != WEIGHTS_SHA256:
         raise CheckpointError(
-            f"{WEIGHTS} is damaged: its SHA-256 is {found}, and {WEIGHTS_SHA256} was wanted; "
-            "install tinygrad_gm again"
+            f"{WEIGHTS} is damaged: its SHA-256 is {found}; expected {WEIGHTS_SHA256}; install "
+            "tinygrad_gm again"
         )
     model = LeNet5()
     model.load_state_dict(tg.load(WEIGHTS))

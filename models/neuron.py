@@ -152,7 +152,7 @@ def _as_tensors(
     b = tg.tensor(bias, tg.float64, requires_grad=True)
     if x.ndim != 2 or y.shape != x.shape[:1] or w.shape != x.shape[1:] or b.ndim != 0:
         raise ValueError(
-            f"{name}: features (n, d), labels (n,), weights (d,) and one bias are wanted; got "
+            f"{name}: expected features (n, d), labels (n,), weights (d,) and one bias; got "
             f"{x.shape}, {y.shape}, {w.shape} and {b.shape}"
         )
     return x, y, w, b

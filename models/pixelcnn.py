@@ -338,7 +338,7 @@ PixelCNN = MaskedPixelCNN | GatedPixelCNN
 def planes(images: Tensor, categories: int) -> Tensor:
     """Integers (N, H, W) → one-hot (N, K, H, W)."""
     if images.ndim != 3:
-        raise ValueError(f"PixelCNN: images (N, H, W) are wanted, got {images.shape}")
+        raise ValueError(f"PixelCNN: expected images (N, H, W); got {images.shape}")
     hot = tg.one_hot(images, categories, dtype=tg.float32)
     return tg.permute_dims(hot, (0, 3, 1, 2))
 
@@ -592,7 +592,7 @@ def _check_label(model: PixelCNN, label: Tensor | None) -> None:
     if (label is None) == (model.classes > 0):
         wants = f"labels of {model.classes} classes" if model.classes else "no labels"
         got = "none" if label is None else f"labels {label.shape}"
-        raise ValueError(f"{type(model).__name__}: {wants} are wanted, and there are {got}")
+        raise ValueError(f"{type(model).__name__}: expected {wants}; got {got}")
 
 
 def _head(channels: int, categories: int) -> nn.Sequential:

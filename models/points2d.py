@@ -68,7 +68,7 @@ def check(model: str, points: Tensor) -> None:
     ValueError: gan: points of shape (N, 2) are wanted, not (5, 3)
     """
     if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(f"{model}: points of shape (N, 2) are wanted, not {points.shape}")
+        raise ValueError(f"{model}: expected points of shape (N, 2); got {points.shape}")
     if not bool(tg.all(tg.isfinite(points))):
         raise ValueError(f"{model}: the points must be finite")
 

@@ -189,7 +189,7 @@ class VectorQuantizer(nn.Module):
     def _rows(self, z: Tensor) -> Tensor:
         if z.ndim != 4 or z.shape[1] != self.dim:
             raise ValueError(
-                f"VectorQuantizer: z of shape (N, {self.dim}, H, W) is wanted, not {z.shape}"
+                f"VectorQuantizer: expected z of shape (N, {self.dim}, H, W); got {z.shape}"
             )
         return tg.permute_dims(z.detach(), (0, 2, 3, 1)).reshape(-1, self.dim)
 

@@ -55,7 +55,7 @@ def module_of(array: Array) -> ModuleType:
     owner = type(array).__module__.partition(".")[0]
     if owner == "cupy":
         return _cupy()
-    raise TypeError(f"an array of NumPy or CuPy was wanted, not a {type(array).__name__}")
+    raise TypeError(f"expected an array of NumPy or CuPy; got a {type(array).__name__}")
 
 
 def device_of(array: Array) -> str:
@@ -88,11 +88,11 @@ def module_for(device: str | None) -> ModuleType:
 
 
 def parse_device(device: str) -> tuple[str, int]:
-    """Split `"cuda:1"` into `("cuda", 1)`; raise ValueError for what is no device's name."""
+    """Split `"cuda:1"` into `("cuda", 1)`; raise ValueError for an unknown device."""
     kind, _, index = str(device).partition(":")
     if (kind == "cpu" and not index) or (kind == "cuda" and (index or "0").isdigit()):
         return kind, int(index or 0)
-    raise ValueError(f'device: {device!r} is none; "cpu", "cuda" and "cuda:1" are')
+    raise ValueError(f'unknown device {device!r}; use "cpu", "cuda" or "cuda:1"')
 
 
 def default_device() -> str:
@@ -186,9 +186,7 @@ def promote(name: str, values: list[Any], mixed: Sequence[int]) -> tuple[Any, li
             values[i] = as_array(value, name, wide if i in mixed else None)
     for value in values:
         if not (value is None or isinstance(value, (bool, int, float)) or hasattr(value, "dtype")):
-            raise TypeError(
-                f"{name}: {_describe(value)}; a tensor, an array or a number was wanted"
-            )
+            raise TypeError(f"{name}: {_describe(value)}; expected a tensor, an array or a number")
     if not any(hasattr(value, "dtype") for value in values):
         values = [value if value is None else as_array(value, name) for value in values]
     arrays = [value for value in values if hasattr(value, "dtype")]

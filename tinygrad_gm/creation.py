@@ -253,7 +253,7 @@ def meshgrid(*xs: ArrayLike, indexing: Literal["xy", "ij"] = "xy") -> tuple[Tens
     vectors = [asarray(x) for x in xs]
     for vector in vectors:
         if vector.ndim > 1:
-            raise ValueError(f"meshgrid: vectors were wanted, got the shape {vector.shape}")
+            raise ValueError(f"meshgrid: expected vectors; got the shape {vector.shape}")
     axes = list(range(len(vectors)))
     if indexing == "xy":
         axes[:2] = reversed(axes[:2])

@@ -129,7 +129,7 @@ class Generator:
     def _floats(self, draw: Any, name: str, shape: Shape, dtype: Any) -> Tensor:
         wanted = np.dtype(dtype or backend.default_dtype())
         if wanted.kind != "f":
-            raise TypeError(f"{name}: a floating dtype was wanted, not {wanted}")
+            raise TypeError(f"{name}: expected a floating dtype; got {wanted}")
         # NumPy draws float32 and float64; the narrower ones are rounded.
         drawn = draw(as_shape(name, shape), np.float64 if wanted.itemsize == 8 else np.float32)
         return place(np.asarray(drawn, dtype=wanted), self.device)
@@ -293,7 +293,7 @@ def categorical(
     (2,)
     """
     if (logits is None) == (probs is None):
-        raise TypeError("categorical: either logits or probs is wanted, not both or neither")
+        raise TypeError("categorical: expected either logits or probs, not both or neither")
     given = asarray(probs if logits is None else logits)
     p = given.detach().numpy().astype(np.float64)
     if logits is not None:
@@ -363,7 +363,7 @@ def _from_logits(logits: Any) -> Any:
 
 def _check_distributions(name: str, p: Any) -> None:
     if not p.ndim or not p.shape[-1]:
-        raise ValueError(f"{name}: at least one class along the last axis is wanted; got {p.shape}")
+        raise ValueError(f"{name}: expected at least one class along the last axis; got {p.shape}")
     if not (np.isfinite(p).all() and (p >= 0).all() and (p.sum(axis=-1) > 0).all()):
         raise ValueError(
             f"{name}: probabilities are finite numbers ≥ 0, at least one of each distribution > 0"

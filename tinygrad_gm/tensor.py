@@ -343,7 +343,7 @@ class Tensor(Traced):
     def item(self) -> Any:
         """The only element as a Python number."""
         if self.size != 1:
-            raise ValueError(f"item: a tensor of one element is wanted, this has {self.shape}")
+            raise ValueError(f"item: expected a tensor of one element, this has {self.shape}")
         return self._data.item()
 
     def tolist(self) -> Any:

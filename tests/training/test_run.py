@@ -606,7 +606,7 @@ def test_the_time_that_is_left_may_be_more_than_a_day(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ("0.5", "'bad' is '0.5'; a number, or a Tensor of one element, is wanted"),
+        ("0.5", "'bad' is '0.5'; expected a number, or a Tensor of one element"),
         (None, "'bad' is None; a number"),
         ([1.0], r"'bad' is \[1.0\]; a number"),
         ({}, r"'bad' is {}; a number"),

@@ -183,7 +183,7 @@ def _sampler(command: str, argv: list[str], count: int) -> tuple[Any, Callable[[
         parser.add_argument(flag, dest=wish, type=int, help=text)
     args = parser.parse_args(rest)
     if args.count < 1:
-        parser.error(f"--count is {args.count}; at least 1 is wanted")
+        parser.error(f"--count is {args.count}; expected at least 1")
     from ..random import Generator
 
     try:

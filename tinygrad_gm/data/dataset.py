@@ -69,7 +69,7 @@ class TensorDataset(Dataset):
         shapes = [t.shape for t in self.tensors]
         if not shapes or not all(shape and shape[0] == shapes[0][0] for shape in shapes):
             raise ValueError(
-                f"TensorDataset: tensors whose first axes agree were wanted, got shapes {shapes}"
+                f"TensorDataset: expected tensors whose first axes agree; got shapes {shapes}"
             )
 
     def __getitem__(self, index: int | slice) -> tuple[Tensor, ...]:

@@ -97,7 +97,7 @@ def _store(url: str, path: Path, sha256: str) -> None:
             digest.update(block)
             target.write(block)
         if (found := digest.hexdigest()) != sha256:
-            raise _RefusedError(f"its SHA-256 is {found}, and {sha256} was wanted")
+            raise _RefusedError(f"its SHA-256 is {found}; expected {sha256}")
 
 
 def _blocks(url: str, name: str) -> Iterator[bytes]:

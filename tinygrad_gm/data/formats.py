@@ -87,7 +87,7 @@ def read_npz(path: Path, shapes: Mapping[str, tuple[int | None, ...]]) -> list[A
             wanted not in (None, length) for length, wanted in zip(lengths, shape, strict=True)
         ):
             wanted = str(shape).replace("None", "N")
-            raise ValueError(f"{path}: {name!r} has the shape {lengths}, and {wanted} was wanted")
+            raise ValueError(f"{path}: {name!r} has the shape {lengths}; expected {wanted}")
         if found[name].dtype.kind not in "biuf":
             raise ValueError(f"{path}: {name!r} holds {found[name].dtype}, not numbers")
     return list(found.values())

@@ -126,8 +126,8 @@ def _pairs(name: str, pixels: Any, labels: Any, shape: tuple[int, int, int]) -> 
     if not fits or not 0 <= least <= most <= 9:
         raise ValueError(
             f"{name} is damaged: images of shape {pixels.shape} ({pixels.dtype}) with labels of "
-            f"shape {labels.shape} ({labels.dtype}), {least} … {most}; wanted were N images "
-            f"{shape} of bytes and N whole labels 0 … 9"
+            f"shape {labels.shape} ({labels.dtype}), {least} … {most}; expected N images "
+            f"{shape} of bytes and N integer labels 0 … 9"
         )
     images = np.divide(pixels, np.float32(255), dtype=np.float32, order="C")
     return TensorDataset(asarray(images.reshape(-1, *shape)), asarray(labels.astype(np.int64)))

@@ -71,7 +71,7 @@ class Characters:
 
     def __init__(self, text: str) -> None:
         if not text:
-            raise ValueError("Characters: a text of at least one character was wanted")
+            raise ValueError("Characters: expected a text of at least one character")
         self.symbols = "".join(sorted(set(text)))
         self._codes = _codes(self.symbols)
 
@@ -92,8 +92,8 @@ class Characters:
         rows = np.asarray(numbers)
         if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
             raise ValueError(
-                f"decode: integers of shape (T,) were wanted, not {rows.dtype} of shape "
-                f"{rows.shape}; decode one row at a time"
+                f"decode: expected integers of shape (T,); got {rows.dtype} of shape {rows.shape}; "
+                "decode one row at a time"
             )
         if rows.size and not 0 <= rows.min() <= rows.max() < len(self):
             raise ValueError(f"decode: a number lies outside 0 … {len(self) - 1}")

@@ -51,11 +51,11 @@ class Transform(ABC):
         x = images.numpy()
         if x.ndim != 4:
             raise ValueError(
-                f"{type(self).__name__}: images of shape (N, C, H, W) were wanted, not {x.shape}"
+                f"{type(self).__name__}: expected images of shape (N, C, H, W); got {x.shape}"
             )
         if x.dtype.kind != "f":
             raise TypeError(
-                f"{type(self).__name__}: floating images were wanted, not {x.dtype}; bytes become "
+                f"{type(self).__name__}: expected floating images; got {x.dtype}; bytes become "
                 "that by images.astype(tg.float32) / 255"
             )
         changed = self.apply(x, generator or default_generator())
@@ -250,7 +250,7 @@ class RandomCrop(Transform):
         room = height - self.size[0], width - self.size[1]
         if min(*room, *(length - 1 for length in self.size)) < 0:
             raise ValueError(
-                f"RandomCrop: a part of {self.size[0]} × {self.size[1]} pixels was wanted from "
+                f"RandomCrop: {self.size[0]} × {self.size[1]} pixels do not fit in "
                 f"{height} × {width} (padding included)"
             )
         tops, lefts = (generator.integers(0, extra + 1, n).numpy() for extra in room)
@@ -348,7 +348,7 @@ class ColorJitter(Transform):
     def apply(self, x: Any, generator: Generator) -> Any:
         n, channels = x.shape[:2]
         if channels not in (1, 3):
-            raise ValueError(f"ColorJitter: images of 1 or 3 channels were wanted, not {channels}")
+            raise ValueError(f"ColorJitter: expected images of 1 or 3 channels; got {channels}")
         changes = [
             (adjust_brightness, self.brightness, 1.0),
             (adjust_contrast, self.contrast, 1.0),
@@ -400,8 +400,8 @@ def _per_channel(name: str, value: Fill, x: Any) -> Any:
     numbers = np.atleast_1d(np.asarray(value, x.dtype))
     if numbers.shape not in ((1,), (x.shape[1],)):
         raise ValueError(
-            f"{name} has the shape {numbers.shape}, and one number or {x.shape[1]}, one per "
-            "channel, were wanted"
+            f"{name} has the shape {numbers.shape}; expected one number or {x.shape[1]}, one per "
+            "channel"
         )
     return numbers[:, None, None]
 

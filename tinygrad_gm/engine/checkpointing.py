@@ -109,8 +109,8 @@ class _Call:
         """The Tensors in what the function returned."""
         if not isinstance(raw, (Traced, list, tuple)):
             raise TypeError(
-                f"checkpoint: the function returned {type(raw).__name__}; a Tensor, or a list or "
-                "tuple with Tensors in it, was wanted"
+                f"checkpoint: the function returned {type(raw).__name__}; expected a Tensor, or a "
+                "list or tuple with Tensors in it"
             )
         return [v for v in ([raw] if isinstance(raw, Traced) else raw) if isinstance(v, Traced)]
 

@@ -136,8 +136,8 @@ def _checked(replaced: Any, like: Any) -> Any:
     if not isinstance(replaced, Traced) or replaced.shape != like.shape:
         what = getattr(replaced, "shape", type(replaced).__name__)
         raise ValueError(
-            f"register_hook: the hook returned {what}; None or a Tensor of shape {like.shape} "
-            "was wanted"
+            f"register_hook: the hook returned {what}; expected None or a Tensor of shape "
+            f"{like.shape}"
         )
     if replaced.dtype == like.dtype:
         return replaced

@@ -49,7 +49,7 @@ def as_number(caller: str, name: Any, value: Any) -> float:
     0.5
     """
     if not isinstance(name, str):
-        raise TypeError(f"{caller}: {name!r} is the name of a metric; a string is wanted")
+        raise TypeError(f"{caller}: {name!r} is the name of a metric; expected a string")
     size = getattr(value, "size", 1)
     number = value.item() if size == 1 and hasattr(value, "item") else value
     if isinstance(number, (int, float)) and abs(number) <= sys.float_info.max:
@@ -57,9 +57,7 @@ def as_number(caller: str, name: Any, value: Any) -> float:
     if isinstance(number, float):  # NaN or infinite
         return number
     given = f"of shape {value.shape}" if size != 1 else _in_brief(number)
-    raise TypeError(
-        f"{caller}: {name!r} is {given}; a number, or a Tensor of one element, is wanted"
-    )
+    raise TypeError(f"{caller}: {name!r} is {given}; expected a number, or a Tensor of one element")
 
 
 def _in_brief(value: Any) -> str:

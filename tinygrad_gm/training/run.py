@@ -282,7 +282,7 @@ class Run:
         """
         for name, value in (("sample", sample_every), ("checkpoint", checkpoint_every)):
             if value is not None and value < 1:
-                raise ValueError(f"train: {name}_every is {value}; at least 1 step is wanted")
+                raise ValueError(f"train: {name}_every is {value}; expected at least 1 step")
         interrupt = _Interrupt()
         try:
             self._restore(parts, loader, epochs)
@@ -397,9 +397,9 @@ class Run:
         numbers = {name: as_number("log", name, value) for name, value in values.items()}
         for name, number in numbers.items():
             if not math.isfinite(number):
-                raise ValueError(f"log: {name!r} is {number}; a finite number is wanted")
+                raise ValueError(f"log: {name!r} is {number}; expected a finite number")
             if name in ("step", "epoch") and not (type(number) is int and number >= 0):
-                raise ValueError(f"log: {name!r} is {number}; a whole number from 0 is wanted")
+                raise ValueError(f"log: {name!r} is {number}; expected a whole number from 0")
         line = json.dumps(numbers).encode() + b"\n"
         append(self._metrics_path, self._open_metrics(), line)
 
