@@ -75,7 +75,7 @@ def test_what_is_no_set_of_parameters_is_refused():
         optim.SGD([])
     with pytest.raises(TypeError, match="one tensor; expected a list"):
         optim.SGD(a)
-    with pytest.raises(TypeError, match="not a ndarray"):
+    with pytest.raises(TypeError, match="got a ndarray"):
         optim.SGD([np.ones(2)])
     with pytest.raises(TypeError, match="int64"):
         optim.SGD([tg.arange(2)])
