@@ -74,7 +74,7 @@ class MLPDenoiser(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 × 3 convolutions beside a shortcut; what the time says is added between them.
+    """Two 3 × 3 convolutions with a shortcut; the time embedding is added between them.
 
     Shapes: x (N, inputs, H, W), the code of the time (N, time_dim); out (N, outputs, H, W).
     """

@@ -52,10 +52,12 @@ class Config:
     )
     images: int = field(default=10_000, metadata={"help": "maximum number of training images"})
     augment: bool = field(
-        default=False, metadata={"help": "turn, shift and scale the training images"}
+        default=False, metadata={"help": "rotate, shift and scale the training images at random"}
     )
-    epochs: int = field(default=2, metadata={"help": "passes over the training images", "least": 0})
-    batch_size: int = field(default=32, metadata={"help": "images per step"})
+    epochs: int = field(
+        default=2, metadata={"help": "number of passes over the training images", "least": 0}
+    )
+    batch_size: int = field(default=32, metadata={"help": "number of images per step"})
     learning_rate: float = field(
         default=4e-3, metadata={"help": "learning rate of Adam at its peak"}
     )

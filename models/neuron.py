@@ -4,7 +4,7 @@ With p = σ(z), z = Xw + b and L = (1/n) Σ (p − y)², the chain rule by hand 
 
     ∂L/∂w = (2/n) · Xᵀ [(p − y) · p · (1 − p)]        ∂L/∂b = (2/n) · Σ (p − y) · p · (1 − p)
 
-Below nobody writes this down: `loss.backward()` finds it from the steps of the forward pass. The
+Below it is not written down: `loss.backward()` derives it from the steps of the forward pass. The
 tests hold the two side by side.
 """
 
@@ -32,7 +32,9 @@ class Config:
     learning_rate: float = field(
         default=0.1, metadata={"help": "learning rate of gradient descent"}
     )
-    epochs: int = field(default=2, metadata={"help": "passes over the three points", "least": 0})
+    epochs: int = field(
+        default=2, metadata={"help": "number of passes over the three points", "least": 0}
+    )
 
 
 def single_neuron_model(
