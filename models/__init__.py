@@ -24,7 +24,8 @@ NAMES = ("neuron", "lenet", "autoencoder", "vae", "vqvae", "pixelcnn", "gan", "d
 
 
 def load(name: str) -> ModuleType:
-    """The module of the model `name`; ValueError, with the nearest name, where there is none.
+    """Return the module of the model `name`; ValueError, with the nearest name, if it does not
+    exist.
 
     >>> load("vae").__name__.rpartition(".")[2]
     'vae'

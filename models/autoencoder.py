@@ -5,7 +5,7 @@ image of the code, and both learn to give the image back:
 
     z = f(x),    x̂ = g(z),    loss = mean over the pixels of (x̂ − x)².
 
-Nobody says what the code's numbers mean. Whatever lets most images through is what they become.
+The meaning of the code's numbers is not prescribed: it emerges from minimising the error.
 
 **What keeps it from copying.** Not the number of parameters: a net with millions of them and a code
 of two numbers cannot copy, and one with a code as wide as the image copies with an identity matrix.
@@ -69,14 +69,14 @@ class Config:
         },
     )
     corruption: float = field(
-        default=0.0, metadata={"help": "share of the pixels that the encoder does not see"}
+        default=0.0, metadata={"help": "fraction of the pixels hidden from the encoder"}
     )
-    latent_dim: int = field(default=2, metadata={"help": "size of the code z"})
+    latent_dim: int = field(default=2, metadata={"help": "dimension of the code z"})
     hidden_dim: int = field(default=512, metadata={"help": "width of the first hidden layer"})
     epochs: int = field(
-        default=20, metadata={"help": "passes over the training images", "least": 0}
+        default=20, metadata={"help": "number of passes over the training images", "least": 0}
     )
-    batch_size: int = field(default=128, metadata={"help": "images per step"})
+    batch_size: int = field(default=128, metadata={"help": "number of images per step"})
     learning_rate: float = field(default=1e-3, metadata={"help": "learning rate of Adam"})
     seed: int = field(
         default=0, metadata={"help": "seed of the weights, the batches and the gaps", "least": 0}
@@ -216,7 +216,7 @@ def principal_components(rows: Any) -> tuple[Any, Any, Any]:
 
 
 def pca_error(train: Tensor, test: Tensor, components: int) -> float:
-    """The squared error per pixel of test images given back by so many principal components."""
+    """The squared error per pixel of test images reconstructed from `k` principal components."""
     seen, unseen = (images.numpy().reshape(len(images), -1) for images in (train, test))
     mean, directions, _ = principal_components(seen)
     kept = directions[:components]

@@ -74,7 +74,7 @@ class MLPDenoiser(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 × 3 convolutions beside a shortcut; what the time says is added between them.
+    """Two 3 × 3 convolutions with a shortcut; the time embedding is added between them.
 
     Shapes: x (N, inputs, H, W), the code of the time (N, time_dim); out (N, outputs, H, W).
     """
@@ -110,7 +110,7 @@ class ConvDenoiser(nn.Module):
     def __init__(self, channels: int = 32) -> None:
         super().__init__()
         if channels < 8 or channels % 8:
-            raise ValueError(f"ConvDenoiser: channels is {channels}; a multiple of 8 is wanted")
+            raise ValueError(f"ConvDenoiser: channels is {channels}; expected a multiple of 8")
         self.channels, time_dim = channels, 4 * channels
         self.time = nn.Sequential(
             nn.Linear(channels, time_dim), nn.SiLU(), nn.Linear(time_dim, time_dim), nn.SiLU()

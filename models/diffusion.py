@@ -93,20 +93,24 @@ class Config:
         default=100, metadata={"help": "T, the number of steps from data to noise", "most": 100_000}
     )
     schedule: str = field(
-        default="cosine", metadata={"help": "schedule of the noise", "choices": SCHEDULES}
+        default="cosine", metadata={"help": "noise schedule", "choices": SCHEDULES}
     )
     width: int = field(default=128, metadata={"help": "width of the hidden layers, for points"})
-    channels: int = field(default=32, metadata={"help": "channels of the convolutions, for digits"})
+    channels: int = field(
+        default=32, metadata={"help": "number of channels of the convolutions, for digits"}
+    )
     epochs: int = field(
         default=6,
-        metadata={"help": "passes over the digits, or multiples of 256,000 new points", "least": 0},
+        metadata={"help": "number of passes over the digits, or of 256,000 new points", "least": 0},
     )
-    batch_size: int = field(default=256, metadata={"help": "points or images per step"})
+    batch_size: int = field(default=256, metadata={"help": "number of points or images per step"})
     learning_rate: float = field(
         default=2e-3, metadata={"help": "learning rate of Adam at its peak"}
     )
-    ema: float = field(default=0.995, metadata={"help": "decay of the average of the weights"})
-    sample_every: int = field(default=300, metadata={"help": "steps from one picture to the next"})
+    ema: float = field(default=0.995, metadata={"help": "decay rate of the average of the weights"})
+    sample_every: int = field(
+        default=300, metadata={"help": "number of steps between sample pictures"}
+    )
     seed: int = field(
         default=0, metadata={"help": "seed of the weights, the batches and the noise", "least": 0}
     )
@@ -181,7 +185,7 @@ class DiffusionModel(nn.Module):
     ) -> None:
         super().__init__()
         if timesteps < 1:
-            raise ValueError(f"diffusion: timesteps is {timesteps}; at least 1 is wanted")
+            raise ValueError(f"diffusion: timesteps is {timesteps}; expected at least 1")
         if schedule not in SCHEDULES:
             raise ValueError(f"diffusion: schedule is {' or '.join(SCHEDULES)}, not {schedule!r}")
         self.model, self.timesteps, self.clip = model, timesteps, clip
@@ -257,7 +261,7 @@ class DiffusionModel(nn.Module):
         """
         s = t - 1 if s is None else s
         if not 0 <= eta <= 1:
-            raise ValueError(f"diffusion: eta is {eta}; a number in [0, 1] is wanted")
+            raise ValueError(f"diffusion: eta is {eta}; expected a number in [0, 1]")
         now, then = self.alpha_bar(t, x_t), self.alpha_bar(s, x_t)
         noise = (x_t - _rooted(now, x_t) * x0) / _rooted(1 - now, x_t)
         variance = tg.zeros_like(now)
@@ -315,7 +319,7 @@ class DiffusionModel(nn.Module):
             shape: of the result.
             steps: in how many steps, evenly spread over 1 … T, to walk from T to 0; None: T.
             eta: η: 1 with all steps is ancestral sampling; 0 is DDIM, better in few steps.
-            generator: of everything random; None: the default generator.
+            generator: random generator; None: the default generator.
 
         Raises ValueError if steps are not in 1 … T.
         """
@@ -361,7 +365,7 @@ def sample(
 ) -> Tensor:
     """New points (count, 2), or images (count, 1, 28, 28) in [0, 1].
 
-    Ancestral sampling in all steps; with `steps`, DDIM in so many.
+    Ancestral sampling in all steps; with `steps`, DDIM in that number of steps.
     """
     eta = 1.0 if steps is None else 0.0
     points = isinstance(model.model, MLPDenoiser)

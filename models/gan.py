@@ -35,7 +35,8 @@ asks for it between the data and the fakes, where the best f has exactly the slo
 is a derivative of a derivative. A batch norm would make f(x) depend on the other x in the batch, so
 the critic has none. *Spectral normalisation* (Miyato et al. 2018) bounds the slope layer by layer.
 
-**Conditional** (Mirza and Osindero 2014): both players see the class, one-hot, beside their input.
+**Conditional** (Mirza and Osindero 2014): both players get the one-hot class in addition to their
+input.
 
 **Taking turns.** A step of D changes D alone, for its fakes are made without a record; a step of G
 changes G alone, for D is frozen while the gradient goes through it. The two circle each other
@@ -65,7 +66,7 @@ TRAINING_TIME = "about a minute on two cores"
 NETWORKS = ("mlp", "dcgan", "plane")
 LOSSES = ("non-saturating", "saturating", "least-squares", "hinge", "wasserstein")
 CLASSES = {"ring": 8, "grid": 25, "moons": 2, **dict.fromkeys(mnist_like.DATASETS, 10)}
-STEPS = 100  # of the generator in an epoch of points, which are drawn anew and never end
+STEPS = 100  # of the generator in an epoch of points, drawn continually
 
 
 @dataclass(frozen=True)
@@ -92,29 +93,41 @@ class Config:
     )
     penalty: float = field(default=0.0, metadata={"help": "weight λ of the gradient penalty"})
     spectral_norm: bool = field(
-        default=False, metadata={"help": "divide D's weights by their spectral norms"}
+        default=False, metadata={"help": "apply spectral normalisation to D's weights"}
     )
-    conditional: bool = field(default=False, metadata={"help": "show both players the class"})
-    latent_dim: int = field(default=100, metadata={"help": "size of the noise z"})
-    channels: int = field(default=32, metadata={"help": "channels of DCGAN's widest images"})
+    conditional: bool = field(
+        default=False, metadata={"help": "condition generator and discriminator on the class"}
+    )
+    latent_dim: int = field(default=100, metadata={"help": "dimension of the noise z"})
+    channels: int = field(
+        default=32, metadata={"help": "number of channels of DCGAN's widest layers"}
+    )
     hidden_dim: int = field(
         default=128, metadata={"help": "width of the hidden layers, for points"}
     )
-    critic_steps: int = field(default=1, metadata={"help": "steps of D for each step of G"})
+    critic_steps: int = field(default=1, metadata={"help": "number of steps of D per step of G"})
     epochs: int = field(
         default=30,
-        metadata={"help": f"passes over the images, or {STEPS} steps on points", "least": 0},
+        metadata={
+            "help": f"number of passes over the images, or of {STEPS} steps on points",
+            "least": 0,
+        },
     )
-    batch_size: int = field(default=64, metadata={"help": "images or points per step of D"})
-    learning_rate: float = field(default=2e-4, metadata={"help": "learning rate of both Adams"})
+    batch_size: int = field(
+        default=64, metadata={"help": "number of images or points per step of D"}
+    )
+    learning_rate: float = field(
+        default=2e-4, metadata={"help": "learning rate of both Adam optimizers"}
+    )
     beta1: float = field(
-        default=0.5, metadata={"help": "β₁, decay of the first moment of both Adams"}
+        default=0.5, metadata={"help": "β₁, decay rate of the first moment of both Adam optimizers"}
     )
     beta2: float = field(
-        default=0.999, metadata={"help": "β₂, decay of the second moment of both Adams"}
+        default=0.999,
+        metadata={"help": "β₂, decay rate of the second moment of both Adam optimizers"},
     )
     ema_decay: float = field(
-        default=0.999, metadata={"help": "decay of the average of G's weights"}
+        default=0.999, metadata={"help": "decay rate of the average of G's weights"}
     )
     seed: int = field(
         default=0, metadata={"help": "seed of the weights, the batches and the noise", "least": 0}

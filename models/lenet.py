@@ -52,10 +52,12 @@ class Config:
     )
     images: int = field(default=10_000, metadata={"help": "maximum number of training images"})
     augment: bool = field(
-        default=False, metadata={"help": "turn, shift and scale the training images"}
+        default=False, metadata={"help": "rotate, shift and scale the training images at random"}
     )
-    epochs: int = field(default=2, metadata={"help": "passes over the training images", "least": 0})
-    batch_size: int = field(default=32, metadata={"help": "images per step"})
+    epochs: int = field(
+        default=2, metadata={"help": "number of passes over the training images", "least": 0}
+    )
+    batch_size: int = field(default=32, metadata={"help": "number of images per step"})
     learning_rate: float = field(
         default=4e-3, metadata={"help": "learning rate of Adam at its peak"}
     )
@@ -184,8 +186,8 @@ def pretrained() -> LeNet5:
         ) from None
     if found != WEIGHTS_SHA256:
         raise CheckpointError(
-            f"{WEIGHTS} is damaged: its SHA-256 is {found}, and {WEIGHTS_SHA256} was wanted; "
-            "install tinygrad_gm again"
+            f"{WEIGHTS} is damaged: its SHA-256 is {found}; expected {WEIGHTS_SHA256}; install "
+            "tinygrad_gm again"
         )
     model = LeNet5()
     model.load_state_dict(tg.load(WEIGHTS))

@@ -87,7 +87,7 @@ def lenet_distance(images: Tensor) -> Distance:
     n = len(images)
     train, test = data.mnist()
     if not 2 <= n <= len(train):
-        raise ValueError(f"lenet_distance: 2 to {len(train):,} images are wanted, not {n:,}")
+        raise ValueError(f"lenet_distance: expected 2 to {len(train):,} images; got {n:,}")
     (known, _), truth = train[:n], _moments(test.tensors[0])
     value, floor = (frechet_distance(*_moments(some), *truth) for some in (images, known))
     return Distance(value, n, floor)
@@ -253,7 +253,7 @@ def importance_weighted_bound(log_weights: Tensor) -> Tensor:
     """
     if log_weights.ndim != 2 or not len(log_weights):
         raise ValueError(
-            f"importance_weighted_bound: log_weights of shape (k, N) are wanted, not "
+            "importance_weighted_bound: expected log_weights of shape (k, N); got "
             f"{log_weights.shape}"
         )
     bound: Tensor = tg.logsumexp(log_weights, axis=0) - math.log(len(log_weights))

@@ -31,25 +31,25 @@ def load(name: str) -> data.Split:
 
 
 def check(model: str, images: Tensor, size: int = 28) -> None:
-    """Refuse what is not a batch of grey images (N, 1, size, size) with values in [0, 1].
+    """Raise unless the argument is a batch of grey images (N, 1, size, size) with values in [0, 1].
 
     Raises ValueError, in the name of the `model`.
 
     >>> check("vae", tg.full((2, 1, 28, 28), 255.0))
     Traceback (most recent call last):
         ...
-    ValueError: vae: pixels in [0, 1] are wanted, and these lie in [255, 255]; divide bytes by 255
+    ValueError: vae: expected pixels in [0, 1]; these lie in [255, 255]; divide bytes by 255
     """
     if images.ndim != 4 or images.shape[1:] != (1, size, size):
         wanted = f"(N, 1, {size}, {size})"
-        raise ValueError(f"{model}: images of shape {wanted} are wanted, not {images.shape}")
+        raise ValueError(f"{model}: expected images of shape {wanted}; got {images.shape}")
     if not len(images):
         raise ValueError(f"{model}: the batch holds no image")
     low, high = images.data.min(), images.data.max()
     if not (low >= 0 and high <= 1):
         raise ValueError(
-            f"{model}: pixels in [0, 1] are wanted, and these lie in [{low:g}, {high:g}]; "
-            "divide bytes by 255"
+            f"{model}: expected pixels in [0, 1]; these lie in [{low:g}, {high:g}]; divide bytes "
+            "by 255"
         )
 
 

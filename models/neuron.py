@@ -4,7 +4,7 @@ With p = σ(z), z = Xw + b and L = (1/n) Σ (p − y)², the chain rule by hand 
 
     ∂L/∂w = (2/n) · Xᵀ [(p − y) · p · (1 − p)]        ∂L/∂b = (2/n) · Σ (p − y) · p · (1 − p)
 
-Below nobody writes this down: `loss.backward()` finds it from the steps of the forward pass. The
+Below it is not written down: `loss.backward()` derives it from the steps of the forward pass. The
 tests hold the two side by side.
 """
 
@@ -32,7 +32,9 @@ class Config:
     learning_rate: float = field(
         default=0.1, metadata={"help": "learning rate of gradient descent"}
     )
-    epochs: int = field(default=2, metadata={"help": "passes over the three points", "least": 0})
+    epochs: int = field(
+        default=2, metadata={"help": "number of passes over the three points", "least": 0}
+    )
 
 
 def single_neuron_model(
@@ -152,7 +154,7 @@ def _as_tensors(
     b = tg.tensor(bias, tg.float64, requires_grad=True)
     if x.ndim != 2 or y.shape != x.shape[:1] or w.shape != x.shape[1:] or b.ndim != 0:
         raise ValueError(
-            f"{name}: features (n, d), labels (n,), weights (d,) and one bias are wanted; got "
+            f"{name}: expected features (n, d), labels (n,), weights (d,) and one bias; got "
             f"{x.shape}, {y.shape}, {w.shape} and {b.shape}"
         )
     return x, y, w, b

@@ -127,7 +127,7 @@ def simple_conv2d(input_matrix: ArrayLike, kernel: ArrayLike, padding: int, stri
     x, w = _tensor(input_matrix), _tensor(kernel)
     if x.ndim != 2 or w.ndim != 2:
         raise ValueError(
-            f"simple_conv2d: two matrices are wanted; got shapes {x.shape} and {w.shape}"
+            f"simple_conv2d: expected two matrices; got shapes {x.shape} and {w.shape}"
         )
     return F.conv2d(x[None, None], w[None, None], stride=stride, padding=padding)[0, 0].numpy()
 

@@ -92,13 +92,17 @@ class Config:
             "choices": NETWORKS,
         },
     )
-    conditional: bool = field(default=False, metadata={"help": "tell the gated network the class"})
-    channels: int = field(default=24, metadata={"help": "channels of the hidden layers"})
+    conditional: bool = field(
+        default=False, metadata={"help": "condition the gated network on the class"}
+    )
+    channels: int = field(default=24, metadata={"help": "number of channels of the hidden layers"})
     layers: int = field(
         default=8, metadata={"help": "number of layers after the first", "most": 1000}
     )
-    epochs: int = field(default=2, metadata={"help": "passes over the training images", "least": 0})
-    batch_size: int = field(default=16, metadata={"help": "images per step"})
+    epochs: int = field(
+        default=2, metadata={"help": "number of passes over the training images", "least": 0}
+    )
+    batch_size: int = field(default=16, metadata={"help": "number of images per step"})
     learning_rate: float = field(
         default=5e-3, metadata={"help": "learning rate of Adam at its peak"}
     )
@@ -338,7 +342,7 @@ PixelCNN = MaskedPixelCNN | GatedPixelCNN
 def planes(images: Tensor, categories: int) -> Tensor:
     """Integers (N, H, W) → one-hot (N, K, H, W)."""
     if images.ndim != 3:
-        raise ValueError(f"PixelCNN: images (N, H, W) are wanted, got {images.shape}")
+        raise ValueError(f"PixelCNN: expected images (N, H, W); got {images.shape}")
     hot = tg.one_hot(images, categories, dtype=tg.float32)
     return tg.permute_dims(hot, (0, 3, 1, 2))
 
@@ -433,7 +437,7 @@ def sample(
         label: the class of all of them; None: if the model has classes, one is drawn for each.
 
     Raises:
-        ValueError: the model has no classes, or not so many.
+        ValueError: the model has no classes, or fewer.
     """
     if label is not None and not 0 <= label < model.classes:
         has = f"classes 0 to {model.classes - 1}" if model.classes else "no classes"
@@ -462,8 +466,9 @@ def build(config: Config) -> PixelCNN:
 def train(config: Config, run: Run) -> None:
     """Train on black and white digits, and write samples, completions and what a pixel sees.
 
-    The training images are binarised anew each time. Of the test images there is one draw, the same
-    for every seed. (Figures in papers are for another draw, that of Larochelle and Murray 2011.)
+    The training images are binarised again each time. Of the test images there is one draw, the
+    same for every seed. (Figures in papers are for another draw, that of Larochelle and Murray
+    2011.)
     """
     tg.manual_seed(config.seed)
     split = mnist_like.load(config.dataset)
@@ -592,7 +597,7 @@ def _check_label(model: PixelCNN, label: Tensor | None) -> None:
     if (label is None) == (model.classes > 0):
         wants = f"labels of {model.classes} classes" if model.classes else "no labels"
         got = "none" if label is None else f"labels {label.shape}"
-        raise ValueError(f"{type(model).__name__}: {wants} are wanted, and there are {got}")
+        raise ValueError(f"{type(model).__name__}: expected {wants}; got {got}")
 
 
 def _head(channels: int, categories: int) -> nn.Sequential:

@@ -16,7 +16,7 @@ DATASETS = ("ring", "grid", "moons", "swiss_roll")
 
 
 class Draws(data.Dataset):
-    """Points (2,) with their labels, drawn anew for each batch, `count` of them in an epoch.
+    """Points (2,) with their labels, drawn again for each batch, `count` of them in an epoch.
 
     In a loader they come from the batch's own generator: what is drawn depends on (seed, epoch,
     batch number) alone.
@@ -60,15 +60,16 @@ _SOURCES: dict[str, Callable[[int], Any]] = {
 
 
 def check(model: str, points: Tensor) -> None:
-    """Refuse what is not a batch of finite points (N, 2); ValueError, in the name of the `model`.
+    """Raise ValueError, in the name of the `model`, unless the argument is a batch of finite points
+    (N, 2).
 
     >>> check("gan", tg.zeros((5, 3)))
     Traceback (most recent call last):
         ...
-    ValueError: gan: points of shape (N, 2) are wanted, not (5, 3)
+    ValueError: gan: expected points of shape (N, 2); got (5, 3)
     """
     if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(f"{model}: points of shape (N, 2) are wanted, not {points.shape}")
+        raise ValueError(f"{model}: expected points of shape (N, 2); got {points.shape}")
     if not bool(tg.all(tg.isfinite(points))):
         raise ValueError(f"{model}: the points must be finite")
 

@@ -21,7 +21,7 @@ and a regulariser that for two normals is known in closed form (there, appendix 
 Both are summed over pixels or codes and averaged over the batch, so the learning rate does not
 depend on the batch size. The decoder ends in logits: a sigmoid followed by a logarithm would lose
 every pixel it is sure of. A grey level is taken as the probability that its pixel is white, and is
-drawn anew each time (*dynamic binarisation*). A Gaussian −ELBO is one of a density: it can be
+drawn again each time (*dynamic binarisation*). A Gaussian −ELBO is one of a density: it can be
 negative, and compares with no Bernoulli one.
 
 **Reparameterisation.** To differentiate through the random z, the randomness is moved outside:
@@ -87,7 +87,7 @@ class Config:
         metadata={"help": "standard deviation σ of the Gaussian likelihood; 0: learned"},
     )
     conditional: bool = field(
-        default=False, metadata={"help": "tell encoder and decoder the class"}
+        default=False, metadata={"help": "condition encoder and decoder on the class"}
     )
     beta: float = field(default=1.0, metadata={"help": "weight β of the KL divergence"})
     warm_up: int = field(
@@ -97,12 +97,12 @@ class Config:
             "least": 0,
         },
     )
-    latent_dim: int = field(default=20, metadata={"help": "size of the code z"})
+    latent_dim: int = field(default=20, metadata={"help": "dimension of the code z"})
     hidden_dim: int = field(default=256, metadata={"help": "width of the hidden layers"})
     epochs: int = field(
-        default=20, metadata={"help": "passes over the training images", "least": 0}
+        default=20, metadata={"help": "number of passes over the training images", "least": 0}
     )
-    batch_size: int = field(default=128, metadata={"help": "images per step"})
+    batch_size: int = field(default=128, metadata={"help": "number of images per step"})
     learning_rate: float = field(default=2e-3, metadata={"help": "learning rate of Adam"})
     seed: int = field(
         default=0, metadata={"help": "seed of the weights, the batches and the noise", "least": 0}
@@ -178,7 +178,7 @@ class VAE(nn.Module):
         return self.decode(self.reparameterize(mu, log_var, noise), label), mu, log_var
 
     def _with_class(self, x: Tensor, label: Tensor | None) -> Tensor:
-        """Rows with their class beside them, one-hot."""
+        """Rows with their one-hot class appended."""
         if not self.classes:
             return x
         if label is None:
@@ -242,7 +242,7 @@ def loss(
     labels: Tensor | None = None,
     beta: float = 1.0,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """−ELBO of images (N, 1, 28, 28), for Bernoulli pixels binarised anew."""
+    """−ELBO of images (N, 1, 28, 28), for freshly binarised Bernoulli pixels."""
     x = _pixels(model, images, generator)
     noise = tg.randn((len(x), model.latent_dim), generator=generator)
     logits, mu, log_var = model(x, noise, labels)

@@ -80,23 +80,30 @@ class Config:
     )
     codes: int = field(default=64, metadata={"help": "K, the number of entries of the codebook"})
     code_dim: int = field(default=16, metadata={"help": "length of an entry of the codebook"})
-    channels: int = field(default=32, metadata={"help": "channels of the first convolution"})
+    channels: int = field(
+        default=32, metadata={"help": "number of channels of the first convolution"}
+    )
     commitment: float = field(default=0.25, metadata={"help": "weight β of the commitment loss"})
     epochs: int = field(
-        default=10, metadata={"help": "passes over the training images", "least": 0}
+        default=10, metadata={"help": "number of passes over the training images", "least": 0}
     )
-    batch_size: int = field(default=128, metadata={"help": "images per step, in both trainings"})
+    batch_size: int = field(
+        default=128, metadata={"help": "number of images per step, in both trainings"}
+    )
     learning_rate: float = field(default=2e-3, metadata={"help": "learning rate of Adam"})
-    conditional: bool = field(default=True, metadata={"help": "tell the prior the class"})
+    conditional: bool = field(default=True, metadata={"help": "condition the prior on the class"})
     prior_channels: int = field(
-        default=48, metadata={"help": "channels of the prior's hidden layers"}
+        default=48, metadata={"help": "number of channels of the prior's hidden layers"}
     )
     prior_layers: int = field(
         default=6, metadata={"help": "number of layers of the prior", "most": 1000}
     )
     prior_epochs: int = field(
         default=15,
-        metadata={"help": "passes over the codes in the training of the prior", "least": 0},
+        metadata={
+            "help": "number of passes over the codes in the training of the prior",
+            "least": 0,
+        },
     )
     prior_learning_rate: float = field(
         default=3e-3,
@@ -189,7 +196,7 @@ class VectorQuantizer(nn.Module):
     def _rows(self, z: Tensor) -> Tensor:
         if z.ndim != 4 or z.shape[1] != self.dim:
             raise ValueError(
-                f"VectorQuantizer: z of shape (N, {self.dim}, H, W) is wanted, not {z.shape}"
+                f"VectorQuantizer: expected z of shape (N, {self.dim}, H, W); got {z.shape}"
             )
         return tg.permute_dims(z.detach(), (0, 2, 3, 1)).reshape(-1, self.dim)
 

@@ -53,5 +53,5 @@ def test_dtypes_count_as_arrays_of_them():
     assert tg.result_type(tg.int64, tg.float32) == np.float32
     assert tg.result_type(tg.int8, tg.uint8) == np.int16
     assert tg.result_type(tg.int32, 1.5) == np.float32
-    with pytest.raises(ValueError, match="result_type: at least one"):
+    with pytest.raises(ValueError, match="result_type: expected at least one"):
         tg.result_type()

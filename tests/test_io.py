@@ -310,7 +310,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("state", "error", "words"),
     [
-        (tg.ones(2), TypeError, r"model\.state_dict\(\), not a Tensor"),
+        (tg.ones(2), TypeError, r"model\.state_dict\(\); got a Tensor"),
         ({"model": {"layer": object()}}, TypeError, "'model/layer' is of the type object"),
         ({"names": np.array(["a"])}, TypeError, "'names' is of the type <U1"),
         ({"z": np.array([1j])}, TypeError, "'z' is of the type complex128"),

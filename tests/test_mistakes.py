@@ -131,7 +131,7 @@ ENGINE = [
         "an argument too few", lambda: tg.add(tg.ones(2)), TypeError, ["add", "missing", "'y'"]
     ),
     Mistake("text", lambda: tg.tensor("hello"), TypeError, ["tensor", "'hello'", "not numeric"]),
-    Mistake("text in a sum", lambda: tg.ones(2) + "1", TypeError, ["add", "'1' (str)", "wanted"]),
+    Mistake("text in a sum", lambda: tg.ones(2) + "1", TypeError, ["add", "'1' (str)", "expected"]),
     Mistake("None in a product", lambda: tg.ones(2) * None, TypeError, ["multiply", "None"]),
     Mistake(
         "ragged lists", lambda: tg.tensor([[1.0, 2.0], [3.0]]), ValueError, ["tensor", "ragged"]

@@ -137,7 +137,7 @@ def test_points_outside_and_not_finite_are_left_out_and_wrong_clouds_refused():
     inside = places(far, pictures.COLOURS[0])
     assert (inside[:, 0] < 24).all()  # the legend alone
     pictures.scatter({"a": np.zeros((0, 2))})
-    with pytest.raises(ValueError, match=r"a: points \(N, 2\) are wanted, got \(3, 3\)"):
+    with pytest.raises(ValueError, match=r"a: expected points \(N, 2\); got \(3, 3\)"):
         pictures.scatter({"a": np.zeros((3, 3))})
     with pytest.raises(ValueError, match="no cloud"):
         pictures.scatter({})

@@ -1,8 +1,7 @@
-"""Which module owns an array, and on which device it lives.
-
-NumPy serves the CPU and CuPy a CUDA GPU. Both speak one language, so the rest of the library asks
-this file for the module (`np` or `cupy`) once and then does not care. CuPy is imported only when
-somebody names a CUDA device.
+"""The array module of an array (NumPy or CuPy), and its device. NumPy is used on the CPU and CuPy
+on a CUDA GPU. Both have the same interface, so the rest of the library asks this file for the
+module (`np` or `cupy`) and is otherwise device-independent. CuPy is imported only when a CUDA
+device is used.
 """
 
 from __future__ import annotations
@@ -31,10 +30,9 @@ _default_device = "cpu"
 
 
 def _keep_freed_memory() -> None:
-    """Have glibc keep what is freed: else each training step asks the system for its memory anew.
-
-    Paying for every page again took up to half of a small step, and a quarter of a convolutional
-    one. 32 MB is the largest threshold of single arrays; up to 512 MB stay at the heap's end.
+    """Make glibc keep freed memory; otherwise each training step requests it from the system again.
+    The page faults took up to half of a small step, and a quarter of a convolutional one. 32 MB is
+    the largest threshold of single arrays; up to 512 MB stay at the heap's end.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -55,7 +53,7 @@ def module_of(array: Array) -> ModuleType:
     owner = type(array).__module__.partition(".")[0]
     if owner == "cupy":
         return _cupy()
-    raise TypeError(f"an array of NumPy or CuPy was wanted, not a {type(array).__name__}")
+    raise TypeError(f"expected an array of NumPy or CuPy; got a {type(array).__name__}")
 
 
 def device_of(array: Array) -> str:
@@ -64,7 +62,7 @@ def device_of(array: Array) -> str:
 
 
 def to_device(array: Array, device: str) -> Array:
-    """`array` on `device`: the same object where it is there already, else a copy."""
+    """Return `array` on `device`: the same object if it is there already, else a copy."""
     kind, index = parse_device(device)
     if kind == "cpu":
         return array if module_of(array) is np else array.get()
@@ -74,7 +72,7 @@ def to_device(array: Array, device: str) -> Array:
 
 
 def unshared(array: Array, targets: Iterable[Array]) -> Array:
-    """The array, or a copy if its memory may be that of one of `targets`, which will be written."""
+    """Return the array, or a copy if it may share memory with one of `targets`."""
     xp = module_of(array)
     there = (target for target in targets if module_of(target) is xp)
     shared = any(xp.may_share_memory(array, target) for target in there)
@@ -88,11 +86,11 @@ def module_for(device: str | None) -> ModuleType:
 
 
 def parse_device(device: str) -> tuple[str, int]:
-    """Split `"cuda:1"` into `("cuda", 1)`; raise ValueError for what is no device's name."""
+    """Split `"cuda:1"` into `("cuda", 1)`; raise ValueError for an unknown device."""
     kind, _, index = str(device).partition(":")
     if (kind == "cpu" and not index) or (kind == "cuda" and (index or "0").isdigit()):
         return kind, int(index or 0)
-    raise ValueError(f'device: {device!r} is none; "cpu", "cuda" and "cuda:1" are')
+    raise ValueError(f'unknown device {device!r}; use "cpu", "cuda" or "cuda:1"')
 
 
 def default_device() -> str:
@@ -101,14 +99,14 @@ def default_device() -> str:
 
 
 def set_default_device(device: str) -> None:
-    """Make new tensors on `device` unless they are told otherwise (at first `"cpu"`)."""
+    """Set the default device of new tensors (initially `"cpu"`)."""
     global _default_device
     module_for(device)
     _default_device = device
 
 
 def from_library(value: Any) -> Any:
-    """An array of another library as ours, in the same memory: by `__dlpack__`, or `__array__`."""
+    """Convert an array of another library, sharing memory: by `__dlpack__`, or `__array__`."""
     ours = isinstance(value, (np.ndarray, np.generic)) or type(value).__module__.startswith("cupy")
     if ours or not hasattr(value, "__dlpack__"):  # a column of a pandas table has `__array__` only
         return np.asarray(value) if not ours and hasattr(value, "__array__") else value
@@ -133,7 +131,7 @@ _default_dtype = np.dtype(np.float32)
 
 
 def default_dtype() -> np.dtype[Any]:
-    """The dtype of Python floats and of floating results of integers (float32 at first)."""
+    """Return the dtype of Python floats and of floating results of integers (initially float32)."""
     return _default_dtype
 
 
@@ -146,12 +144,12 @@ def set_default_dtype(dtype: Any) -> None:
 
 
 def floating_dtype(dtype: Any) -> Any:
-    """The dtype in which numbers of `dtype` are computed with: the default one for integers."""
+    """The dtype of floating results for arguments of `dtype`: the default one for integers."""
     return dtype if dtype.kind == "f" else _default_dtype
 
 
 def as_array(value: ArrayLike, name: str, dtype: Any = None, xp: ModuleType = np) -> Array:
-    """An array of anything array-like; `name` is the operation that an error blames.
+    """Convert any array-like value to an array; `name` is the operation named in errors.
 
     Arrays keep their dtype, Python floats (also in lists) get the default dtype, ints int64.
     """
@@ -170,7 +168,7 @@ def as_array(value: ArrayLike, name: str, dtype: Any = None, xp: ModuleType = np
 
 
 def promote(name: str, values: list[Any], mixed: Sequence[int]) -> tuple[Any, list[Any], Any]:
-    """Bring the arguments of one operation together: (module, arrays, their dtype).
+    """Promote the arguments of one operation: return (module, arrays, their dtype).
 
     Among the arguments numbered in `mixed`, Python and NumPy scalars never widen an array, integers
     that meet floats become floats of their dtype (with a Python float: the default one), and of two
@@ -186,9 +184,7 @@ def promote(name: str, values: list[Any], mixed: Sequence[int]) -> tuple[Any, li
             values[i] = as_array(value, name, wide if i in mixed else None)
     for value in values:
         if not (value is None or isinstance(value, (bool, int, float)) or hasattr(value, "dtype")):
-            raise TypeError(
-                f"{name}: {_describe(value)}; a tensor, an array or a number was wanted"
-            )
+            raise TypeError(f"{name}: {_describe(value)}; expected a tensor, an array or a number")
     if not any(hasattr(value, "dtype") for value in values):
         values = [value if value is None else as_array(value, name) for value in values]
     arrays = [value for value in values if hasattr(value, "dtype")]
@@ -210,7 +206,7 @@ def promote(name: str, values: list[Any], mixed: Sequence[int]) -> tuple[Any, li
 
 
 def _joins(value: Any, dtype: Any) -> bool:
-    """Whether a value needs nothing done to it beside arrays of a floating dtype."""
+    """Whether a value needs no conversion together with arrays of a floating dtype."""
     if type(value) is np.ndarray:
         return value.dtype is dtype
     return value is None or type(value) in (float, int)
@@ -218,7 +214,7 @@ def _joins(value: Any, dtype: Any) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def constant(value: float, dtype: Any) -> Array:
-    """A number ≠ 0 as a 0-d array: a factor at half of a float's cost; 0 could also be −0."""
+    """A number ≠ 0 as a 0-d array, a factor at half the cost of a float; 0 could be −0."""
     return np.array(value, dtype)
 
 

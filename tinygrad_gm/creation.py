@@ -1,4 +1,4 @@
-"""Functions that make a Tensor of a shape or a rule: zeros, ranges, grids, triangles.
+"""Creation functions: zeros, ranges, grids, triangles.
 
 `shape` is a tuple, or an int for one axis. Floating results have the default dtype (float32, see
 `tg.set_default_dtype`) unless `dtype` says otherwise, and lie on the default device unless `device`
@@ -26,7 +26,7 @@ def zeros(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """A Tensor of zeros.
+    """Return a Tensor of zeros.
 
     >>> tg.zeros((2, 3)).tolist()
     [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
@@ -42,7 +42,7 @@ def ones(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """A Tensor of ones.
+    """Return a Tensor of ones.
 
     >>> tg.ones(3, dtype=tg.int64).tolist()
     [1, 1, 1]
@@ -58,7 +58,7 @@ def empty(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """A Tensor whose values are whatever the memory held: for what is written later.
+    """Return an uninitialised Tensor, to be written later.
 
     >>> tg.empty((2, 0)).shape
     (2, 0)
@@ -75,7 +75,7 @@ def full(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """A Tensor filled with one number. Without `dtype` a float gives floats, an int int64.
+    """Return a Tensor filled with one number. Without `dtype` a float gives floats, an int int64.
 
     >>> tg.full(2, 7).tolist(), tg.full((2,), 7.0).tolist()
     ([7, 7], [7.0, 7.0])
@@ -95,7 +95,7 @@ def eye(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """A matrix with ones on its k-th diagonal and zeros elsewhere; square without `n_cols`.
+    """Return a matrix with ones on its k-th diagonal and zeros elsewhere; square without `n_cols`.
 
     >>> tg.eye(2, 3, k=1).tolist()
     [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
@@ -113,10 +113,10 @@ def arange(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """The numbers start, start + step, … below `stop`; `arange(n)` counts from 0.
+    """Return the numbers start, start + step, … below `stop`; `arange(n)` counts from 0.
 
-    Three ints give int64, a float among them the default dtype. With a fractional step use
-    `linspace`, whose length rounding errors cannot change.
+    Integers give int64, a float among them the default dtype. For a fractional step prefer
+    `linspace`, whose length does not depend on rounding.
 
     >>> tg.arange(3).tolist(), tg.arange(1, 2, 0.5).tolist()
     ([0, 1, 2], [1.0, 1.5])
@@ -140,7 +140,7 @@ def linspace(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """`num` numbers at equal distances from `start` to `stop`, which `endpoint` includes.
+    """Return `num` equally spaced numbers from `start` to `stop`, which `endpoint` includes.
 
     >>> tg.linspace(0, 1, 5).tolist()
     [0.0, 0.25, 0.5, 0.75, 1.0]
@@ -239,10 +239,10 @@ def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Tensor, Tens
 
 
 def meshgrid(*xs: ArrayLike, indexing: Literal["xy", "ij"] = "xy") -> tuple[Tensor, ...]:
-    """Coordinates of the points of a grid whose axes are the given vectors, one array per axis.
+    """Return the coordinates of a grid with the given vectors as axes, one array per axis.
 
     With "ij" the results have the shape (len(x₀), len(x₁), …); with "xy", NumPy's default, the
-    first two axes are exchanged, as in a picture with x to the right and y down.
+    first two axes are exchanged, as in an image with x to the right and y down.
 
     >>> x, y = tg.meshgrid([0, 1, 2], [0, 1])
     >>> x.tolist(), y.tolist()
@@ -253,7 +253,7 @@ def meshgrid(*xs: ArrayLike, indexing: Literal["xy", "ij"] = "xy") -> tuple[Tens
     vectors = [asarray(x) for x in xs]
     for vector in vectors:
         if vector.ndim > 1:
-            raise ValueError(f"meshgrid: vectors were wanted, got the shape {vector.shape}")
+            raise ValueError(f"meshgrid: expected vectors; got the shape {vector.shape}")
     axes = list(range(len(vectors)))
     if indexing == "xy":
         axes[:2] = reversed(axes[:2])
@@ -271,7 +271,7 @@ def meshgrid(*xs: ArrayLike, indexing: Literal["xy", "ij"] = "xy") -> tuple[Tens
 
 
 def as_shape(name: str, shape: Any, *rest: Any) -> tuple[int, ...]:
-    """`shape` as a tuple; TypeError where sizes were written one by one, as in `zeros(2, 3)`."""
+    """Return `shape` as a tuple; TypeError if sizes were passed one by one, as in `zeros(2, 3)`."""
     rest = tuple(n for n in rest if isinstance(n, (int, np.integer)) and not isinstance(n, bool))
     if rest:
         listed = ", ".join(map(str, (shape, *rest)))
@@ -286,7 +286,7 @@ def as_shape(name: str, shape: Any, *rest: Any) -> tuple[int, ...]:
 
 
 def place(array: Array, device: str | None = None, requires_grad: bool = False) -> Tensor:
-    """A Tensor around an array that nobody else owns, on `device`."""
+    """Wrap an unshared array in a Tensor on `device`."""
     result = Tensor._of(backend.to_device(array, device or backend.default_device()))
     result.requires_grad = requires_grad
     return result

@@ -181,8 +181,8 @@ def _outputs(caller: str, fn: Any, variables: list[Tensor]) -> tuple[Any, list[A
     outputs = [raw] if isinstance(raw, Traced) else raw
     if not (isinstance(outputs, (list, tuple)) and all(isinstance(o, Traced) for o in outputs)):
         raise TypeError(
-            f"{caller}: the function returned {type(raw).__name__}; a Tensor or a list or tuple of "
-            "them was wanted"
+            f"{caller}: the function returned {type(raw).__name__}; expected a Tensor or a list or "
+            "tuple of them"
         )
     return raw, list(outputs)
 
@@ -202,9 +202,7 @@ def _structured(raw: Any, values: Sequence[Any]) -> Any:
 def _like(caller: str, value: Any, tensor: Any) -> Any:
     given = asarray(value).astype(tensor.dtype)
     if given.shape != tensor.shape:
-        raise ValueError(
-            f"{caller}: a vector of shape {tensor.shape} was wanted, not {given.shape}"
-        )
+        raise ValueError(f"{caller}: expected a vector of shape {tensor.shape}; got {given.shape}")
     return given
 
 

@@ -60,7 +60,7 @@ def result_type(*values: ArrayLike) -> np.dtype[Any]:
         return default_dtype()
     numbers = [n.item() if isinstance(n, np.generic) else n for n in numbers]
     if not values:
-        raise ValueError("result_type: at least one array, number or dtype is wanted")
+        raise ValueError("result_type: expected at least one array, number or dtype")
     return np.result_type(*dtypes, *numbers)
 
 

@@ -1,7 +1,6 @@
-"""Words of other libraries, and what they are called here: one table, reached only on a miss.
-
-Nobody remembers every name. Where somebody types PyTorch's word (`t.unsqueeze`, `tg.cat`, `dim=1`)
-or NumPy's old one (`arctan`), the error names ours.
+"""Names of other libraries and their equivalents here: one table, used only in errors. For a name
+of PyTorch (`t.unsqueeze`, `tg.cat`, `dim=1`) or an old one of NumPy (`arctan`), the error suggests
+ours.
 """
 
 from __future__ import annotations
@@ -152,7 +151,7 @@ RENAMED = {  # NumPy's other ufuncs whose names differ from ours
 
 
 def missing(owner: str, word: str) -> str:
-    """The message for an attribute that `owner` has not, with our word for it where we know one."""
+    """The message for a missing attribute of `owner`, with our name for it if known."""
     message = f"{owner} has no attribute {word!r}"
     if word not in WORDS:
         return message
@@ -161,9 +160,8 @@ def missing(owner: str, word: str) -> str:
 
 
 class Hint:
-    """Stands on a class under another library's word and says ours.
-
-    A `__getattr__` would do the same, but make every other attribute twice as slow to read.
+    """A descriptor under another library's name that suggests ours. A `__getattr__` would do the
+    same, but make every other attribute access twice as slow.
     """
 
     def __init__(self, word: str) -> None:
@@ -174,7 +172,7 @@ class Hint:
 
 
 def give_hints(owner: type) -> None:
-    """Put a hint on a class for each word that it does not have itself."""
+    """Add a hint to a class for each name that it does not have."""
     words = [word for word in WORDS if not hasattr(owner, word)]
     for word in words:
         setattr(owner, word, Hint(word))
@@ -186,7 +184,7 @@ def give_hints(owner: type) -> None:
 
 
 def refuse_keywords(name: str, keywords: Iterable[str], known: Iterable[str]) -> None:
-    """Raise TypeError where another library's keyword stands for one that the function knows."""
+    """Raise TypeError for another library's keyword, naming the function's own."""
     known = set(known)
     for word in keywords:
         ours = KEYWORDS.get(word)
@@ -201,9 +199,8 @@ def refuse_keywords(name: str, keywords: Iterable[str], known: Iterable[str]) ->
 
 
 def named(function: Callable[P, R]) -> Callable[P, R]:
-    """A function spelled with primitives, whose errors name it and not them.
-
-    For another library's keyword the error has our word.
+    """Decorate a function composed of primitives, so that errors name it instead of them. For
+    another library's keyword the error suggests ours.
     """
     name = function.__name__
     code: Any = function.__code__

@@ -76,7 +76,7 @@ def save(path: PathLike, state: Mapping[Any, Any]) -> None:
         raise TypeError("save: the path comes first: tg.save(path, state)")
     if not isinstance(state, Mapping):
         raise TypeError(
-            f"save: a dict was wanted, such as model.state_dict(), not a {type(state).__name__}"
+            f"save: expected a dict, such as model.state_dict(), not a {type(state).__name__}"
         )
     arrays: dict[str, Any] = {}
     try:
@@ -331,7 +331,7 @@ def _read_header(path: PathLike, file: BinaryIO, size: int) -> tuple[dict[str, A
     text = file.read(min(length, _LARGEST_HEADER, size))
     for beginning, kind in _FOREIGN.items():
         if mark.startswith(beginning) and not text.startswith(b"{"):
-            raise CheckpointError(f"load: {path} is {kind}; a .safetensors file was wanted")
+            raise CheckpointError(f"load: {path} is {kind}; expected a .safetensors file")
     if size < 8 or text[:1] not in (b"{", b""):
         raise CheckpointError(f"load: {path} ({size} bytes) is not a .safetensors file")
     if length > _LARGEST_HEADER:

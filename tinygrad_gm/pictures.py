@@ -278,7 +278,7 @@ def _as_pixels(images: ArrayLike) -> Any:
         array = array[:, None]
     if array.ndim != 4 or array.shape[1] not in (1, 3) or not array.size:
         raise ValueError(
-            f"grid: images (N, H, W), (N, 1, H, W) or (N, 3, H, W) are wanted, got {array.shape}"
+            f"grid: expected images (N, H, W), (N, 1, H, W) or (N, 3, H, W); got {array.shape}"
         )
     return as_levels(array).transpose(0, 2, 3, 1)
 
@@ -297,7 +297,7 @@ def _as_cloud(name: object, cloud: ArrayLike) -> Any:
     """The finite points of a cloud, (N, 2), in float64."""
     array = np.asarray(cloud.numpy() if isinstance(cloud, Tensor) else cloud, np.float64)
     if array.ndim != 2 or array.shape[1] != 2:
-        raise ValueError(f"scatter: {name}: points (N, 2) are wanted, got {array.shape}")
+        raise ValueError(f"scatter: {name}: expected points (N, 2); got {array.shape}")
     return array[(np.abs(array) <= LARGEST).all(axis=1)]
 
 

@@ -1,8 +1,7 @@
-"""Random numbers: a `Generator` with a state that can be saved, and the functions a person types.
-
-The numbers come from NumPy's PCG64 on the CPU and are then moved, so a seed gives the same numbers
-on every device. Everything here and in `nn` draws from `default_generator()` unless it is given a
-generator; `using` puts another one in its place for the length of a block.
+"""Random numbers: a `Generator` with a state that can be saved, and functions. The numbers come
+from NumPy's PCG64 on the CPU and are then moved, so a seed gives the same numbers on every device.
+All functions here and in `nn` draw from `default_generator()` unless they are given a generator;
+`using` replaces it within a block.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ class Generator:
     Args:
         seed: a whole number ≥ 0, or a sequence of them, such as (seed, epoch, batch number):
             different sequences give independent streams. None: unpredictable.
-        device: where its Tensors lie; None: on the default device.
+        device: device of its Tensors; None: the default device.
 
     >>> first, second = tg.Generator(7), tg.Generator(7)
     >>> bool((first.normal((2, 3)) == second.normal((2, 3))).all())
@@ -35,7 +34,7 @@ class Generator:
     """
 
     def __init__(self, seed: int | Sequence[int] | None = None, device: str | None = None) -> None:
-        from numpy.random import PCG64, SeedSequence  # 10 ms that `import tinygrad_gm` saves
+        from numpy.random import PCG64, SeedSequence  # saves 10 ms of `import tinygrad_gm`
         from numpy.random import Generator as Stream
 
         key: list[Any] = list(seed) if isinstance(seed, Sequence) else [seed]
@@ -68,7 +67,7 @@ class Generator:
         return drawn
 
     def integers(self, low: int, high: int, shape: Shape) -> Tensor:
-        """Whole numbers (int64) drawn evenly from low, …, high − 1.
+        """Draw integers (int64) uniformly from low, …, high − 1.
 
         >>> tg.Generator(0).integers(5, 6, 3).tolist()
         [5, 5, 5]
@@ -108,11 +107,11 @@ class Generator:
         return place(ones.astype(dtype), self.device)
 
     def get_state(self) -> dict[str, Any]:
-        """The stream's position, copied: a nested dict of ints and strings, which JSON can hold."""
+        """Return a copy of the state: a nested dict of ints and strings, which JSON can hold."""
         return dict(self._bits.state)
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from a state that `get_state` gave.
+        """Restore a state of `get_state`.
 
         >>> generator = tg.Generator(0)
         >>> state = generator.get_state()
@@ -129,7 +128,7 @@ class Generator:
     def _floats(self, draw: Any, name: str, shape: Shape, dtype: Any) -> Tensor:
         wanted = np.dtype(dtype or backend.default_dtype())
         if wanted.kind != "f":
-            raise TypeError(f"{name}: a floating dtype was wanted, not {wanted}")
+            raise TypeError(f"{name}: expected a floating dtype; got {wanted}")
         # NumPy draws float32 and float64; the narrower ones are rounded.
         drawn = draw(as_shape(name, shape), np.float64 if wanted.itemsize == 8 else np.float32)
         return place(np.asarray(drawn, dtype=wanted), self.device)
@@ -142,7 +141,7 @@ _current: ContextVar[Generator | None] = ContextVar("generator", default=None)
 
 
 def manual_seed(seed: int) -> Generator:
-    """Seed the default generator, and return it.
+    """Seed the default generator and return it.
 
     >>> _ = tg.manual_seed(0)
     >>> x = tg.rand(3)
@@ -156,7 +155,7 @@ def manual_seed(seed: int) -> Generator:
 
 
 def default_generator() -> Generator:
-    """The generator of everything that is given none; unpredictable until `manual_seed`."""
+    """Return the default generator; unpredictable until `manual_seed`."""
     global _global
     if (current := _current.get()) is not None:
         return current
@@ -179,7 +178,7 @@ def using(generator: Generator) -> Mode:
 
 
 def _preserve() -> Callable[[], Mode]:
-    """For a checkpoint, whose second run draws the numbers of the first."""
+    """For a checkpoint: its second run draws the numbers of the first."""
     generator = default_generator()
     device, state = generator.device, generator.get_state()
 
@@ -237,7 +236,7 @@ def randint(
     device: str | None = None,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Whole numbers (int64) from low, …, high − 1: `randint(low, high, shape)`.
+    """Draw integers (int64) from low, …, high − 1: `randint(low, high, shape)`.
 
     `randint(high, shape)` draws from 0, …, high − 1.
 
@@ -258,7 +257,7 @@ def randperm(n: int, *, device: str | None = None, generator: Generator | None =
 
 
 def bernoulli(p: ArrayLike, *, generator: Generator | None = None) -> Tensor:
-    """For each probability in p a draw: 1 with that probability, else 0, in p's dtype.
+    """Draw 1 with each probability in p, else 0, in p's dtype.
 
     >>> tg.bernoulli(tg.tensor([0.0, 1.0])).tolist()
     [0.0, 1.0]
@@ -272,20 +271,21 @@ def categorical(
     size: Shape | None = None,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Draws class numbers (int64) from the distributions along the last axis.
+    """Draw class indices (int64) from the distributions along the last axis.
 
     Args:
         logits: (…, K), from which softmax gives the probabilities; −inf excludes a class.
         probs: instead of logits: (…, K), numbers ≥ 0, which need not sum to 1.
         size: shape of independent draws from each distribution; None: one draw.
-        generator: the source of the draws; None: the default generator.
+        generator: random generator; None: the default generator.
 
     Returns:
         (…), or (*size, …).
 
     Raises:
         TypeError: both or neither of logits and probs.
-        ValueError: no distribution: a negative number, NaN, or no class with a probability > 0.
+        ValueError: invalid distribution: a negative number, NaN, or no class with a probability >
+            0.
 
     >>> tg.random.categorical(probs=[0.0, 1.0, 0.0], size=4).tolist()
     [1, 1, 1, 1]
@@ -293,7 +293,7 @@ def categorical(
     (2,)
     """
     if (logits is None) == (probs is None):
-        raise TypeError("categorical: either logits or probs is wanted, not both or neither")
+        raise TypeError("categorical: expected either logits or probs, not both or neither")
     given = asarray(probs if logits is None else logits)
     p = given.detach().numpy().astype(np.float64)
     if logits is not None:
@@ -316,16 +316,16 @@ def multinomial(
     replacement: bool = False,
     generator: Generator | None = None,
 ) -> Tensor:
-    """n class numbers (int64) from each distribution: (…, K) gives (…, n).
+    """Draw n class indices (int64) from each distribution: (…, K) gives (…, n).
 
     Args:
         probs: (…, K), numbers ≥ 0, which need not sum to 1.
         n: number of draws from each.
-        replacement: whether a class may be drawn again. Without, each draw is from what is left.
-        generator: the source of the draws; None: the default generator.
+        replacement: whether a class may be drawn again.
+        generator: random generator; None: the default generator.
 
     Raises:
-        ValueError: no distribution, or, without replacement, fewer than n classes with a
+        ValueError: invalid distribution, or, without replacement, fewer than n classes with a
             probability > 0.
 
     >>> sorted(tg.random.multinomial([0.2, 0.3, 0.0, 0.5], 3).tolist())
@@ -363,7 +363,7 @@ def _from_logits(logits: Any) -> Any:
 
 def _check_distributions(name: str, p: Any) -> None:
     if not p.ndim or not p.shape[-1]:
-        raise ValueError(f"{name}: at least one class along the last axis is wanted; got {p.shape}")
+        raise ValueError(f"{name}: expected at least one class along the last axis; got {p.shape}")
     if not (np.isfinite(p).all() and (p >= 0).all() and (p.sum(axis=-1) > 0).all()):
         raise ValueError(
             f"{name}: probabilities are finite numbers ≥ 0, at least one of each distribution > 0"

@@ -1,7 +1,6 @@
-"""Tensor: an array that remembers how it was made, with the operators and methods a person types.
-
-The class holds no mathematics. Every operator and method is a function of `ops`, bound here under
-the name by which Python or a NumPy user calls it.
+"""Tensor: an array that records the operations applied to it, with operators and methods. The class
+contains no mathematics. Every operator and method is a function of `ops`, bound here under its
+Python or NumPy name.
 """
 
 from __future__ import annotations
@@ -35,19 +34,19 @@ def tensor(
     requires_grad: bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """A new Tensor with a copy of `data`.
+    """Return a new Tensor with a copy of `data`.
 
     Args:
-        data: numbers, nested lists of numbers, an array, or a Tensor (its history is left behind).
-        dtype: of the elements. None: Python floats get the default dtype (float32), integers int64,
-            booleans bool; arrays keep theirs.
+        data: numbers, nested lists of numbers, an array, or a Tensor (without its history).
+        dtype: dtype of the elements. None: Python floats get the default dtype (float32), integers
+            int64, booleans bool; arrays keep theirs.
         device: `"cpu"`, `"cuda"`, `"cuda:1"` …; None: where `data` is, else the default device.
-        requires_grad: whether `backward` should leave a gradient in `.grad`; floating dtypes only.
-        name: how drawings and messages call it.
+        requires_grad: whether `backward` computes a gradient in `.grad`; floating dtypes only.
+        name: name in drawings and messages.
 
     Raises:
-        TypeError: data that are not numbers, or a gradient wanted for integers.
-        ValueError: nested lists whose rows differ in length.
+        TypeError: data that are not numbers, or `requires_grad` for integers.
+        ValueError: nested lists with rows of different lengths.
 
     >>> tg.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     tensor([[1., 2.],
@@ -72,7 +71,7 @@ def _module(data: Any) -> Any:
 
 
 def _plain_lists(data: Any) -> Any:
-    """Nested lists with Tensors in them as nested lists of arrays."""
+    """Convert nested lists of Tensors to nested lists of arrays."""
     if isinstance(data, (list, tuple)):
         return [_plain_lists(entry) for entry in data]
     return data._data if isinstance(data, Traced) else data
@@ -81,15 +80,14 @@ def _plain_lists(data: Any) -> Any:
 def asarray(
     data: ArrayLike, dtype: Any = None, device: str | None = None, copy: bool | None = None
 ) -> Tensor:
-    """`data` as a Tensor: itself where it is one that fits, sharing memory with an array.
-
-    An array of another library that has `__dlpack__` shares its memory too.
+    """Return `data` as a Tensor, itself if possible; an array shares its memory. An array of
+    another library with `__dlpack__` shares its memory as well.
 
     Args:
         data: numbers, nested lists of numbers, an array, or a Tensor (its history is kept).
-        dtype: of the elements; None: as for `tensor`.
+        dtype: dtype of the elements; None: as for `tensor`.
         device: as for `tensor`.
-        copy: True: new memory; False: that of `data`; None: that of `data` where it fits.
+        copy: True: new memory; False: that of `data`; None: that of `data` if possible.
 
     Raises:
         TypeError: data that are not numbers.
@@ -120,7 +118,7 @@ def _shares(result: Tensor, data: Any) -> bool:
 
 
 def stop_gradient(x: Tensor) -> Tensor:
-    """x as a constant: the same values, in the same memory, through which no gradient flows."""
+    """Return x as a constant that shares its memory: no gradient flows through it."""
     return x.detach()
 
 
@@ -180,17 +178,17 @@ class Tensor(Traced):
 
     @property
     def op(self) -> str | None:
-        """The name of the operation that made it; None for a leaf or a constant."""
+        """The name of the operation that computed it; None for a leaf or a constant."""
         return None if self.node is None else self.node.plan.op.name
 
     @property
     def is_leaf(self) -> bool:
-        """Whether no recorded operation made it."""
+        """Whether it is not the result of a recorded operation."""
         return self.node is None
 
     @property
     def name(self) -> str | None:
-        """How drawings and messages call it."""
+        """The name in drawings and messages."""
         return getattr(self, "_name", None) if self.node is None else self.node.name
 
     @name.setter
@@ -202,7 +200,7 @@ class Tensor(Traced):
 
     @property
     def requires_grad(self) -> bool:
-        """Whether gradients flow to it: set on a leaf, inherited by what is computed from it."""
+        """Whether gradients flow to it: set on a leaf, inherited by results."""
         return self._requires_grad
 
     @requires_grad.setter
@@ -227,8 +225,8 @@ class Tensor(Traced):
     def grad(self) -> Any:
         """The sum of the gradients of all backward passes, a Tensor; None before the first.
 
-        Assigning None clears it. A Tensor assigned to it becomes the sum so far and may be added
-        into; it must have this tensor's shape, dtype and device.
+        Assigning None clears it. An assigned Tensor is the sum so far and may be added to in place;
+        it must have this tensor's shape, dtype and device.
 
         >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
         >>> x.grad = tg.ones(3)  # doctest: +ELLIPSIS
@@ -262,17 +260,17 @@ class Tensor(Traced):
         """Add the gradient of this tensor to the `.grad` of every leaf it was computed from.
 
         Args:
-            gradient: the gradient that arrives here from above, of this tensor's shape; None means
-                1 and needs a tensor of one element.
-            retain_graph: keep the record's arrays for another pass; None: as `create_graph`.
-            create_graph: record the backward pass itself, so that `.grad` can be differentiated.
-                Then each `.grad` refers to its own leaf, a reference cycle: prefer `tg.grad`.
+            gradient: the upstream gradient, of this tensor's shape; None: 1, for a tensor of one
+                element.
+            retain_graph: keep the saved arrays for another pass; None: as `create_graph`.
+            create_graph: record the backward pass, so that `.grad` can be differentiated. Each
+                `.grad` then refers to its leaf, a reference cycle: prefer `tg.grad`.
             observer: called per edge with (node, argument slot, upstream gradient, contribution,
                 sum so far at the parent).
 
         Raises:
             RuntimeError: the tensor requires no gradient; it has several elements and no `gradient`
-                is given; an earlier pass freed the record; a leaf was written since it was read.
+                is given; an earlier pass freed the graph; a leaf was written since it was read.
         """
         backward(
             self,
@@ -286,7 +284,7 @@ class Tensor(Traced):
     retain_grad = hooks.retain_grad
 
     def detach(self) -> Tensor:
-        """A constant with the same values, in the same memory; a write into it is a write here."""
+        """Return a constant that shares this tensor's memory; a write into it is a write here."""
         alias = Tensor._of(self._data)
         if self.node is None:
             alias.source = getattr(self, "source", None) or weakref.ref(self)
@@ -312,11 +310,11 @@ class Tensor(Traced):
         self.mark_written()
 
     def mark_written(self) -> None:
-        """Note that the array changed, so that backward through its old values is refused."""
+        """Record a change of the array, so that backward through its old values raises an error."""
         mark_written([self])
 
     def copy_(self: Self, source: ArrayLike) -> Self:
-        """Write `source` (broadcast to this shape) into the array of a leaf; returns the tensor."""
+        """Copy `source` (broadcast to this shape) into the array of a leaf; return the tensor."""
         self._refuse_if_result("copy_")
         value = source._data if isinstance(source, Traced) else source
         _module(self._data).copyto(self._data, value, casting="same_kind")
@@ -341,22 +339,22 @@ class Tensor(Traced):
     # ------------------------------------------------------------------------ conversion
 
     def item(self) -> Any:
-        """The only element as a Python number."""
+        """Return the only element as a Python number."""
         if self.size != 1:
-            raise ValueError(f"item: a tensor of one element is wanted, this has {self.shape}")
+            raise ValueError(f"item: expected a tensor of one element, this has {self.shape}")
         return self._data.item()
 
     def tolist(self) -> Any:
-        """The elements as nested Python lists."""
+        """Return the elements as nested Python lists."""
         return self._data.tolist()
 
     def numpy(self) -> Any:
-        """The values as a NumPy array in the same memory; read-only if a gradient is required."""
+        """Return a NumPy array that shares memory; read-only if a gradient is required."""
         array = backend.to_device(self._data, "cpu")
         return _read_only(array) if self._requires_grad else array
 
     def to(self, device_or_dtype: Any) -> Tensor:
-        """The tensor on another device (`"cuda"`) or with another dtype; gradients flow through."""
+        """Return the tensor on another device (`"cuda"`) or with another dtype; differentiable."""
         if isinstance(device_or_dtype, str) and device_or_dtype.partition(":")[0] in backend.KINDS:
             kind, index = backend.parse_device(device_or_dtype)
             wanted = kind if kind == "cpu" else f"{kind}:{index}"
@@ -364,12 +362,12 @@ class Tensor(Traced):
         return self.astype(device_or_dtype)
 
     def astype(self, dtype: Any, copy: bool = False) -> Tensor:
-        """The tensor with another dtype; without `copy` itself where it has it already."""
+        """Return the tensor with another dtype; itself if it matches and `copy` is False."""
         dtype = np.dtype(dtype)
         return self if self.dtype == dtype and not copy else ops.astype(self, dtype, copy)
 
     def copy(self) -> Tensor:
-        """A recorded copy: new memory, and the gradient flows back."""
+        """Return a copy in new memory; differentiable."""
         return ops.add(self, 0.0) if self._requires_grad else Tensor._of(self._data.copy())
 
     def __deepcopy__(self: Self, memo: dict[int, Any]) -> Self:
@@ -381,7 +379,7 @@ class Tensor(Traced):
         return copied
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        """For pickle: a leaf with its gradient, and without hooks; results are refused."""
+        """For pickle: a leaf with its gradient, without hooks; results raise an error."""
         if self.node is not None:
             raise RuntimeError(
                 f"pickle: the result of `{self.op}` refers to the operations that made it, and "
@@ -559,7 +557,7 @@ class Tensor(Traced):
     trace = ops.trace
 
     def reshape(self, *shape: Any, copy: bool | None = None) -> Tensor:
-        """The same elements in another shape: `x.reshape(2, -1)` or `x.reshape((2, -1))`."""
+        """Return the same elements in another shape: `x.reshape(2, -1)` or `x.reshape((2, -1))`."""
         return ops.reshape(self, shape[0] if len(shape) == 1 else shape, copy)
 
     @property

@@ -108,7 +108,7 @@ def _tensors(returned: Any) -> list[Any]:
             kind = type(output).__name__
             came = kind if output is returned else f"a {type(returned).__name__} with a {kind}"
             raise TypeError(
-                f"gradcheck: fn returned {came}; a Tensor or a sequence of Tensors was wanted"
+                f"gradcheck: fn returned {came}; expected a Tensor or a sequence of Tensors"
             )
     return outputs
 

@@ -370,11 +370,11 @@ def test_in_a_loader_the_draws_are_those_of_seed_epoch_and_number(prefetch):
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: T.RandomRotation(5)(IMAGES[0]), ValueError, r"RandomRotation: .*not \(3, 7, 5\)"),
+        (lambda: T.RandomRotation(5)(IMAGES[0]), ValueError, r"RandomRotation: .*got \(3, 7, 5\)"),
         (
             lambda: T.ColorJitter()(np.zeros((1, 3, 2, 2), np.uint8)),
             TypeError,
-            "ColorJitter: floating images were wanted, not uint8",
+            "ColorJitter: expected floating images; got uint8",
         ),
         (lambda: T.Normalize((0.5, 0.5), 1.0)(IMAGES), ValueError, r"mean has the shape \(2,\)"),
         (lambda: T.Normalize(0.5, (1.0, 0.0)), ValueError, "std must be positive"),
@@ -384,7 +384,11 @@ def test_in_a_loader_the_draws_are_those_of_seed_epoch_and_number(prefetch):
         (lambda: T.RandomAffine(0, (1.5, 0)), ValueError, r"translate must lie in \[0, 1\]"),
         (lambda: T.RandomAffine(0, scale=(0, 1)), ValueError, "scale must be positive"),
         (lambda: T.RandomRotation(5, "cubic"), ValueError, "RandomRotation: .*not 'cubic'"),
-        (lambda: T.RandomCrop(8)(IMAGES), ValueError, "8 × 8 pixels was wanted from 7 × 5"),
+        (
+            lambda: T.RandomCrop(8)(IMAGES),
+            ValueError,
+            "RandomCrop: 8 × 8 pixels do not fit in 7 × 5",
+        ),
         (lambda: T.RandomCrop(0)(IMAGES), ValueError, "0 × 0 pixels"),
         (lambda: T.RandomCrop(4, padding=(1, 2, 3)), ValueError, "padding must be 1, 2 or 4"),
         (lambda: T.RandomCrop(4, padding=-1), ValueError, "padding must be 1, 2 or 4 numbers ≥ 0"),
@@ -396,7 +400,7 @@ def test_in_a_loader_the_draws_are_those_of_seed_epoch_and_number(prefetch):
         (
             lambda: T.ColorJitter(0.5)(np.zeros((1, 2, 3, 3))),
             ValueError,
-            "images of 1 or 3 channels were wanted, not 2",
+            "expected images of 1 or 3 channels; got 2",
         ),
     ],
 )

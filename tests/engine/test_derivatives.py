@@ -221,7 +221,7 @@ def test_wrong_calls_are_named() -> None:
         tg.jacobian(bilinear, (x, tg.tensor([1, 2])))
     with pytest.raises(ValueError, match=r"hessian: the function's value is one number.*\(2,\)"):
         tg.hessian(tg.exp, x)
-    with pytest.raises(ValueError, match=r"jvp: a vector of shape \(2,\) .* not \(3,\)"):
+    with pytest.raises(ValueError, match=r"jvp: expected a vector of shape \(2,\); got \(3,\)"):
         tg.jvp(tg.exp, x, array(1, 2, 3))
     with pytest.raises(ValueError, match="hvp: 2 inputs but 1 vectors"):
         tg.hvp(bilinear, (x, x), (x,))

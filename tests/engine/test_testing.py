@@ -106,10 +106,19 @@ def test_inputs_without_gradient_and_orders_below_one_are_refused() -> None:
 @pytest.mark.parametrize(
     ("fn", "words"),
     [
-        (lambda x: None, "gradcheck: fn returned NoneType; a Tensor or a sequence of Tensors"),
-        (lambda x: 2.0, "gradcheck: fn returned float; a Tensor or a sequence of Tensors"),
-        (lambda x: x.numpy(), "gradcheck: fn returned ndarray; a Tensor or a sequence of Tensors"),
-        (lambda x: [x, 2.0], "gradcheck: fn returned a list with a float; a Tensor or a sequence"),
+        (
+            lambda x: None,
+            "gradcheck: fn returned NoneType; expected a Tensor or a sequence of Tensors",
+        ),
+        (lambda x: 2.0, "gradcheck: fn returned float; expected a Tensor or a sequence of Tensors"),
+        (
+            lambda x: x.numpy(),
+            "gradcheck: fn returned ndarray; expected a Tensor or a sequence of Tensors",
+        ),
+        (
+            lambda x: [x, 2.0],
+            "gradcheck: fn returned a list with a float; expected a Tensor or a sequence",
+        ),
     ],
 )
 def test_a_function_that_returns_no_tensor_is_refused(fn: Any, words: str) -> None:

@@ -120,9 +120,9 @@ def test_a_restored_model_is_the_trained_one_and_its_pictures_are_there(tmp_path
 
 def test_bad_images_and_settings_are_refused_in_one_sentence(tmp_path):
     model = autoencoder.Autoencoder(hidden_dim=4)
-    with pytest.raises(ValueError, match=r"autoencoder: pixels in \[0, 1\] are wanted"):
+    with pytest.raises(ValueError, match=r"autoencoder: expected pixels in \[0, 1\]"):
         autoencoder.loss(model, tg.full((2, 1, 28, 28), 2.0), Generator(0))
-    with pytest.raises(ValueError, match=r"autoencoder: images of shape \(N, 1, 28, 28\)"):
+    with pytest.raises(ValueError, match=r"autoencoder: expected images of shape \(N, 1, 28, 28\)"):
         autoencoder.evaluate(model, tg.zeros((2, 784)))
     with pytest.raises(ValueError, match=r"corruption is a share in \[0, 1\), not 1.0"):
         trained(tmp_path, corruption=1.0)

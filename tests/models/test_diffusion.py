@@ -426,7 +426,7 @@ def test_each_row_of_a_batch_is_judged_by_its_own_time_alone():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda m: DiffusionModel(m.model, 0), "timesteps is 0; at least 1"),
+        (lambda m: DiffusionModel(m.model, 0), "timesteps is 0; expected at least 1"),
         (lambda m: DiffusionModel(m.model, 10, "linear"), "at least 20 steps, not 10"),
         (lambda m: DiffusionModel(m.model, 10, "square"), "linear or cosine, not 'square'"),
         (lambda m: m.forward_diffusion(tg.zeros((2, 2)), tg.tensor([0, 9])), "0 … 8, and these"),
@@ -453,8 +453,8 @@ def test_each_row_of_a_batch_is_judged_by_its_own_time_alone():
         (lambda m: diffusion.loss(m, tg.zeros((3, 3))), r"points of shape \(N, 2\)"),
         (lambda m: diffusion.loss(m, tg.full((3, 2), math.nan)), "must be finite"),
         (lambda m: diffusion.loss(m, tg.full((3, 1, 28, 28), 255.0)), "divide bytes by 255"),
-        (lambda m: diffusion.loss(m, tg.zeros((3, 1, 32, 32))), r"\(N, 1, 28, 28\) are wanted"),
-        (lambda m: ConvDenoiser(12), "channels is 12; a multiple of 8"),
+        (lambda m: diffusion.loss(m, tg.zeros((3, 1, 32, 32))), r"shape \(N, 1, 28, 28\); got"),
+        (lambda m: ConvDenoiser(12), "channels is 12; expected a multiple of 8"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_sentence(call, message):

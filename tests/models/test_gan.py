@@ -318,9 +318,9 @@ def test_images_lie_between_minus_one_and_one_inside_and_come_out_as_they_went_i
 
 def test_data_of_the_wrong_range_or_shape_are_refused():
     images, points = gan.GAN(gan.Config()), gan.GAN(gan.Config(**POINTS))
-    with pytest.raises(ValueError, match=r"gan: pixels in \[0, 1\] are wanted"):
+    with pytest.raises(ValueError, match=r"gan: expected pixels in \[0, 1\]"):
         images.inside(tg.full((2, 1, 28, 28), 255.0))
-    with pytest.raises(ValueError, match=r"gan: images of shape \(N, 1, 28, 28\) are wanted"):
+    with pytest.raises(ValueError, match=r"gan: expected images of shape \(N, 1, 28, 28\)"):
         images.inside(tg.zeros((2, 784)))
     with pytest.raises(ValueError, match="gan: the points must be finite"):
         points.inside(tg.full((2, 2), tg.nan))

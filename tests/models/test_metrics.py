@@ -60,11 +60,11 @@ def test_the_frechet_distance_to_itself_is_zero_and_it_does_not_depend_on_the_ax
 @pytest.mark.parametrize(
     ("images", "words"),
     [
-        (tg.zeros((5, 784)), r"\(N, 1, 28, 28\) are wanted, not \(5, 784\)"),
-        (tg.zeros((5, 3, 32, 32)), r"\(N, 1, 32, 32\) are wanted, not \(5, 3, 32, 32\)"),
+        (tg.zeros((5, 784)), r"shape \(N, 1, 28, 28\); got \(5, 784\)"),
+        (tg.zeros((5, 3, 32, 32)), r"shape \(N, 1, 32, 32\); got \(5, 3, 32, 32\)"),
         (tg.full((5, 1, 28, 28), 255.0), "divide bytes by 255"),
-        (tg.full((5, 1, 32, 32), -1.0), r"in \[0, 1\] are wanted"),
-        (tg.full((5, 1, 28, 28), float("nan")), r"in \[0, 1\] are wanted"),
+        (tg.full((5, 1, 32, 32), -1.0), r"expected pixels in \[0, 1\]"),
+        (tg.full((5, 1, 28, 28), float("nan")), r"expected pixels in \[0, 1\]"),
     ],
 )
 def test_what_is_no_image_is_not_judged(measure, images, words):
@@ -110,7 +110,7 @@ def test_other_training_images_are_as_far_as_the_floor_and_noise_is_far_away():
 def test_the_distance_of_all_test_images_to_themselves_is_zero_and_too_few_are_refused():
     images, _ = data.mnist().test.tensors
     assert metrics.lenet_distance(images).value == pytest.approx(0, abs=1e-6)
-    with pytest.raises(ValueError, match=r"2 to 60,000 images are wanted, not 1"):
+    with pytest.raises(ValueError, match=r"expected 2 to 60,000 images; got 1"):
         metrics.lenet_distance(images[:1])
 
 
@@ -162,7 +162,7 @@ def test_a_lost_mode_and_points_in_between_are_seen():
 def test_only_a_mixture_has_modes():
     with pytest.raises(ValueError, match="ring or grid has modes, and not 'moons'"):
         metrics.modes(tg.zeros((5, 2)), "moons")
-    with pytest.raises(ValueError, match=r"points of shape \(N, 2\) are wanted, not \(5, 3\)"):
+    with pytest.raises(ValueError, match=r"expected points of shape \(N, 2\); got \(5, 3\)"):
         metrics.modes(tg.zeros((5, 3)), "ring")
 
 
@@ -195,7 +195,7 @@ def test_the_bound_does_not_overflow_and_has_a_gradient():
     assert bound.tolist() == pytest.approx([-1e4, 900 - np.log(2)])
     bound.sum().backward()
     assert log_weights.grad.numpy() == pytest.approx(np.array([[0.5, 1], [0.5, 0]]))
-    with pytest.raises(ValueError, match=r"shape \(k, N\) are wanted, not \(4,\)"):
+    with pytest.raises(ValueError, match=r"expected log_weights of shape \(k, N\); got \(4,\)"):
         metrics.importance_weighted_bound(tg.zeros(4))
 
 

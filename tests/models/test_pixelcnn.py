@@ -296,11 +296,11 @@ def test_wrong_classes_shapes_and_values_are_refused_in_one_sentence():
         pixelcnn.sample(plain, 2, Generator(0), label=3)
     with pytest.raises(ValueError, match=r"the model has classes 0 to 9; the class 10 was asked"):
         pixelcnn.sample(conditional, 2, Generator(0), label=10)
-    with pytest.raises(ValueError, match=r"GatedPixelCNN: labels of 10 classes are wanted, and"):
+    with pytest.raises(ValueError, match=r"GatedPixelCNN: expected labels of 10 classes; got"):
         conditional(x)
-    with pytest.raises(ValueError, match=r"MaskedPixelCNN: no labels are wanted, and there are"):
+    with pytest.raises(ValueError, match=r"MaskedPixelCNN: expected no labels; got"):
         MaskedPixelCNN(2, 2, 1)(x, tg.zeros(2, dtype=tg.int64))
-    with pytest.raises(ValueError, match=r"images \(N, H, W\) are wanted, got \(2, 1, 4, 4\)"):
+    with pytest.raises(ValueError, match=r"expected images \(N, H, W\); got \(2, 1, 4, 4\)"):
         plain(x[:, None])
     with pytest.raises(IndexError, match=r"lie in \[2, 2\], not all in \[0, 1\]"):
         plain(x + 2)
@@ -309,5 +309,5 @@ def test_wrong_classes_shapes_and_values_are_refused_in_one_sentence():
             build(2, 4, 1, kernel=4)
     with pytest.raises(ValueError, match=r"pixelcnn: the masked network has no classes"):
         pixelcnn.build(pixelcnn.Config(network="masked", conditional=True))
-    with pytest.raises(ValueError, match=r"pixelcnn: pixels in \[0, 1\] are wanted"):
+    with pytest.raises(ValueError, match=r"pixelcnn: expected pixels in \[0, 1\]"):
         pixelcnn.binarise(tg.full((1, 1, 28, 28), 255.0), Generator(0))

@@ -301,9 +301,9 @@ def test_a_class_that_there_is_not_is_refused(classes, label, words):
 
 def test_bad_images_and_settings_are_refused_in_one_sentence(tmp_path):
     model, generator = vae.VAE(hidden_dim=4), Generator(0)
-    with pytest.raises(ValueError, match=r"vae: pixels in \[0, 1\] are wanted, .* divide bytes"):
+    with pytest.raises(ValueError, match=r"vae: expected pixels in \[0, 1\]; .* divide bytes"):
         vae.loss(model, tg.full((2, 1, 28, 28), 255.0), generator)
-    with pytest.raises(ValueError, match=r"vae: images of shape \(N, 1, 28, 28\) are wanted"):
+    with pytest.raises(ValueError, match=r"vae: expected images of shape \(N, 1, 28, 28\)"):
         vae.loss(model, tg.zeros((2, 28, 28)), generator)
     with pytest.raises(ValueError, match="wants the class of each image"):
         vae.loss(vae.VAE(hidden_dim=4, classes=10), tg.zeros((2, 1, 28, 28)), generator)

@@ -261,16 +261,14 @@ def test_perplexity_is_the_number_of_codes_used_evenly():
 
 def test_images_of_another_range_or_shape_are_refused():
     model, images = small_model()
-    with pytest.raises(ValueError, match=r"vqvae: pixels in \[0, 1\] are wanted"):
+    with pytest.raises(ValueError, match=r"vqvae: expected pixels in \[0, 1\]"):
         model.encode(255 * images)
-    with pytest.raises(ValueError, match=r"images of shape \(N, 1, 28, 28\) are wanted"):
+    with pytest.raises(ValueError, match=r"expected images of shape \(N, 1, 28, 28\)"):
         vqvae.reconstruct(model, images[:, :, :8, :8])
 
 
 def test_a_codebook_refuses_vectors_of_another_length_and_to_be_empty():
-    with pytest.raises(
-        ValueError, match=r"z of shape \(N, 4, H, W\) is wanted, not \(1, 8, 7, 7\)"
-    ):
+    with pytest.raises(ValueError, match=r"expected z of shape \(N, 4, H, W\); got \(1, 8, 7, 7\)"):
         vqvae.VectorQuantizer(8, 4).nearest(tg.zeros((1, 8, 7, 7)))
     with pytest.raises(ValueError, match="a codebook of 0 × 4 numbers is empty"):
         vqvae.VectorQuantizer(0, 4)

@@ -397,7 +397,9 @@ def test_a_cache_refuses_gradients_and_another_batch() -> None:
         y = x[:, :1]
         with pytest.raises(ValueError, match=r"\(1, 2, 1, 2\).*\(2, 2, 1, 2\).*clear\(\)"):
             layer(y, y, y, cache=cache)
-        with pytest.raises(ValueError, match=r"attn_mask is \(1, 1\); \(L, S\) = \(1, 2\)"):
+        with pytest.raises(
+            ValueError, match=r"attn_mask is \(1, 1\); expected \(L, S\) = \(1, 2\)"
+        ):
             layer(x, x, x, attn_mask=tg.zeros((1, 1)), cache=cache)
         assert len(cache) == 1
 
@@ -450,8 +452,16 @@ MISTAKES: list[tuple[Any, type[Exception], str]] = [
     (lambda: nn.MultiheadAttention(6, 4), ValueError, "num_heads 4 does not divide embed_dim 6"),
     (lambda: nn.MultiheadAttention(6, 0), ValueError, "num_heads 0 does not divide"),
     (lambda: nn.MultiheadAttention(6, 3, dropout=1.5), ValueError, r"\[0, 1\], not 1.5"),
-    (lambda: attend(tg.ones((3, 2, 5)), x, x), ValueError, r"query is \(3, 2, 5\).* 4 is wanted"),
-    (lambda: attend(x, tg.ones((3, 2, 1)), x), ValueError, r"key is \(3, 2, 1\).* 4 is wanted"),
+    (
+        lambda: attend(tg.ones((3, 2, 5)), x, x),
+        ValueError,
+        r"query is \(3, 2, 5\); expected a last axis of 4",
+    ),
+    (
+        lambda: attend(x, tg.ones((3, 2, 1)), x),
+        ValueError,
+        r"key is \(3, 2, 1\); expected a last axis of 4",
+    ),
     (lambda: attend(x[0, 0], x, x), ValueError, r"\(L, N, E\), or \(L, E\).*got \(4,\)"),
     (lambda: attend(x[0], x, x), ValueError, r"got \(2, 4\), \(3, 2, 4\) and"),
     (lambda: attend(x, x, x[:2]), ValueError, r"one value; got a key \(3, 2, 4\).*\(2, 2, 4\)"),
@@ -459,19 +469,23 @@ MISTAKES: list[tuple[Any, type[Exception], str]] = [
     (
         lambda: attend(x, x, x, attn_mask=tg.zeros((2, 3))),
         ValueError,
-        r"attn_mask is \(2, 3\); \(L, S\) = \(3, 3\) or \(N·heads, L, S\) = \(4, 3, 3\)",
+        r"attn_mask is \(2, 3\); expected \(L, S\) = \(3, 3\) or \(N·heads, L, S\) = \(4, 3, 3\)",
     ),
-    (lambda: attend(x, x, x, attn_mask=tg.zeros((2, 3, 3))), ValueError, r"is \(2, 3, 3\); \(L, S"),
+    (
+        lambda: attend(x, x, x, attn_mask=tg.zeros((2, 3, 3))),
+        ValueError,
+        r"is \(2, 3, 3\); expected \(L, S",
+    ),
     (lambda: attend(x, x, x, attn_mask=[[1, 0, 0]] * 3), TypeError, "True = blocked.*not int64"),
     (
         lambda: attend(x, x, x, key_padding_mask=tg.zeros((3, 2))),
         ValueError,
-        r"key_padding_mask is \(3, 2\); \(N, S\) = \(2, 3\)",
+        r"key_padding_mask is \(3, 2\); expected \(N, S\) = \(2, 3\)",
     ),
     (
         lambda: attend(x[:, 0], x[:, 0], x[:, 0], key_padding_mask=tg.zeros((1, 3))),
         ValueError,
-        r"key_padding_mask is \(1, 3\); \(S,\) = \(3,\)",
+        r"key_padding_mask is \(1, 3\); expected \(S,\) = \(3,\)",
     ),
 ]
 

@@ -174,13 +174,13 @@ def test_weight_and_bias_are_drawn_evenly_between_minus_and_plus_one_over_root_f
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: nn.Conv2d(3, 8, 3)(tg.ones((2, 4, 9, 9))), r"^Conv2d: in_channels=3, .*\(2, 4, 9"),
+        (lambda: nn.Conv2d(3, 8, 3)(tg.ones((2, 4, 9, 9))), r"in_channels=3; got \(2, 4, 9"),
         (lambda: nn.Conv2d(3, 8, 3)(tg.ones((9, 9))), r"^Conv2d: .*\(N, 3, H, W\) or \(3, H, W\)"),
         (lambda: nn.Conv2d(3, 8, 3)(tg.ones((3, 2, 9))), r"^conv2d: a kernel .* larger"),
-        (lambda: nn.Conv1d(3, 8, 3)(tg.ones((2, 5, 3))), r"^Conv1d: in_channels=3, .*\(2, 5, 3\)"),
+        (lambda: nn.Conv1d(3, 8, 3)(tg.ones((2, 5, 3))), r"in_channels=3; got \(2, 5, 3\)"),
         (
             lambda: nn.ConvTranspose3d(3, 8, 3)(tg.ones((4, 1, 1, 1))),
-            r"^ConvTranspose3d: in_channels=3, .*\(3, D, H, W\)",
+            r"^ConvTranspose3d: .*\(3, D, H, W\) for in_channels=3",
         ),
         (lambda: nn.Conv2d(3, 8, 3, groups=2), "^Conv2d: groups must divide in_channels=3 and"),
         (lambda: nn.ConvTranspose2d(4, 3, 3, groups=2), "groups must .*out_channels=3; got 2"),

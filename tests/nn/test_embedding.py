@@ -113,7 +113,7 @@ def test_bilinear_without_a_bias_is_linear_in_each_input() -> None:
         (lambda: nn.Bilinear(3, 2, 1)(tg.ones((4, 3)), tg.ones(2)), r"\(4, 3\), \(2,\)"),
         (
             lambda: F.bilinear(tg.ones(1), tg.ones(1), tg.ones((2, 1, 1)), tg.ones(1)),
-            r"bilinear: a bias \(2,\) is wanted; got \(1,\)",
+            r"bilinear: expected a bias \(2,\); got \(1,\)",
         ),
         (lambda: nn.Bilinear(0, 2, 1), "Bilinear: in1_features is 0"),
     ],

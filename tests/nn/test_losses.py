@@ -502,9 +502,9 @@ def test_mistakes_are_named() -> None:
     x, labels = tg.zeros((2, 3)), tg.tensor([0, 1])
     with pytest.raises(ValueError, match=r"label_smoothing lies in \[0, 1\]; got 1.5"):
         F.cross_entropy(x, labels, label_smoothing=1.5)
-    with pytest.raises(ValueError, match=r"weight \(3,\) is wanted; got \(2,\)"):
+    with pytest.raises(ValueError, match=r"a weight \(3,\).* got \(2,\)"):
         F.cross_entropy(x, labels, tg.ones(2))
-    with pytest.raises(ValueError, match=r"weight \(3,\) is wanted; got \(2,\)"):
+    with pytest.raises(ValueError, match=r"a weight \(3,\).* got \(2,\)"):
         F.cross_entropy(x, tg.ones((2, 3)), tg.ones(2))
     with pytest.raises(ValueError, match=r"one shape; got \(2, 3\) and \(2, 4\)"):
         F.cross_entropy(x, tg.ones((2, 4)))

@@ -104,7 +104,7 @@ def test_the_printed_form_is_pytorchs() -> None:
         (lambda: nn.MaxPool2d(3)(tg.ones((1, 1, 2, 2))), "^max_pool2d: .*"),
         (lambda: nn.MaxPool2d(2, padding=2)(tg.ones((1, 1, 4, 4))), "^max_pool2d: padding"),
         (lambda: nn.MaxPool2d(0)(tg.ones((1, 1, 4, 4))), "^max_pool2d: kernel_size"),
-        (lambda: nn.MaxPool1d(2)(tg.ones((4,))), r"^max_pool1d: an input \(N, C, L\)"),
+        (lambda: nn.MaxPool1d(2)(tg.ones((4,))), r"^max_pool1d: expected an input \(N, C, L\)"),
         (lambda: nn.AvgPool2d((2, 2, 2))(tg.ones((1, 1, 4, 4))), "^avg_pool2d: kernel_size"),
         (
             lambda: nn.AvgPool2d(2, divisor_override=0)(tg.ones((1, 1, 4, 4))),

@@ -100,7 +100,7 @@ def test_the_code_moves_with_the_layer_but_is_not_part_of_its_state() -> None:
 MISTAKES: list[tuple[Any, str]] = [
     (lambda layer: layer(tg.zeros((1, 11, 4))), "a sequence of length 11 .* than max_len 10"),
     (lambda layer: layer(tg.zeros((1, 2, 4)), start=9), "length 2 from position 9 on .* 10"),
-    (lambda layer: layer(tg.zeros((3, 1, 5))), r"d_model = 4 is wanted; got \(3, 1, 5\)"),
+    (lambda layer: layer(tg.zeros((3, 1, 5))), r"d_model = 4; got \(3, 1, 5\)"),
     (lambda layer: layer(tg.zeros(4)), r"got \(4,\)"),
     (lambda layer: nn.SinusoidalPositionalEncoding(0), "at least 1; got 0 and 5000"),
 ]

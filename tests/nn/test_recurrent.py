@@ -317,13 +317,16 @@ X = tg.zeros((5, 2, 3))
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: nn.LSTM(3, 4)(tg.zeros((5, 2, 4))), r"^LSTM: an input \(L, N, 3\).*\(5, 2, 4\)$"),
-        (lambda: nn.GRU(3, 4)(tg.zeros(3)), r"^GRU: an input .*got \(3,\)$"),
+        (
+            lambda: nn.LSTM(3, 4)(tg.zeros((5, 2, 4))),
+            r"^LSTM: expected an input \(L, N, 3\).*\(5, 2, 4\)$",
+        ),
+        (lambda: nn.GRU(3, 4)(tg.zeros(3)), r"^GRU: expected an input .*got \(3,\)$"),
         (lambda: nn.RNN(3, 4)(tg.zeros((0, 2, 3))), r"^RNN: input \(0, 2, 3\) has no steps$"),
-        (lambda: nn.RNN(3, 4)(X, tg.zeros((2, 4))), r"^RNN: hx of the shape \(1, 2, 4\)"),
+        (lambda: nn.RNN(3, 4)(X, tg.zeros((2, 4))), r"^RNN: expected hx of shape \(1, 2, 4\)"),
         (
             lambda: nn.LSTM(3, 4)(X, (tg.zeros((1, 2, 4)), tg.zeros((1, 2, 3)))),
-            r"^LSTM: c of the shape \(1, 2, 4\) is wanted; got \(1, 2, 3\)$",
+            r"^LSTM: expected c of shape \(1, 2, 4\); got \(1, 2, 3\)$",
         ),
         (lambda: nn.LSTM(3, 4)(X, tg.zeros((1, 2, 4))), r"^LSTM: hx is the pair \(h, c\)"),
         (lambda: nn.GRU(3, 4)(X, lengths=[5, 6]), r"^GRU: lengths lie in \[5, 6\].*\[1, 5\]$"),
@@ -331,20 +334,23 @@ X = tg.zeros((5, 2, 3))
         (lambda: nn.GRU(3, 4)(X, lengths=[5]), r"^GRU: lengths want one integer for each of the 2"),
         (lambda: nn.GRU(3, 4)(X, lengths=[5.0, 5.0]), r"^GRU: lengths want .*float32"),
         (lambda: nn.GRU(3, 4)(X[:, 0], lengths=[5]), "^GRU: lengths go with a batch"),
-        (lambda: nn.GRU(3, 0), "^GRU: hidden_size is 0; an integer ≥ 1 is wanted$"),
+        (lambda: nn.GRU(3, 0), "^GRU: hidden_size is 0; expected an integer ≥ 1$"),
         (lambda: nn.RNN(3, 4, num_layers=0), "^RNN: num_layers is 0"),
         (lambda: nn.RNN(3, 4, 2, dropout=1.5), "^RNN: dropout is 1.5"),
         (lambda: nn.RNN(3, 4, nonlinearity="sin"), "^RNN: nonlinearity is 'sin'"),
         (lambda: nn.RNNCell(3, 4, nonlinearity="sin"), "^RNNCell: nonlinearity is 'sin'"),
         (lambda: nn.LSTM(3, 4, bias=False, forget_bias=1.0), "^LSTM: forget_bias=1.0 needs"),
-        (lambda: nn.LSTMCell(3, 4)(tg.zeros((2, 4))), r"^LSTMCell: an input \(N, 3\) or \(3,\)"),
+        (
+            lambda: nn.LSTMCell(3, 4)(tg.zeros((2, 4))),
+            r"^LSTMCell: expected an input \(N, 3\) or \(3,\)",
+        ),
         (
             lambda: nn.LSTMCell(3, 4)(tg.zeros((2, 3)), (tg.zeros((2, 4)), tg.zeros(4))),
-            r"^LSTMCell: c of the shape \(2, 4\) is wanted; got \(4,\)$",
+            r"^LSTMCell: expected c of shape \(2, 4\); got \(4,\)$",
         ),
         (
             lambda: nn.GRUCell(3, 4)(tg.zeros((2, 3)), tg.zeros((1, 4))),
-            r"^GRUCell: hx of the shape \(2, 4\) is wanted; got \(1, 4\)$",
+            r"^GRUCell: expected hx of shape \(2, 4\); got \(1, 4\)$",
         ),
     ],
 )

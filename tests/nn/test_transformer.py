@@ -302,16 +302,16 @@ MISTAKES: list[tuple[Any, str]] = [
     (lambda: nn.TransformerEncoderLayer(6, 4), "num_heads 4 does not divide embed_dim 6"),
     (
         lambda: nn.TransformerDecoderLayer(6, 3, activation="swish"),
-        'TransformerDecoderLayer: activation is \'swish\'; "relu", "gelu" or a function',
+        'TransformerDecoderLayer: activation is \'swish\'; expected "relu", "gelu" or a function',
     ),
     (
         lambda: nn.TransformerEncoder(encoder_layer(), 2)(
             tg.ones((3, 1, 6)), caches=[nn.KeyValueCache()]
         ),
-        "TransformerEncoder: one cache per layer, 2, is wanted; got 1",
+        "TransformerEncoder: expected one cache per layer, 2; got 1",
     ),
     (lambda: whole()(tg.ones((3, 2, 6)), tg.ones((4, 1, 6))), "N is 1 and 2"),
-    (lambda: whole()(tg.ones((3, 2, 5)), tg.ones((4, 2, 6))), r"\(3, 2, 5\).* 6 is wanted"),
+    (lambda: whole()(tg.ones((3, 2, 5)), tg.ones((4, 2, 6))), r"\(3, 2, 5\).* 6"),
     (lambda: encoder_layer()(tg.ones((3, 2, 6)), tg.zeros((2, 2))), r"attn_mask is \(2, 2\)"),
 ]
 

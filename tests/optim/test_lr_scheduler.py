@@ -434,6 +434,6 @@ def test_options_out_of_range_are_named(make, words):
     ],
 )
 def test_a_schedule_wants_an_optimizer(kind, options):
-    words = f"{kind.__name__}: an optimizer was wanted, not a list"
+    words = f"{kind.__name__}: expected an optimizer; got a list"
     with pytest.raises(TypeError, match=words):
         kind([nn.Parameter(tg.ones(1))], **options)

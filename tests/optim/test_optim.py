@@ -73,9 +73,9 @@ def test_what_is_no_set_of_parameters_is_refused():
     a = nn.Parameter(tg.ones(2))
     with pytest.raises(ValueError, match="SGD: there are no parameters"):
         optim.SGD([])
-    with pytest.raises(TypeError, match="one tensor; a list"):
+    with pytest.raises(TypeError, match="one tensor; expected a list"):
         optim.SGD(a)
-    with pytest.raises(TypeError, match="not a ndarray"):
+    with pytest.raises(TypeError, match="got a ndarray"):
         optim.SGD([np.ones(2)])
     with pytest.raises(TypeError, match="int64"):
         optim.SGD([tg.arange(2)])
@@ -357,7 +357,7 @@ def test_a_state_of_other_parameters_is_refused_and_changes_nothing():
     optimizer = optim.Adam(parameters, lr=0.1)
     train(parameters, optimizer, 1, seed=1)
     before = copy.deepcopy(optimizer.state_dict())
-    with pytest.raises(ValueError, match=r"groups of \[2\] parameters, here they are of \[4\]"):
+    with pytest.raises(ValueError, match=r"groups of \[2\] parameters, the optimizer \[4\]"):
         optimizer.load_state_dict(optim.Adam(make([(1,), (2,)])).state_dict())
     other = make([(4, 3), (5,), (), (2, 2, 2)])
     strange = optim.Adam(other, lr=0.9)

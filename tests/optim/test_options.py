@@ -144,7 +144,7 @@ def test_sequential_milestones_are_whole_numbers() -> None:
 def test_parameters_without_an_order_are_refused(kind: Any) -> None:
     p, q = nn.Parameter(tg.ones(2)), nn.Parameter(tg.ones(2))
     for bad in ({p, q}, frozenset([p, q]), {"p": p}, nn.Linear(1, 1), None, 3):
-        words = f"{kind.__name__}: params is a .*another iterable with an order, is needed"
+        words = f"{kind.__name__}: params is a .*expected a list or another ordered iterable"
         with pytest.raises(TypeError, match=words):
             kind(bad)
         with pytest.raises(TypeError, match=words):
@@ -156,7 +156,7 @@ def test_parameters_without_an_order_are_refused(kind: Any) -> None:
 def test_a_group_must_name_its_parameters() -> None:
     optimizer = optim.SGD([nn.Parameter(tg.ones(2))])
     for bad in ({"lr": 0.5}, [nn.Parameter(tg.ones(2))], None):
-        with pytest.raises(TypeError, match='SGD: a group must be a dict with "params" in it'):
+        with pytest.raises(TypeError, match='SGD: a group must be a dict with the key "params"'):
             optimizer.add_param_group(bad)
 
 

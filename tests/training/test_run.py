@@ -447,7 +447,7 @@ def test_a_schedule_that_wants_a_number_is_refused_with_advice(tmp_path):
 
 @pytest.mark.parametrize("option", ["sample_every", "checkpoint_every"])
 def test_every_no_steps_is_refused(tmp_path, option):
-    with pytest.raises(ValueError, match=rf"{option} is 0; at least 1"):
+    with pytest.raises(ValueError, match=rf"{option} is 0; expected at least 1"):
         Small(tmp_path).fit(**{option: 0})
 
 
@@ -606,7 +606,7 @@ def test_the_time_that_is_left_may_be_more_than_a_day(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ("0.5", "'bad' is '0.5'; a number, or a Tensor of one element, is wanted"),
+        ("0.5", "'bad' is '0.5'; expected a number, or a Tensor of one element"),
         (None, "'bad' is None; a number"),
         ([1.0], r"'bad' is \[1.0\]; a number"),
         ({}, r"'bad' is {}; a number"),
@@ -629,7 +629,10 @@ def test_a_metric_that_is_no_number_is_refused_by_name(tmp_path, value, words):
 
 @pytest.mark.parametrize("value", [tg.nan, -tg.inf, np.float32("nan"), tg.tensor(tg.inf)])
 def test_a_logged_number_is_finite(tmp_path, value):
-    with Run(tmp_path) as run, pytest.raises(ValueError, match=r"log: 'bad' is (nan|-?inf); a fin"):
+    with (
+        Run(tmp_path) as run,
+        pytest.raises(ValueError, match=r"log: 'bad' is (nan|-?inf); expected a fin"),
+    ):
         run.log({"bad": value})
 
 
@@ -638,7 +641,7 @@ def test_a_logged_number_is_finite(tmp_path, value):
 def test_a_logged_step_is_a_whole_number(tmp_path, name, value):
     with (
         Run(tmp_path) as run,
-        pytest.raises(ValueError, match=rf"log: '{name}' is .*; a whole num"),
+        pytest.raises(ValueError, match=rf"log: '{name}' is .*; expected a whole num"),
     ):
         run.log({name: value, "loss": 1.0})
 

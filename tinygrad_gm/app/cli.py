@@ -54,7 +54,9 @@ def _command(arguments: list[str]) -> int:
     )
     parser.epilog += f"\n\nexample: {PROGRAM} train vae --epochs 5"
     parser.add_argument("--version", action="version", version=f"tinygrad_gm {__version__}")
-    parser.add_argument("command", metavar="COMMAND", choices=COMMANDS, help="one of those below")
+    parser.add_argument(
+        "command", metavar="COMMAND", choices=COMMANDS, help="one of the commands below"
+    )
     chosen = parser.parse_args(arguments[:1] or ["--help"]).command
     try:
         COMMANDS[chosen](arguments[1:])
@@ -167,7 +169,7 @@ def judge(argv: list[str]) -> None:
 
 
 def _sampler(command: str, argv: list[str], count: int) -> tuple[Any, Callable[[int], Any]]:
-    """The arguments of a command that draws from a model, and what draws so many samples."""
+    """Return the arguments of a sampling command, and a function that draws a number of samples."""
     name, module, rest = _model(command, argv, f"vae --count {count}")
     parser = _Parser(f"{PROGRAM} {command} {name}", COMMANDS[command].__doc__, "--seed 1")
     _add_out(parser, name)
@@ -183,7 +185,7 @@ def _sampler(command: str, argv: list[str], count: int) -> tuple[Any, Callable[[
         parser.add_argument(flag, dest=wish, type=int, help=text)
     args = parser.parse_args(rest)
     if args.count < 1:
-        parser.error(f"--count is {args.count}; at least 1 is wanted")
+        parser.error(f"--count is {args.count}; expected at least 1")
     from ..random import Generator
 
     try:

@@ -1,4 +1,4 @@
-"""Data sets, and the loader that hands them out in batches. Names and arguments are PyTorch's."""
+"""Data sets, and the loader that iterates over them in batches, with PyTorch's names."""
 
 from . import transforms
 from .bundled import Split, digits, mnist_small

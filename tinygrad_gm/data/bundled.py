@@ -1,6 +1,5 @@
-"""The data sets that lie inside the package: small, real, and there without a network.
-
-Where they come from and under which licence is said in the README beside them.
+"""The data sets bundled with the package: small, real, available offline. Their README has sources
+and licences.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from .dataset import TensorDataset
 
 
 class Split(NamedTuple):
-    """A data set in two parts: what a model learns from, and what it is judged by."""
+    """A data set in two parts: training and test data."""
 
     train: TensorDataset
     test: TensorDataset
@@ -25,8 +24,8 @@ def digits() -> Split:
     """1,797 handwritten digits of 8 × 8 pixels (UCI; Alpaydin & Kaynak 1998).
 
     Returns:
-        `train` (1,437) and `test` (360, drawn at random once and for all): pairs of images, float32
-        in [0, 1] of shape (N, 1, 8, 8), and labels 0 … 9, int64 of shape (N,).
+        `train` (1,437) and `test` (360, a fixed random selection): pairs of images, float32 in [0,
+        1] of shape (N, 1, 8, 8), and labels 0 … 9, int64 of shape (N,).
 
     >>> train, test = tg.data.digits()
     >>> image, label = train[0]

@@ -1,7 +1,7 @@
 """Brightness, contrast, saturation and hue of images (N, 1 or 3, H, W) with values in [0, 1].
 
 The formulas are torchvision's, and so Pillow's: the first three mix the image with black, with its
-mean grey, and with its own grey picture.
+mean grey, and with its grey version.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-_GREY = (0.2989, 0.587, 0.114)  # how bright red, green and blue look (ITU-R BT.601)
+_GREY = (0.2989, 0.587, 0.114)  # luminance of red, green and blue (ITU-R BT.601)
 
 
 def adjust_brightness(x: Any, factor: Any) -> Any:
@@ -19,23 +19,23 @@ def adjust_brightness(x: Any, factor: Any) -> Any:
 
 
 def adjust_contrast(x: Any, factor: Any) -> Any:
-    """factor · x + (1 − factor) · mean of the grey picture"""
+    """factor · x + (1 − factor) · mean of the grey image"""
     return _mixed(x, _grey(x).mean(axis=(1, 2, 3), keepdims=True), factor)
 
 
 def adjust_saturation(x: Any, factor: Any) -> Any:
-    """factor · x + (1 − factor) · grey picture"""
+    """factor · x + (1 − factor) · grey image"""
     return x if x.shape[1] == 1 else _mixed(x, _grey(x), factor)
 
 
 def adjust_hue(x: Any, turns: Any) -> Any:
-    """Every colour moved on round the colour wheel (HSV) by this share of a turn."""
+    """Rotate every hue (HSV) by this fraction of a turn."""
     if x.shape[1] == 1:
         return x
     red, green, blue = x[:, 0], x[:, 1], x[:, 2]
     value = x.max(axis=1)
     chroma = value - x.min(axis=1)
-    divisor = np.where(chroma > 0, chroma, 1)  # a grey has no hue: any one does
+    divisor = np.where(chroma > 0, chroma, 1)  # the hue of grey is undefined: any value will do
     sector = np.select(
         [value == red, value == green],
         [(green - blue) / divisor, (blue - red) / divisor + 2],

@@ -1,7 +1,7 @@
-"""Data sets: things with a length whose items are found by their number.
+"""Data sets: objects with a length and items by index.
 
-A `Dataset` may answer for many items at once: `batch(indices)` is what the loader asks for. The
-ordinary answer fetches them one by one and stacks them; `TensorDataset` has a faster one.
+The loader calls `batch(indices)` of a `Dataset`. The default implementation fetches the items one
+by one and stacks them; `TensorDataset` has a faster one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..tensor import Tensor, asarray, tensor
 
 
 class Dataset:
-    """Base of a user's own data sets, which define `__getitem__` and `__len__`.
+    """Base class of data sets, which define `__getitem__` and `__len__`.
 
     >>> class Squares(tg.data.Dataset):
     ...     def __getitem__(self, index):
@@ -69,7 +69,7 @@ class TensorDataset(Dataset):
         shapes = [t.shape for t in self.tensors]
         if not shapes or not all(shape and shape[0] == shapes[0][0] for shape in shapes):
             raise ValueError(
-                f"TensorDataset: tensors whose first axes agree were wanted, got shapes {shapes}"
+                f"TensorDataset: expected tensors whose first axes agree; got shapes {shapes}"
             )
 
     def __getitem__(self, index: int | slice) -> tuple[Tensor, ...]:
@@ -87,13 +87,14 @@ class TensorDataset(Dataset):
 
 
 class Transformed(Dataset):
-    """`dataset` with its images changed by `transform`, as `data.transforms` do, at each use.
+    """`dataset` with `transform`, such as one of `data.transforms`, applied to its images at each
+    access.
 
     Args:
         dataset: a `Dataset` or a sequence. Its items are images (C, H, W), or tuples whose first
             entry is one.
-        transform: called with a batch of images (N, C, H, W), it returns one of N images. What is
-            random in it is drawn from the default generator, which in a loader is the batch's own.
+        transform: called with a batch of images (N, C, H, W), returns a batch of N images. It draws
+            random numbers from the default generator, which in a loader is that of the batch.
 
     >>> digits = tg.data.digits().train
     >>> augmented = tg.data.Transformed(digits, tg.data.transforms.RandomCrop(8, padding=1))
@@ -126,9 +127,8 @@ class Subset(Dataset):
     """The items of `dataset`, a `Dataset` or a sequence, at `indices`, in their order.
 
     Args:
-        dataset: the whole.
-        indices: integers, where −1 is the last item; or a boolean mask with an entry for each item,
-            which selects those that are True.
+        dataset: the data set to select from.
+        indices: integers, where −1 is the last item; or a boolean mask with one entry per item.
 
     Raises:
         TypeError: indices that are neither.
@@ -150,20 +150,20 @@ class Subset(Dataset):
         return len(self.indices)
 
     def batch(self, indices: ArrayLike) -> Any:
-        """What the whole data set gives for these of its items."""
+        """The batch of the underlying data set."""
         return batch_of(self.dataset, self.indices[as_indices("Subset", indices, len(self))])
 
 
 def random_split(
     dataset: Items, lengths: Sequence[float], generator: Generator | None = None
 ) -> list[Subset]:
-    """Divide a data set at random into parts.
+    """Split a data set randomly into parts.
 
     Args:
         dataset: a `Dataset`, or a sequence.
-        lengths: of the parts: counts that add up to len(dataset), or fractions that add up to 1;
-            what their rounding down leaves over goes to the first parts, one each.
-        generator: of the random order; None: the default generator.
+        lengths: lengths of the parts: counts that sum to len(dataset), or fractions that sum to 1;
+            items left over by rounding go to the first parts, one each.
+        generator: random generator of the order; None: the default generator.
 
     >>> parts = tg.data.random_split(tg.data.TensorDataset(tg.arange(10)), [0.75, 0.25])
     >>> [len(part) for part in parts]
@@ -190,10 +190,9 @@ def random_split(
 
 
 def as_indices(name: str, indices: ArrayLike, count: int) -> Any:
-    """The numbers of items, from 0, that indices or a mask of `count` items mean.
-
-    Raises TypeError, in the name of `name`, for what is neither, and IndexError for an index or a
-    mask that does not fit.
+    """Convert indices or a boolean mask of `count` items to non-negative indices. Raises TypeError,
+    in the name of `name`, for other types, and IndexError for an index out of range or a mask of
+    another length.
     """
     array = indices._data if isinstance(indices, Traced) else indices
     if (
@@ -221,7 +220,7 @@ def as_indices(name: str, indices: ArrayLike, count: int) -> Any:
 
 
 def _as_index(name: str, index: Any, count: int) -> int:
-    """The number of one item, from 0; errors as those of `as_indices`."""
+    """Convert one index to a non-negative one; errors as in `as_indices`."""
     if isinstance(index, Tensor):
         index = index.item()
     if isinstance(index, (bool, np.bool)) or not hasattr(index, "__index__"):
@@ -232,9 +231,8 @@ def _as_index(name: str, index: Any, count: int) -> int:
 
 
 def collate(items: Sequence[Any]) -> Any:
-    """One batch of many items of one kind: numbers and arrays are stacked along a new first axis.
-
-    Tuples, lists and dicts are collated entry by entry; of anything else comes a list.
+    """Combine items of one type into a batch: numbers and arrays are stacked along a new first
+    axis. Tuples, lists and dicts are collated entry by entry; other types give a list.
 
     >>> batch = tg.data.collate([{"x": [0.0, 1.0], "name": "a"}, {"x": [2.0, 3.0], "name": "b"}])
     >>> [x.tolist() for x in batch["x"]], batch["name"]

@@ -1,7 +1,6 @@
-"""Where the files of a data set are: in a folder of the user's, in the cache, or on the network.
-
-A file is looked for in `$TINYGRAD_GM_DATA`, then in `cache_folder()`, and is else downloaded into
-the latter. It appears there only when it is whole and has the checksum that is known for it.
+"""Locate the files of a data set: in the user's folder, in the cache, or by download. A file is
+searched for in `$TINYGRAD_GM_DATA`, then in `cache_folder()`, and otherwise downloaded into the
+latter. It appears there only when it is complete and has the expected checksum.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from ..io import replacing
 
 
 class RemoteFile(NamedTuple):
-    """A file that can be downloaded: its name, its checksum, and where the same bytes are found."""
+    """A file that can be downloaded: its name, checksum and URLs."""
 
     name: str
     sha256: str
@@ -24,10 +23,8 @@ class RemoteFile(NamedTuple):
 
 
 def cache_folder() -> Path:
-    """The user's folder for what was downloaded: `~/.cache/tinygrad_gm`, or its like.
-
-    It lies in `$XDG_CACHE_HOME` where that is set, on macOS in `~/Library/Caches`, and on Windows
-    in `%LOCALAPPDATA%`.
+    """The folder of downloaded files: `~/.cache/tinygrad_gm` by default. It is in `$XDG_CACHE_HOME`
+    if that is set, in `~/Library/Caches` on macOS, and in `%LOCALAPPDATA%` on Windows.
     """
     home = {"darwin": "~/Library/Caches", "win32": "~/AppData/Local"}.get(sys.platform, "~/.cache")
     variable = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"
@@ -35,24 +32,22 @@ def cache_folder() -> Path:
 
 
 def find(*names: str) -> Path | None:
-    """The first of the files, relative to `$TINYGRAD_GM_DATA` or else to the cache; None: no such.
-
-    Raises NotADirectoryError if the variable is set to something that is no folder.
+    """Return the first existing file, relative to `$TINYGRAD_GM_DATA` or else to the cache, or
+    None. Raises NotADirectoryError if the variable is set, but not to a folder.
     """
     paths = (folder / name for folder in _folders() for name in names)
     return next((path for path in paths if path.is_file()), None)
 
 
 def fetch(file: RemoteFile, *others: str) -> Path:
-    """The path of a file, or of another form of it that is there; it is downloaded if none is.
-
-    Raises FileNotFoundError if no URL gives it; the message says where to put it by hand.
+    """Return the path of a file, or of an existing alternative, downloading it if there is neither.
+    Raises FileNotFoundError if the download fails; the message says where to put the file manually.
     """
     return find(file.name, *others) or _download(file)
 
 
 def missing(name: str, why: str) -> FileNotFoundError:
-    """The error for a file that is nowhere, and cannot be downloaded because of `why`."""
+    """The error for a file that is missing and cannot be downloaded because of `why`."""
     folders = " nor in ".join(map(str, _folders()))
     return FileNotFoundError(
         f"{name} is not in {folders}, and {why}. Put the file into {cache_folder()}, or set "
@@ -61,7 +56,7 @@ def missing(name: str, why: str) -> FileNotFoundError:
 
 
 class _RefusedError(Exception):
-    """Why a URL did not give the file; no OSError, for those are about our own disk here."""
+    """A failed download; not an OSError, which here concerns the local disk."""
 
 
 def _folders() -> list[Path]:
@@ -97,11 +92,11 @@ def _store(url: str, path: Path, sha256: str) -> None:
             digest.update(block)
             target.write(block)
         if (found := digest.hexdigest()) != sha256:
-            raise _RefusedError(f"its SHA-256 is {found}, and {sha256} was wanted")
+            raise _RefusedError(f"its SHA-256 is {found}; expected {sha256}")
 
 
 def _blocks(url: str, name: str) -> Iterator[bytes]:
-    """What the URL gives, with a bar on a terminal."""
+    """The blocks of a download, with a progress bar on a terminal."""
     from http.client import HTTPException
     from urllib.request import urlopen
 

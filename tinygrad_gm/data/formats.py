@@ -1,6 +1,6 @@
-"""Readers of the files in which data sets are published: IDX, CIFAR's binary records, `.npz`.
+"""Readers of the file formats of data sets: IDX, CIFAR's binary records, `.npz`.
 
-A file that is cut off, damaged or of another kind is a ValueError that names it.
+A truncated, damaged or wrong file raises a ValueError that names it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CIFAR_RECORD = 1 + 3 * 32 * 32  # a label, then the red, green and blue planes
 
 
 def read_idx(path: Path) -> Any:
-    """The array in an IDX file, as it is or compressed with gzip (LeCun, Cortes, Burges: MNIST).
+    """Read the array in an IDX file, plain or compressed with gzip (LeCun, Cortes, Burges: MNIST).
 
     The file is two zero bytes, a code for the dtype, the number of axes, their lengths as
     big-endian 32-bit numbers, and the entries in row-major order.
@@ -51,8 +51,8 @@ def read_cifar(path: Path) -> tuple[Any, Any, Any, Any]:
     """CIFAR-10's training images and labels, and its test images and labels.
 
     Args:
-        path: of the archive `cifar-10-binary.tar.gz`, or of `data_batch_1.bin` with the other five
-            files beside it.
+        path: path of the archive `cifar-10-binary.tar.gz`, or of `data_batch_1.bin` in a folder
+            with the other five files.
 
     Returns:
         Images of shape (N, 3, 32, 32) and labels of shape (N,), both uint8.
@@ -72,10 +72,10 @@ def read_cifar(path: Path) -> tuple[Any, Any, Any, Any]:
 
 
 def read_npz(path: Path, shapes: Mapping[str, tuple[int | None, ...]]) -> list[Any]:
-    """The arrays of these names in an `.npz` file; None in a shape stands for any length."""
+    """Read arrays by name from an `.npz` file; None in a shape matches any length."""
     content = path.read_bytes()
     with _naming(path):
-        if not content.startswith(b"PK"):  # `np.load` takes other files too
+        if not content.startswith(b"PK"):  # `np.load` accepts other files, too
             raise ValueError("it is not a zip archive")
         with np.load(BytesIO(content), allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in shapes if name in arrays}
@@ -87,7 +87,7 @@ def read_npz(path: Path, shapes: Mapping[str, tuple[int | None, ...]]) -> list[A
             wanted not in (None, length) for length, wanted in zip(lengths, shape, strict=True)
         ):
             wanted = str(shape).replace("None", "N")
-            raise ValueError(f"{path}: {name!r} has the shape {lengths}, and {wanted} was wanted")
+            raise ValueError(f"{path}: {name!r} has the shape {lengths}; expected {wanted}")
         if found[name].dtype.kind not in "biuf":
             raise ValueError(f"{path}: {name!r} holds {found[name].dtype}, not numbers")
     return list(found.values())
@@ -95,7 +95,7 @@ def read_npz(path: Path, shapes: Mapping[str, tuple[int | None, ...]]) -> list[A
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Turns what NumPy, gzip, tar and zip say about bad contents into one error that names them."""
+    """Convert errors of NumPy, gzip, tar and zip into one that names the file."""
     bad = (ValueError, LookupError, EOFError, OSError, RuntimeError)
     try:
         yield
@@ -111,7 +111,7 @@ def _content(path: Path) -> bytes:
 
 def _members(path: Path) -> dict[str, bytes]:
     """The contents of the files in a `.tar.gz`, by their names without folders."""
-    content = _content(path)  # whole, for gzip's checksum stands at its end
+    content = _content(path)  # read completely: gzip's checksum is at the end
     with _naming(path), tarfile.open(fileobj=BytesIO(content), mode="r:") as archive:
         files = {Path(m.name).name: archive.extractfile(m) for m in archive if m.isfile()}
         return {name: file.read() for name, file in files.items() if file is not None}

@@ -1,4 +1,4 @@
-"""MNIST and CIFAR-10, whole, read from the files in which they were published."""
+"""The full MNIST and CIFAR-10, read from their original files."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def mnist() -> Split:
 
     Read from the four IDX files (`train-images-idx3-ubyte.gz` …, compressed or not), or from
     `mnist_full.npz` (`x_train`, `y_train`, `x_test`, `y_test`; images as rows of 784 bytes); the
-    IDX files are downloaded if there is neither. `mnist_small` needs no file.
+    IDX files are downloaded if neither exists. `mnist_small` needs no file.
 
     Returns:
         `train` (60,000) and `test` (10,000), in the original order: pairs of images, float32 in
         [0, 1] of shape (N, 1, 28, 28), and labels 0 … 9, int64 of shape (N,).
 
     Raises:
-        FileNotFoundError: the files are nowhere, and cannot be downloaded.
+        FileNotFoundError: the files are missing and cannot be downloaded.
         ValueError: a file is damaged.
 
     >>> train, test = tg.data.mnist()                                      # doctest: +SKIP
@@ -86,8 +86,8 @@ def cifar10() -> Split:
 
     Read from `cifar-10-binary.tar.gz` or the six `.bin` files in it (also in their folder
     `cifar-10-batches-bin`), or else from `cifar10_sub.npz`, a part of it (`x_train`, `y_train`,
-    `x_test`, `y_test`; images as (N, 32, 32, 3) bytes); the archive (162 MB) is downloaded if there
-    is none of them. The classes are airplane, automobile, bird, cat, deer, dog, frog, horse, ship
+    `x_test`, `y_test`; images as (N, 32, 32, 3) bytes); the archive (162 MB) is downloaded if none
+    of them exists. The classes are airplane, automobile, bird, cat, deer, dog, frog, horse, ship
     and truck.
 
     Returns:
@@ -95,7 +95,7 @@ def cifar10() -> Split:
         float32 in [0, 1] of shape (N, 3, 32, 32), and labels 0 … 9, int64 of shape (N,).
 
     Raises:
-        FileNotFoundError: the files are nowhere, and cannot be downloaded.
+        FileNotFoundError: the files are missing and cannot be downloaded.
         ValueError: a file is damaged.
 
     >>> train, test = tg.data.cifar10()                                    # doctest: +SKIP
@@ -126,8 +126,8 @@ def _pairs(name: str, pixels: Any, labels: Any, shape: tuple[int, int, int]) -> 
     if not fits or not 0 <= least <= most <= 9:
         raise ValueError(
             f"{name} is damaged: images of shape {pixels.shape} ({pixels.dtype}) with labels of "
-            f"shape {labels.shape} ({labels.dtype}), {least} … {most}; wanted were N images "
-            f"{shape} of bytes and N whole labels 0 … 9"
+            f"shape {labels.shape} ({labels.dtype}), {least} … {most}; expected N images "
+            f"{shape} of bytes and N integer labels 0 … 9"
         )
     images = np.divide(pixels, np.float32(255), dtype=np.float32, order="C")
     return TensorDataset(asarray(images.reshape(-1, *shape)), asarray(labels.astype(np.int64)))

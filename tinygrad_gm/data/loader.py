@@ -1,8 +1,7 @@
-"""The loader: batches in an order that is known from the seed, so that a run can be resumed.
-
-All that is random about a batch comes from (seed, epoch, number of the batch), and nothing from
-what happened before it. A loader that is put at a position therefore goes on bit for bit as the one
-that was there, and batches may be made ahead of time, in a thread, without being other batches.
+"""The loader: batches in an order determined by the seed, so that a run can be resumed. All
+randomness of a batch depends on (seed, epoch, batch number) alone, not on earlier batches. A loader
+set to a position therefore continues bit for bit, and batches can be prefetched in a thread without
+changing them.
 """
 
 from __future__ import annotations
@@ -24,33 +23,31 @@ R = TypeVar("R")
 
 
 class DataLoader:
-    """Hands out a data set in batches; every pass over the loader is an epoch.
-
-    Several passes may be under way at once, as in `zip(loader, loader)` or nested loops: each is an
-    epoch of its own, with its own order.
+    """Iterate over a data set in batches; every pass over the loader is an epoch. Several passes
+    may be active at once, as in `zip(loader, loader)` or nested loops: each is a separate epoch
+    with its own order.
 
     Args:
-        dataset: a `Dataset`, or anything with a length and items that are found by number.
+        dataset: a `Dataset`, or any object with a length and items by index.
         batch_size: items per batch.
         shuffle: a new random order in every epoch.
-        drop_last: leave out a last batch that would be smaller.
-        collate_fn: makes a batch of a list of items; None: `collate`.
-        generator: the seed is drawn from it, in place of `seed`.
-        seed: of the orders and of all that is random in a batch.
-        prefetch: how many batches a thread makes ahead while the one before them is used; 0: each
-            is made when it is asked for. The batches are the same. Worth it where the data set
-            reads files or transforms images: NumPy's long operations let the other thread run.
+        drop_last: drop the last batch if it is smaller.
+        collate_fn: function that makes a batch of a list of items; None: `collate`.
+        generator: generator from which the seed is drawn, instead of `seed`.
+        seed: seed of the order and of all randomness in a batch.
+        prefetch: number of batches that a thread makes in advance; 0: each is made on request. The
+            batches are the same. Useful if the data set reads files or transforms images: NumPy
+            releases the GIL in long operations.
 
     Attributes:
-        epoch: the number of the epoch of the batch that was handed out last, from 0; after the end
-            of a pass that of the next.
-        batch: how many batches of that epoch were handed out.
-        batch_generator: the source of randomness of the batch that was handed out last. It is
-            the default generator while the data set makes the batch.
+        epoch: the epoch of the last batch, from 0; after the end of a pass that of the next.
+        batch: number of batches returned in that epoch.
+        batch_generator: the random generator of the last batch. It is the default generator while
+            the data set makes the batch.
 
     Raises:
         TypeError: `dataset` has no length or no items, or a count is not a number.
-        ValueError: there is no batch in the data set, or an argument is out of its range.
+        ValueError: the data set has no batch, or an argument is out of range.
 
     >>> loader = tg.data.DataLoader(tg.data.TensorDataset(tg.arange(5)), batch_size=2)
     >>> [x.tolist() for (x,) in loader]
@@ -120,14 +117,13 @@ class DataLoader:
         return self.collate_fn([self.dataset[i] for i in indices.tolist()])
 
     def state_dict(self) -> dict[str, Any]:
-        """The position after the batch that was handed out last, and what it depends on."""
+        """Return the position after the last batch, and the options it depends on."""
         position = {"epoch": self.epoch, "batch": self.batch, "next_epoch": self._next_epoch}
         return {**position, **self._facts()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a position: the next pass begins with the batch after it.
-
-        Raises ValueError, and changes nothing, if that position is one in another order of batches.
+        """Continue from a position: the next pass begins with the batch after it. Raises
+        ValueError, without changes, if the position belongs to another order of batches.
 
         >>> loader = tg.data.DataLoader(tg.data.TensorDataset(tg.arange(6)), 2, shuffle=True)
         >>> batches = iter(loader)
@@ -170,10 +166,9 @@ class DataLoader:
 
 
 def _map_ahead(function: Callable[[T], R], values: Iterable[T], ahead: int) -> Iterator[R]:
-    """As `map`, with the next `ahead` calls made in a thread while a result is being used.
-
-    A call sees the modes of whoever asks for the results, and its exception is raised there, in its
-    turn. The thread ends with the iterator.
+    """As `map`, with the next `ahead` calls made in a thread while a result is used. A call runs in
+    the modes of the consumer, where its exception is raised in order. The thread ends with the
+    iterator.
     """
     from concurrent.futures import Future, ThreadPoolExecutor
 

@@ -1,4 +1,4 @@
-"""Moving MNIST: films of handwritten digits that fly about in a frame and bounce off its walls."""
+"""Moving MNIST: videos of handwritten digits that move in a frame and bounce off its walls."""
 
 from __future__ import annotations
 
@@ -21,28 +21,29 @@ def moving_mnist(
     speed: tuple[float, float] = (1.5, 2.5),
     generator: Generator | None = None,
 ) -> Tensor:
-    """Films of digits that move in straight lines and are reflected by the walls.
+    """Generate videos of digits that move in straight lines and are reflected by the walls.
 
     Srivastava, Mansimov and Salakhutdinov 2015, "Unsupervised Learning of Video Representations
     using LSTMs", §4.1 (there 64 × 64 pixels and two digits of 28 × 28). Each digit is drawn from
-    `mnist_small().train` and begins at a random place in a random direction. Places are fractions
-    of a pixel (the digit is shifted bilinearly), and a digit turns round exactly where its square
-    touches the wall, also between two frames. Where digits overlap, the brighter pixel is seen.
+    `mnist_small().train` and starts at a random position in a random direction. Positions are
+    fractions of a pixel (the digit is shifted bilinearly), and a digit is reflected exactly where
+    its square touches the wall, also between two frames. Where digits overlap, the brighter pixel
+    is shown.
 
     Args:
-        n: how many films.
-        frames: of each film.
+        n: number of videos.
+        frames: number of frames of each video.
         size: width and height of a frame in pixels.
-        digits: in each film.
+        digits: number of digits in each video.
         digit_size: width and height to which a digit of 28 × 28 pixels is scaled, by areas.
         speed: the bounds of the uniform distribution of a digit's speed, in pixels per frame.
-        generator: of everything random; None: the default generator.
+        generator: random generator; None: the default generator.
 
     Returns:
         float32 in [0, 1] of shape (n, frames, 1, size, size).
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: an argument is out of range.
 
     >>> films = tg.data.moving_mnist(4, frames=5)
     >>> films.shape
@@ -82,19 +83,19 @@ def _scaled_digits(generator: Generator, shape: tuple[int, int], size: int) -> A
     drawn = images[generator.integers(0, len(images), shape).numpy()]
     edges = np.linspace(0, images.shape[-1], size + 1)
     pixels = np.arange(images.shape[-1])
-    # How much of each old pixel lies in each new one, as a share of the new one.
+    # The share of each old pixel in each new one.
     covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
     shares = (np.clip(covered, 0, None) * (size / images.shape[-1])).astype(np.float32)
     return shares @ drawn @ shares.T
 
 
 def _reflected(places: Any, room: int) -> Any:
-    """Where a point is that would be at `places` if there were no walls at 0 and `room`."""
+    """Positions after reflection at walls at 0 and `room`."""
     return np.abs((places + room) % (2 * room) - room) if room else np.zeros_like(places)
 
 
 def _placed(shapes: Any, places: Any, size: int) -> Any:
-    """The digits alone in their frames, at `places` (y, x): (n, digits, size, size)."""
+    """Each digit in a frame of its own, at `places` (y, x): (n, digits, size, size)."""
     # Pixel i of a digit at y falls on the rows around i + y, with the weights of the hat function.
     targets = places[..., None, None] + np.arange(shapes.shape[-1])
     weights = np.maximum(0, 1 - np.abs(np.arange(size)[:, None] - targets)).astype(np.float32)

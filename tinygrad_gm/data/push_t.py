@@ -1,4 +1,4 @@
-"""Push-T: a person's demonstrations of pushing a T-shaped block onto its mark."""
+"""Push-T: human demonstrations of pushing a T-shaped block onto its target."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .formats import read_npz
 
 
 class Demonstrations(NamedTuple):
-    """Episodes one after another, one row per step; of lengths in pixels of a 512 × 512 board.
+    """Concatenated episodes, one row per step; lengths in pixels of a 512 × 512 board.
 
     Attributes:
         state: (steps, 5): the agent's x and y, the block's x and y, the block's angle in radians.
-        action: (steps, 2): x and y where the agent was told to go.
+        action: (steps, 2): x and y of the agent's target.
         keypoint: (steps, 9, 2): nine points of the block.
         episode_ends: (episodes,) int64: episode i has the rows from `episode_ends[i - 1]` (0 for
             the first) up to, not including, `episode_ends[i]`.
@@ -31,11 +31,11 @@ class Demonstrations(NamedTuple):
 def push_t() -> Demonstrations:
     """206 demonstrations, 25,650 steps at 10 Hz (Chi et al. 2023, "Diffusion Policy").
 
-    They are read from `pusht_lowdim.npz`. The original, a zip archive of zarr arrays, is not read
-    and so not downloaded.
+    They are read from `pusht_lowdim.npz`. The original, a zip archive of zarr arrays, is neither
+    read nor downloaded.
 
     Raises:
-        FileNotFoundError: the file is nowhere.
+        FileNotFoundError: the file is missing.
         ValueError: it is damaged.
 
     >>> tg.data.push_t().state.shape                                       # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""Texts for models of characters, and the vocabulary that turns characters into numbers."""
+"""Texts for character models, and the vocabulary that maps characters to integers."""
 
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ _SHAKESPEARE = RemoteFile(
 def names() -> list[str]:
     """32,033 first names in lower case, the most common first (US SSA; Karpathy's makemore).
 
-    They are read from `names.txt`, which is downloaded (228 kB) if it is nowhere; FileNotFoundError
-    if it cannot be.
+    Read from `names.txt`, which is downloaded (228 kB) if missing; FileNotFoundError if that fails.
 
     >>> tg.data.names()[:3]                                                # doctest: +SKIP
     ['emma', 'olivia', 'ava']
@@ -41,10 +40,10 @@ def names() -> list[str]:
 
 
 def shakespeare() -> str:
-    """1,115,394 characters from Shakespeare's plays, of 65 kinds (Karpathy's char-rnn).
+    """1,115,394 characters from Shakespeare's plays, 65 different ones (Karpathy's char-rnn).
 
-    They are read from `tinyshakespeare.txt`, which is downloaded (1.1 MB) if it is nowhere;
-    FileNotFoundError if it cannot be. Usually the first 90 % serve for training.
+    Read from `tinyshakespeare.txt`, which is downloaded (1.1 MB) if missing; FileNotFoundError if
+    that fails. Usually the first 90 % are used for training.
 
     >>> tg.data.shakespeare()[:14]                                         # doctest: +SKIP
     'First Citizen:'
@@ -56,10 +55,10 @@ class Characters:
     """The vocabulary of a text: its different characters, numbered in order of their code points.
 
     Args:
-        text: every character to be known occurs in it.
+        text: a text that contains every character of the vocabulary.
 
     Attributes:
-        symbols: the characters; that with the number i is `symbols[i]`.
+        symbols: the characters; character i is `symbols[i]`.
 
     >>> vocabulary = tg.data.Characters("hello")
     >>> vocabulary.symbols, len(vocabulary)
@@ -71,7 +70,7 @@ class Characters:
 
     def __init__(self, text: str) -> None:
         if not text:
-            raise ValueError("Characters: a text of at least one character was wanted")
+            raise ValueError("Characters: expected a text of at least one character")
         self.symbols = "".join(sorted(set(text)))
         self._codes = _codes(self.symbols)
 
@@ -79,7 +78,7 @@ class Characters:
         return len(self.symbols)
 
     def encode(self, text: str) -> Tensor:
-        """The numbers of a text's characters: int64 of shape (len(text),).
+        """Convert a text to integers: int64 of shape (len(text),).
 
         Raises ValueError for a character that is not in the vocabulary.
         """
@@ -88,12 +87,12 @@ class Characters:
         return asarray(np.searchsorted(self._codes, _codes(text)).astype(np.int64))
 
     def decode(self, numbers: ArrayLike) -> str:
-        """The text of which these are the numbers (one axis of integers)."""
+        """Convert integers (one axis) back to a text."""
         rows = np.asarray(numbers)
         if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
             raise ValueError(
-                f"decode: integers of shape (T,) were wanted, not {rows.dtype} of shape "
-                f"{rows.shape}; decode one row at a time"
+                f"decode: expected integers of shape (T,); got {rows.dtype} of shape {rows.shape}; "
+                "decode one row at a time"
             )
         if rows.size and not 0 <= rows.min() <= rows.max() < len(self):
             raise ValueError(f"decode: a number lies outside 0 … {len(self) - 1}")
@@ -101,7 +100,7 @@ class Characters:
 
 
 def _text(path: Path) -> str:
-    """The text of a UTF-8 file, without the mark that some editors put before it."""
+    """Read a UTF-8 file, without a byte order mark."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

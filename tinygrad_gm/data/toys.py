@@ -1,4 +1,4 @@
-"""Toy distributions in the plane, on which a generative model can be watched while it learns."""
+"""Two-dimensional toy distributions for generative models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Mixture(NamedTuple):
 
     Attributes:
         points: (N, 2) float32.
-        labels: (N,) int64: which Gaussian each point is drawn from; all have the same share.
+        labels: (N,) int64: the Gaussian of each point; all have the same weight.
         centers: (modes, 2) float32: their means. A model's sample is usually counted to a mode if
             it lies within 3 σ of its centre, and a mode without samples is lost.
         std: σ, the standard deviation of each along either axis.
@@ -74,7 +74,7 @@ def moons(
     Args:
         n: how many points.
         noise: standard deviation of what is added to each coordinate.
-        generator: of everything random; None: the default generator.
+        generator: random generator; None: the default generator.
 
     Returns:
         The points, float32 of shape (n, 2), and the half circle of each: 0 (upper) or 1, int64 of
@@ -104,7 +104,7 @@ def swiss_roll(
     Args:
         n: how many points.
         noise: standard deviation of what is added to each coordinate.
-        generator: of everything random; None: the default generator.
+        generator: random generator; None: the default generator.
 
     Returns:
         The points, float32 of shape (n, 2), and where on the spiral each lies: t, float32 of shape

@@ -1,10 +1,10 @@
-"""Augmentation: random changes of a batch of images, drawn anew for each image of the batch.
+"""Augmentation: random changes of a batch of images, drawn independently for each image.
 
 Names, arguments and their meaning are torchvision's. A transform is called with images (N, C, H, W)
-and returns new ones of the same dtype; no gradient flows through it. Everything random comes from
-the default generator, or from a `generator` that the call is given. `data.Transformed` applies a
-transform to a data set, and in a loader the default generator is the batch's own: what is done to a
-batch depends on (seed, epoch, batch number) alone.
+and returns new ones of the same dtype; no gradient flows through it. Random numbers come from the
+default generator, or from the `generator` of the call. `data.Transformed` applies a transform to a
+data set, and in a loader the default generator is that of the batch: a batch depends on (seed,
+epoch, batch number) alone.
 """
 
 from __future__ import annotations
@@ -40,22 +40,21 @@ __all__ = [
 
 
 class Transform(ABC):
-    """Base of the transforms here: checks the images, chooses the generator."""
+    """Base of the transforms: checks the images, selects the generator."""
 
     def __call__(self, images: ArrayLike, generator: Generator | None = None) -> Tensor:
-        """The images (N, C, H, W), changed on the CPU and brought back to their device.
-
-        Raises TypeError or ValueError if they are not a batch of floating images.
+        """Transform images (N, C, H, W), on the CPU, and return them on their device. Raises
+        TypeError or ValueError unless they are a batch of floating images.
         """
         images = asarray(images)
         x = images.numpy()
         if x.ndim != 4:
             raise ValueError(
-                f"{type(self).__name__}: images of shape (N, C, H, W) were wanted, not {x.shape}"
+                f"{type(self).__name__}: expected images of shape (N, C, H, W); got {x.shape}"
             )
         if x.dtype.kind != "f":
             raise TypeError(
-                f"{type(self).__name__}: floating images were wanted, not {x.dtype}; bytes become "
+                f"{type(self).__name__}: expected floating images; got {x.dtype}; bytes become "
                 "that by images.astype(tg.float32) / 255"
             )
         changed = self.apply(x, generator or default_generator())
@@ -63,11 +62,11 @@ class Transform(ABC):
 
     @abstractmethod
     def apply(self, x: Any, generator: Generator) -> Any:
-        """A changed copy of the array x (N, C, H, W)."""
+        """Return a transformed copy of the array x (N, C, H, W)."""
 
 
 class Compose:
-    """Transforms one after the other; each may be any function of a batch of images.
+    """Apply transforms in sequence; each may be any function of a batch of images.
 
     >>> augment = tg.data.transforms.Compose([
     ...     tg.data.transforms.RandomCrop(32, padding=4),
@@ -82,7 +81,7 @@ class Compose:
         self.transforms = list(transforms)
 
     def __call__(self, images: ArrayLike, generator: Generator | None = None) -> Tensor:
-        """The images (N, C, H, W), changed by all of them."""
+        """Apply all transforms to the images (N, C, H, W)."""
         x = asarray(images)
         with using(generator or default_generator()):
             for transform in self.transforms:
@@ -108,7 +107,7 @@ class Normalize(Transform):
 
 
 class RandomHorizontalFlip(Transform):
-    """Exchange left and right, with probability p.
+    """Flip left and right with probability p.
 
     >>> image = tg.arange(4.0).reshape(1, 1, 2, 2)
     >>> tg.data.transforms.RandomHorizontalFlip(p=1.0)(image).tolist()
@@ -123,7 +122,7 @@ class RandomHorizontalFlip(Transform):
 
 
 class RandomVerticalFlip(Transform):
-    """Exchange top and bottom, with probability p."""
+    """Flip top and bottom with probability p."""
 
     def __init__(self, p: float = 0.5) -> None:
         self.p = _probability(self, p)
@@ -133,16 +132,15 @@ class RandomVerticalFlip(Transform):
 
 
 class RandomAffine(Transform):
-    """Rotate, shift and scale about the middle of the image.
+    """Rotate, shift and scale about the centre of the image.
 
     Args:
         degrees: the bounds of the angle, or d for (−d, d); clockwise. 0: no rotation.
         translate: the largest shifts (a, b): by whole pixels, up to a · width to either side and
             b · height up or down. None: no shift.
         scale: the bounds of the factor. None: 1.
-        interpolation: what a pixel shows: the nearest one of the original, or the four around its
-            place, weighted.
-        fill: what is seen beyond the original's edge: a number, or one per channel.
+        interpolation: "nearest", or "bilinear" for the weighted mean of the four neighbours.
+        fill: value outside the original image: a number, or one per channel.
 
     >>> bars = tg.tensor([[[[1.0, 0.0, 0.0]] * 3]])
     >>> turn = tg.data.transforms.RandomAffine(degrees=(90, 90))
@@ -178,8 +176,8 @@ class RandomAffine(Transform):
         furthest = np.asarray(self.translate) * (width, height)
         shift = np.rint(_uniform((-1, 1), (n, 2), generator) * furthest)
         scale = _uniform(self.scale, n, generator)
-        # Where in the original the pixel in row i and column j comes from: the way back, from the
-        # middle, is the shift undone, then rotation and scale undone.
+        # Position in the original of the pixel in row i and column j: about the centre, undo the
+        # shift, then rotation and scale.
         i = (np.arange(height) - (height - 1) / 2)[:, None] - shift[:, 1, None, None]
         j = np.arange(width) - (width - 1) / 2 - shift[:, 0, None, None]
         cos, sin = (f(angle)[:, None, None] / scale[:, None, None] for f in (np.cos, np.sin))
@@ -189,7 +187,7 @@ class RandomAffine(Transform):
 
 
 class RandomRotation(RandomAffine):
-    """Rotate about the middle of the image, which keeps its size.
+    """Rotate about the centre of the image, keeping its size.
 
     Args:
         degrees: the bounds of the angle, or d for (−d, d); counter-clockwise.
@@ -209,13 +207,13 @@ class RandomRotation(RandomAffine):
 
 
 class RandomCrop(Transform):
-    """Cut out a part of a size, at a random place.
+    """Crop a part of a given size at a random position.
 
     Args:
         size: height and width of the part, or one number for both.
-        padding: how many pixels are put around the image before: one number, (left and right, top
-            and bottom), or (left, top, right, bottom). None: no padding.
-        fill: what they show if padding_mode is "constant": a number, or one per channel.
+        padding: number of pixels added around the image first: one number, (left and right, top and
+            bottom), or (left, top, right, bottom). None: no padding.
+        fill: their value if padding_mode is "constant": a number, or one per channel.
         padding_mode: "constant", "edge", "reflect" (the edge is not repeated) or "symmetric".
 
     >>> crop = tg.data.transforms.RandomCrop(2)
@@ -250,7 +248,7 @@ class RandomCrop(Transform):
         room = height - self.size[0], width - self.size[1]
         if min(*room, *(length - 1 for length in self.size)) < 0:
             raise ValueError(
-                f"RandomCrop: a part of {self.size[0]} × {self.size[1]} pixels was wanted from "
+                f"RandomCrop: {self.size[0]} × {self.size[1]} pixels do not fit in "
                 f"{height} × {width} (padding included)"
             )
         tops, lefts = (generator.integers(0, extra + 1, n).numpy() for extra in room)
@@ -259,16 +257,16 @@ class RandomCrop(Transform):
 
 
 class RandomErasing(Transform):
-    """Paint over a rectangle at a random place, with probability p (Zhong et al. 2020).
-
-    Its area is a share of the image's drawn evenly from `scale`, and its height over its width is
-    drawn from `ratio`, evenly in the logarithm. Ten tries are made to find one that fits.
+    """Erase a rectangle at a random position with probability p (Zhong et al. 2020). Its area as a
+    fraction of the image is uniform in `scale`, and its aspect ratio, height over width,
+    log-uniform in `ratio`. Up to ten draws are made to find one that fits.
 
     Args:
         p: the probability.
         scale: the bounds of the area.
         ratio: the bounds of the ratio.
-        value: what is painted: a number, one per channel, or "random" for draws from N(0, 1).
+        value: value of the rectangle: a number, one per channel, or "random" for draws from N(0,
+            1).
 
     >>> erase = tg.data.transforms.RandomErasing(p=1.0, scale=(0.25, 0.25), ratio=(1.0, 1.0))
     >>> erase(tg.ones((1, 1, 8, 8))).sum().item()
@@ -321,8 +319,8 @@ class ColorJitter(Transform):
         brightness: the bounds of the factor, or b for (max(0, 1 − b), 1 + b).
         contrast: the same.
         saturation: the same.
-        hue: the bounds of what is added to the hue, in turns of the colour wheel, or h for (−h, h);
-            within [−½, ½].
+        hue: the bounds of the change of hue, in turns of the colour wheel, or h for (−h, h); within
+            [−½, ½].
 
     >>> darker = tg.data.transforms.ColorJitter(brightness=(0.5, 0.5))
     >>> darker(tg.full((1, 1, 1, 2), 0.8)).tolist()
@@ -348,7 +346,7 @@ class ColorJitter(Transform):
     def apply(self, x: Any, generator: Generator) -> Any:
         n, channels = x.shape[:2]
         if channels not in (1, 3):
-            raise ValueError(f"ColorJitter: images of 1 or 3 channels were wanted, not {channels}")
+            raise ValueError(f"ColorJitter: expected images of 1 or 3 channels; got {channels}")
         changes = [
             (adjust_brightness, self.brightness, 1.0),
             (adjust_contrast, self.contrast, 1.0),
@@ -373,7 +371,7 @@ class ColorJitter(Transform):
 
 
 def _bounds(owner: Any, name: str, value: Range, middle: float) -> tuple[float, float]:
-    """The bounds that are meant: themselves, or what lies within `value` of `middle`."""
+    """Return the bounds: as given, or middle ± value."""
     if isinstance(value, (int, float)):
         low = middle - value
         bounds = (max(0.0, low) if middle else low, middle + value)
@@ -400,8 +398,8 @@ def _per_channel(name: str, value: Fill, x: Any) -> Any:
     numbers = np.atleast_1d(np.asarray(value, x.dtype))
     if numbers.shape not in ((1,), (x.shape[1],)):
         raise ValueError(
-            f"{name} has the shape {numbers.shape}, and one number or {x.shape[1]}, one per "
-            "channel, were wanted"
+            f"{name} has the shape {numbers.shape}; expected one number or {x.shape[1]}, one per "
+            "channel"
         )
     return numbers[:, None, None]
 
@@ -411,7 +409,7 @@ def _uniform(bounds: Sequence[float], shape: int | tuple[int, ...], generator: G
 
 
 def _chosen(p: float, x: Any, generator: Generator) -> Any:
-    """For each image whether it is changed, in a shape that broadcasts against x."""
+    """Whether each image is changed, in a shape that broadcasts against x."""
     return (_uniform((0, 1), len(x), generator) < p)[:, None, None, None]
 
 
@@ -423,7 +421,7 @@ def _between(numbers: Any, start: Any, length: Any) -> Any:
 
 
 def _framed(x: Any, widths: tuple[tuple[int, int], ...], fill: Any) -> Any:
-    """x in a frame of these widths, painted with `fill`."""
+    """Pad x by these widths with `fill`."""
     sides = list(zip(x.shape, widths, strict=True))
     framed = np.empty([before + n + after for n, (before, after) in sides], x.dtype)
     framed[...] = fill
@@ -432,9 +430,11 @@ def _framed(x: Any, widths: tuple[tuple[int, int], ...], fill: Any) -> Any:
 
 
 def _sampled(x: Any, rows: Any, columns: Any, interpolation: Interpolation, fill: Any) -> Any:
-    """What the images show at the places (rows, columns), each of shape (N, H, W)."""
+    """Sample the images at positions (rows, columns), each of shape (N, H, W)."""
     height, width = x.shape[2:]
-    framed = _framed(x, ((0, 0), (0, 0), (1, 2), (1, 2)), fill)  # all that lies beyond is the fill
+    framed = _framed(
+        x, ((0, 0), (0, 0), (1, 2), (1, 2)), fill
+    )  # the fill for all positions outside
     images = np.arange(len(x))[:, None, None, None]
     channels = np.arange(x.shape[1])[:, None, None]
 

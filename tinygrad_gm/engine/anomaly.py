@@ -1,8 +1,8 @@
-"""Finding where a NaN or an infinity comes from: `detect_anomaly`.
+"""`detect_anomaly`: find the origin of a NaN or an infinity.
 
 While it is on, `recording` holds None instead of True. That is false to the fast paths of the
-operations, which then leave the call to the general one, and that one checks every result. So a
-program that looks for nothing pays nothing. The backward half is an observer of `Backward`.
+operations, which then leave the call to the general one, and that one checks every result. Without
+it there is no cost. The backward half is an observer of `Backward`.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def detect_anomaly() -> Mode:
     The error names the operation, the argument and the line of the program (the nearest one outside
     this package). Forward, it is raised where a result holds a NaN, or holds an infinity and no
     argument does; backward, where a gradient does so that is sent to an argument. The line of a
-    gradient is that of the forward call, so have both passes in the block. Under `no_grad` nothing
-    is checked. Everything runs a few times slower: it is for finding a fault.
+    gradient is that of the forward call, so run both passes in the block. Nothing is checked under
+    `no_grad`. Everything runs a few times slower: use it for debugging only.
 
     It is a context manager and a decorator.
 
@@ -62,7 +62,7 @@ def detect_anomaly() -> Mode:
 
 
 def check(op: Op, values: Sequence[Any], out: Any) -> Scope | None:
-    """Refuse a result with a NaN or a new infinity; give the scope to record the operation in."""
+    """Raise for a result with a NaN or a new infinity; return the scope of the operation."""
     place = place_of_call()
     for part in out if isinstance(out, tuple) else (out,):
         found = _first(part, values)
@@ -86,7 +86,7 @@ def check(op: Op, values: Sequence[Any], out: Any) -> Scope | None:
 def watching(
     observer: Callable[[Node, int, Any, Any, Any], None] | None,
 ) -> Callable[[Node, int, Any, Any, Any], None]:
-    """An observer of the backward pass that refuses such gradients, before `observer` is told."""
+    """An observer of backward that raises for such gradients before calling `observer`."""
 
     def watch(node: Node, argnum: int, upstream: Any, contribution: Any, total: Any) -> None:
         arrived = [_array(g) for g in (upstream if isinstance(upstream, list) else [upstream])]
@@ -135,7 +135,7 @@ def _at(place: Scope | None) -> str:
 
 
 def _first(array: Any, sources: Sequence[Any]) -> tuple[str, tuple[int, ...]] | None:
-    """Where `array` holds a NaN, or an infinity that is in none of the sources; else None."""
+    """Index of the first NaN in `array`, or infinity that is in none of the sources; else None."""
     xp = module_of(array)
     if array.dtype.kind != "f" or xp.isfinite(array).all():
         return None
@@ -171,7 +171,7 @@ def _array(value: Any) -> Any:
 
 
 def _given(op: Op, values: Sequence[Any], shape: Any, index: Any) -> str:
-    """The arguments: as numbers where they stand element against element, else by shape."""
+    """Describe the arguments: by value in elementwise operations, else by shape."""
     texts = []
     for argnum, value in enumerate(values):
         if value is not None:

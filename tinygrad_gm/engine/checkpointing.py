@@ -2,8 +2,8 @@
 
 A checkpoint is a node of an operation that has a decomposition and no rules. Backward expands it,
 as it expands every such node: the function runs again, recorded, and the walk goes on into the
-nodes of that run, on the same heap. So closures, higher orders and `tg.grad` need nothing of their
-own. The parents of the node are the arguments, followed by all other tensors the function read.
+nodes of that run, on the same heap. So closures, higher orders and `tg.grad` need no special code.
+The parents of the node are the arguments, followed by all other tensors the function read.
 """
 
 from __future__ import annotations
@@ -27,25 +27,24 @@ preserved: list[Callable[[], Callable[[], AbstractContextManager[object]]]] = []
 
 
 def checkpoint(fn: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
-    """fn(*args, **keywords), without holding what its gradient needs: backward computes it again.
-
-    The record keeps the arguments and the results only, and in backward the function is called a
-    second time, recorded. With a network cut into segments, the memory of a step is that of one
-    segment, and of what passes between them; the price is one more forward pass (Chen et al. 2016,
-    "Training deep nets with sublinear memory cost", section 3).
+    """Call fn(*args, **keywords) without saving intermediate arrays; backward recomputes them. The
+    graph keeps the arguments and the results only; in backward the function is called a second
+    time, recorded. With a network cut into segments, the memory of a step is that of one segment
+    plus the arrays between them, at the cost of one more forward pass (Chen et al. 2016, "Training
+    deep nets with sublinear memory cost", section 3).
 
     The gradient is that of the plain call, bit for bit, of any order, also for tensors that the
-    function closes over. So that the second run is the first again, the default generator starts
-    where it stood (a generator passed to a function by name is not put back), the `textbook` mode
-    is what it was, and backward refuses when an argument or a closed-over leaf that requires a
-    gradient was written since. Side effects happen twice.
+    function closes over. To repeat the first run exactly, the second one restores the state of the
+    default generator (not that of generators passed by name) and the `textbook` mode, and backward
+    raises if an argument or a closed-over leaf that requires a gradient was written since. Side
+    effects happen twice.
 
     Args:
         fn: returns a Tensor, or a list or tuple with Tensors in it.
-        args, keywords: passed on. Lists of Tensors are too, but hold them in memory.
+        args, keywords: passed to `fn`. Tensors in lists are allowed, but stay in memory.
 
     Returns:
-        What `fn` returns. Under `no_grad`, or where nothing requires a gradient, just that.
+        The result of `fn`, unchanged under `no_grad` or if nothing requires a gradient.
 
     Raises:
         TypeError: the function returned something else.
@@ -85,7 +84,7 @@ def checkpoint(fn: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
 
 
 class _Call:
-    """A call that can be made again: the function, its arguments less the Tensors, the modes."""
+    """A call that can be repeated: the function, its arguments except Tensors, the modes."""
 
     def __init__(self, fn: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         self.fn, self.textbook = fn, textbook_mode.get()
@@ -109,13 +108,13 @@ class _Call:
         """The Tensors in what the function returned."""
         if not isinstance(raw, (Traced, list, tuple)):
             raise TypeError(
-                f"checkpoint: the function returned {type(raw).__name__}; a Tensor, or a list or "
-                "tuple with Tensors in it, was wanted"
+                f"checkpoint: the function returned {type(raw).__name__}; expected a Tensor, or a "
+                "list or tuple with Tensors in it"
             )
         return [v for v in ([raw] if isinstance(raw, Traced) else raw) if isinstance(v, Traced)]
 
     def again(self, tensors: Sequence[Any]) -> list[Any]:
-        """The results of a second run, with the random numbers of the first."""
+        """Run again, with the random numbers of the first run."""
         args, keywords = list(self.args), dict(self.keywords)
         for argnum, tensor in zip(self.argnums, tensors[: len(self.argnums)], strict=True):
             args[argnum] = tensor
@@ -169,7 +168,7 @@ def _operation(outputs: int) -> _Checkpoint:
 
 
 def _closed_over(outputs: list[Any], moment: int, arguments: list[Any]) -> list[Any]:
-    """The leaves and earlier nodes that a run read without being given them."""
+    """The leaves and earlier nodes that a run read without receiving them as arguments."""
     made = topological_order(*outputs, newer_than=moment)
     read = [parent for node in made for parent in node.parents]
     read += [output.node or output for output in outputs]

@@ -1,7 +1,6 @@
-"""Mistakes in the operations of users, each one sentence that says what to write instead.
-
-What can be seen in the definition is refused there. What a rule returns is looked at where it does
-not fit, and in the first backward pass of a plan; the library's own operations are trusted.
+"""Checks of user-defined operations; each error says in one sentence what to write instead.
+Definitions are checked at definition time. Results of rules are checked if they do not fit, and in
+the first backward pass of a plan; the library's own operations are trusted.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ KEYWORD, STARRED = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_POSITIO
 
 
 def check_rules(rules: Sequence[Any], joint: Any, decomposition: Any) -> None:
-    """Refuse `@op` without parentheses, and what is no gradient rule."""
+    """Raise for `@op` without parentheses and for invalid gradient rules."""
     if not (rules or joint or decomposition):
         raise TypeError(
             f"op: give a gradient rule per array, @op({EXAMPLE}), or None for an array without a "
@@ -39,7 +38,7 @@ def check_rules(rules: Sequence[Any], joint: Any, decomposition: Any) -> None:
 
 
 def check_forward(forward: Any, rules: Sequence[Any], joint: Any, arity: int) -> None:
-    """Refuse a forward function whose parameters are not (xp, arrays…, static parameters…)."""
+    """Raise unless the forward function's parameters are (xp, arrays…, static parameters…)."""
     if not inspect.isroutine(forward):
         raise TypeError(f"op: it decorates a function on arrays, not {type(forward).__name__}")
     name, parameters = forward.__name__, list(inspect.signature(forward).parameters.values())
@@ -77,7 +76,7 @@ def check_forward(forward: Any, rules: Sequence[Any], joint: Any, arity: int) ->
 
 
 def check_static(op: Op, params: Sequence[Any]) -> None:
-    """Refuse a Tensor for a parameter without a rule: its gradient would be missing."""
+    """Raise for a Tensor in a parameter without a rule: its gradient would be missing."""
     for name, value in zip(op.names[op.arity :], params, strict=True):
         if any(isinstance(v, Traced) for v in (value if isinstance(value, list) else [value])):
             raise TypeError(
@@ -87,7 +86,7 @@ def check_static(op: Op, params: Sequence[Any]) -> None:
 
 
 def refuse_result(op: Op, out: Any) -> NoReturn:
-    """The forward function returned something else than what was declared."""
+    """Raise: the forward function returned a result other than declared."""
     came = _describe(out)
     if isinstance(out, Traced):
         why = "a Tensor; it computes on arrays: give every array a rule and use xp's functions"
@@ -106,7 +105,7 @@ def refuse_result(op: Op, out: Any) -> NoReturn:
 
 
 def check_contribution(op: Op, argnum: int, contribution: Any, shape: tuple[int, ...]) -> None:
-    """Refuse what cannot be the gradient of an argument of `shape`."""
+    """Raise unless the value can be the gradient of an argument of `shape`."""
     came = getattr(contribution, "shape", None)
     if not isinstance(came, tuple):
         _refuse(op, argnum, TypeError, f"returned {_describe(contribution)}", shape)
@@ -116,9 +115,8 @@ def check_contribution(op: Op, argnum: int, contribution: Any, shape: tuple[int,
 
 
 def check_contributions(node: Node, argnums: Sequence[int], parts: Any, create_graph: bool) -> None:
-    """Refuse what the rules of a node returned unless they are arrays, under create_graph Tensors.
-
-    `parts` holds them by argnum; of a joint rule it is what that returned.
+    """Raise unless the rules of a node returned arrays, or Tensors under create_graph. `parts`
+    holds them by argnum, or is the result of a joint rule.
     """
     op, count = node.plan.op, len(node.parents)
     if op.joint and (not isinstance(parts, (tuple, list)) or len(parts) != count):
@@ -135,7 +133,7 @@ def check_contributions(node: Node, argnums: Sequence[int], parts: Any, create_g
 
 
 def check_decomposition(node: Node, outputs: Sequence[Any]) -> None:
-    """Refuse a decomposition that gives something else than the operation."""
+    """Raise for a decomposition with another result than the operation."""
     op, wanted = node.plan.op, [node.shape] if node.plan.op.outputs == 1 else list(node.shape)
     came = [getattr(output, "shape", None) for output in outputs]
     if came != wanted:

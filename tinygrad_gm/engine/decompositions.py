@@ -1,4 +1,4 @@
-"""Decompositions: the same function composed of primitives, beside an operation made for speed."""
+"""Decompositions: the same function as a fused operation, composed of primitives."""
 
 from __future__ import annotations
 

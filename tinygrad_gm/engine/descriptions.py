@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def of_op(self: Op) -> str:
-    """Name, arguments, and each argument's local derivative."""
+    """Name, arguments, and the local derivative of each argument."""
     texts = zip(self.arrays, self.local, strict=False)
     rules = "; ".join(f"∂/∂{name} = {text}" for name, text in texts if text)
     return f"<op {self.name}({', '.join(self.names)}){': ' + rules if rules else ''}>"

@@ -1,9 +1,9 @@
-"""The call of `call.py` once more, generated for speed, for the common case.
+"""The call of `call.py`, generated as source for speed in the common case.
 
-The common case: NumPy arrays of one floating dtype, and numbers. Nothing needs promotion then, and
-the loop over the arguments can be written out. The source depends only on the form of the operation
-(how many arrays, which of them may be left out …). It is filled in below, compiled once per form,
-and closed over each operation's own values. Everything else goes to the general call.
+The common case is NumPy arrays of one floating dtype, and numbers. It needs no promotion, and the
+loop over the arguments can be unrolled. The source depends only on the form of the operation
+(number of arrays, which of them are optional …). It is compiled once per form and closed over each
+operation's values. All other cases use the general call.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .op import ERRORS, Op, Plan
 from .record import Node, Traced, next_seq
 from .results import pair, settle
 
-MISSING = object()  # stands for an argument that was not given
+MISSING = object()  # marks a missing argument
 NUMBERS = (float, int)
 INTEGERS = ' or out.dtype.kind != "f"'
 CHECKS = """        if params:
@@ -42,18 +42,18 @@ NAMES = {
 class Form(NamedTuple):
     """The facts that the generated source depends on."""
 
-    required: tuple[bool, ...]  # per array: whether it must be given
+    required: tuple[bool, ...]  # per array: whether it is required
     mixed: tuple[bool, ...]  # per array: whether its dtype must be that of the others
     differentiable: tuple[bool, ...]  # per array: whether it can receive a gradient
     decomposes: bool
     saves_residuals: bool
     scales: bool
     own_dtype: bool  # the result may be of integers, which have no gradient
-    checked: bool  # an operation of a user, whose arguments and results are checked
+    checked: bool  # a user-defined operation, whose arguments and results are checked
 
 
 def generate(op: Op, bind: Callable[..., Any], general: Callable[..., Any]) -> Callable[..., Any]:
-    """The function that users call: generated, or `general` where no call is the common case.
+    """Return the function that users call: generated, or `general` if no call is the common case.
 
     `bind` and `general(args, keywords)` are what `call.py` does in every case.
     """
@@ -98,7 +98,7 @@ def source_of(form: Form) -> str:
     data = "".join(f"a{i}, " for i in numbers)
     parents = "".join(f"p{i}, " for i in numbers)
     optional = [i for i in numbers if not form.required[i]]
-    last = f"x{len(numbers) - 1 - len(optional)}"  # the last array that must be given
+    last = f"x{len(numbers) - 1 - len(optional)}"  # the last required array
     parameters = "".join(f"x{i}=MISSING, " for i in numbers)
     defaults = "".join(f"    d{i} = op.defaults[{i}]\n" for i in optional)
     fill = "".join(f"        x{i} = d{i} if x{i} is MISSING else x{i}\n" for i in optional)

@@ -8,7 +8,7 @@ import numpy as np
 
 from .op import Op
 
-COMPUTED = "fd"  # the floating dtypes that are computed in as they are: float32 and float64
+COMPUTED = "fd"  # the floating dtypes used in computation without conversion: float32 and float64
 
 
 def is_half(value: Any) -> bool:
@@ -19,14 +19,14 @@ def is_half(value: Any) -> bool:
 
 
 def in_single(xp: Any, values: Any) -> Any:
-    """The values with float32 in place of float16, by the `astype` of a vocabulary."""
+    """The values with float16 converted to float32, by the `astype` of a vocabulary."""
     if isinstance(values, (tuple, list)):
         return type(values)(in_single(xp, value) for value in values)
     return xp.astype(values, np.float32) if is_half(values) else values
 
 
 def rounded(op: Op, out: Any, params: tuple[Any, ...]) -> Any:
-    """A result that was computed in float32 as float16, unless the call asks for a dtype."""
+    """Round a result computed in float32 to float16, unless the call asks for a dtype."""
     if op.outputs != 1:
         return tuple(map(_in_half, out))
     asked = op.own_dtype and params[op.places["dtype"] - op.arity] is not None

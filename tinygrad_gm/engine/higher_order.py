@@ -1,10 +1,8 @@
-"""Derivatives of derivatives: what a rule or a decomposition reads when it runs on Tensors.
-
-A node saves plain arrays. To differentiate what is computed from them now, each is wrapped again
-with its history: the parent's node, or the leaf itself.
-
-An operation made for speed has a *decomposition*, the same function composed of primitives. To
-differentiate it twice, backward runs the decomposition, recorded, and walks on into its nodes.
+"""Derivatives of derivatives: rules and decompositions that run on Tensors. A node saves plain
+arrays. To differentiate with respect to them, each is wrapped again with its history: the parent's
+node, or the leaf itself. A fused operation has a *decomposition*, the same function composed of
+primitives. To differentiate it twice, backward runs the decomposition, recorded, and continues into
+its nodes.
 """
 
 from __future__ import annotations
@@ -66,7 +64,7 @@ def record_decomposition(node: Node, saved: tuple[Any, ...], checks: bool) -> tu
 
 
 def with_node(seed: Any) -> Any:
-    """A seed that is itself a variable, recorded: leaves get copies of seeds, but not of nodes."""
+    """Record a seed that is itself a variable: leaves copy seeds, but not results of nodes."""
     leaf = seed._requires_grad and seed.node is None
     return vocabulary(None).multiply(seed, 1.0) if leaf else seed
 

@@ -1,7 +1,6 @@
-"""Hooks: functions that see a tensor's complete gradient on its way back, and may replace it.
-
-A leaf holds its hooks itself. The node of an operation's result gets a plan with hooks, which is
-never ordinary: `backward` looks for hooks only there, so a record without hooks does not pay.
+"""Hooks: functions that receive a tensor's complete gradient in backward, and may replace it. A
+leaf holds its hooks itself. The node of an operation's result gets a plan with hooks, which is
+never ordinary: `backward` checks for hooks only there, so a graph without hooks has no cost.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ Hook = Callable[[Any], Any]
 
 
 class Hooks:
-    """The hooks of one tensor in the order of their registration, and who keeps its gradient."""
+    """The hooks of one tensor in order of registration, and the keeper of its gradient."""
 
     def __init__(self) -> None:
         self.functions: dict[object, Hook] = {}
         self.keeper: Any = None  # a weak reference to the tensor: no cycle through its node
 
     def run(self, gradient: Any) -> Any:
-        """The gradient (a Tensor or an array) after all hooks, as what it came as."""
+        """Run all hooks on the gradient; return a Tensor or an array, as given."""
         traced = isinstance(gradient, Traced)
         tensor = gradient if traced else _read_only(gradient)
         for hook in tuple(self.functions.values()):
@@ -60,19 +59,18 @@ class Handle:
         self._hooks = hooks
 
     def remove(self) -> None:
-        """Call the hook no more; removing it twice does no harm."""
+        """Remove the hook; a second call does nothing."""
         self._hooks.functions.pop(self, None)
 
 
 def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Handle:
-    """Call `hook` with this tensor's gradient whenever a backward pass has completed it.
-
-    The hook gets a Tensor of this one's shape, which it must not write into, and returns None or a
-    gradient of that shape to go on with. It sees the gradient of the pass, before it is added to
+    """Call `hook` with this tensor's gradient whenever a backward pass has completed it. The hook
+    receives a Tensor of this tensor's shape, which it must not modify, and returns None or a
+    replacement of that shape. It sees the gradient of the pass, before it is added to
     `.grad`; several hooks run one after the other. `tg.grad` runs them too.
 
     Returns:
-        A handle; `handle.remove()` ends it.
+        A handle; `handle.remove()` removes the hook.
 
     Raises:
         RuntimeError: the tensor requires no gradient.
@@ -92,8 +90,8 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Hand
 def retain_grad(self: Tensor) -> None:
     """Keep the gradient of an operation's result in its `.grad` too, as that of a leaf is.
 
-    It is the gradient after all hooks. Backward passes add up, as in a leaf. For a leaf there is
-    nothing to do.
+    It is the gradient after all hooks, accumulated over backward passes as in a leaf. On a leaf it
+    has no effect.
 
     Raises:
         RuntimeError: the tensor requires no gradient.
@@ -136,8 +134,8 @@ def _checked(replaced: Any, like: Any) -> Any:
     if not isinstance(replaced, Traced) or replaced.shape != like.shape:
         what = getattr(replaced, "shape", type(replaced).__name__)
         raise ValueError(
-            f"register_hook: the hook returned {what}; None or a Tensor of shape {like.shape} "
-            "was wanted"
+            f"register_hook: the hook returned {what}; expected None or a Tensor of shape "
+            f"{like.shape}"
         )
     if replaced.dtype == like.dtype:
         return replaced

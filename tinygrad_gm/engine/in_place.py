@@ -1,4 +1,4 @@
-"""Memory that is shared: writes into arrays that a rule still needs, and gradients that alias."""
+"""Shared memory: writes into arrays that a rule still needs, and aliased gradients."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ last_write = [0]  # the sequence number of the last write into any leaf
 
 
 def mark_written(tensors: Sequence[Traced]) -> None:
-    """Give leaves a new version, so that backward through their old values is refused."""
+    """Increase the version of leaves, so that backward through their old values raises an error."""
     last_write[0] = version = next_seq()
     for tensor in tensors:
         tensor.version = version
@@ -22,14 +22,14 @@ def mark_written(tensors: Sequence[Traced]) -> None:
 
 
 def owner_of(tensor: Traced) -> Traced:
-    """The leaf that a detached tensor is an alias of, while they share memory; else itself."""
+    """The leaf that a detached tensor aliases, while they share memory; else itself."""
     source = getattr(tensor, "source", None)
     leaf: Traced | None = source and source()
     return leaf if leaf is not None and leaf._data is tensor._data else tensor
 
 
 def check_unwritten(node: Node, saved: tuple[Any, ...]) -> None:
-    """Raise RuntimeError where a node reads the array of a leaf that was written since."""
+    """Raise RuntimeError if a node reads the array of a leaf that was written since."""
     plan = node.plan
     for argnum in plan.read_argnums:
         leaf = parent = node.parents[argnum]
@@ -40,7 +40,7 @@ def check_unwritten(node: Node, saved: tuple[Any, ...]) -> None:
         if leaf is not parent and not plan.op.variadic:
             array = saved[plan.saved_names.index(plan.op.arrays[argnum])]
             if array is not leaf._data and array.flags.owndata:
-                continue  # this time it was a copy, as with an array of indices
+                continue  # a copy in this case, as with an array of indices
         raise RuntimeError(
             f"backward: the tensor of shape {leaf.shape} that `{plan.op.name}` read was "
             "written since; call backward() before the write, or compute the result again"

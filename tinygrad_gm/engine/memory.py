@@ -1,4 +1,4 @@
-"""What a record holds in memory: the arrays saved for backward, and large constants."""
+"""Memory held by a graph: the arrays saved for backward, and large constants."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ LARGE_CONSTANT = 4096  # elements; backward drops a larger constant once it has 
 
 
 class Dropped(NamedTuple):
-    """Stands where a large constant stood until backward passed it."""
+    """Placeholder of a large constant that backward has passed."""
 
     shape: tuple[int, ...]
     dtype: Any
 
 
 def drop_large(node: Node, argnums: Sequence[int]) -> None:
-    """Drop large constant arguments, which would be held as long as the record is."""
+    """Drop large constant arguments, which would otherwise live as long as the graph."""
     dropped = {}
     for argnum in argnums:
         value = node.parents[argnum]
@@ -30,10 +30,9 @@ def drop_large(node: Node, argnums: Sequence[int]) -> None:
 
 
 def saved_bytes(*roots: Any) -> int:
-    """The memory that the record under `roots` holds for backward, in bytes.
-
-    It counts the arrays that nodes save, several views of one array once. The arrays of leaves and
-    constants belong to the program, which has them with or without a record.
+    """Return the memory that the graph of `roots` holds for backward, in bytes. It counts the
+    arrays saved by nodes, several views of one array once. The arrays of leaves and constants
+    belong to the program and are not counted.
 
     >>> from tinygrad_gm.engine.memory import saved_bytes
     >>> x = tg.ones(1000, requires_grad=True)
@@ -47,7 +46,7 @@ def saved_bytes(*roots: Any) -> int:
 
 
 def saved_arrays(nodes: Sequence[Node]) -> dict[Node, list[Array]]:
-    """Per node the saved arrays that are not the program's own; of a view, the array it views."""
+    """Per node the saved arrays that do not belong to the program; for a view, its base."""
     given = ((parent, node.dtype) for node in nodes for parent in node.parents)
     arrays = (constant(p, d) if type(p) is float and p else array_of(p) for p, d in given)
     own = {id(array) for value in arrays for array in _owners(value)}
@@ -61,7 +60,7 @@ def array_of(value: Any) -> Any:
 
 
 def _owners(value: Any) -> list[Array]:
-    """The arrays in a value, each as the one that owns the memory."""
+    """The arrays in a value, each replaced by the owner of its memory."""
     if isinstance(value, (tuple, list)):
         return [array for part in value for array in _owners(part)]
     if not (hasattr(value, "nbytes") and hasattr(value, "base")):

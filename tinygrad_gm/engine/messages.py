@@ -1,4 +1,4 @@
-"""What is said when a call or a backward pass goes wrong: one sentence that names the operation."""
+"""Error messages of calls and backward passes: one sentence that names the operation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .record import Traced, wrap
 
 
 def explain(op: Op, error: Exception, data: Sequence[Any], params: Sequence[Any]) -> Exception:
-    """The error of a forward function as one sentence that names operation and arguments."""
+    """Restate the error of a forward function in one sentence with operation and arguments."""
     kind, text = kind_of(error), str(error).partition("\n")[0]
     if text.startswith(f"{op.name}:"):
         return kind(text)
@@ -42,13 +42,13 @@ def refuse_binding(op: Op, args: Sequence[Any], keywords: Mapping[str, Any]) -> 
 
 
 def refuse_history(op: Op, values: Sequence[Any]) -> None:
-    """Raise TypeError where a list holds a Tensor that requires a gradient."""
+    """Raise TypeError if a list holds a Tensor that requires a gradient."""
     if _requires_grad(values):
         raise TypeError(f"{op.name}: a list has no history; join tensors with tg.stack first")
 
 
 def seed_of(caller: str, output: Traced, gradient: Any) -> Any:
-    """The gradient that a walk starts with at an output, checked; 1 where none is given."""
+    """Check and return the gradient at an output; 1 by default."""
     if not isinstance(output, Traced) or not output._requires_grad:
         why = "no tensor with requires_grad=True went into it, or it was made under no_grad()"
         if isinstance(output, Traced) and output.dtype.kind != "f":
@@ -71,7 +71,7 @@ def seed_of(caller: str, output: Traced, gradient: Any) -> Any:
 
 
 def check_grad(outputs: Sequence[Any], inputs: Sequence[Any], seeds: Sequence[Any]) -> None:
-    """Refuse arguments of `grad` that do not fit together."""
+    """Raise for inconsistent arguments of `grad`."""
     if len(seeds) != len(outputs):
         raise ValueError(f"grad: {len(outputs)} outputs but {len(seeds)} grad_outputs")
     for position, tensor in enumerate(inputs):

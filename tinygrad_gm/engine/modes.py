@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 
 class Scope(NamedTuple):
-    """Where in a model an operation ran: a module's name and class, and the scope around it."""
+    """The module in which an operation ran: its name and class, and the enclosing scope."""
 
     name: str
     kind: str
@@ -34,7 +34,7 @@ scope: ContextVar[Scope | None] = ContextVar("scope", default=None)
 
 
 class Mode:
-    """Give a mode a value for the length of a `with` block or of a decorated function's calls."""
+    """Set a mode in a `with` block or in the calls of a decorated function."""
 
     def __init__(self, mode: ContextVar[Any], value: Any) -> None:
         self.mode, self.value, self.outer = mode, value, list[Any]()
@@ -48,7 +48,7 @@ class Mode:
         self.mode.set(self.outer.pop())
 
     def keep(self) -> None:
-        """Enter with the present value next time: that of a block which the body is in."""
+        """Use the current value at the next entry: that of a block which the body is in."""
         self.value = is_grad_enabled() if self.mode is recording else self.mode.get()
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
@@ -57,7 +57,7 @@ class Mode:
 
 
 class set_grad_enabled(Mode):  # noqa: N801 (a function to its callers)
-    """Turn recording on or off at once; with `with` or as a decorator, only inside."""
+    """Turn recording on or off immediately; with `with` or as a decorator, only inside."""
 
     def __init__(self, enabled: bool) -> None:
         if enabled not in (True, False):
@@ -109,7 +109,7 @@ def decorated(function: Callable[P, R], make: Callable[[], Mode]) -> Callable[P,
         return (yield from _stepwise(body(*args, **keywords), make()))
 
     def at_once(*args: Any, **keywords: Any) -> Any:
-        with make():  # its own in every call: there may be threads
+        with make():  # one per call: there may be threads
             return body(*args, **keywords)
 
     decorated_body: Any = at_once
@@ -124,7 +124,7 @@ def decorated(function: Callable[P, R], make: Callable[[], Mode]) -> Callable[P,
 
 
 def _stepwise(body: Any, mode: Mode) -> Generator[Any, Any, Any]:
-    """Run a generator or a coroutine to its end, in a mode; what it yields is yielded outside."""
+    """Run a generator or a coroutine in a mode, but yield its values outside the mode."""
     advance, given = body.send, None
     while True:
         try:
@@ -170,7 +170,7 @@ def named(make: Callable[[], Mode]) -> ModeFunction:
 
 @named
 def no_grad() -> Mode:
-    """Record nothing in this block or decorated function: evaluation, and updates of weights.
+    """Disable recording in a block or decorated function, for evaluation and updates of weights.
 
     As a decorator it needs no parentheses. In a generator or a coroutine it holds while the body
     runs, and not in the caller between two steps; the other modes do the same.
@@ -200,7 +200,7 @@ def is_grad_enabled() -> bool:
 
 @named
 def textbook() -> Mode:
-    """Record the textbook twin of every fused operation instead: the steps a course would show.
+    """Record the decomposition of every fused operation: the steps a textbook would show.
 
     >>> import tinygrad_gm as tg
     >>> x = tg.tensor([1.0, 2.0], requires_grad=True)

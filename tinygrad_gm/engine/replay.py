@@ -1,4 +1,4 @@
-"""The forward pass once more: the value of every node of a record, for drawings and checks."""
+"""Replay of the forward pass: the value of every node of a graph, for drawings and checks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .record import Node, Traced, topological_order
 
 
 class Replayed(NamedTuple):
-    """What a node had in the forward pass: its value, and the arrays its rules read."""
+    """The value of a node in the forward pass, and the arrays its rules read."""
 
     value: Array
     saved: tuple[Any, ...]
@@ -22,10 +22,9 @@ class Replayed(NamedTuple):
 def replay(root: Traced, read: Callable[[Any], Any] = array_of) -> dict[Node, Replayed]:
     """Run the forward functions again, in topological order, for the value of every node.
 
-    `read` gives the array of a leaf or a constant: another than its own to try a change of it.
-
-    Raises RuntimeError, with the reason, where a large constant was freed or a leaf was written
-    since: the values would not be those of the record.
+    `read` returns the array of a leaf or a constant, possibly a modified one. Raises RuntimeError
+    if a large constant was freed or a leaf was written since: the values would differ from those of
+    the graph.
     """
     values: dict[Node, Replayed] = {}
     for node in topological_order(root):

@@ -1,4 +1,4 @@
-"""What a forward function returned: checked, as arrays of the right dtype, in its parts."""
+"""Results of forward functions: checked, converted to the right dtype, and split into parts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .record import Node, Traced, wrap
 
 
 def pair(op: Op, returned: Any) -> tuple[Any, Any]:
-    """(out, residuals) as the forward function returned them."""
+    """Return (out, residuals) of a forward function."""
     if type(returned) is not tuple or len(returned) != 2:
         refuse_result(op, returned)
     return returned
 
 
 def settle(op: Op, xp: Any, out: Any, dtype: Any) -> Any:
-    """A result as an array (NumPy gives scalars for 0-d ones) of the right floating dtype."""
+    """Convert a result, perhaps a NumPy scalar, to an array of the right floating dtype."""
     if op.outputs != 1:
         if not isinstance(out, (tuple, list)) or op.outputs not in (0, len(out)):
             refuse_result(op, out)

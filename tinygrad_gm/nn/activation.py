@@ -1,4 +1,4 @@
-"""Activations as layers: the rectifier and its relatives, then those that squash, or gate."""
+"""Activations as layers: ReLU and its variants, then bounded and gated ones."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ class LeakyReLU(Module):
 
 
 class PReLU(Module):
-    """x where x > 0, else weight · x, the weight being learned (He et al. 2015).
+    """x where x > 0, else weight · x, with a learned weight (He et al. 2015).
 
-    Weight decay pulls the weight towards 0, that is towards ReLU: leave it out of the decay.
+    Weight decay pulls the weight towards 0, that is towards ReLU: exclude it from the decay.
 
     Args:
         num_parameters: 1, or the number of channels for one weight per channel.
-        init: the weight at the start.
-        device: where the weight lies; None: the default device.
-        dtype: its dtype; None: the default dtype.
+        init: initial weight.
+        device: device of the weight; None: the default device.
+        dtype: dtype of the weight; None: the default dtype.
 
     Shapes: x any; (N, C, …) with num_parameters = C > 1. `weight` (num_parameters,).
 
@@ -82,7 +82,7 @@ class PReLU(Module):
         return F.prelu(x, self.weight)
 
     def extra_repr(self) -> str:
-        """How many weights."""
+        """The number of weights."""
         return f"num_parameters={self.num_parameters}"
 
 
@@ -114,13 +114,13 @@ class ELU(Module):
         return F.elu(x, self.alpha)
 
     def extra_repr(self) -> str:
-        """The limit on the left, but for its sign."""
+        """alpha."""
         return f"alpha={self.alpha}"
 
 
 class SELU(Module):
-    """1.0507 · elu(x, 1.6733): keeps mean 0 and variance 1 from layer to layer, when the weights
-    start with variance 1/inputs (Klambauer et al. 2017).
+    """1.0507 · elu(x, 1.6733): keeps mean 0 and variance 1 from layer to layer, if the weights are
+    initialised with variance 1/inputs (Klambauer et al. 2017).
 
     >>> nn.SELU()(tg.tensor([-1000.0, 1.0])).round(4).tolist()
     [-1.7581000328063965, 1.0506999492645264]
@@ -147,7 +147,7 @@ class CELU(Module):
         return F.celu(x, self.alpha)
 
     def extra_repr(self) -> str:
-        """The limit on the left, but for its sign."""
+        """alpha."""
         return f"alpha={self.alpha}"
 
 
@@ -314,10 +314,10 @@ class Softsign(Module):
 
 
 class Softmax(Module):
-    """e^x / Σ e^x along an axis: numbers to probabilities.
+    """e^x / Σ e^x along an axis: scores to probabilities.
 
     Args:
-        axis: along which the probabilities sum to 1; the last by default.
+        axis: the axis along which the probabilities sum to 1 (default −1).
 
     >>> nn.Softmax()(tg.tensor([[1000.0, 1000.0], [-1000.0, 0.0]])).tolist()
     [[0.5, 0.5], [0.0, 1.0]]
@@ -337,10 +337,10 @@ class Softmax(Module):
 
 
 class LogSoftmax(Module):
-    """ln softmax(x) along an axis: what `nn.NLLLoss` takes.
+    """ln softmax(x) along an axis: the input of `nn.NLLLoss`.
 
     Args:
-        axis: along which the probabilities sum to 1; the last by default.
+        axis: the axis along which the probabilities sum to 1 (default −1).
 
     >>> nn.LogSoftmax()(tg.tensor([0.0, -1000.0])).tolist()
     [0.0, -1000.0]
@@ -363,7 +363,7 @@ class GLU(Module):
     """a · σ(b), the two halves of x along an axis (Dauphin et al. 2017).
 
     Args:
-        axis: which is halved; the last by default.
+        axis: the axis that is halved (default −1).
 
     >>> nn.GLU()(tg.tensor([2.0, 4.0, 0.0, 1000.0])).tolist()
     [1.0, 4.0]

@@ -1,7 +1,7 @@
-"""Multi-head attention, and the cache that makes it fast when positions come one by one.
+"""Multi-head attention, and its cache for decoding one position at a time.
 
-A head is attention in a subspace: queries, keys and values are projected, cut into heads along
-their last axis, attended with, put side by side again, and projected once more.
+A head is attention in a subspace: queries, keys and values are projected and split into heads along
+their last axis; the outputs of all heads are concatenated and projected again.
 """
 
 from __future__ import annotations
@@ -22,17 +22,16 @@ from .parameter import Parameter
 
 
 class KeyValueCache:
-    """The keys and values of the positions so far, for one attention layer.
-
-    Decoding step by step, each step projects its own position only, and attends to all before it:
+    """The keys and values of the positions so far, for one attention layer. In step-by-step
+    decoding, each step projects its own position only and attends to all before it:
 
         cache = nn.KeyValueCache()
         with tg.no_grad():
             for x in steps:  # each (1, N, E)
                 out, _ = attention(x, x, x, is_causal=True, cache=cache)
 
-    A stack takes a list with one cache per layer. The memory doubles when it is full, so that a
-    step costs what it adds. The values are kept without their history: no gradients.
+    A stack takes a list with one cache per layer. The memory doubles when it is full, so that the
+    cost of a step is amortised. The values are stored without a graph: no gradients.
 
     >>> cache = nn.KeyValueCache()
     >>> keys, values = cache.append(tg.ones((1, 2, 3, 4)), tg.ones((1, 2, 3, 4)))
@@ -45,7 +44,7 @@ class KeyValueCache:
         self.clear()
 
     def clear(self) -> None:
-        """Forget all positions."""
+        """Remove all positions."""
         self._keys: Tensor | None = None
         self._values: Tensor | None = None
         self._length = 0
@@ -54,11 +53,11 @@ class KeyValueCache:
         return self._length
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the keys and values of new positions, (N, heads, L, width); returns those of all.
+        """Append the keys and values of new positions, (N, heads, L, width); return those of all.
 
         Raises:
             RuntimeError: they require a gradient.
-            ValueError: another batch or width than before.
+            ValueError: the batch or width differs from before.
         """
         if keys.requires_grad or values.requires_grad:
             raise RuntimeError(
@@ -75,7 +74,7 @@ class KeyValueCache:
 
 
 def _written(memory: Tensor | None, new: Tensor, start: int) -> Tensor:
-    """A memory, perhaps a larger one than before, with new positions written from `start` on."""
+    """The memory, enlarged if necessary, with new positions written from `start` on."""
     stop = start + new.shape[2]
     lead, width = new.shape[:2], new.shape[3]
     if memory is not None and (*memory.shape[:2], memory.shape[3]) != (*lead, width):
@@ -94,31 +93,32 @@ def _written(memory: Tensor | None, new: Tensor, start: int) -> Tensor:
 
 
 class MultiheadAttention(Module):
-    """In its boolean masks True = BLOCKED: this position may not be attended to.
+    """Multi-head attention; in boolean masks True = BLOCKED: the position is not attended to.
 
-    That is PyTorch's rule for this layer, and the opposite of `F.scaled_dot_product_attention`'s.
+    This is PyTorch's convention for this layer, and the opposite of
+    `F.scaled_dot_product_attention`'s.
 
         headᵢ = softmax(qᵢ kᵢᵀ/√d + mask) vᵢ     with qᵢ = query Wᵢᵠ, kᵢ = key Wᵢᴷ, vᵢ = value Wᵢⱽ
         out = [head₁, …, headₕ] Wᴼ                    (Vaswani et al. 2017, §3.2.2)
 
-    with d = embed_dim / num_heads. A query that may attend to nothing gets 0 from every head, and
-    zero gradient (PyTorch: NaN).
+    with d = embed_dim / num_heads. A fully masked query gets 0 from every head, and zero gradient
+    (PyTorch: NaN).
 
     Args:
         embed_dim: E, the width of queries and of the output.
         num_heads: h; it divides E.
         dropout: the probability of dropping a weight, in training.
-        bias: whether the projections add one.
-        add_bias_kv: a learned key and value that every query may attend to besides.
-        add_zero_attn: a key and a value of zeros that every query may attend to besides.
+        bias: whether the projections have a bias.
+        add_bias_kv: add a learned key and value, visible to every query.
+        add_zero_attn: add a key and a value of zeros, visible to every query.
         kdim, vdim: the widths of keys and values; None: E.
         batch_first: (N, L, E) instead of (L, N, E).
-        device: where the parameters lie; None: the default device.
-        dtype: theirs; None: the default dtype.
+        device: device of the parameters; None: the default device.
+        dtype: dtype of the parameters; None: the default dtype.
 
-    Shapes: `in_proj_weight` (3E, E), one below the other those of queries, keys and values, or
-    `q_proj_weight` (E, E), `k_proj_weight` (E, kdim), `v_proj_weight` (E, vdim) where kdim or vdim
-    is not E; all Glorot-uniform. `in_proj_bias` (3E,) and `out_proj.bias` (E,) start at 0;
+    Shapes: `in_proj_weight` (3E, E), the stacked weights of queries, keys and values, or
+    `q_proj_weight` (E, E), `k_proj_weight` (E, kdim), `v_proj_weight` (E, vdim) if kdim or vdim
+    differs from E; all Glorot-uniform. `in_proj_bias` (3E,) and `out_proj.bias` (E,) start at 0;
     `out_proj.weight` (E, E) as in `nn.Linear`; `bias_k`, `bias_v` (1, 1, E) Glorot-normal.
 
     Raises:
@@ -187,7 +187,7 @@ class MultiheadAttention(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the parameters afresh."""
+        """Re-initialise the parameters."""
         self.out_proj.reset_parameters()
         for name, parameter in self.named_parameters():
             if name.endswith("proj_weight"):
@@ -209,22 +209,21 @@ class MultiheadAttention(Module):
         is_causal: bool = False,
         cache: KeyValueCache | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Attend: the output, and the weights if they are needed. In masks True = BLOCKED.
+        """Compute the output and, if needed, the weights. In boolean masks True = BLOCKED.
 
         Args:
             query: (L, N, E); (N, L, E) with `batch_first`; (L, E) without a batch.
             key: (S, N, kdim), likewise.
             value: (S, N, vdim), likewise.
-            key_padding_mask: (N, S), or (S,) without a batch: which keys nobody may attend to.
-            need_weights: False is faster: the weights are never formed.
-            attn_mask: (L, S) for all heads, or (N·h, L, S), the heads of one sample in a row: what
-                each query may not attend to. Both masks hold truth values, or floating numbers that
-                are added to the scores.
+            key_padding_mask: (N, S), or (S,) without a batch: keys that are ignored.
+            need_weights: return the weights; False is faster.
+            attn_mask: (L, S) for all heads, or (N·h, L, S) with the heads of one sample adjacent.
+                Both masks are boolean, or floating numbers that are added to the scores.
             average_attn_weights: the mean over the heads, (N, L, S), instead of (N, h, L, S).
-            is_causal: query i attends to keys up to i only, besides what the masks say. (To PyTorch
-                it only says that `attn_mask` is that mask.)
-            cache: keys and values of earlier positions, to which those given here are added. Then
-                all are attended to, S counts all, and the queries are the last L positions.
+            is_causal: query i attends to keys up to i only, in addition to the masks. (In PyTorch
+                it is only a hint that `attn_mask` is causal.)
+            cache: keys and values of earlier positions, to which the new ones are appended. S then
+                counts all positions, and the queries are the last L of them.
 
         Returns:
             (out, weights): out as `query`; weights None unless `need_weights`.
@@ -280,7 +279,7 @@ class MultiheadAttention(Module):
         for (name, width), x in zip(wanted.items(), (query, key, value), strict=True):
             if x.shape[-1] != width:
                 raise ValueError(
-                    f"MultiheadAttention: {name} is {x.shape}, and a last axis of {width} is wanted"
+                    f"MultiheadAttention: {name} is {x.shape}; expected a last axis of {width}"
                 )
         if key.shape[:-1] != value.shape[:-1]:
             raise ValueError(
@@ -295,7 +294,7 @@ class MultiheadAttention(Module):
             )
 
     def _projected(self, query: Tensor, key: Tensor, value: Tensor) -> list[Tensor]:
-        """Queries, keys and values; in self-attention by one matrix product."""
+        """Project queries, keys and values; in self-attention by one matrix product."""
         weight, bias = self.in_proj_weight, self.in_proj_bias
         if weight is not None and query is key is value:
             together: Tensor = ops.linear(query, weight, bias)
@@ -314,7 +313,7 @@ class MultiheadAttention(Module):
         )
 
     def _with_extra(self, x: Tensor, learned: Parameter | None) -> Tensor:
-        """Keys or values, and behind them the learned one, and one of zeros."""
+        """Keys or values, with the learned one and the one of zeros appended."""
         shape = (x.shape[0], self.num_heads, 1, self.head_dim)
         parts = [x]
         if learned is not None:
@@ -327,7 +326,7 @@ class MultiheadAttention(Module):
     def _mask(
         self, q: Tensor, columns: int, attn_mask: ArrayLike, padding: ArrayLike, batched: bool
     ) -> Tensor | None:
-        """Both masks as one that is added to the scores (N, h, L, S). Its rank says what it is."""
+        """Combine both masks into one that is added to the scores (N, h, L, S)."""
         count, heads, rows, _ = q.shape
         mask = None
         if attn_mask is not None:
@@ -336,16 +335,16 @@ class MultiheadAttention(Module):
                 mask = mask.reshape(count, heads, rows, columns)
             elif mask.shape != (rows, columns):
                 raise ValueError(
-                    f"MultiheadAttention: attn_mask is {mask.shape}; (L, S) = {(rows, columns)} or "
-                    f"(N·heads, L, S) = {(count * heads, rows, columns)} is wanted"
+                    f"MultiheadAttention: attn_mask is {mask.shape}; expected (L, S) = "
+                    f"{(rows, columns)} or (N·heads, L, S) = {(count * heads, rows, columns)}"
                 )
         if padding is not None:
             padded = _additive(padding, q, "key_padding_mask")
             wanted = (count, columns) if batched else (columns,)
             if padded.shape != wanted:
                 raise ValueError(
-                    f"MultiheadAttention: key_padding_mask is {padded.shape}; "
-                    f"{'(N, S)' if batched else '(S,)'} = {wanted} is wanted"
+                    f"MultiheadAttention: key_padding_mask is {padded.shape}; expected "
+                    f"{'(N, S)' if batched else '(S,)'} = {wanted}"
                 )
             padded = padded.reshape(count, 1, 1, columns)
             mask = padded if mask is None else mask + padded
@@ -353,7 +352,7 @@ class MultiheadAttention(Module):
 
 
 def _additive(mask: ArrayLike, scores_of: Tensor, name: str = "") -> Tensor:
-    """Truth values (True = blocked) as what is added to the scores; numbers as they are."""
+    """Convert a boolean mask (True = blocked) to one that is added to the scores."""
     mask = asarray(mask, device=scores_of.device)
     if mask.dtype.kind not in "bf":
         raise TypeError(

@@ -1,7 +1,7 @@
-"""Recurrent cells: one step of a recurrent network, and the weights that its layers have too.
+"""Recurrent cells: one step of a recurrent network, and the weights shared with its layers.
 
 A cell has W (G·H, in) for the input and U (G·H, H) for the state, each with a bias; G = 1, 4 or 3
-gates stand one after the other in their rows. All are drawn from U(−1/√H, 1/√H).
+gates are stacked in their rows. All are drawn from U(−1/√H, 1/√H).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from .parameter import Parameter, is_placeholder
 def add_weights(
     module: Module, gates: int, inputs: int, hidden: int, bias: bool, suffix: str, **place: Any
 ) -> None:
-    """Give a module `weight_ih`, `weight_hh`, `bias_ih`, `bias_hh` with a suffix, not yet drawn."""
+    """Add `weight_ih`, `weight_hh`, `bias_ih`, `bias_hh` with a suffix, uninitialised."""
     rows = gates * hidden
     for name, width in (("weight_ih", inputs), ("weight_hh", hidden)):
-        memory = empty((width, rows), **place)  # x Wᵀ is faster so than row by row, as in Linear
+        memory = empty((width, rows), **place)  # one matrix product is faster, as in Linear
         module.register_parameter(name + suffix, Parameter(memory.T))
     for name in ("bias_ih", "bias_hh"):
         parameter = Parameter(empty((rows,), **place)) if bias else None
@@ -35,7 +35,7 @@ def add_weights(
 
 
 def draw_weights(module: Module, hidden: int, forget_bias: float) -> None:
-    """Draw all parameters from U(−1/√H, 1/√H); then add to the forget gate's part of `bias_ih`."""
+    """Draw all parameters from U(−1/√H, 1/√H); add the forget bias to its gate in `bias_ih`."""
     bound = 1 / math.sqrt(hidden)
     for name, parameter in module.named_parameters():
         init.uniform_(parameter, -bound, bound)
@@ -45,24 +45,24 @@ def draw_weights(module: Module, hidden: int, forget_bias: float) -> None:
 
 
 def check_sizes(module: Module, **sizes: Any) -> None:
-    """ValueError for a size that is no integer ≥ 1."""
+    """Raise ValueError for a size that is not an integer ≥ 1."""
     for name, size in sizes.items():
         if not isinstance(size, (int, np.integer)) or size < 1:
             raise ValueError(
-                f"{type(module).__name__}: {name} is {size!r}; an integer ≥ 1 is wanted"
+                f"{type(module).__name__}: {name} is {size!r}; expected an integer ≥ 1"
             )
 
 
 def check_nonlinearity(module: Module, nonlinearity: str) -> None:
-    """ValueError for any but "tanh" and "relu"."""
+    """Raise ValueError for a nonlinearity other than "tanh" and "relu"."""
     if nonlinearity not in CELLS:
         raise ValueError(
-            f'{type(module).__name__}: nonlinearity is {nonlinearity!r}; "tanh" or "relu" is wanted'
+            f'{type(module).__name__}: nonlinearity is {nonlinearity!r}; expected "tanh" or "relu"'
         )
 
 
 def check_forget_bias(module: Module, forget_bias: float, bias: bool) -> None:
-    """ValueError for a forget bias without biases."""
+    """Raise ValueError for a forget bias without biases."""
     if forget_bias and not bias:
         raise ValueError(
             f"{type(module).__name__}: forget_bias={forget_bias} needs the biases that bias=False "
@@ -71,7 +71,7 @@ def check_forget_bias(module: Module, forget_bias: float, bias: bool) -> None:
 
 
 class _Cell(Module):
-    """What the three cells share: weights, argument checks, and the state of zeros."""
+    """Base of the three cells: weights, argument checks, and the zero state."""
 
     gates: int
     forget_bias: float = 0.0
@@ -89,15 +89,15 @@ class _Cell(Module):
         add_weights(self, self.gates, input_size, hidden_size, bias, "", dtype=dtype, device=device)
 
     def reset_parameters(self) -> None:
-        """Draw all parameters afresh."""
+        """Re-initialise all parameters."""
         draw_weights(self, self.hidden_size, self.forget_bias)
 
     def _input(self, input: Any) -> Tensor:
         x = asarray(input)
         if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
             raise ValueError(
-                f"{type(self).__name__}: an input (N, {self.input_size}) or ({self.input_size},) "
-                f"is wanted; got {x.shape}"
+                f"{type(self).__name__}: expected an input (N, {self.input_size}) or "
+                f"({self.input_size},); got {x.shape}"
             )
         return x
 
@@ -108,7 +108,7 @@ class _Cell(Module):
         start = asarray(state)
         if start.shape != shape:
             raise ValueError(
-                f"{type(self).__name__}: {name} of the shape {shape} is wanted; got {start.shape}"
+                f"{type(self).__name__}: expected {name} of shape {shape}; got {start.shape}"
             )
         return start
 
@@ -120,7 +120,7 @@ class _Cell(Module):
         )
 
     def extra_repr(self) -> str:
-        """The sizes, and what is not the default."""
+        """The sizes, and the options that differ from their defaults."""
         return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
 
 
@@ -130,13 +130,13 @@ class RNNCell(_Cell):
     Args:
         input_size: the length of x.
         hidden_size: H, the length of h.
-        bias: whether there are b and c.
+        bias: whether to add b and c.
         nonlinearity: "tanh" or "relu".
-        device: where the parameters lie; None: the default device.
-        dtype: theirs; None: the default dtype.
+        device: device of the parameters; None: the default device.
+        dtype: dtype of the parameters; None: the default dtype.
 
     Shapes: x (N, input_size) and h (N, H), or both without N; `weight_ih` W (H, input_size),
-    `weight_hh` U (H, H), `bias_ih` b and `bias_hh` c (H,) or None. Without h it is 0.
+    `weight_hh` U (H, H), `bias_ih` b and `bias_hh` c (H,) or None. The default h is 0.
 
     >>> cell = nn.RNNCell(3, 2)
     >>> hidden = None
@@ -170,7 +170,7 @@ class RNNCell(_Cell):
         return hidden
 
     def extra_repr(self) -> str:
-        """The sizes, and what is not the default."""
+        """The sizes, and the options that differ from their defaults."""
         other = f", nonlinearity={self.nonlinearity}" if self.nonlinearity != "tanh" else ""
         return super().extra_repr() + other
 
@@ -185,14 +185,14 @@ class LSTMCell(_Cell):
     Args:
         input_size: the length of x.
         hidden_size: H, the length of h and of c.
-        bias: whether there are b and d.
-        device: where the parameters lie; None: the default device.
-        dtype: theirs; None: the default dtype.
-        forget_bias: is added to the forget gate's part of `bias_ih` when it is drawn: 1 lets a
-            new network remember, which it learns faster from (Jozefowicz et al. 2015).
+        bias: whether to add b and d.
+        device: device of the parameters; None: the default device.
+        dtype: dtype of the parameters; None: the default dtype.
+        forget_bias: added to the forget gate's part of `bias_ih` at initialisation: 1 makes a new
+            network remember, which speeds up learning (Jozefowicz et al. 2015).
 
     Shapes: x (N, input_size), h and c (N, H), or all without N; `weight_ih` W (4H, input_size),
-    `weight_hh` U (4H, H), `bias_ih` b and `bias_hh` d (4H,) or None. Without h and c they are 0.
+    `weight_hh` U (4H, H), `bias_ih` b and `bias_hh` d (4H,) or None. The default h and c are 0.
 
     >>> hidden, cell = nn.LSTMCell(3, 2)(tg.ones((4, 3)))
     >>> hidden.shape, cell.shape
@@ -236,12 +236,12 @@ class GRUCell(_Cell):
     Args:
         input_size: the length of x.
         hidden_size: H, the length of h.
-        bias: whether there are b and d.
-        device: where the parameters lie; None: the default device.
-        dtype: theirs; None: the default dtype.
+        bias: whether to add b and d.
+        device: device of the parameters; None: the default device.
+        dtype: dtype of the parameters; None: the default dtype.
 
     Shapes: x (N, input_size) and h (N, H), or both without N; `weight_ih` W (3H, input_size),
-    `weight_hh` U (3H, H), `bias_ih` b and `bias_hh` d (3H,) or None. Without h it is 0.
+    `weight_hh` U (3H, H), `bias_ih` b and `bias_hh` d (3H,) or None. The default h is 0.
 
     >>> nn.GRUCell(3, 2)(tg.ones(3)).shape
     (2,)

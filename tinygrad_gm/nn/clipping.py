@@ -1,7 +1,7 @@
-"""Gradient clipping: what `backward` left is made smaller before an optimizer's step.
+"""Gradient clipping: gradients are limited between `backward` and the optimizer's step.
 
-A gradient that is too large is replaced by a smaller one in new memory: its array may be that of
-another parameter's gradient too, or be read by a record.
+A gradient that is too large is replaced by a smaller one in new memory: its array may be shared
+with another parameter's gradient, or be saved by a graph.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ def clip_grad_norm_(
     g · min(1, max_norm / (‖g‖ + 1e-6)) (Pascanu, Mikolov & Bengio 2013, algorithm 1).
 
     Args:
-        parameters: one, or several; those without a gradient are left out.
+        parameters: one tensor or several; those without a gradient are ignored.
         max_norm: the largest norm, ≥ 0.
         norm_type: p of the p-norm; `float("inf")` is the largest absolute value.
-        error_if_nonfinite: raise when the norm is NaN or infinite. Else all gradients become NaN
-            when it is NaN; and 0, or NaN where they were infinite, when it is infinite.
+        error_if_nonfinite: raise when the norm is NaN or infinite. Otherwise a NaN norm makes all
+            gradients NaN, and an infinite norm makes finite gradients 0 and infinite ones NaN.
 
     Returns:
-        The norm before, as a 0-d Tensor.
+        The norm before clipping, as a 0-d Tensor.
 
     Raises:
         ValueError: max_norm is below 0.
-        RuntimeError: the norm is not finite, and `error_if_nonfinite` is set; nothing was changed.
+        RuntimeError: the norm is not finite, and `error_if_nonfinite` is set; nothing is changed.
 
     >>> w = tg.tensor([1.0, 1.0], requires_grad=True)
     >>> (w * np.array([3.0, 4.0])).sum().backward()
@@ -71,10 +71,10 @@ def clip_grad_norm_(
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
-    """Bring every number of every gradient into [−clip_value, clip_value]; NaN stays.
+    """Clip every element of every gradient to [−clip_value, clip_value]; NaN stays.
 
     Args:
-        parameters: one, or several; those without a gradient are left out.
+        parameters: one tensor or several; those without a gradient are ignored.
         clip_value: ≥ 0.
 
     Raises:
@@ -111,7 +111,7 @@ def _norm(array: Array, order: float) -> float:
         return 0.0
     xp = module_of(array)
     vector = array.ravel(order="K" if xp is np else "C")  # CuPy has no K
-    if array.dtype.itemsize < 4:  # float16 ends at 65,504, which a sum of squares soon passes
+    if array.dtype.itemsize < 4:  # a sum of squares easily exceeds float16's largest, 65,504
         vector = vector.astype(np.float32)
     if order == 2:
         return math.sqrt(xp.vdot(vector, vector))

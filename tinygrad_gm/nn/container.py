@@ -1,7 +1,7 @@
 """Modules that hold others, or parameters: chains, lists and dicts.
 
-What they hold are attributes like those of any module, called "0", "1", … by position or by the
-keys of a dict; the state dict has the same names.
+Their contents are attributes like those of any module, named "0", "1", … by position or by the keys
+of a dict; the state dict has the same names.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Self = TypeVar("Self", bound="_Listed[Any]")
 
 
 class _Listed(Module, Generic[Part]):
-    """What behaves as a list of modules or of parameters."""
+    """Base of the lists of modules or of parameters."""
 
     _kind: type[Any] = Module
 
@@ -59,13 +59,13 @@ class _Listed(Module, Generic[Part]):
         return self
 
     def insert(self, index: int, part: Part) -> None:
-        """Put a part before the one at `index`; all are numbered anew."""
+        """Insert an item before `index` and renumber all."""
         parts = list(self)
         parts.insert(index, part)
         self._replace(parts)
 
     def pop(self, index: int = -1) -> Part:
-        """Take a part out and return it; the others are numbered anew."""
+        """Remove an item and return it; renumber the others."""
         part: Part = self[index]
         del self[index]
         return part
@@ -87,12 +87,12 @@ class _Listed(Module, Generic[Part]):
 
     def __setitem__(self, index: int, part: Part) -> None:
         if not isinstance(part, self._kind):
-            self._add(self._name(index), part)  # which says what is wrong with it
+            self._add(self._name(index), part)  # raises the error that explains it
         setattr(self, self._name(index), part)
 
     def __delitem__(self, index: int | slice) -> None:
         if not isinstance(index, slice):
-            self._name(index)  # an IndexError where there is no such part
+            self._name(index)  # raises IndexError for an invalid index
         parts = list(self)
         del parts[index]
         self._replace(parts)
@@ -108,9 +108,9 @@ class _Listed(Module, Generic[Part]):
 
 
 class Sequential(_Listed[Module]):
-    """A chain: each module gets what the one before it gave.
+    """A chain of modules: each gets the output of the one before it.
 
-    Its children are called "0", "1", … or, made from one OrderedDict, by that one's keys. It has a
+    Its children are named "0", "1", … or, if made from one OrderedDict, by its keys. It has a
     length, can be iterated over, indexed, sliced and changed as a list; a slice is a Sequential of
     the same modules under the same names.
 
@@ -128,7 +128,7 @@ class Sequential(_Listed[Module]):
             self._add(str(name), module)
 
     def forward(self, x: Any) -> Any:
-        """The last module's output for the input `x` of the first."""
+        """Return the last module's output for the input `x` of the first."""
         for part in tuple(vars(self).values()):
             if isinstance(part, Module):
                 x = part(x)
@@ -211,12 +211,12 @@ class ModuleDict(Module):
         self.update(modules or {})
 
     def update(self, modules: Mapping[str, Module]) -> None:
-        """Add modules, or put them in the place of others of the same name."""
+        """Add modules, replacing those of the same name."""
         for name, module in modules.items():
             self[name] = module
 
     def keys(self) -> Iterable[str]:
-        """The names, in the order in which they came."""
+        """The names, in insertion order."""
         return dict(self._parts(Module)).keys()
 
     def values(self) -> Iterable[Module]:
@@ -228,13 +228,13 @@ class ModuleDict(Module):
         return dict(self._parts(Module)).items()
 
     def pop(self, name: str) -> Module:
-        """Take a module out and return it."""
+        """Remove a module and return it."""
         module = self[name]
         del self[name]
         return module
 
     def clear(self) -> None:
-        """Take all modules out."""
+        """Remove all modules."""
         for name in list(self.keys()):
             del self[name]
 

@@ -1,9 +1,8 @@
-"""Convolutions and their transposes: one small weight, applied at every place of the input.
+"""Convolutions and their transposes: one small weight, applied at every position of the input.
 
-It sees nearby pixels only and does the same everywhere, so it has few parameters, and where the
-picture moves, the result moves with it (LeCun et al. 1998, *Gradient-based learning applied to
-document recognition*, section II.A). As everywhere in this field, "convolution" is
-cross-correlation: the kernel is not flipped.
+It is local and the same everywhere, so it has few parameters, and it commutes with shifts of the
+image (LeCun et al. 1998, *Gradient-based learning applied to document recognition*, section II.A).
+As everywhere in this field, "convolution" is cross-correlation: the kernel is not flipped.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 class _Convolution(Module):
-    """What all six share: checks, parameters and their initial values, the printed form."""
+    """Base of the six layers: checks, parameters and their initial values, `repr`."""
 
     _ndim: ClassVar[int]  # the number of spatial axes
     _function: ClassVar[Callable[..., Any]]
@@ -67,13 +66,13 @@ class _Convolution(Module):
         self.output_padding = (0,) * ndim
 
     def _add_parameters(self, rows: int, columns: int, bias: bool, device: Any, dtype: Any) -> None:
-        """A weight (rows, columns, *kernel_size), perhaps a bias, and their initial values."""
+        """Add a weight (rows, columns, *kernel_size) and, if asked for, a bias; initialise them."""
         self.weight = Parameter(empty((rows, columns, *self.kernel_size), dtype, device=device))
         self.bias = Parameter(empty((self.out_channels,), dtype, device=device)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw weight and bias afresh."""
+        """Re-initialise weight and bias."""
         init.kaiming_uniform_(self.weight, a=math.sqrt(5))  # its bound is 1/√(fan in)
         if self.bias is not None:
             bound = 1 / math.sqrt(math.prod(self.weight.shape[1:]))
@@ -82,14 +81,14 @@ class _Convolution(Module):
     def _check_input(self, x: Any) -> None:
         shape, ndim = tuple(np.shape(x)), self._ndim
         if len(shape) not in (ndim + 1, ndim + 2) or shape[-1 - ndim] != self.in_channels:
-            wanted = f"{self.in_channels}, {('L', 'H, W', 'D, H, W')[ndim - 1]}"
+            shapes = f"{self.in_channels}, {('L', 'H, W', 'D, H, W')[ndim - 1]}"
             raise ValueError(
-                f"{type(self).__name__}: in_channels={self.in_channels}, so an input (N, {wanted}) "
-                f"or ({wanted}) is wanted; got {shape}"
+                f"{type(self).__name__}: expected an input (N, {shapes}) or ({shapes}) for "
+                f"in_channels={self.in_channels}; got {shape}"
             )
 
     def extra_repr(self) -> str:
-        """The sizes, and what is not the default."""
+        """The sizes, and the options that differ from their defaults."""
         none, one = (0,) * self._ndim, (1,) * self._ndim
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"
         text += f", stride={self.stride}"
@@ -103,7 +102,7 @@ class _Convolution(Module):
 
 
 class _Conv(_Convolution):
-    """The arguments and the call of the three convolutions."""
+    """Base of the three convolutions: arguments and forward."""
 
     def __init__(
         self,
@@ -149,7 +148,7 @@ class _Conv(_Convolution):
         return self._function(x, self.weight, self.bias, *how)
 
     def _margin(self) -> tuple[int, ...]:
-        """The padding as `F.pad` wants it: a pair for each axis, the last one first."""
+        """The padding in the order of `F.pad`: a pair for each axis, the last axis first."""
         if self.padding == "same":
             pairs = same_padding(self.kernel_size, self.dilation)
         else:
@@ -169,27 +168,27 @@ class Conv1d(_Conv):
 
 
 class Conv2d(_Conv):
-    """Convolution of pictures with a bank of learned filters (LeCun et al. 1998).
+    """Convolution of images with a bank of learned filters (LeCun et al. 1998).
 
         y[n, o, i] = bias[o] + Σ_c Σ_k x[n, c, stride·i + dilation·k − padding] · weight[o, c, k]
 
     with i and k over both spatial axes. Weight and bias are drawn from U(−1/√f, 1/√f), where
-    f = (in_channels / groups) · KH · KW is how many numbers go into one output.
+    f = (in_channels / groups) · KH · KW is the number of inputs of one output element.
 
     Args:
         in_channels: C.
         out_channels: O, the number of filters.
         kernel_size: (KH, KW); a number or one per axis, as below.
-        stride: from output to output, so many pixels of the input.
-        padding: so many pixels are put on both sides; "valid": none; "same": as many as keep the
-            size, with stride 1.
-        dilation: from element to element of the kernel, so many pixels.
-        groups: into as many separate blocks fall the channels in and out; C: depthwise.
-        bias: whether there is one.
-        padding_mode: what the padding holds: "zeros", or "reflect", "replicate", "circular" as in
-            `F.pad`.
-        device: where the parameters lie; None: the default device.
-        dtype: theirs; None: the default dtype.
+        stride: step between windows, in pixels of the input.
+        padding: number of pixels added to each side; "valid": none; "same": the number that keeps
+            the size, with stride 1.
+        dilation: step between the elements of the kernel, in pixels.
+        groups: number of separate blocks of input and output channels; C: depthwise.
+        bias: whether to add a bias.
+        padding_mode: the values of the padding: "zeros", or "reflect", "replicate", "circular" as
+            in `F.pad`.
+        device: device of the parameters; None: the default device.
+        dtype: dtype of the parameters; None: the default dtype.
 
     Shapes: x (N, C, H, W) or (C, H, W), y (N, O, H′, W′) or (O, H′, W′) with
 
@@ -199,8 +198,8 @@ class Conv2d(_Conv):
     `bias` (O,) or None.
 
     Raises:
-        ValueError: arguments that are not such numbers, or groups that do not divide the channels;
-            when called: other channels than C, or a kernel larger than the padded input.
+        ValueError: invalid arguments, or groups that do not divide the channels; when called: a
+            number of channels other than C, or a kernel larger than the padded input.
 
     >>> layer = nn.Conv2d(3, 16, 5, stride=2, padding=2)
     >>> layer(tg.zeros((8, 3, 28, 28))).shape
@@ -225,7 +224,7 @@ class Conv3d(_Conv):
 
 
 class _ConvTranspose(_Convolution):
-    """The arguments and the call of the three transposed convolutions."""
+    """Base of the three transposed convolutions: arguments and forward."""
 
     def __init__(
         self,
@@ -254,8 +253,8 @@ class _ConvTranspose(_Convolution):
     def forward(self, x: Any, output_size: Sequence[int] | None = None) -> Any:
         """The transposed convolution of the input, plus the bias.
 
-        `output_size`, the spatial shape wanted (with or without the axes before it), takes the
-        place of output_padding: a stride s lets s sizes of the result belong to one input.
+        `output_size`, the spatial shape of the result (with or without the leading axes), replaces
+        output_padding: with a stride s, s output sizes are possible for one input size.
         """
         self._check_input(x)
         extra = self.output_padding
@@ -265,7 +264,7 @@ class _ConvTranspose(_Convolution):
         return self._function(x, self.weight, self.bias, *how)
 
     def _extra(self, shape: tuple[int, ...], output_size: Any) -> tuple[int, ...]:
-        """The output_padding that gives the output_size."""
+        """The output_padding for a given output_size."""
         name, ndim = type(self).__name__, self._ndim
         if isinstance(output_size, (tuple, list)) and len(output_size) == len(shape):
             output_size = output_size[-ndim:]
@@ -295,15 +294,15 @@ class ConvTranspose1d(_ConvTranspose):
 
 
 class ConvTranspose2d(_ConvTranspose):
-    """The transpose of `Conv2d`'s linear map: every input pixel stamps the filters on the output.
+    """The transpose of `Conv2d`'s linear map: each input pixel adds scaled filters to the output.
 
         y[n, o, stride·i + dilation·k − padding] += x[n, c, i] · weight[c, o, k], over all c, i, k
 
     It is the adjoint of the convolution with the same weight, stride, padding and dilation,
-    ⟨conv(a), b⟩ = ⟨a, convᵀ(b)⟩, which is what carries a convolution's gradient back (Dumoulin &
-    Visin 2016, chapter 4). It is not an interpolation followed by a convolution (that is `Upsample`
-    and a `Conv2d`), nor does it undo a convolution. A kernel that is no multiple of the stride
-    stamps some pixels more often than others: a checkerboard.
+    ⟨conv(a), b⟩ = ⟨a, convᵀ(b)⟩, and computes the gradient of a convolution with respect to its
+    input (Dumoulin & Visin 2016, chapter 4). It is not an interpolation followed by a convolution
+    (that is `Upsample` and a `Conv2d`), nor does it undo a convolution. With a kernel size that is
+    not a multiple of the stride, some pixels get more terms than others: a checkerboard.
 
     Weight and bias are drawn from U(−1/√f, 1/√f) with f = (out_channels / groups) · KH · KW.
 
@@ -311,15 +310,15 @@ class ConvTranspose2d(_ConvTranspose):
         in_channels: C.
         out_channels: O.
         kernel_size: (KH, KW); a number or one per axis, as below.
-        stride: from stamp to stamp, so many pixels of the output.
-        padding: so many pixels are cut off on both sides.
-        output_padding: so many are added at the end; less than the stride or the dilation.
-        groups: into as many separate blocks fall the channels in and out.
-        bias: whether there is one.
-        dilation: from element to element of the kernel, so many pixels.
+        stride: step between the windows, in pixels of the output.
+        padding: number of pixels removed from each side.
+        output_padding: number of pixels added at the end; less than the stride or the dilation.
+        groups: number of separate blocks of input and output channels.
+        bias: whether to add a bias.
+        dilation: step between the elements of the kernel, in pixels.
         padding_mode: only "zeros".
-        device: where the parameters lie; None: the default device.
-        dtype: theirs; None: the default dtype.
+        device: device of the parameters; None: the default device.
+        dtype: dtype of the parameters; None: the default dtype.
 
     Shapes: x (N, C, H, W) or (C, H, W), y (N, O, H′, W′) or (O, H′, W′) with
 
@@ -328,8 +327,8 @@ class ConvTranspose2d(_ConvTranspose):
     `weight` (C, O / groups, KH, KW), `bias` (O,) or None.
 
     Raises:
-        ValueError: arguments that are not such numbers, or groups that do not divide the channels;
-            when called: other channels than C, an output_size out of reach, too much padding.
+        ValueError: invalid arguments, or groups that do not divide the channels; when called: a
+            number of channels other than C, an impossible output_size, or too much padding.
 
     >>> conv, back = nn.Conv2d(3, 8, 4, 2, 1), nn.ConvTranspose2d(8, 3, 4, 2, 1)
     >>> y = conv(tg.zeros((1, 3, 15, 15)))

@@ -1,4 +1,4 @@
-"""Distances as modules, and the losses that order them by margins; `F` has the equations."""
+"""Distances as modules, and margin losses; `F` has the equations."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ class TripletMarginLoss(Loss):
     """max(0, d(anchor, positive) − d(anchor, negative) + margin) (Schroff et al. 2015).
 
     Args:
-        margin: how much farther the negative should be.
-        p, eps: of the distance, `F.pairwise_distance`.
+        margin: the required difference of the two distances.
+        p, eps: options of the distance, `F.pairwise_distance`.
         swap: take the smaller one of d(anchor, negative) and d(positive, negative).
         reduction: "mean", "sum" or "none".
 

@@ -1,8 +1,8 @@
-"""Layers that drop parts of a signal, or of their own weights, at random while they learn.
+"""Dropout layers: random elements of the input, or of the weights, are zeroed in training.
 
-Their p is the probability to drop: a number, which may be changed at any time (`layer.p = 0.3`), or
-a schedule: a function of how many forward passes in training mode came before. The count of a
-schedule is a buffer, so that a run which is resumed goes on where it stood.
+p is the probability of dropping an element: a number, which may be changed at any time (`layer.p =
+0.3`), or a schedule: a function of the number of previous forward passes in training mode. That
+count is a buffer, so that a resumed run continues its schedule.
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ Probability = float | Callable[[int], float]
 
 
 class _Dropping(Module):
-    """What the layers share: a p that may be a schedule.
-
-    `num_batches_tracked`, a buffer, is there only with a schedule.
+    """Base of the layers: a p that may be a schedule. The buffer `num_batches_tracked` exists only
+    with a schedule.
     """
 
     _p: Probability
@@ -32,7 +31,7 @@ class _Dropping(Module):
 
     @property
     def p(self) -> Probability:
-        """The probability to drop, or the function that gives it."""
+        """The probability of dropping an element, or its schedule."""
         return self._p
 
     @p.setter
@@ -47,7 +46,7 @@ class _Dropping(Module):
         self._p = p
 
     def _rate(self) -> float:
-        """The probability of this pass. A checkpoint that is run again meets that of its first."""
+        """The probability of this pass. A recomputed checkpoint uses that of its first pass."""
         if not callable(self._p):
             return self._p
         count = self.num_batches_tracked
@@ -64,15 +63,15 @@ class _Dropping(Module):
 
 
 class Dropout(_Dropping):
-    """m ⊙ x / (1 − p) in training, each m being 0 with probability p, else 1; x in evaluation.
+    """m ⊙ x / (1 − p) in training, where m is 0 with probability p, else 1; x in evaluation.
 
     Units that cannot rely on each other learn features that are useful alone (Srivastava et al.
     2014). The expected output is x.
 
     Args:
-        p: the probability to drop a number, in [0, 1]; 1 gives zeros. Or a schedule: a function of
-            the number of forward passes in training mode before this one. In a `tg.checkpoint`, a
-            layer with a schedule is called once a step.
+        p: the probability of dropping an element, in [0, 1]; 1 gives zeros. Or a schedule: a
+            function of the number of previous forward passes in training mode. In a
+            `tg.checkpoint`, call a layer with a schedule once per step.
 
     Shapes: any.
 
@@ -93,7 +92,7 @@ class Dropout(_Dropping):
         self.p = p
 
     def forward(self, x: Any) -> Any:
-        """x with numbers dropped, or x."""
+        """x with elements dropped, or x."""
         return F.dropout(x, self._rate(), self.training)
 
 
@@ -108,7 +107,7 @@ class Dropout1d(Dropout):
 class Dropout2d(Dropout):
     """`Dropout` of whole channels of (N, C, H, W) or (C, H, W): one m per example and channel.
 
-    Neighbouring pixels are alike, and would give away what is dropped one by one (Tompson et al.
+    Neighbouring pixels are correlated, so dropping single pixels has little effect (Tompson et al.
     2015, "Efficient object localization using convolutional networks", section 3.2).
 
     >>> nn.Dropout2d(0.5)(tg.ones((2, 3, 4, 4))).std(axis=(2, 3)).max().item()
@@ -139,10 +138,10 @@ class DropConnect(_Dropping, Linear):
     Args:
         in_features: the length of the last axis of x.
         out_features: the length of the last axis of y.
-        p: the probability to drop an entry, in [0, 1], or a schedule, as in `Dropout`.
-        bias: whether there is a b.
-        device: where the parameters lie; None: the default device.
-        dtype: theirs; None: the default dtype.
+        p: the probability of dropping an entry, in [0, 1], or a schedule, as in `Dropout`.
+        bias: whether to add b.
+        device: device of the parameters; None: the default device.
+        dtype: dtype of the parameters; None: the default dtype.
 
     Shapes: x (…, in_features), y (…, out_features), `weight` (out_features, in_features), `bias`
     (out_features,) or None.

@@ -1,4 +1,4 @@
-"""A table of learned vectors, looked up by number."""
+"""A table of learned vectors, looked up by index."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from .parameter import Parameter, is_placeholder, no_init
 class Embedding(Module):
     """One learned vector per word: the rows of the weight at integers x.
 
-    The weight is drawn from N(0, 1). A Transformer that multiplies what it looks up by √width wants
-    `nn.init.normal_(layer.weight, std=width**-0.5)` instead.
+    The weight is drawn from N(0, 1). For a Transformer that multiplies the embeddings by √width,
+    use `nn.init.normal_(layer.weight, std=width**-0.5)` instead.
 
     Args:
-        num_embeddings: how many words there are.
+        num_embeddings: number of words.
         embedding_dim: the length of their vectors, the width.
-        padding_idx: a word (counted from the end where it is negative) whose vector starts as zeros
-            and gets no gradient.
-        device: where the parameters lie; None: the default device.
-        dtype: theirs; None: the default dtype.
+        padding_idx: index of a word (negative: from the end) whose vector starts as zeros and gets
+            no gradient.
+        device: device of the parameters; None: the default device.
+        dtype: dtype of the parameters; None: the default dtype.
 
     Shapes: x integers (…) in [0, num_embeddings), y (…, embedding_dim), `weight` (num_embeddings,
     embedding_dim).
@@ -47,8 +47,8 @@ class Embedding(Module):
         super().__init__()
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise ValueError(
-                f"Embedding: padding_idx is {padding_idx}; of {num_embeddings} words, one in "
-                f"[{-num_embeddings}, {num_embeddings - 1}] is wanted"
+                f"Embedding: padding_idx is {padding_idx}; expected an index in "
+                f"[{-num_embeddings}, {num_embeddings - 1}]"
             )
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = padding_idx if padding_idx is None else padding_idx % num_embeddings
@@ -63,8 +63,8 @@ class Embedding(Module):
 
         Args:
             embeddings: the vectors, floating.
-            freeze: whether they stay as they are; False: they are learned further.
-            padding_idx: a word that gets no gradient; its vector stays as it is given.
+            freeze: whether to keep them constant; False: they are trained.
+            padding_idx: index of a word that gets no gradient; its vector is not changed.
 
         >>> nn.Embedding.from_pretrained([[0.5, 1.0], [2.0, 3.0]])(tg.tensor(1)).tolist()
         [2.0, 3.0]
@@ -72,7 +72,7 @@ class Embedding(Module):
         weight = asarray(embeddings)
         if weight.ndim != 2:
             raise ValueError(
-                f"Embedding.from_pretrained: embeddings (words, width) are wanted; got the shape "
+                "Embedding.from_pretrained: expected embeddings (words, width); got the shape "
                 f"{weight.shape}"
             )
         with no_init():
@@ -81,17 +81,17 @@ class Embedding(Module):
         return layer
 
     def reset_parameters(self) -> None:
-        """Draw the weight afresh."""
+        """Re-initialise the weight."""
         init.normal_(self.weight)
         if self.padding_idx is not None and not is_placeholder(self.weight):
             with no_grad():
                 self.weight[self.padding_idx] = 0
 
     def forward(self, input: Any) -> Tensor:
-        """The vectors of the words; IndexError where there is no such word."""
+        """Return the vectors of the words; raise IndexError for an index out of range."""
         return F.embedding(input, self.weight, self.padding_idx)
 
     def extra_repr(self) -> str:
-        """The sizes, and which word is padding."""
+        """The sizes and padding_idx."""
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
         return f"{self.num_embeddings}, {self.embedding_dim}{padding}"

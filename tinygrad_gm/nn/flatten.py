@@ -1,4 +1,4 @@
-"""Axes made into one, and one made into several."""
+"""Flatten axes into one, and unflatten one into several."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from .module import Module
 
 
 class Flatten(Module):
-    """The axes from `start_axis` to `end_axis` (inclusive) as one; by default all but the batch.
+    """Flatten the axes `start_axis` to `end_axis` (inclusive) into one; by default all but the
+    batch.
 
     Args:
-        start_axis: the first of them.
-        end_axis: the last; both may count from the end.
+        start_axis: the first axis.
+        end_axis: the last axis; both may be negative.
 
     >>> nn.Flatten()(tg.zeros((2, 3, 4, 5))).shape
     (2, 60)
@@ -36,15 +37,15 @@ class Flatten(Module):
 
 
 class Unflatten(Module):
-    """One axis as several.
+    """Split one axis into several.
 
     Args:
-        axis: which one; it may count from the end.
-        unflattened_size: the sizes of the axes that come in its place; one of them may be −1 and
-            is then found from the others.
+        axis: the axis to split; may be negative.
+        unflattened_size: the sizes of the new axes; one may be −1 and is then inferred from the
+            others.
 
     Raises:
-        ValueError: an axis whose size is not the product of theirs.
+        ValueError: the size of the axis is not the product of the new sizes.
 
     >>> nn.Unflatten(1, (3, 4, -1))(tg.zeros((2, 60))).shape
     (2, 3, 4, 5)

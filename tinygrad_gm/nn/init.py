@@ -1,9 +1,9 @@
 """Initial values of parameters: each function writes into a tensor and returns it.
 
-The random ones draw from `generator`, by default from that of `tg.manual_seed`. A weight has the
+The random ones draw from `generator`, by default the one of `tg.manual_seed`. A weight has the
 shape (out, in, …): its *fan in* is in · (the product of the other axes), its *fan out* out · (that
 product). Glorot & Bengio (2010) and He et al. (2015) choose the variance by them so that signals
-neither die out nor explode from layer to layer.
+neither vanish nor explode from layer to layer.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _GAINS = {
 
 
 def calculate_gain(nonlinearity: str, param: float = 0.01) -> float:
-    """By how much to scale weights that a nonlinearity follows; `param` is leaky ReLU's slope.
+    """Return the gain of weights before a nonlinearity; `param` is the slope of leaky ReLU.
 
     >>> nn.init.calculate_gain("tanh")
     1.6666666666666667
@@ -107,9 +107,9 @@ def kaiming_uniform_(
     Args:
         tensor: a weight (out, in, …).
         a: the slope of the leaky ReLU that follows.
-        mode: "fan_in" keeps the size of the outputs, "fan_out" that of the gradients.
-        nonlinearity: what follows, for `calculate_gain`.
-        generator: where the numbers come from; None: the default generator.
+        mode: "fan_in" preserves the variance of the outputs, "fan_out" that of the gradients.
+        nonlinearity: the nonlinearity that follows, for `calculate_gain`.
+        generator: the random generator; None: the default generator.
     """
     std = _kaiming_std("kaiming_uniform_", tensor, a, mode, nonlinearity)
     return uniform_(tensor, -math.sqrt(3) * std, math.sqrt(3) * std, generator=generator)
@@ -130,14 +130,14 @@ def kaiming_normal_(
 
 def _kaiming_std(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     if mode not in ("fan_in", "fan_out"):
-        raise ValueError(f'{name}: mode is {mode!r}; "fan_in" or "fan_out" is wanted')
+        raise ValueError(f'{name}: mode is {mode!r}; expected "fan_in" or "fan_out"')
     fan = _fans(name, tensor)[mode == "fan_out"]
-    return calculate_gain(nonlinearity, a) / math.sqrt(fan or 1)  # of an empty tensor nothing is 0
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan or 1)  # an empty tensor
 
 
 def _fans(name: str, tensor: Tensor) -> tuple[int, int]:
     """The fan in and the fan out."""
     if tensor.ndim < 2:
-        raise ValueError(f"{name}: a weight (out, in, …) is wanted, not the shape {tensor.shape}")
+        raise ValueError(f"{name}: expected a weight (out, in, …); got the shape {tensor.shape}")
     field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * field, tensor.shape[0] * field

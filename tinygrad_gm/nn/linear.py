@@ -1,4 +1,4 @@
-"""Affine maps of one input and of two, and the map that changes nothing."""
+"""Linear and bilinear layers, and the identity."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Linear(Module):
     Args:
         in_features: the length of the last axis of x.
         out_features: the length of the last axis of y.
-        bias: whether there is a b.
-        device: where the parameters lie; None: the default device.
-        dtype: theirs; None: the default dtype.
+        bias: whether to add b.
+        device: device of the parameters; None: the default device.
+        dtype: dtype of the parameters; None: the default dtype.
 
     Shapes: x (…, in_features), y (…, out_features), `weight` (out_features, in_features), `bias`
     (out_features,) or None.
@@ -46,12 +46,14 @@ class Linear(Module):
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
         memory = empty((in_features, out_features), dtype, device=device)
-        self.weight = Parameter(memory.T)  # x Wᵀ is up to a third faster so than row by row
+        self.weight = Parameter(
+            memory.T
+        )  # one matrix product is up to a third faster than a loop over rows
         self.bias = Parameter(empty((out_features,), dtype, device=device)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw weight and bias afresh."""
+        """Re-initialise weight and bias."""
         init.kaiming_uniform_(self.weight, a=math.sqrt(5))  # its bound is 1/√in
         if self.bias is not None:
             bound = 1 / math.sqrt(self.in_features) if self.in_features else 0.0
@@ -76,9 +78,9 @@ class Bilinear(Module):
         in1_features: the length of the last axis of x₁.
         in2_features: the length of the last axis of x₂.
         out_features: the length of the last axis of y.
-        bias: whether there is a b.
-        device: where the parameters lie; None: the default device.
-        dtype: theirs; None: the default dtype.
+        bias: whether to add b.
+        device: device of the parameters; None: the default device.
+        dtype: dtype of the parameters; None: the default dtype.
 
     Shapes: x₁ (…, in1_features), x₂ (…, in2_features), y (…, out_features), `weight`
     (out_features, in1_features, in2_features), `bias` (out_features,) or None.
@@ -100,7 +102,7 @@ class Bilinear(Module):
     ) -> None:
         super().__init__()
         if in1_features < 1:
-            raise ValueError(f"Bilinear: in1_features is {in1_features}; 1 or more is wanted")
+            raise ValueError(f"Bilinear: in1_features is {in1_features}; expected 1 or more")
         self.in1_features, self.in2_features = in1_features, in2_features
         self.out_features = out_features
         shape = (out_features, in1_features, in2_features)
@@ -109,7 +111,7 @@ class Bilinear(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw weight and bias afresh."""
+        """Re-initialise weight and bias."""
         bound = 1 / math.sqrt(self.in1_features)
         for parameter in self.parameters():
             init.uniform_(parameter, -bound, bound)
@@ -127,7 +129,7 @@ class Bilinear(Module):
 
 
 class Identity(Module):
-    """y = x: stands where a layer may stand, and ignores whatever arguments that one would take.
+    """y = x: a placeholder for a layer, which ignores its constructor arguments.
 
     >>> nn.Identity(54, unused=True)(tg.ones(2)).tolist()
     [1.0, 1.0]

@@ -1,6 +1,6 @@
-"""Losses as modules: each keeps its options, and calls the function of `F` that has its equation.
+"""Losses as modules: each holds its options and calls the function of `F` with its equation.
 
-Weights are buffers: they go into the state dict and move with the module, but do not learn.
+Weights are buffers: they are in the state dict and move with the module, but are not trained.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .module import Module
 
 
 class Loss(Module):
-    """What all have: a `reduction`, "mean", "sum", or "none"."""
+    """Base of the losses: a `reduction`, "mean", "sum", or "none"."""
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class CrossEntropyLoss(Loss):
 
     Args:
         weight: (C,), a factor per class; None: 1.
-        ignore_index: a class number that does not count.
+        ignore_index: class index that is ignored.
         reduction: "mean" over what counts, by weight; "sum"; or "none".
         label_smoothing: the part of the wanted probability that all classes share.
 
@@ -178,7 +178,7 @@ class NLLLoss(Loss):
 
     Args:
         weight: (C,), a factor per class; None: 1.
-        ignore_index: a class number that does not count.
+        ignore_index: class index that is ignored.
         reduction: "mean" over what counts, by weight; "sum"; or "none".
 
     >>> nn.NLLLoss()(tg.tensor([[-1.0, -2.0], [-3.0, -5.0]]), tg.tensor([0, 1])).item()

@@ -1,8 +1,8 @@
 """Module: a tree of named parameters, buffers and child modules, with a `forward` to call.
 
-The tree is the attributes themselves: a module's parameters are those of its attributes that are
-Parameters, its children those that are Modules. There is no second register to keep in step, and no
-child refers to its parent, so a module is freed by reference counting alone.
+The attributes are the tree: those that are Parameters are a module's parameters, those that are
+Modules its children. There is no second registry to keep in sync, and no child refers to its
+parent, so a module is freed by reference counting alone.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ PreHook = Callable[[Any, tuple[Any, ...]], Any]
 
 
 class Loaded(NamedTuple):
-    """Which names `load_state_dict(strict=False)` passed over."""
+    """The names that `load_state_dict(strict=False)` ignored."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
 
 
 class Module:
-    """The base of every layer and model.
+    """Base class of all layers and models.
 
     A subclass calls `super().__init__()`, then assigns its parameters and child modules to
     attributes, and defines `forward`. Calling the module runs `forward`, between the hooks.
@@ -52,7 +52,7 @@ class Module:
 
     training: bool
     _buffers: dict[str, bool]  # the names of the buffers, and whether they are part of the state
-    _optional: ClassVar[tuple[str, ...]] = ()  # buffers that a loaded state may lack
+    _optional: ClassVar[tuple[str, ...]] = ()  # buffers that may be missing in a loaded state
     _forward_hooks: dict[object, Hook]
     _forward_pre_hooks: dict[object, PreHook]
     _scope: Scope | None = None  # of the last call; its name is the attribute that holds the module
@@ -70,7 +70,7 @@ class Module:
         self._forward_pre_hooks = {}
 
     def forward(self, *args: Any, **keywords: Any) -> Any:
-        """The output for an input; every subclass defines it."""
+        """Compute the output; every subclass defines it."""
         raise NotImplementedError(
             f"{type(self).__name__}: there is no forward; define `def forward(self, x)`, which "
             "computes the output"
@@ -100,11 +100,11 @@ class Module:
         """A new frame for a call from another frame than the last time; else that one serves."""
         self._require_init("be called")
         place = Scope(vars(self)["_scope"].name, type(self).__name__, outer)
-        vars(self)["_scope"] = place  # past __setattr__, which is slow
+        vars(self)["_scope"] = place  # bypasses __setattr__, which is slow
         return place
 
     def _take_name(self, name: str) -> None:
-        """Be called this in frames; what a list holds, which is never called itself, also is."""
+        """Set the name used in scopes, also for the items of a list, which is not called itself."""
         vars(self)["_scope"] = Scope(name, type(self).__name__, None)
         if type(self).forward is Module.forward:
             for key, part in reversed(vars(self).items()):  # of two names the first remains
@@ -132,11 +132,11 @@ class Module:
             held = own.get(name)
             if isinstance(held, (Parameter, Module)):
                 learned = isinstance(held, Parameter)
-                wanted = "a Parameter" if learned else "a Module"
+                kind = "a Parameter" if learned else "a Module"
                 hint = f"; to change its values write module.{name}.data = …" if learned else ""
                 raise TypeError(
-                    f"{type(self).__name__}.{name} is {wanted}, and {wanted} or None can take its "
-                    f"place, not a {type(value).__name__}{hint}"
+                    f"{type(self).__name__}.{name} is {kind}; expected {kind} or None, not a "
+                    f"{type(value).__name__}{hint}"
                 )
             if name in own.get("_buffers", ()) and not isinstance(value, Tensor):
                 raise TypeError(
@@ -150,7 +150,7 @@ class Module:
         self._buffers.pop(name, None)
 
     def __getstate__(self) -> dict[str, Any]:
-        """The attributes for a copy; of results that one of them holds, the values alone."""
+        """The attributes for a copy; results of operations are copied as values only."""
         return {
             name: value.detach() if isinstance(value, Tensor) and value.node else value
             for name, value in vars(self).items()
@@ -164,25 +164,25 @@ class Module:
             )
 
     def register_parameter(self, name: str, parameter: Parameter | None) -> None:
-        """Add a parameter under a name; None says that the module does without it."""
+        """Register a parameter under a name; None: the module has no such parameter."""
         self._check_new(name)
         if not isinstance(parameter, (Parameter, type(None))):
             raise TypeError(
-                f"register_parameter: {name!r} is a {type(parameter).__name__}; a Parameter or "
-                "None was wanted"
+                f"register_parameter: {name!r} is a {type(parameter).__name__}; expected a "
+                "Parameter or None"
             )
         setattr(self, name, parameter)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """Add a tensor that belongs to the module but is not learned, such as running statistics.
+        """Register a tensor that belongs to the module but is not trained, such as running
+        statistics.
 
         It moves with `to`, and is saved in the `state_dict` if `persistent`.
         """
         self._check_new(name)
         if not isinstance(tensor, (Tensor, type(None))):
             raise TypeError(
-                f"register_buffer: {name!r} is a {type(tensor).__name__}; a Tensor or None was "
-                "wanted"
+                f"register_buffer: {name!r} is a {type(tensor).__name__}; expected a Tensor or None"
             )
         setattr(self, name, tensor)
         self._buffers[name] = persistent
@@ -197,7 +197,7 @@ class Module:
     # ------------------------------------------------------------------------ walks
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module (under the name `prefix`) and all below it, each once, parents first."""
+        """This module (named `prefix`) and all its descendants, each once, parents first."""
         return self._walk(prefix, set())
 
     def _walk(self, path: str, seen: set[int]) -> Iterator[tuple[str, Module]]:
@@ -211,11 +211,11 @@ class Module:
         return [(name, part) for name, part in vars(self).items() if isinstance(part, kind)]
 
     def modules(self) -> Iterator[Module]:
-        """This module and all below it, each once."""
+        """This module and all its descendants, each once."""
         return (module for _, module in self.named_modules())
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The modules directly below, each once, with their names."""
+        """The direct children, each once, with their names."""
         seen = set()
         for name, child in self._parts(Module):
             if id(child) not in seen:
@@ -223,7 +223,7 @@ class Module:
                 yield name, child
 
     def children(self) -> Iterator[Module]:
-        """The modules directly below, each once."""
+        """The direct children, each once."""
         return (child for _, child in self.named_children())
 
     def named_parameters(
@@ -238,7 +238,7 @@ class Module:
         return self._named(lambda module: module._parts(Parameter), prefix, recurse)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """Every parameter once: of this module and, with `recurse`, of all below it."""
+        """Every parameter once: of this module and, with `recurse`, of its descendants."""
         return (parameter for _, parameter in self.named_parameters("", recurse))
 
     def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
@@ -265,10 +265,9 @@ class Module:
     # ------------------------------------------------------------------------ the state
 
     def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
-        """The parameters and persistent buffers by dotted name: constants in the same memory.
-
-        As in PyTorch, what is learned later shows in them; `copy.deepcopy(module.state_dict())` is
-        a snapshot.
+        """Return parameters and persistent buffers by dotted name: constants that share their
+        memory. As in PyTorch, they change with later training; `copy.deepcopy(module.state_dict())`
+        is a snapshot.
 
         >>> list(nn.Linear(3, 2).state_dict())
         ['weight', 'bias']
@@ -287,24 +286,22 @@ class Module:
             yield from child._optional_names(f"{prefix}{name}.")
 
     def load_state_dict(self, state: Mapping[str, ArrayLike], strict: bool = True) -> Loaded:
-        """Write the values of a `state_dict` into this module's arrays, in place.
-
-        The values are read before the first is written, so `state` may share memory with the
-        module: its own `state_dict()`, with names exchanged, or views of it.
+        """Copy the values of a `state_dict` into this module's arrays, in place. All values are
+        read before the first is written, so `state` may share memory with the module: its own
+        `state_dict()`, with names exchanged, or views of it.
 
         Args:
             state: for each name a Tensor or array of the parameter's shape; floats are converted
                 to its dtype.
-            strict: whether every name of the module must be in `state`, and no other. The
-                `num_batches_tracked` of a norm may always be missing, as in PyTorch, and is left as
-                it is.
+            strict: require exactly the names of the module. The `num_batches_tracked` of a norm may
+                always be missing, as in PyTorch, and is then unchanged.
 
         Returns:
             (missing_keys, unexpected_keys), both empty with `strict`.
 
         Raises:
             RuntimeError: the names do not agree, shapes or kinds of numbers differ, or an array is
-                read-only. Then nothing was written.
+                read-only; nothing is changed then.
         """
         own, optional = dict(self._state("")), set(self._optional_names(""))
         values = {name: asarray(state[name]) for name in own if name in state}
@@ -342,29 +339,29 @@ class Module:
     # ------------------------------------------------------------------------ changes to the tree
 
     def train(self: Self, mode: bool = True) -> Self:
-        """Set the training mode, here and below: dropout drops, batch norm measures."""
+        """Set training mode in this module and all its descendants."""
         for module in self.modules():
             module.training = mode
         return self
 
     def eval(self: Self) -> Self:
-        """Set the evaluation mode, here and below; gradients are recorded as before."""
+        """Set evaluation mode in this module and all children; graphs are recorded as before."""
         return self.train(False)
 
     def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
-        """Say of every parameter whether it is to have a gradient: False freezes the module."""
+        """Set `requires_grad` of every parameter; False freezes the module."""
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget every parameter's gradient, or put zeros in its place."""
+        """Set the gradients of all parameters to None, or to zeros."""
         clear_gradients(self.parameters(), set_to_none)
 
     def to(self: Self, device_or_dtype: Any) -> Self:
         """Move parameters, gradients and buffers to a device, or change the floating ones' dtype.
 
-        The parameters stay the same objects. Make the optimizer afterwards.
+        The parameters remain the same objects. Create the optimizer afterwards.
         """
         for tensor in (*self.parameters(), *self.buffers()):
             _convert(tensor, device_or_dtype)
@@ -375,15 +372,15 @@ class Module:
         return self
 
     def apply(self: Self, function: Callable[[Module], object]) -> Self:
-        """Call a function with every module below, then with this one: to initialise, for one."""
+        """Call a function with every child, then with this module, for example to initialise."""
         for module in self.children():
             module.apply(function)
         function(self)
         return self
 
     def register_forward_hook(self, hook: Hook) -> Handle:
-        """Call `hook(module, args, output)` after each forward; what it returns, if not None, is
-        the output instead. `.remove()` of the handle takes it away again.
+        """Call `hook(module, args, output)` after each forward; a result other than None replaces
+        the output. `.remove()` of the handle removes the hook.
 
         >>> layer, shapes = nn.ReLU(), []
         >>> handle = layer.register_forward_hook(lambda module, args, out: shapes.append(out.shape))
@@ -395,8 +392,8 @@ class Module:
         return Handle(self._forward_hooks, hook)
 
     def register_forward_pre_hook(self, hook: PreHook) -> Handle:
-        """Call `hook(module, args)` before each forward; what it returns, if not None, are the
-        positional arguments instead: a tuple, or the only one. `.remove()` takes it away again.
+        """Call `hook(module, args)` before each forward; a result other than None replaces the
+        positional arguments: a tuple, or the only one. `.remove()` removes the hook.
 
         >>> layer = nn.ReLU()
         >>> handle = layer.register_forward_pre_hook(lambda module, args: -args[0])
@@ -408,7 +405,7 @@ class Module:
     # ------------------------------------------------------------------------ its picture in text
 
     def extra_repr(self) -> str:
-        """What stands in the parentheses of this module's `repr` before its children."""
+        """The text in the parentheses of this module's `repr`, before its children."""
         return ""
 
     def __repr__(self) -> str:
@@ -421,19 +418,19 @@ class Module:
 
 
 class Handle:
-    """The way to take a hook away again."""
+    """A handle to remove a hook."""
 
     def __init__(self, hooks: dict[object, Any], hook: Callable[..., Any]) -> None:
         self._hooks, self._key = hooks, object()
         hooks[self._key] = hook
 
     def remove(self) -> None:
-        """Take the hook away; a second call does nothing."""
+        """Remove the hook; a second call does nothing."""
         self._hooks.pop(self._key, None)
 
 
 def _convert(tensor: Tensor, device_or_dtype: Any) -> None:
-    """Change a leaf's array to that of another device, or of another dtype if it is floating."""
+    """Move a leaf's array to another device, or convert it to another dtype if it is floating."""
     to_device = isinstance(device_or_dtype, str) and device_or_dtype.startswith(backend.KINDS)
     moved = tensor.data
     if to_device or moved.dtype.kind == "f":

@@ -1,4 +1,4 @@
-"""Normalisation layers: y = (x − μ)/√(σ² + eps) · γ + β, where it matters whose μ and σ they are.
+"""Normalisation layers: y = (x − μ)/√(σ² + eps) · γ + β, with μ and σ over different axes.
 
 | layer | μ and σ are those of |
 |---|---|
@@ -26,9 +26,9 @@ from .parameter import Parameter
 
 
 class _ChannelNorm(Module):
-    """What batch and instance norm share: C channels, perhaps γ and β, perhaps running averages."""
+    """Base of batch and instance norm: C channels, optional γ, β and running averages."""
 
-    _ndims: tuple[int, ...]  # how many axes an input may have
+    _ndims: tuple[int, ...]  # allowed numbers of axes
     _optional: ClassVar[tuple[str, ...]] = ("num_batches_tracked",)  # PyTorch 0.4 had none
     weight: Parameter | None
     bias: Parameter | None
@@ -61,7 +61,7 @@ class _ChannelNorm(Module):
         self.reset_parameters()
 
     def reset_running_stats(self) -> None:
-        """Forget what was measured: mean 0, variance 1, no batches."""
+        """Reset the running statistics: mean 0, variance 1, no batches."""
         for buffer, value in (
             (self.running_mean, 0),
             (self.running_var, 1),
@@ -71,19 +71,19 @@ class _ChannelNorm(Module):
                 buffer.copy_(value)
 
     def reset_parameters(self) -> None:
-        """γ = 1, β = 0, and nothing measured."""
+        """Reset to γ = 1, β = 0, and the running statistics."""
         self.reset_running_stats()
         _reset(self.weight, self.bias)
 
     def _checked(self, input: Any, channels: int = 1) -> Tensor:
-        """The input, whose channels must be on an axis that is counted so."""
+        """Check the number of axes and of channels."""
         x, name = asarray(input), type(self).__name__
         if x.ndim not in self._ndims:
             wanted = " or ".join(str(n) for n in self._ndims)
-            raise ValueError(f"{name}: an input of {wanted} axes is wanted; got {x.shape}")
+            raise ValueError(f"{name}: expected an input of {wanted} axes; got {x.shape}")
         if x.shape[channels] != self.num_features:
             raise ValueError(
-                f"{name}: {self.num_features} channels on axis {channels} are wanted; got {x.shape}"
+                f"{name}: expected {self.num_features} channels on axis {channels}; got {x.shape}"
             )
         return x
 
@@ -109,7 +109,7 @@ class _BatchNorm(_ChannelNorm):
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
 
     def forward(self, x: Any) -> Any:
-        """(x − μ)/√(σ² + eps) · γ + β per channel; in training the running averages move."""
+        """(x − μ)/√(σ² + eps) · γ + β per channel; in training the running averages are updated."""
         x, mean, variance = self._checked(x), self.running_mean, self.running_var
         momentum, count = self.momentum, self.num_batches_tracked
         if self.training and count is not None and not rerunning.get():
@@ -125,28 +125,30 @@ class BatchNorm1d(_BatchNorm):
     """(x − μ)/√(σ² + eps) · γ + β per channel of (N, C) or (N, C, L) (Ioffe & Szegedy 2015).
 
     In training μ and σ² are those of the batch (the sum of squares divided by n), and running
-    averages move towards them, in place (there it is divided by n − 1):
+    averages are updated in place (with the sum divided by n − 1):
 
         running ← (1 − momentum) · running + momentum · batch
 
-    In evaluation the running averages stand for μ and σ².
+    In evaluation μ and σ² are the running averages.
 
     Args:
         num_features: C.
-        eps: keeps 1/σ finite.
-        momentum: how far the running averages move; None: to the plain average of all batches.
-        affine: whether there are γ and β.
-        track_running_stats: whether averages are kept; if not, evaluation too takes the batch's.
-        device: where parameters and averages lie; None: the default device.
-        dtype: theirs; None: the default dtype.
+        eps: added to σ², keeps 1/σ finite.
+        momentum: weight of the new batch in the running averages; None: the plain average of all
+            batches.
+        affine: whether to learn γ and β.
+        track_running_stats: keep running averages; otherwise evaluation uses the batch's statistics
+            as well.
+        device: device of parameters and averages; None: the default device.
+        dtype: dtype of the parameters; None: the default dtype.
 
     Shapes: `weight` (γ), `bias` (β), `running_mean`, `running_var` (C,); `num_batches_tracked` is
     one integer.
 
     Raises:
-        ValueError: another number of axes or channels; or training with one number per channel.
+        ValueError: a wrong number of axes or channels; or training with one element per channel.
 
-    When a `tg.checkpoint` is run again, averages and count stay where they are.
+    A recomputed `tg.checkpoint` does not update averages and count.
 
     >>> layer = nn.BatchNorm1d(1, momentum=0.5)
     >>> layer(tg.tensor([[1.0], [3.0]])).round(3).tolist()
@@ -169,7 +171,7 @@ class BatchNorm2d(_BatchNorm):
 
 
 class BatchNorm3d(_BatchNorm):
-    """`BatchNorm1d` for volumes or films (N, C, D, H, W)."""
+    """`BatchNorm1d` for volumes or videos (N, C, D, H, W)."""
 
     _ndims = (5,)
 
@@ -208,22 +210,21 @@ class _InstanceNorm(_ChannelNorm):
 class InstanceNorm1d(_InstanceNorm):
     """(x − μ)/√(σ² + eps) · γ + β per example and channel of (N, C, L) or (C, L).
 
-    It removes the contrast of each image, so that a network which paints in the style of another
-    one need not learn to (Ulyanov et al. 2016, "Instance normalization: the missing ingredient for
-    fast stylization"). Evaluation does the same.
+    It removes the contrast of each image, which style transfer networks would otherwise have to
+    learn (Ulyanov et al. 2016, "Instance normalization: the missing ingredient for fast
+    stylization"). Evaluation is the same as training.
 
     Args:
         num_features: C.
-        eps: keeps 1/σ finite.
-        momentum: how far running averages move.
-        affine: whether there are γ and β; at first not.
-        track_running_stats: whether running averages are kept, as in `BatchNorm1d`, and stand for
-            μ and σ² in evaluation.
-        device: where parameters and averages lie; None: the default device.
-        dtype: theirs; None: the default dtype.
+        eps: added to σ², keeps 1/σ finite.
+        momentum: weight of the new batch in the running averages.
+        affine: whether to learn γ and β (default False).
+        track_running_stats: keep running averages, as in `BatchNorm1d`, and use them in evaluation.
+        device: device of parameters and averages; None: the default device.
+        dtype: dtype of the parameters; None: the default dtype.
 
     Raises:
-        ValueError: another number of axes or channels; or one number per example and channel.
+        ValueError: a wrong number of axes or channels; or one element per example and channel.
 
     >>> nn.InstanceNorm1d(2)(tg.tensor([[[1.0, 3.0], [2.0, 8.0]]])).round(3).tolist()
     [[[-1.0, 1.0], [-1.0, 1.0]]]
@@ -239,7 +240,7 @@ class InstanceNorm2d(_InstanceNorm):
 
 
 class InstanceNorm3d(_InstanceNorm):
-    """`InstanceNorm1d` for volumes or films (N, C, D, H, W) or (C, D, H, W)."""
+    """`InstanceNorm1d` for volumes or videos (N, C, D, H, W) or (C, D, H, W)."""
 
     _ndims = (4, 5)
 
@@ -247,16 +248,16 @@ class InstanceNorm3d(_InstanceNorm):
 class GroupNorm(Module):
     """(x − μ)/√(σ² + eps) · γ + β over groups of the channels of each example (Wu & He 2018).
 
-    It does what batch norm does and does not depend on the size of the batch. One group makes it a
-    layer norm over all of an example, one per channel an instance norm.
+    Unlike batch norm it does not depend on the size of the batch. One group is a layer norm over an
+    example, one per channel an instance norm.
 
     Args:
-        num_groups: divides C.
+        num_groups: number of groups; divides C.
         num_channels: C.
-        eps: keeps 1/σ finite.
-        affine: whether there are γ and β.
-        device: where they lie; None: the default device.
-        dtype: theirs; None: the default dtype.
+        eps: added to σ², keeps 1/σ finite.
+        affine: whether to learn γ and β.
+        device: device of the parameters; None: the default device.
+        dtype: dtype of the parameters; None: the default dtype.
 
     Shapes: x and y (N, C, …); `weight` (γ), `bias` (β) (C,).
 
@@ -289,7 +290,7 @@ class GroupNorm(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """γ = 1, β = 0."""
+        """Reset to γ = 1, β = 0."""
         _reset(self.weight, self.bias)
 
     def forward(self, x: Any) -> Any:
@@ -297,7 +298,7 @@ class GroupNorm(Module):
         x = asarray(x)
         if x.ndim < 2 or x.shape[1] != self.num_channels:
             raise ValueError(
-                f"GroupNorm: {self.num_channels} channels on axis 1 are wanted; got {x.shape}"
+                f"GroupNorm: expected {self.num_channels} channels on axis 1; got {x.shape}"
             )
         return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
@@ -310,12 +311,12 @@ class LayerNorm(Module):
     """(x − μ)/√(σ² + eps) · γ + β over the last axes of each example (Ba, Kiros & Hinton 2016).
 
     Args:
-        normalized_shape: the lengths of the axes that share μ and σ, or of the only one.
-        eps: keeps 1/σ finite.
-        elementwise_affine: whether there are γ and β.
-        bias: whether there is β.
-        device: where they lie; None: the default device.
-        dtype: theirs; None: the default dtype.
+        normalized_shape: the shape of the axes that share μ and σ, or the size of the only one.
+        eps: added to σ², keeps 1/σ finite.
+        elementwise_affine: whether to learn γ and β.
+        bias: whether to learn β.
+        device: device of the parameters; None: the default device.
+        dtype: dtype of the parameters; None: the default dtype.
 
     Shapes: x and y (…, *normalized_shape); `weight` (γ), `bias` (β) normalized_shape.
 
@@ -344,7 +345,7 @@ class LayerNorm(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """γ = 1, β = 0."""
+        """Reset to γ = 1, β = 0."""
         _reset(self.weight, self.bias)
 
     def forward(self, x: Any) -> Any:
@@ -363,11 +364,12 @@ class RMSNorm(Module):
     """x/√(⟨x²⟩ + eps) · γ over the last axes: layer norm without a mean (Zhang & Sennrich 2019).
 
     Args:
-        normalized_shape: the lengths of the axes that share a mean square, or of the only one.
+        normalized_shape: the shape of the axes that share a mean square, or the size of the only
+            one.
         eps: keeps the result finite; None: the machine epsilon of x's dtype.
-        elementwise_affine: whether there is γ.
-        device: where it lies; None: the default device.
-        dtype: its; None: the default dtype.
+        elementwise_affine: whether to learn γ.
+        device: device of the weight; None: the default device.
+        dtype: dtype of the weight; None: the default dtype.
 
     Shapes: x and y (…, *normalized_shape); `weight` (γ) normalized_shape.
 
@@ -412,7 +414,7 @@ class LocalResponseNorm(Module):
     size 5, k 2, beta 0.75 and alpha/size 1e-4).
 
     Args:
-        size: how many channels make up a neighbourhood.
+        size: number of channels in a neighbourhood.
         alpha, beta, k: as above.
 
     Shapes: x and y (N, C, …), of three axes or more.
@@ -427,7 +429,7 @@ class LocalResponseNorm(Module):
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
     def forward(self, x: Any) -> Any:
-        """x over what its neighbouring channels say."""
+        """x divided by the power of its neighbouring channels."""
         return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
 
     def extra_repr(self) -> str:

@@ -1,4 +1,4 @@
-"""Margins around pictures as layers."""
+"""Padding layers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .module import Module
 
 
 class _Pad2d(Module):
-    """A margin of one kind."""
+    """Base of the padding layers."""
 
     _mode: ClassVar[str]
 
@@ -34,10 +34,10 @@ class _Pad2d(Module):
 
 
 class ZeroPad2d(_Pad2d):
-    """Zeros around pictures.
+    """Pad images with zeros.
 
     Args:
-        padding: one width for all four sides, or (left, right, top, bottom); negative ones cut off.
+        padding: one width for all four sides, or (left, right, top, bottom); negative ones crop.
 
     Shapes: x (…, H, W), y (…, top + H + bottom, left + W + right); so in the layers below.
 
@@ -49,14 +49,12 @@ class ZeroPad2d(_Pad2d):
 
 
 class ReflectionPad2d(_Pad2d):
-    """The mirror image of pictures around them, without the outermost pixels themselves.
-
-    A convolution then meets no edge that is not in the picture (zeros are one), which is why
-    networks that draw pictures use it.
+    """Pad images with their mirror image, without repeating the outermost pixels. It adds no
+    artificial edge, as zeros do, and is therefore common in image generation.
 
     Args:
         padding: one width for all four sides, or (left, right, top, bottom), each less than the
-            picture.
+            image.
 
     >>> nn.ReflectionPad2d((2, 0, 0, 0))(tg.tensor([[[1, 2, 3]]])).tolist()
     [[[3, 2, 1, 2, 3]]]
@@ -66,7 +64,7 @@ class ReflectionPad2d(_Pad2d):
 
 
 class ReplicationPad2d(_Pad2d):
-    """The outermost pixels of pictures, repeated around them.
+    """Pad images by repeating their outermost pixels.
 
     Args:
         padding: one width for all four sides, or (left, right, top, bottom).
@@ -79,11 +77,11 @@ class ReplicationPad2d(_Pad2d):
 
 
 class CircularPad2d(_Pad2d):
-    """Around pictures their other end, as if they were tiled.
+    """Pad images circularly, as if they were tiled.
 
     Args:
         padding: one width for all four sides, or (left, right, top, bottom), each at most the
-            picture.
+            image.
 
     >>> nn.CircularPad2d((2, 0, 0, 0))(tg.tensor([[[1, 2, 3]]])).tolist()
     [[[2, 3, 1, 2, 3]]]

@@ -1,4 +1,4 @@
-"""Parameter: a leaf tensor that a `Module` finds, and that an optimizer moves."""
+"""Parameter: a leaf tensor that a `Module` registers and an optimizer updates."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ uninitialised: ContextVar[bool] = ContextVar("uninitialised", default=False)
 
 @named
 def no_init() -> Mode:
-    """Build modules in this block without memory or values for their parameters.
-
-    Until `load_state_dict` gives them values, parameters are read-only zeros: views of one number.
-    This saves the time of drawing weights that are replaced at once, and the memory.
+    """Build modules within the block without allocating or initialising their parameters. Until
+    `load_state_dict` sets their values, parameters are read-only zeros: views of one number. This
+    saves the time and memory of initial values that would be overwritten.
 
     >>> trained = nn.Linear(1000, 2000)
     >>> with nn.no_init():
@@ -32,17 +31,16 @@ def no_init() -> Mode:
 
 
 class Parameter(Tensor):
-    """A tensor to be learned: assigned to a `Module`, it is among the module's parameters.
-
-    What is computed from a parameter is a Tensor, never a Parameter.
+    """A tensor to be trained: assigned to a `Module`, it becomes one of the module's parameters.
+    The result of an operation on a parameter is a Tensor, never a Parameter.
 
     Args:
         data: a Tensor or an array, whose memory the parameter shares, or numbers. The result of a
-            recorded operation is copied: the record may still read it.
+            recorded operation is copied: the graph may still read it.
         requires_grad: whether `backward` gives it a gradient.
 
     Raises:
-        TypeError: a gradient is wanted for numbers that are not floating.
+        TypeError: `requires_grad` for numbers that are not floating.
 
     >>> weight = nn.Parameter(tg.zeros((2, 3)))
     >>> weight.requires_grad, type(weight * 2) is tg.Tensor
@@ -72,16 +70,16 @@ def _placeholder(like: Tensor) -> Array:
 
 
 def is_placeholder(tensor: Tensor) -> bool:
-    """Whether it was built under `no_init` and has got no values yet."""
+    """Whether it was built under `no_init` and has no values yet."""
     return tensor.ndim > 0 and not any(tensor._data.strides)
 
 
 def clear_gradients(tensors: Iterable[Tensor], set_to_none: bool = True) -> None:
-    """Forget the gradients, or put zeros in their place."""
+    """Set the gradients to None, or to zeros."""
     for tensor in tensors:
         if set_to_none or tensor._grad is None:
             tensor._grad = None
         elif tensor._grad.node is None:
             tensor._grad._data[...] = 0
-        else:  # a recorded gradient: the record may still read its array
+        else:  # a recorded gradient: the graph may still read its array
             tensor._grad = tensor._grad.detach() * 0

@@ -1,7 +1,7 @@
-"""Pooling: one number, the largest or the mean, for every window of the pixels.
+"""Pooling: the maximum or the mean of every window of the pixels.
 
-It shrinks pictures and makes them tolerant of small shifts (LeCun et al. 1998, section II.A). The
-adaptive layers are given the size of the result instead of the window's.
+It reduces the resolution and the sensitivity to small shifts (LeCun et al. 1998, section II.A). The
+adaptive layers take the size of the result instead of that of the window.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Sizes = int | Sequence[int | None]
 
 
 class _MaxPool(Module):
-    """The arguments of the three, and their printed form."""
+    """Base of the three layers: arguments and `repr`."""
 
     _function: ClassVar[Callable[..., Any]]
 
@@ -37,12 +37,12 @@ class _MaxPool(Module):
         self.return_indices, self.ceil_mode = return_indices, ceil_mode
 
     def forward(self, x: Any) -> Any:
-        """The largest element of every window; with return_indices also where each is."""
+        """The largest element of every window; with return_indices also their indices."""
         window = (self.kernel_size, self.stride, self.padding, self.dilation)
         return self._function(x, *window, self.ceil_mode, self.return_indices)
 
     def extra_repr(self) -> str:
-        """The windows."""
+        """The arguments."""
         return (
             f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
             f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
@@ -67,12 +67,12 @@ class MaxPool2d(_MaxPool):
     Among equal elements the gradient goes to the first.
 
     Args:
-        kernel_size: the window's size, a number or one per axis, as below.
-        stride: from window to window; None: kernel_size.
-        padding: so many −∞ on both sides, at most half of the window.
-        dilation: from element to element of a window.
-        return_indices: also return where each maximum is, in the flattened H × W.
-        ceil_mode: round the number of windows up: the last may reach past the end.
+        kernel_size: the size of the window, a number or one per axis, as below.
+        stride: step between windows; None: kernel_size.
+        padding: number of −inf elements added to each side, at most half of the window.
+        dilation: step between the elements of a window.
+        return_indices: also return the index of each maximum in the flattened H × W.
+        ceil_mode: round the number of windows up; the last may extend past the end.
 
     Shapes: x (N, C, H, W) or (C, H, W), y (N, C, H′, W′) or (C, H′, W′) with
 
@@ -99,7 +99,7 @@ class MaxPool3d(_MaxPool):
 
 
 class _AvgPool(Module):
-    """The arguments of the three, and their printed form."""
+    """Base of the three layers: arguments and `repr`."""
 
     _function: ClassVar[Callable[..., Any]]
 
@@ -124,7 +124,7 @@ class _AvgPool(Module):
         return self._function(x, *window, self.count_include_pad, self.divisor_override)
 
     def extra_repr(self) -> str:
-        """The windows."""
+        """The arguments."""
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
@@ -157,12 +157,12 @@ class AvgPool2d(_AvgPool):
         y[n, c, i] = Σ_k x[n, c, stride·i + k − padding] / (the number of elements)
 
     Args:
-        kernel_size: the window's size, a number or one per axis, as below.
-        stride: from window to window; None: kernel_size.
-        padding: so many zeros on both sides, at most half of the window.
-        ceil_mode: round the number of windows up: the last may reach past the end.
-        count_include_pad: whether the padding's zeros count as elements.
-        divisor_override: divide by this instead.
+        kernel_size: the size of the window, a number or one per axis, as below.
+        stride: step between windows; None: kernel_size.
+        padding: number of zeros added to each side, at most half of the window.
+        ceil_mode: round the number of windows up; the last may extend past the end.
+        count_include_pad: whether the zeros of the padding count as elements.
+        divisor_override: divisor instead of the number of elements.
 
     Shapes: x (N, C, H, W) or (C, H, W), y (N, C, H′, W′) or (C, H′, W′) with
 
@@ -189,7 +189,7 @@ class AvgPool3d(_AvgPool):
 
 
 class _AdaptiveAvgPool(Module):
-    """The argument of the two, and their printed form."""
+    """Base of the two layers: argument and `repr`."""
 
     _function: ClassVar[Callable[..., Any]]
 
@@ -217,10 +217,10 @@ class AdaptiveAvgPool1d(_AdaptiveAvgPool):
 
 
 class AdaptiveAvgPool2d(_AdaptiveAvgPool):
-    """Means over as many bins as asked for: bin i of L holds the positions ⌊i·S/L⌋ … ⌈(i+1)·S/L⌉−1.
+    """The mean of every bin: bin i of L holds the positions ⌊i·S/L⌋ … ⌈(i+1)·S/L⌉−1.
 
     With output_size 1 it is the mean of every channel, "global average pooling" (Lin et al. 2014),
-    after which a network takes pictures of any size.
+    which lets a network take images of any size.
 
     Args:
         output_size: a number, or one per axis; None keeps that axis.
@@ -239,7 +239,7 @@ class AdaptiveMaxPool2d(Module):
 
     Args:
         output_size: a number, or one per axis; None keeps that axis.
-        return_indices: also return where each maximum is, in the flattened H × W.
+        return_indices: also return the index of each maximum in the flattened H × W.
 
     Shapes: x (N, C, H, W) or (C, H, W), y (N, C, *output_size) or (C, *output_size).
 
@@ -252,7 +252,7 @@ class AdaptiveMaxPool2d(Module):
         self.output_size, self.return_indices = output_size, return_indices
 
     def forward(self, x: Any) -> Any:
-        """The largest element of every bin; with return_indices also where each is."""
+        """The largest element of every bin; with return_indices also their indices."""
         return F.adaptive_max_pool2d(x, self.output_size, self.return_indices)
 
     def extra_repr(self) -> str:

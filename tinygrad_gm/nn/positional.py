@@ -1,4 +1,4 @@
-"""Positional encoding: attention does not know where its inputs stand unless they say so."""
+"""Positional encoding: attention itself does not depend on the order of its inputs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class SinusoidalPositionalEncoding(Module):
 
         pe[p, 2i] = sin(p / 10000^(2i/d_model))      pe[p, 2i + 1] = cos(p / 10000^(2i/d_model))
 
-    An odd d_model has one sine more than cosines. Every entry of the code is of size 1, so the
-    embeddings it is added to should be, too: the paper draws them from N(0, 1/d_model), so that
-    their matrix can also be the output's, and multiplies by √d_model before the sum.
+    An odd d_model has one sine more than cosines. The entries of the code are of order 1, so the
+    embeddings should be, too: the paper draws them from N(0, 1/d_model), so that their matrix can
+    be shared with the output layer, and multiplies by √d_model before the sum.
 
     Args:
         d_model: the width of x.
@@ -28,8 +28,8 @@ class SinusoidalPositionalEncoding(Module):
         dropout: the probability of dropping an entry of the sum, in training.
         batch_first: the layout of a batch: (N, L, d_model), or (L, N, d_model) if False. `nn.RNN`,
             `nn.Transformer` and other sequence layers take the latter by default, as in PyTorch.
-        device: where the code lies; None: the default device.
-        dtype: its own; None: the default dtype.
+        device: device of the code; None: the default device.
+        dtype: dtype of the code; None: the default dtype.
 
     Shapes: x (N, L, d_model), (L, N, d_model) without `batch_first`, or (L, d_model); out the same.
     The buffer `pe` (max_len, d_model) follows from the arguments: it is not in the state dict.
@@ -63,17 +63,17 @@ class SinusoidalPositionalEncoding(Module):
     def forward(self, x: ArrayLike, start: int = 0) -> Tensor:
         """x + pe, of the positions from `start` on.
 
-        Decoding step by step, `start` is how many positions came before.
+        In step-by-step decoding, `start` is the number of previous positions.
 
         Raises:
-            ValueError: a longer sequence than max_len, another width than d_model.
+            ValueError: a sequence longer than max_len, or a width other than d_model.
         """
         x = asarray(x)
         layout = "(N, L, d_model)" if self.batch_first else "(L, N, d_model)"
         if x.ndim not in (2, 3) or x.shape[-1] != self.d_model:
             raise ValueError(
-                f"SinusoidalPositionalEncoding: {layout} or (L, d_model) with d_model = "
-                f"{self.d_model} is wanted; got {x.shape}"
+                f"SinusoidalPositionalEncoding: expected {layout} or (L, d_model) with d_model = "
+                f"{self.d_model}; got {x.shape}"
             )
         length = x.shape[1 if self.batch_first and x.ndim == 3 else 0]
         if not 0 <= start <= self.max_len - length:
@@ -87,13 +87,13 @@ class SinusoidalPositionalEncoding(Module):
         return self.dropout(x + code)  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
-        """The sizes, and the layout where it is not the default."""
+        """The sizes, and the layout if it is not the default."""
         layout = "" if self.batch_first else ", batch_first=False"
         return f"d_model={self.d_model}, max_len={self.max_len}{layout}"
 
 
 def _code(length: int, width: int, dtype: Any, device: str | None) -> Tensor:
-    """The code (length, width), computed in float64: at large positions float32 angles are off."""
+    """The code (length, width), computed in float64: large float32 angles are inaccurate."""
     exponents = np.arange(0, width, 2) / width
     angles = np.arange(length)[:, None] / 10000**exponents
     code = np.empty((length, width))

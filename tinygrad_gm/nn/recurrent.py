@@ -1,10 +1,10 @@
 """Recurrent layers: networks over whole sequences, of several layers and in both directions.
 
-The inputs of all steps go through W in one matrix product; what is left to do step by step, U h and
-the gates, is one operation of `ops.fused.sequences` per layer and direction. The backward direction
-is the forward one on the reversed sequence, its outputs reversed again. A sequence shorter than
-the longest of its batch is followed by padding that the states before it never see: going forward
-it comes after the last step, and reversing leaves it where it is.
+The products of all inputs with W are one matrix product; the remaining recurrence, U h and the
+gates, is one operation of `ops.fused.sequences` per layer and direction. The backward direction is
+the forward one on the reversed sequence, its outputs reversed again. A sequence shorter than the
+longest of its batch is followed by padding, which the states before it never see: it comes after
+the last step, and reversal leaves it in place.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _Lengths:
         return ops.where(self.inside, x, 0.0)
 
     def reverse(self, x: Tensor) -> Tensor:
-        """Each sequence from its end to its beginning; the padding stays where it is."""
+        """Reverse each sequence; the padding stays in place."""
         return ops.take(ops.flatten(x, 0, 1), self._mirrored, 0).reshape(x.shape)
 
     def last(self, states: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ class _Lengths:
 
 
 class _Recurrent(Module):
-    """What RNN, LSTM and GRU share: everything but the step itself."""
+    """Base of RNN, LSTM and GRU: everything but the step itself."""
 
     gates: int
     forget_bias: float = 0.0
@@ -77,7 +77,7 @@ class _Recurrent(Module):
         check_sizes(self, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         if not 0 <= dropout <= 1:
             raise ValueError(
-                f"{type(self).__name__}: dropout is {dropout}; a probability in [0, 1] is wanted"
+                f"{type(self).__name__}: dropout is {dropout}; expected a probability in [0, 1]"
             )
         if dropout and num_layers == 1:
             warnings.warn(
@@ -94,7 +94,7 @@ class _Recurrent(Module):
             width = hidden_size * (1 + bidirectional)
 
     def reset_parameters(self) -> None:
-        """Draw all parameters afresh."""
+        """Re-initialise all parameters."""
         draw_weights(self, self.hidden_size, self.forget_bias)
 
     def _suffixes(self, number: int) -> list[str]:
@@ -147,15 +147,15 @@ class _Recurrent(Module):
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             axes = "N, L" if self.batch_first else "L, N"
             raise ValueError(
-                f"{type(self).__name__}: an input ({axes}, {self.input_size}) or "
-                f"(L, {self.input_size}) is wanted; got {x.shape}"
+                f"{type(self).__name__}: expected an input ({axes}, {self.input_size}) or (L, "
+                f"{self.input_size}); got {x.shape}"
             )
         if x.shape[1 if self.batch_first and x.ndim == 3 else 0] == 0:
             raise ValueError(f"{type(self).__name__}: input {x.shape} has no steps")
         return x
 
     def _lengths(self, lengths: Any, x: Tensor, batched: bool) -> _Lengths | None:
-        """The lengths as a checked object; None: there is no padding."""
+        """Check the lengths; None: there is no padding."""
         if lengths is None:
             return None
         if not batched:
@@ -187,12 +187,12 @@ class _Recurrent(Module):
         wanted = (count, batch, self.hidden_size) if batched else (count, self.hidden_size)
         if given.shape != wanted:
             raise ValueError(
-                f"{type(self).__name__}: {name} of the shape {wanted} is wanted; got {given.shape}"
+                f"{type(self).__name__}: expected {name} of shape {wanted}; got {given.shape}"
             )
         return list(ops.unstack(given if batched else ops.expand_dims(given, 1)))
 
     def extra_repr(self) -> str:
-        """The sizes, and what is not the default."""
+        """The sizes, and the options that differ from their defaults."""
         defaults = {
             "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0,
             "bidirectional": False,
@@ -215,16 +215,16 @@ class RNN(_Recurrent):
     Args:
         input_size: the length of x in the first layer.
         hidden_size: H, the length of h.
-        num_layers: how many layers stand on each other.
+        num_layers: number of stacked layers.
         nonlinearity: "tanh" or "relu".
-        bias: whether there are b and c.
+        bias: whether to add b and c.
         batch_first: whether input and output are (N, L, …) instead of (L, N, …). States are not.
         dropout: the probability with which the outputs of all layers but the last are dropped in
             training.
-        bidirectional: whether each layer has a second network that reads the sequence from its
-            end; the outputs of both, side by side, are the layer's.
-        device: where the parameters lie; None: the default device.
-        dtype: theirs; None: the default dtype.
+        bidirectional: whether each layer has a second network that reads the reversed sequence; the
+            layer's output is the concatenation of both.
+        device: device of the parameters; None: the default device.
+        dtype: dtype of the parameters; None: the default dtype.
 
     Shapes: with D = 2 where bidirectional, else 1, layer k has `weight_ih_lk` W (H, input_size),
     in higher layers (H, D·H), `weight_hh_lk` U (H, H), `bias_ih_lk` b and `bias_hh_lk` c (H,) or
@@ -266,10 +266,10 @@ class RNN(_Recurrent):
             input: x, (L, N, input_size), with `batch_first` (N, L, input_size); or (L, input_size).
             hx: h before the first step, (D·num_layers, N, H), or without N; None: 0. Layer by
                 layer, in each the forward direction first.
-            lengths: N integers in [1, L], how long each sequence is; what lies behind is padding.
-                Each result is that of the sequence without it: the outputs there are 0, the final
+            lengths: N integers in [1, L], the length of each sequence; the rest is padding. Results
+                are those of the sequence without padding: outputs in the padding are 0, the final
                 state is that after the last step, and the second direction begins at that step.
-                Into padding no gradient flows. None: all have L steps.
+                Padding gets no gradient. None: all have L steps.
 
         Returns:
             The last layer's h at every step, (L, N, D·H), and the final h of every layer and
@@ -284,7 +284,7 @@ class RNN(_Recurrent):
         return (rnn_sequence(inputs, state[0], recurrent, self.nonlinearity),)
 
     def extra_repr(self) -> str:
-        """The sizes, and what is not the default."""
+        """The sizes, and the options that differ from their defaults."""
         other = f", nonlinearity={self.nonlinearity}" if self.nonlinearity != "tanh" else ""
         return super().extra_repr() + other
 
@@ -301,8 +301,8 @@ class LSTM(_Recurrent):
     Args:
         input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device,
             dtype: as of `RNN`.
-        forget_bias: is added to the forget gate's part of every `bias_ih` when it is drawn: 1 lets
-            a new network remember, which it learns faster from (Jozefowicz et al. 2015).
+        forget_bias: added to the forget gate's part of every `bias_ih` at initialisation: 1 makes a
+            new network remember, which speeds up learning (Jozefowicz et al. 2015).
 
     Shapes: with D = 2 where bidirectional, else 1, layer k has `weight_ih_lk` W (4H, input_size),
     in higher layers (4H, D·H), `weight_hh_lk` U (4H, H), `bias_ih_lk` b and `bias_hh_lk` d (4H,) or
@@ -341,9 +341,8 @@ class LSTM(_Recurrent):
     def forward(
         self, input: Any, hx: Any = None, lengths: Any = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Run over a batch of sequences, or over one: as `RNN.forward`, with c beside each h.
-
-        `hx` is the pair (h, c), and so is the second result.
+        """Run over a batch of sequences, or over one: as `RNN.forward`, with a c for each h. `hx`
+        is the pair (h, c), and so is the second result.
         """
         initial = (None, None) if hx is None else pair(self, hx)
         output, (hidden, cell) = self._run(input, initial, ("h", "c"), lengths)

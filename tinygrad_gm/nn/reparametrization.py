@@ -1,9 +1,9 @@
 """Reparametrisation: a weight that is computed from other parameters before each forward pass.
 
-What an optimizer moves is then not the weight but what it is computed from: `spectral_norm` keeps
-the largest singular value of a matrix at 1, `weight_norm` separates a weight's length from its
-direction. Either takes the parameter out of the module, puts its sources in, and hooks itself in
-front of `forward`; until the next call the attribute holds the last weight that was computed.
+The optimizer then updates those parameters instead of the weight: `spectral_norm` keeps the largest
+singular value of a matrix at 1, `weight_norm` separates a weight's length from its direction.
+Either replaces the parameter of the module by its sources and registers a hook before `forward`;
+until the next call the attribute holds the last computed weight.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .module import Module
 from .parameter import Parameter, is_placeholder
 
 M = TypeVar("M", bound=Module)
-_FIRST_STEPS = 15  # of the power method; from random vectors, σ is then about right
+_FIRST_STEPS = 15  # power iterations from random vectors: σ is then approximately right
 
 
 def spectral_norm(
@@ -31,23 +31,23 @@ def spectral_norm(
 ) -> M:
     """Divide a weight W by its largest singular value: W ← W/σ(W) (Miyato et al. 2018).
 
-    A linear layer then stretches no vector, so a network of such layers with 1-Lipschitz
-    activations is 1-Lipschitz: a discriminator's slopes stay bounded. σ is found by the power
-    method, with 15 steps at once, as in PyTorch, and one at each forward pass in training, from
-    where the last one ended:
+    A linear layer is then 1-Lipschitz, and so is a network of such layers with 1-Lipschitz
+    activations: a discriminator's gradients are bounded. σ is computed by the power method, with 15
+    steps at first, as in PyTorch, and one in each forward pass in training, starting from the last
+    result:
 
         v ← Wᵀu/‖Wᵀu‖,  u ← Wv/‖Wv‖,  σ = uᵀWv
 
-    u and v are constants to the gradient (section 2 and algorithm 1 of the paper). Evaluation
-    leaves them alone, and so does a `tg.checkpoint` that is run again: in one, call the module once
-    a step, for the second run finds u and v as the last call left them.
+    u and v are constants in the gradient (section 2 and algorithm 1 of the paper). Evaluation does
+    not change them, nor does a recomputed `tg.checkpoint`: in one, call the module once per step,
+    as the second run uses u and v of the last call.
 
     Args:
-        module: it is changed in place. Its parameter `name` becomes `name`_orig, and u and v are
-            the buffers `name`_u and `name`_v.
-        name: of the parameter; one of more than two axes is seen as a matrix (length of `axis`,
-            product of the others).
-        n_power_iterations: steps per forward pass.
+        module: the module, changed in place. Its parameter `name` becomes `name`_orig, and u and v
+            are the buffers `name`_u and `name`_v.
+        name: name of the parameter; one of more than two axes is reshaped to a matrix (size of
+            `axis`, product of the others).
+        n_power_iterations: number of power iterations per forward pass.
         eps: keeps the division by a norm finite.
         axis: the outputs' axis; None: 1 for transposed convolutions, else 0.
 
@@ -86,18 +86,18 @@ def spectral_norm(
 
 
 def remove_spectral_norm(module: M, name: str = "weight") -> M:
-    """Make the weight as it is, divided by σ, a parameter again; returns the module."""
+    """Make the current weight, divided by σ, a parameter again; return the module."""
     return _remove(module, name, _Spectral)
 
 
 def weight_norm(module: M, name: str = "weight", axis: int | None = 0) -> M:
-    """Learn a weight's length and direction apart: W = g · V/‖V‖ (Salimans & Kingma 2016).
+    """Learn a weight's norm and direction separately: W = g · V/‖V‖ (Salimans & Kingma 2016).
 
     Args:
-        module: it is changed in place. Its parameter `name` becomes `name`_g, the lengths, and
-            `name`_v, the directions.
-        name: of the parameter.
-        axis: each slice along it has a length of its own; None: there is one for all.
+        module: the module, changed in place. Its parameter `name` becomes `name`_g, the lengths,
+            and `name`_v, the directions.
+        name: name of the parameter.
+        axis: the axis whose slices have a norm each; None: one norm for all.
 
     Returns:
         The module.
@@ -119,14 +119,14 @@ def weight_norm(module: M, name: str = "weight", axis: int | None = 0) -> M:
 
 
 def remove_weight_norm(module: M, name: str = "weight") -> M:
-    """Make the weight g · V/‖V‖ a parameter again; returns the module."""
+    """Make the weight g · V/‖V‖ a parameter again; return the module."""
     return _remove(module, name, _Length)
 
 
 class _Rule:
     """A pre-hook that computes the weight `name`; it does not refer to the module: no cycles."""
 
-    sources: tuple[str, ...]  # what stands behind `name` in the names of what it is computed from
+    sources: tuple[str, ...]  # suffixes of the names of the sources
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -142,7 +142,7 @@ class _Rule:
         return [getattr(module, self.name + source) for source in self.sources]
 
     def train(self, module: Module) -> None:
-        """What a forward pass in training changes."""
+        """The changes of a forward pass in training."""
 
     def compute(self, module: Module) -> Tensor:
         """The weight."""
@@ -163,7 +163,7 @@ class _Spectral(_Rule):
         self.advance(module, self.iterations)
 
     def advance(self, module: Module, steps: int) -> None:
-        """Do steps of the power method."""
+        """Do power iterations."""
         weight, u, v = self.read(module)
         matrix = self.matrix(weight.detach())
         for _ in range(steps):
@@ -172,7 +172,7 @@ class _Spectral(_Rule):
 
     def compute(self, module: Module) -> Tensor:
         weight, u, v = self.read(module)
-        u, v = u.copy(), v.copy()  # what is recorded must not see the next step
+        u, v = u.copy(), v.copy()  # the graph must not see the next step
         divided: Tensor = weight / (u @ (self.matrix(weight) @ v))
         return divided
 
@@ -198,7 +198,7 @@ class _Length(_Rule):
 
 
 def _take(module: Module, name: str, what: str) -> Parameter:
-    """Take a parameter out of a module; its last values stay there."""
+    """Remove a parameter from a module; the attribute keeps its last values."""
     parameter = vars(module).get(name)
     if not isinstance(parameter, Parameter):
         raise ValueError(f"{what}: {type(module).__name__} has no parameter {name!r}")

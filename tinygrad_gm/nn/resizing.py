@@ -1,4 +1,4 @@
-"""Pictures at another resolution: interpolated, or with channels as pixels."""
+"""Resizing layers: interpolation and pixel shuffle."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from .module import Module
 
 
 class Upsample(Module):
-    """The input at another resolution, by interpolation: nothing is learned.
+    """Resize the input by interpolation.
 
     A convolution after it makes the "resize-convolution" (Odena et al. 2016, *Deconvolution and
     Checkerboard Artifacts*), which is not a transposed convolution.
 
     Args:
-        size: the spatial shape wanted, a number or one per axis.
-        scale_factor: instead of `size`: by how much, a number or one per axis.
+        size: the spatial shape of the result, a number or one per axis.
+        scale_factor: factor of the size, instead of `size`, a number or one per axis.
         mode: "nearest"; "linear", "bilinear" or "trilinear" (for one, two and three axes); "area".
-        align_corners: in the linear modes, True puts the centres of the corner elements on each
-            other, False (None) the outer edges of the picture.
+        align_corners: in the linear modes, True aligns the centres of the corner elements, False
+            (None) the outer edges of the image.
 
     Raises:
         ValueError: not exactly one of size and scale_factor; when called: a mode that does not fit
-            the input, or align_corners in a mode that has none.
+            the input, or align_corners in a mode without it.
 
     Shapes: x (N, C, *spatial) with one to three spatial axes, y (N, C, *size); of an axis of S
     there is ⌊S · scale_factor⌋.
@@ -42,7 +42,7 @@ class Upsample(Module):
     ) -> None:
         super().__init__()
         if (size is None) == (scale_factor is None):
-            raise ValueError("Upsample: exactly one of size and scale_factor is wanted")
+            raise ValueError("Upsample: expected exactly one of size and scale_factor")
         self.size, self.scale_factor = size, scale_factor
         self.mode, self.align_corners = mode, align_corners
 
@@ -58,7 +58,7 @@ class Upsample(Module):
 
 
 class PixelShuffle(Module):
-    """Channels become pixels: (…, C·r², H, W) → (…, C, H·r, W·r) (Shi et al. 2016).
+    """Rearrange channels into pixels: (…, C·r², H, W) → (…, C, H·r, W·r) (Shi et al. 2016).
 
     A convolution before it, at the low resolution, is the "sub-pixel convolution".
 

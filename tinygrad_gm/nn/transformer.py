@@ -1,10 +1,10 @@
-"""The Transformer (Vaswani et al. 2017): layers of attention and perceptrons, and stacks of them.
+"""The Transformer (Vaswani et al. 2017): layers of attention and perceptrons, and their stacks.
 
-Each sublayer's output, after dropout, is added to its input. Layer norm stands behind that sum
-(*post-norm*, as in the paper) or, with `norm_first`, before the sublayer (*pre-norm*, Xiong et al.
-2020: it trains without a warm-up). In every boolean mask here True = BLOCKED.
+Each sublayer's output, after dropout, is added to its input. Layer norm follows that sum
+(*post-norm*, as in the paper) or, with `norm_first`, precedes the sublayer (*pre-norm*, Xiong et
+al. 2020, which trains without a warm-up). In every boolean mask here True = BLOCKED.
 
-A stack of encoder layers with `is_causal=True` is a decoder-only language model's body.
+A stack of encoder layers with `is_causal=True` is the body of a decoder-only language model.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class TransformerEncoderLayer(Module):
         x ← norm2(x + perceptron(x))                            x ← x + perceptron(norm2(x))
 
     with perceptron(x) = linear2(activation(linear1(x))) (Vaswani et al. 2017, §3.1, §3.3), and
-    dropout on the attention's weights, behind the activation, and on each sublayer's output.
+    dropout on the attention weights, after the activation, and on each sublayer's output.
 
     Args:
         d_model: E, the width of input and output.
@@ -48,10 +48,10 @@ class TransformerEncoderLayer(Module):
         activation: "relu", "gelu", or a function.
         layer_norm_eps: eps of the layer norms.
         batch_first: (N, L, E) instead of (L, N, E).
-        norm_first: norm before the sublayer instead of behind the sum.
-        bias: whether linear maps and norms add one.
-        device: where the parameters lie; None: the default device.
-        dtype: theirs; None: the default dtype.
+        norm_first: norm before the sublayer instead of after the sum.
+        bias: whether linear maps and norms have a bias.
+        device: device of the parameters; None: the default device.
+        dtype: dtype of the parameters; None: the default dtype.
 
     >>> layer = nn.TransformerEncoderLayer(d_model=8, nhead=2, batch_first=True)
     >>> layer(tg.randn((5, 3, 8))).shape
@@ -392,7 +392,7 @@ def _function(layer: str, activation: Activation) -> Callable[[Any], Any]:
         return activation
     if activation not in ACTIVATIONS:
         raise ValueError(
-            f'{layer}: activation is {activation!r}; "relu", "gelu" or a function is wanted'
+            f'{layer}: activation is {activation!r}; expected "relu", "gelu" or a function'
         )
     return ACTIVATIONS[activation]
 
@@ -404,7 +404,5 @@ def _copies(layer: Module, count: int) -> ModuleList:
 def _with_caches(stack: str, layers: Any, caches: Sequence[KeyValueCache] | None) -> Any:
     """Each layer with its cache, or None."""
     if caches is not None and len(caches) != len(layers):
-        raise ValueError(
-            f"{stack}: one cache per layer, {len(layers)}, is wanted; got {len(caches)}"
-        )
+        raise ValueError(f"{stack}: expected one cache per layer, {len(layers)}; got {len(caches)}")
     return zip(layers, caches or repeat(None), strict=False)

@@ -1,4 +1,4 @@
-"""Adadelta: steps in the parameter's own units, so that there is no rate to be found."""
+"""Adadelta: steps in the parameter's own units, so that no learning rate has to be found."""
 
 from __future__ import annotations
 
@@ -22,12 +22,10 @@ class Adadelta(Optimizer):
         θ ← θ − lr · Δ
 
     Args:
-        params: tensors, or dicts with "params" and options of their own.
         lr: a factor of every step; 1 in the paper.
-        rho: ρ, how much of the means is kept, in [0, 1].
+        rho: ρ, the decay rate of the running means, in [0, 1].
         eps: ε, which sets the size of the first steps.
-        weight_decay: λ of an L2 penalty ½λ‖θ‖², whose gradient is added to g.
-        maximize: ascend.
+        params, weight_decay, maximize: as in `Optimizer`.
 
     State of each parameter: `step`, `square_avg` (v), `acc_delta` (u).
 

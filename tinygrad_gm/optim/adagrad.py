@@ -1,4 +1,4 @@
-"""Adagrad: each coordinate's steps shrink with the gradients that it has seen."""
+"""Adagrad: each coordinate's steps shrink as its gradients accumulate."""
 
 from __future__ import annotations
 
@@ -19,13 +19,11 @@ class Adagrad(Optimizer):
         θ ← θ − lr / (1 + (t − 1) · lr_decay) · g / (√s + ε)
 
     Args:
-        params: tensors, or dicts with "params" and options of their own.
         lr: about how far a parameter moves in the first step.
-        lr_decay: how fast lr falls with the number of steps.
-        weight_decay: λ of an L2 penalty ½λ‖θ‖², whose gradient is added to g.
+        lr_decay: rate at which lr decays with the number of steps.
         initial_accumulator_value: s before the first step.
-        eps: ε, against division by 0.
-        maximize: ascend.
+        eps: ε, prevents division by 0.
+        params, weight_decay, maximize: as in `Optimizer`.
 
     State of each parameter: `step` (t), `sum` (s).
 

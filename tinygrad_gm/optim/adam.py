@@ -21,15 +21,11 @@ class Adam(Optimizer):
         θ ← θ − lr · m̂ / (√v̂ + ε)
 
     Args:
-        params: tensors, or dicts with "params" and options of their own.
         lr: about how far a parameter moves in a step.
-        betas: (β₁, β₂), how much of the moments is kept, in [0, 1).
+        betas: (β₁, β₂), the decay rates of the moments, in [0, 1).
         eps: ε, which bounds the steps where gradients vanish.
-        weight_decay: λ of an L2 penalty ½λ‖θ‖², whose gradient is added to g. The division by
-            √v̂ weakens it where gradients are large; AdamW's decay does not suffer that.
-        amsgrad: use the largest v so far in the place of v (Reddi et al. 2018).
-        maximize: ascend.
-        decoupled_weight_decay: decay as AdamW does.
+        amsgrad: use the maximum of all v so far instead of v (Reddi et al. 2018).
+        params, weight_decay, decoupled_weight_decay, maximize: as in `Optimizer`.
 
     State of each parameter: `step` (t), `exp_avg` (m), `exp_avg_sq` (v), with `amsgrad`
     `max_exp_avg_sq`.
@@ -68,7 +64,7 @@ class Adam(Optimizer):
         return 1 - float(group["betas"][0])
 
     def update(self, group: dict[str, Any], step: int, blocks: Blocks) -> None:
-        """See the class. The corrections of v̂ go into lr and ε: they are numbers, not vectors."""
+        """See the class. The bias correction of v̂ is applied to lr and ε: numbers, not vectors."""
         beta1, beta2 = group["betas"]
         correction = math.sqrt(1 - beta2**step)
         lr, eps = group["lr"] * correction / (1 - beta1**step), group["eps"] * correction
@@ -88,7 +84,7 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2).
 
-    Each step first shrinks the parameter, then is Adam's without a penalty:
+    Each step first shrinks the parameter, then applies Adam's update without a penalty:
 
         θ ← (1 − lr · λ) θ
 
@@ -97,7 +93,7 @@ class AdamW(Adam):
 
     Args:
         params, lr, betas, eps, amsgrad, maximize: as in `Adam`.
-        weight_decay: λ. Biases and the scales of norms are usually given a group with 0.
+        weight_decay: λ. Biases and norm scales usually form a group with 0.
 
     >>> w = tg.tensor([1.0, -2.0], requires_grad=True)
     >>> optimizer = optim.AdamW([w], lr=0.5, weight_decay=0.5)

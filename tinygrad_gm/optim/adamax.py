@@ -1,4 +1,4 @@
-"""Adamax: Adam with the largest gradient in the place of the mean square."""
+"""Adamax: Adam with the running maximum of |g| instead of the mean square."""
 
 from __future__ import annotations
 
@@ -20,12 +20,10 @@ class Adamax(Optimizer):
         θ ← θ − lr / (1 − β₁ᵗ) · m / u
 
     Args:
-        params: tensors, or dicts with "params" and options of their own.
-        lr: how far a parameter moves in a step at most, about.
-        betas: (β₁, β₂), how much of m and u is kept, in [0, 1).
-        eps: ε, against division by 0; PyTorch's addition to the paper's formula.
-        weight_decay: λ of an L2 penalty ½λ‖θ‖², whose gradient is added to g.
-        maximize: ascend.
+        lr: approximately the largest step of a parameter.
+        betas: (β₁, β₂), the decay rates of m and u, in [0, 1).
+        eps: ε, prevents division by 0; PyTorch's addition to the paper's formula.
+        params, weight_decay, maximize: as in `Optimizer`.
 
     State of each parameter: `step` (t), `exp_avg` (m), `exp_inf` (u).
 

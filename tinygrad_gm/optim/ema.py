@@ -1,4 +1,4 @@
-"""EMA: a running mean of a model's weights, which often does better than the weights themselves."""
+"""EMA: a moving average of a model's weights, which often generalises better than the weights."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from ..tensor import Tensor
 class EMA:
     """The exponential moving average of a model's weights, kept in a copy of the model.
 
-    The mean θ̄ begins as the model's weights θ at the time when it is made; then each `update`,
-    which is to follow the optimizer's step, does
+    The average θ̄ starts as a copy of the model's weights θ. Each `update`, to be called after the
+    optimizer's step, computes
 
         θ̄ ← d θ̄ + (1 − d) θ
 
     so that θ̄ is a mean over about the last 1 / (1 − d) steps (Polyak & Juditsky 1992, the mean of
     all; Tarvainen & Valpola 2017, this one). With `warmup` it is d = min(decay, (1 + t) / (10 + t))
-    in the update number t, from 0, so that the first weights are soon forgotten.
+    in the update number t, from 0, so that the first weights are forgotten quickly.
 
     Args:
-        model: whose weights are averaged; may be under an optimizer, before or afterwards.
+        model: the model to average; it may have an optimizer, made before or afterwards.
         decay: d, in [0, 1].
-        warmup: see above.
+        warmup: use a smaller d in the first updates, as above.
         use_buffers: average the floating buffers too, such as the running statistics of norms, so
-            that they fit the averaged weights. Otherwise they are copied from the model, as buffers
-            of whole numbers always are.
+            that they fit the averaged weights. Otherwise they are copied from the model, as integer
+            buffers always are.
 
     Attributes:
         model: the copy, in evaluation mode, with the averaged weights.
-        updates: how many there were.
+        updates: number of updates so far.
 
     Raises:
         ValueError: decay is not in [0, 1].
@@ -67,10 +67,10 @@ class EMA:
         self.model.zero_grad()
 
     def update(self) -> None:
-        """Take the model's present weights into the mean.
+        """Update the average with the model's current weights.
 
         Raises:
-            RuntimeError: within `average`, where the model has the averaged weights itself.
+            RuntimeError: called within `average`, where the model holds the averaged weights.
         """
         if self._swapped:
             raise RuntimeError("EMA: update within `with ema.average()`; do it afterwards")
@@ -84,10 +84,10 @@ class EMA:
 
     @contextmanager
     def average(self) -> Iterator[None]:
-        """In this block the model itself has the averaged weights and buffers: to evaluate it.
+        """Give the model the averaged weights and buffers within the block, for evaluation.
 
-        No memory is copied: the arrays change places. Do not train within the block; gradients of
-        what was recorded before it can no longer be computed.
+        The arrays are swapped, not copied. Do not train within the block; graphs recorded before it
+        can no longer be differentiated.
         """
         pairs = [(mean, tensor, tensor._data) for mean, tensor in self._pairs()]
         outer, self._swapped = self._swapped, True
@@ -103,16 +103,16 @@ class EMA:
                 tensor.mark_written()
 
     def _pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The tensors of the mean, each with the model's."""
+        """Pairs of the average's tensors and the model's."""
         ours, theirs = (chain(m.parameters(), m.buffers()) for m in (self.model, self._source))
         return zip(ours, theirs, strict=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """`{"updates": …, "model": …}`; the Tensors are live: they share the mean's memory."""
+        """`{"updates": …, "model": …}`; the Tensors share the average's memory."""
         return {"updates": self.updates, "model": self.model.state_dict()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take on a `state_dict`, in place; it may share memory with the mean.
+        """Load a `state_dict` in place; it may share memory with the average.
 
         Raises:
             KeyError: "updates" or "model" is missing. Then nothing was changed.
@@ -127,7 +127,7 @@ class EMA:
 
 
 def _move(mean: Tensor, tensor: Tensor, share: float) -> None:
-    """Move a tensor a share of the way to another, in place."""
+    """Move a tensor towards another by a fraction of their difference, in place."""
     ours, theirs = mean._data, tensor._data
     if device_of(ours) != device_of(theirs):
         raise RuntimeError(

@@ -1,10 +1,10 @@
 """The memory of an optimizer: many small parameters become one long vector.
 
 A call of NumPy costs half a microsecond, and a pass over memory outside the caches costs more than
-its arithmetic. So the parameters of one group, dtype and device lie side by side in one vector, the
-array of each a view of its stretch, and so do their moments. An optimizer's formula runs on
-*blocks* of that vector: long enough that the calls do not count, short enough that what one call
-wrote is still in the cache when the next one reads it.
+its arithmetic. So the parameters of one group, dtype and device are stored in one vector, each
+array a view of its slice, and so are their moments. An optimizer's formula runs on *blocks* of that
+vector: long enough that the cost of calls is negligible, short enough that one call's result is
+still in the cache when the next one reads it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from ..engine.in_place import mark_written
 from ..tensor import Tensor, asarray
 
 LINE = 16  # float32 elements of a cache line, where blocks begin
-BLOCK = 3 << 15  # elements: few calls of NumPy, and what one wrote is in the cache for the next
+BLOCK = 3 << 15  # elements: few calls of NumPy, and each result still in the cache for the next
 
 
 class Block:
-    """A stretch of the vector: `param`, its gradient `grad`, and `scratch` to compute in.
+    """A slice of the vector: `param`, its gradient `grad`, and `scratch` to compute in.
 
-    All are vectors of one length. `param` and what `state` gives are updated in place; `grad` may
-    be somebody's own memory and is only read; `scratch` holds nothing at the start.
+    All are vectors of one length. `param` and the results of `state` are updated in place; `grad`
+    may alias a user array and is read-only; `scratch` is uninitialised.
     """
 
     __slots__ = (
@@ -57,7 +57,7 @@ class Block:
             i += 1
 
     def fill(self, gradients: Sequence[Array], scale: float, decay: float, keep: float) -> None:
-        """Set `grad` to scale · (the parameters' gradients + decay · param); keep part of param."""
+        """Set `grad` to scale · (gradients + decay · param), and multiply param by `keep`."""
         xp, grad = module_of(self.param), self._gathered
         for i, part, place in self._pieces:
             source = gradients[i] if part is None else gradients[i].reshape(-1)[part]
@@ -75,7 +75,7 @@ class Block:
         self.grad = grad
 
     def state(self, name: str) -> Array:
-        """The stretch of a state vector such as "exp_avg"; a new one is all zeros."""
+        """The slice of a state vector such as "exp_avg"; a new one is all zeros."""
         stretch = self._stretches.get(name)
         if stretch is None:
             stretch = self._stretches[name] = self._states[name][self._stretch]
@@ -83,10 +83,10 @@ class Block:
 
 
 class Blocks:
-    """The blocks of neighbours that have done as many steps, to be gone through once a step.
+    """The blocks of neighbouring parameters with the same step count, iterated once per step.
 
-    `numbers` is the part of their state that is one number for a whole parameter; a formula that
-    has such a part updates it in place.
+    `numbers` is the part of their state that is one number per parameter; a formula that uses it
+    updates it in place.
     """
 
     __slots__ = ("_blocks", "_filling", "members", "numbers")
@@ -98,13 +98,13 @@ class Blocks:
     def fill_with(
         self, gradients: Sequence[Array], scale: float, decay: float, keep: float
     ) -> Blocks:
-        """Say how each block is to be filled when its turn comes."""
+        """Set how each block is filled when it is reached."""
         self._filling = gradients, scale, decay, keep
         return self
 
     def __iter__(self) -> Iterator[Block]:
         filling = self._filling
-        del self._filling  # the gradients' memory is not ours to hold
+        del self._filling  # do not keep the user's gradients alive
         for block in self._blocks:
             block.fill(*filling)
             yield block
@@ -120,7 +120,7 @@ class Stored(NamedTuple):
 
 
 class States(dict[str, Array]):
-    """Vectors like a given one, by name; asked for the first time, one is all zeros."""
+    """Vectors like a given one, by name, created as zeros on first access."""
 
     def __init__(self, vector: Array) -> None:
         super().__init__()
@@ -132,10 +132,10 @@ class States(dict[str, Array]):
 
 
 class Flat:
-    """Parameters of one dtype and device in one vector, and their state in others like it.
+    """Parameters of one dtype and device in one vector, with state vectors of the same layout.
 
     A parameter whose array was replaced (`p.data = …`) is copied in and bound again at the next
-    step. One without a gradient is left alone, with its state and its own count of steps.
+    step. One without a gradient is left unchanged, with its state and its step count.
     """
 
     def __init__(self, parameters: list[Tensor], numbers: Mapping[str, float]) -> None:
@@ -165,11 +165,11 @@ class Flat:
     def advance(
         self, scale: float, decay: float, keep: float = 1.0
     ) -> Iterator[tuple[int, Blocks]]:
-        """Count a step of every parameter that has a gradient, and give the blocks to update.
+        """Count a step of every parameter that has a gradient, and yield the blocks to update.
 
-        Gives (step, blocks) for every run of neighbours that have done as many steps; the first
-        step is 1. A block's gradient is scale · (gradient + decay · param), and its param is
-        multiplied with `keep`.
+        Yields (step, blocks) for every run of neighbours with the same step count, from 1. A
+        block's gradient is scale · (gradient + decay · param), and its param is multiplied by
+        `keep`.
         """
         gradients, live = [], []
         for parameter, view, order in zip(self.parameters, self.views, self.orders, strict=True):
@@ -179,7 +179,7 @@ class Flat:
             if gradient is not None:
                 array = gradient._data
                 gradient = array.transpose(order) if len(order) > 1 else array
-                if gradient.size > BLOCK:  # it will be cut: make it contiguous once
+                if gradient.size > BLOCK:  # it will be sliced: make it contiguous once
                     gradient = module_of(gradient).ascontiguousarray(gradient)
             gradients.append(gradient)
             live.append(gradient is not None)
@@ -210,14 +210,14 @@ class Flat:
             count = -(-(hi - lo) // self.block)
             inner = (lo + (hi - lo) * k // count // LINE * LINE for k in range(1, count))
             cuts = [lo, *inner, hi] if count else []
-            numbers = self.numbers[members[0]].copy()  # shared by them, and by no others
+            numbers = self.numbers[members[0]].copy()  # shared by this run only
             for i in members:
                 self.numbers[i] = numbers
             blocks = [Block(self, *cut) for cut in pairwise(cuts)]
             self._runs.append(Blocks(members, blocks, numbers))
 
     def stretch(self, i: int) -> slice:
-        """Where in the vector parameter i lies."""
+        """The slice of the vector that holds parameter i."""
         return slice(self.starts[i], self.starts[i] + self.views[i].size)
 
     def in_memory(self, i: int, array: Array) -> Array:
@@ -237,7 +237,7 @@ class Flat:
         return {name: Tensor._of(array) for name, array in arrays.items()}
 
     def read_state(self, i: int, state: Mapping[str, Any], vectors: Sequence[Array]) -> Stored:
-        """Check and convert a state of parameter i, and copy what shares memory with `vectors`.
+        """Check and convert a state of parameter i, copying arrays that alias `vectors`.
 
         Raises ValueError for a moment or a number of another shape.
         """
@@ -262,18 +262,18 @@ class Flat:
         return Stored(step, numbers, arrays)
 
     def load_state_of(self, i: int, stored: Stored) -> None:
-        """Write a state of parameter i in place; what it lacks is zero."""
+        """Write a state of parameter i in place; missing entries become zero."""
         stretch = self.stretch(i)
         for vector in self.states.values():
             vector[stretch] = 0
         for name, array in stored.arrays.items():
             self.states[name][stretch] = array
         self.steps[i], self.numbers[i] = stored.step, stored.numbers
-        self._live = []  # counts may be equal now that were not, so the runs must be made again
+        self._live = []  # different counts may be equal now: rebuild the runs
 
 
 def _zeros(count: int, like: Array) -> Array:
-    """A vector of zeros that starts with a cache line: loads across two lines cost Adam 10 %."""
+    """A vector of zeros aligned to a cache line: loads across two lines slow Adam by 10 %."""
     xp, dtype = module_of(like), like.dtype
     if xp is not np:
         return xp.zeros(count, dtype)
@@ -283,18 +283,18 @@ def _zeros(count: int, like: Array) -> Array:
 
 
 def _memory_order(array: Array) -> tuple[int, ...]:
-    """The axes from the one with the largest steps in memory to the one with the smallest."""
+    """The axes in the order of decreasing stride."""
     return tuple(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
 
 
 def _view(stretch: Array, shape: tuple[int, ...], order: tuple[int, ...]) -> Array:
-    """A stretch of a vector as an array of `shape` whose memory has the axes in `order`."""
+    """A slice of a vector as an array of `shape` whose memory has the axes in `order`."""
     back = sorted(range(len(order)), key=order.__getitem__)
     return stretch.reshape([shape[axis] for axis in order]).transpose(back)
 
 
 def _bind(parameter: Tensor, view: Array) -> None:
-    """Copy a parameter's values to its place in the vector, and make that place its array."""
+    """Copy a parameter's values into the vector, and make that slice its array."""
     array = parameter._data
     here, wanted = ((a.shape, a.dtype, device_of(a)) for a in (array, view))
     if here != wanted:

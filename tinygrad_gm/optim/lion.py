@@ -1,4 +1,4 @@
-"""Lion: every coordinate moves by the same length, along the sign of a momentum."""
+"""Lion: every coordinate moves by the same amount, along the sign of a momentum."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ class Lion(Optimizer):
         θ ← θ − lr · (sign(β₁ m + (1 − β₁) g) + λ θ)
         m ← β₂ m + (1 − β₂) g
 
-    It keeps one moment where Adam keeps two. As all coordinates move by lr, its lr is to be 3 to 10
-    times smaller than Adam's, and λ larger by as much.
+    It keeps one moment where Adam keeps two. As all coordinates move by lr, use an lr 3 to 10 times
+    smaller than Adam's, and a λ larger by the same factor.
 
     Args:
-        params: tensors, or dicts with "params" and options of their own.
         lr: how far a parameter moves in a step.
-        betas: (β₁, β₂): how much of the moment is in a step, and how much is kept; in [0, 1).
+        betas: (β₁, β₂), the moment's weight in a step and its decay rate, in [0, 1).
         weight_decay: λ, decoupled from the gradient as in AdamW.
-        maximize: ascend.
+        params, maximize: as in `Optimizer`.
 
     State of each parameter: `step`, `exp_avg` (m).
 

@@ -25,14 +25,11 @@ class NAdam(Optimizer):
         θ ← θ − lr · m̂ / (√v̂ + ε)
 
     Args:
-        params: tensors, or dicts with "params" and options of their own.
         lr: about how far a parameter moves in a step.
-        betas: (β₁, β₂), how much of the moments is kept, in [0, 1).
+        betas: (β₁, β₂), the decay rates of the moments, in [0, 1).
         eps: ε, which bounds the steps where gradients vanish.
-        weight_decay: λ of an L2 penalty ½λ‖θ‖², whose gradient is added to g.
-        momentum_decay: ψ, how fast μ goes from ½β₁ to β₁.
-        decoupled_weight_decay: decay as AdamW does.
-        maximize: ascend.
+        momentum_decay: ψ, the rate at which μ goes from ½β₁ to β₁.
+        params, weight_decay, decoupled_weight_decay, maximize: as in `Optimizer`.
 
     State of each parameter: `step` (t), `mu_product` (M, a number), `exp_avg` (m), `exp_avg_sq`
     (v).

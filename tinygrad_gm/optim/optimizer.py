@@ -17,30 +17,30 @@ Params = Iterable[Tensor] | Iterable[dict[str, Any]]
 
 
 class Optimizer:
-    """Moves parameters against their gradients.
+    """Base class of the optimizers.
 
-    A subclass hands its options with their defaults to `__init__` and defines `update`, its
-    formula. These options are seen to here:
+    A subclass passes its options with their defaults to `__init__` and defines `update`, its
+    formula. The base class implements these options:
 
-    - "maximize" follows the gradient upwards.
+    - "maximize": ascend along the gradient instead of descending.
     - "weight_decay", λ, adds λ · parameter to the gradient. It is the derivative of an L2 penalty
       ½λ‖parameter‖² in the loss. An optimizer that divides by the gradients' size divides this
       term too: weights with large gradients decay less.
     - "decoupled_weight_decay": the gradient stays as it is, and every step multiplies the
-      parameter with 1 − lr · λ instead: all weights decay at one rate (Loshchilov & Hutter 2019).
+      parameter by 1 − lr · λ instead: all weights decay at one rate (Loshchilov & Hutter 2019).
       For plain SGD the two are the same.
 
     Args:
-        params: the tensors to move, or dicts, each a *group*: "params", and options of its own.
-        defaults: the options of groups that do not name them.
+        params: the tensors to optimize, or dicts, each a *group*: "params" and options of its own.
+        defaults: default options of the groups.
 
-    The parameters' arrays become views of the optimizer's memory; their values stay. So move a
+    The parameters' arrays become views of the optimizer's memory, with the same values: move a
     model to its device and dtype first.
 
     Raises:
-        TypeError: something else than a tensor among the parameters, a set of them, or an option
-            that is not a number where one is wanted.
-        ValueError: no parameters, one of them twice, or an option out of range.
+        TypeError: a parameter that is not a tensor, a set of parameters, or an option that is not a
+            number where one is expected.
+        ValueError: no parameters, a duplicate, or an option out of range.
 
     >>> class SignDescent(optim.Optimizer):
     ...     def update(self, group, step, blocks):
@@ -60,7 +60,7 @@ class Optimizer:
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         name = type(self).__name__
         if isinstance(params, Tensor):
-            raise TypeError(f"{name}: params is one tensor; a list of them was wanted")
+            raise TypeError(f"{name}: params is one tensor; expected a list of them")
         groups: list[Any] = self._in_order(params)
         if not groups:
             raise ValueError(f"{name}: there are no parameters")
@@ -79,7 +79,7 @@ class Optimizer:
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with options of their own: `{"params": […], "lr": 1e-4}`."""
         if not isinstance(param_group, dict) or "params" not in param_group:
-            raise TypeError(f'{type(self).__name__}: a group must be a dict with "params" in it')
+            raise TypeError(f'{type(self).__name__}: a group must be a dict with the key "params"')
         given = param_group["params"]
         params = [given] if isinstance(given, Tensor) else self._in_order(given)
         group = {**self.defaults, **param_group, "params": params}
@@ -97,7 +97,7 @@ class Optimizer:
         self.param_groups.append(group)
 
     def check(self, group: dict[str, Any]) -> None:
-        """Check the options of a group, and make them Python numbers; a subclass checks its own.
+        """Check the options of a group and convert them to numbers; subclasses check their own.
 
         Raises:
             TypeError: an option is not a number, or not True or False where it must be.
@@ -111,22 +111,22 @@ class Optimizer:
             group["betas"] = as_pair(self, "betas", group["betas"])
 
     def _in_order(self, params: Any) -> list[Any]:
-        """The parameters as a list; TypeError if they have no order."""
+        """Return the parameters as a list; TypeError if they are unordered."""
         name, kind = type(self).__name__, type(params).__name__
         if isinstance(params, (Set, Mapping)) or not isinstance(params, Iterable):
             raise TypeError(
-                f"{name}: params is a {kind}; a list, or another iterable with an order, is needed"
+                f"{name}: params is a {kind}; expected a list or another ordered iterable"
             )
         return list(params)
 
     def _check_parameter(self, parameter: Any) -> None:
         name = type(self).__name__
         if not isinstance(parameter, Tensor):
-            raise TypeError(f"{name}: tensors were wanted, not a {type(parameter).__name__}")
+            raise TypeError(f"{name}: expected tensors; got a {type(parameter).__name__}")
         if not parameter.is_leaf:
             raise ValueError(
                 f"{name}: a tensor of shape {parameter.shape} is the result of `{parameter.op}`; "
-                "only leaves can be moved"
+                "only leaves can be optimized"
             )
         if parameter.dtype.kind != "f":
             raise TypeError(f"{name}: a parameter of {parameter.dtype} has no gradient to follow")
@@ -134,18 +134,18 @@ class Optimizer:
     # ------------------------------------------------------------------------ a step
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget every parameter's gradient, or put zeros in its place.
+        """Set the gradients of all parameters to None, or to zeros.
 
-        A parameter without a gradient is not moved by `step`, one with a zero gradient may be (by
+        `step` skips a parameter without a gradient, but may move one with a zero gradient (by
         momentum or weight decay).
         """
         clear_gradients(self._places, set_to_none)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Move every parameter that has a gradient; returns what `closure` returned, or None.
+        """Update every parameter that has a gradient; return the result of `closure`, or None.
 
         Args:
-            closure: called first: computes the loss anew, with its gradients, and returns it.
+            closure: called first: recomputes the loss and its gradients, and returns the loss.
         """
         loss = None
         if closure is not None:
@@ -162,11 +162,11 @@ class Optimizer:
         return loss
 
     def scale(self, group: dict[str, Any]) -> float:
-        """What gradients are multiplied by on their way into the blocks; spares `update` a pass."""
+        """The factor of the gradients when blocks are filled; saves `update` a pass over them."""
         return 1.0
 
     def update(self, group: dict[str, Any], step: int, blocks: Blocks) -> None:
-        """The formula: move the parameters in `blocks`, of which this is step number `step`."""
+        """Apply the optimizer's formula to `blocks`, in their step number `step`."""
         raise NotImplementedError(
             f"{type(self).__name__}: define update(self, group, step, blocks)"
         )
@@ -175,17 +175,17 @@ class Optimizer:
 
     @property
     def state(self) -> dict[Tensor, dict[str, Tensor]]:
-        """For every parameter that was moved its count of steps and its moments, by name."""
+        """The step count and the moments, by name, of every parameter that was updated."""
         states = {p: flat.state_of(i) for p, (flat, i) in self._places.items()}
         return {parameter: state for parameter, state in states.items() if state}
 
     def state_dict(self) -> dict[str, Any]:
-        """All that `load_state_dict` needs, parameters being numbered in the order of the groups.
+        """Return the state of the optimizer; parameters are numbered in the order of the groups.
 
         `{"state": {number: {"step": …, name: Tensor, …}}, "param_groups": [{"lr": …, …, "params":
-        [number, …]}, …]}`. The moments are live, as in PyTorch: Tensors that share the optimizer's
-        memory, in which later steps show. Options and numbers are copies, and
-        `copy.deepcopy(optimizer.state_dict())` is a snapshot of all.
+        [number, …]}, …]}`. The moments share the optimizer's memory, as in PyTorch, so
+        they change with later steps; options and numbers are copies.
+        `copy.deepcopy(optimizer.state_dict())` is a snapshot.
         """
         numbers = {p: number for number, p in enumerate(self._parameters())}
         groups = [
@@ -199,20 +199,20 @@ class Optimizer:
         return [parameter for group in self.param_groups for parameter in group["params"]]
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take on the options and, in place, the moments of a `state_dict`.
+        """Load the options and, in place, the moments of a `state_dict`.
 
-        The moments are read before the first is written, so they may share memory with the
-        optimizer's own: `optimizer.load_state_dict(optimizer.state_dict())` changes nothing.
+        All moments are read before the first is written, so they may share memory with the
+        optimizer's: `optimizer.load_state_dict(optimizer.state_dict())` changes nothing.
 
         Raises:
-            TypeError, ValueError: it belongs to other groups of parameters, or an option is not
-                allowed. Then nothing was changed.
+            TypeError, ValueError: the groups of parameters differ, or an option is invalid; the
+                optimizer is then unchanged.
         """
         saved, states = state_dict["param_groups"], state_dict["state"]
         theirs, ours = ([len(g["params"]) for g in gs] for gs in (saved, self.param_groups))
         if theirs != ours:
             raise ValueError(
-                f"load_state_dict: the state is of groups of {theirs} parameters, here they are of "
+                f"load_state_dict: the state has groups of {theirs} parameters, the optimizer "
                 f"{ours}"
             )
         pairs = zip(self.param_groups, saved, strict=True)
@@ -235,7 +235,7 @@ class Optimizer:
             flat.load_state_of(i, state)
 
     def __getstate__(self) -> dict[str, Any]:
-        """For `copy.deepcopy` and pickle: without the memory, whose views would come apart."""
+        """For `copy.deepcopy` and pickle: without the flat memory, whose views would separate."""
         memory = ("_flats", "_places")
         rest = {name: value for name, value in vars(self).items() if name not in memory}
         return {"attributes": rest, "state": self.state}
@@ -254,5 +254,5 @@ class Optimizer:
 
 
 def _options(group: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of what a group holds beside its parameters."""
+    """A copy of a group's options."""
     return copy.deepcopy({name: value for name, value in group.items() if name != "params"})

@@ -1,4 +1,4 @@
-"""RAdam: Adam that trusts its second moment only when that has seen enough."""
+"""RAdam: Adam that uses its second moment only once its variance is small enough."""
 
 from __future__ import annotations
 
@@ -22,18 +22,15 @@ class RAdam(Optimizer):
         if ρ > 5:  r = √((ρ−4)(ρ−2)ρ∞ / ((ρ∞−4)(ρ∞−2)ρ)),   θ ← θ − lr · r · m̂ / √v̂
         else:      θ ← θ − lr · m̂
 
-    ρ counts the gradients that v is a mean of; while they are few, its variance is large, and the
-    step does without it. This warms the learning rate up by itself. As in PyTorch ε is added to √v,
-    and it is ρ > 5 where the paper has ρ > 4.
+    ρ is the effective number of gradients averaged in v. While it is small, v has a large variance
+    and the step does not use it, which warms up the learning rate automatically. As in PyTorch, ε
+    is added to √v, and the condition is ρ > 5 where the paper has ρ > 4.
 
     Args:
-        params: tensors, or dicts with "params" and options of their own.
         lr: about how far a parameter moves in a step.
-        betas: (β₁, β₂), how much of the moments is kept, in [0, 1).
+        betas: (β₁, β₂), the decay rates of the moments, in [0, 1).
         eps: ε, which bounds the steps where gradients vanish.
-        weight_decay: λ of an L2 penalty ½λ‖θ‖², whose gradient is added to g.
-        decoupled_weight_decay: decay as AdamW does.
-        maximize: ascend.
+        params, weight_decay, decoupled_weight_decay, maximize: as in `Optimizer`.
 
     State of each parameter: `step` (t), `exp_avg` (m), `exp_avg_sq` (v).
 

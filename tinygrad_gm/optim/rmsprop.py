@@ -1,4 +1,4 @@
-"""RMSprop: steps divided by the running size of the gradient."""
+"""RMSprop: steps divided by the running root mean square of the gradient."""
 
 from __future__ import annotations
 
@@ -22,14 +22,12 @@ class RMSprop(Optimizer):
         θ ← θ − lr · b
 
     Args:
-        params: tensors, or dicts with "params" and options of their own.
         lr: about how far a parameter moves in a step, without momentum.
-        alpha: α, how much of the means is kept, in [0, 1].
+        alpha: α, the decay rate of the running means, in [0, 1].
         eps: ε, which bounds the steps where gradients vanish.
-        weight_decay: λ of an L2 penalty ½λ‖θ‖², whose gradient is added to g.
-        momentum: which part of the velocity is kept.
-        centered: divide by the gradient's standard deviation in the place of its size.
-        maximize: ascend.
+        momentum: the decay rate of the velocity.
+        centered: divide by the gradient's standard deviation instead of its root mean square.
+        params, weight_decay, maximize: as in `Optimizer`.
 
     State of each parameter: `step`, `square_avg` (v), `momentum_buffer` (b), `grad_avg` (a); the
     last two only where they are used.

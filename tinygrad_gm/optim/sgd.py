@@ -20,16 +20,14 @@ class SGD(Optimizer):
         θ ← θ − lr · b,   with `nesterov`   θ ← θ − lr · (g + momentum · b)
 
     Without momentum θ ← θ − lr · g. This is the form of Sutskever et al. (2013) with the velocity
-    in units of the gradient, so that a change of lr acts at once, as in PyTorch.
+    in units of the gradient, so that a change of lr takes effect immediately, as in PyTorch.
 
     Args:
-        params: tensors, or dicts with "params" and options of their own.
         lr: the step's length relative to the gradient.
-        momentum: which part of the velocity is kept.
-        dampening: by how much the gradient's share in the velocity is reduced.
-        weight_decay: λ of an L2 penalty ½λ‖θ‖², whose gradient is added to g.
+        momentum: the decay rate of the velocity.
+        dampening: reduction of the gradient's weight in the velocity.
         nesterov: look ahead along the velocity; needs momentum > 0 and dampening = 0.
-        maximize: ascend.
+        params, weight_decay, maximize: as in `Optimizer`.
 
     State of each parameter: `step`, `momentum_buffer` (b).
 

@@ -1,4 +1,4 @@
-"""The folder of a run: known as such, and written to by one process at a time."""
+"""The folder of a run: marked as such, and written to by one process at a time."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ NAMES = (
     *(CHECKPOINT, "config.json", "metrics.jsonl", "log.jsonl"),
     *("curves.png", "samples", "samples.gif"),
 )
-_FAR = 1 << 20  # Windows lets nobody else read a locked byte: one beyond the text
+_FAR = 1 << 20  # on Windows a locked byte cannot be read by others: lock one after the text
 
 
 def claim(folder: Path) -> Lock:
-    """Make a run's folder where there is none, and lock it.
+    """Create a run's folder if necessary, and lock it.
 
     Raises:
-        FileExistsError: it has files named as a run's that no run has written.
-        BlockingIOError: another run has it.
+        FileExistsError: it has files with names of a run's files that no run has written.
+        BlockingIOError: another run has locked it.
         OSError: it cannot be made or written.
     """
     try:
@@ -34,7 +34,7 @@ def claim(folder: Path) -> Lock:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise type(error)(f"Run: cannot make the folder {folder}: {reason}") from error
-    # In this order: another process may be about to begin, and writes its lock file first.
+    # In this order: another process may be starting, and writes its lock file first.
     foreign = [name for name in NAMES if os.path.lexists(folder / name)]
     known = CHECKPOINT in foreign or (folder / LOCK).exists() or _is_logged(folder)
     if foreign and not known:
@@ -46,7 +46,7 @@ def claim(folder: Path) -> Lock:
 
 
 def _is_logged(folder: Path) -> bool:
-    """Whether there is a log of a run, as of version 0.1.0, which left no lock file."""
+    """Whether the folder has the log of a run of version 0.1.0, which wrote no lock file."""
     try:
         with open(folder / "log.jsonl", encoding="utf-8") as file:
             return {"event", "step", "time"} <= set(json.loads(file.readline()))
@@ -55,10 +55,9 @@ def _is_logged(folder: Path) -> bool:
 
 
 class Lock:
-    """The right to write to a run's folder, from when it is made until `release`.
-
-    The operating system takes it back when the process ends, however that happens. Until there is a
-    checkpoint the file of the lock stays: it shows that the folder is a run's.
+    """An exclusive lock of a run's folder, held until `release`. The operating system releases it
+    when the process ends for any reason. The lock file remains until there is a checkpoint, to mark
+    the folder as a run's.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -72,7 +71,7 @@ class Lock:
         return self._handle is not None
 
     def acquire(self) -> None:
-        """Lock the folder, if this is not done; BlockingIOError where another run has it."""
+        """Lock the folder, if this is not done; BlockingIOError where another run has locked it."""
         while self._handle is None:
             try:
                 handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -95,24 +94,24 @@ class Lock:
                 f"Run: {self._folder} is in use by {_holder(handle)}; wait until that is done, or "
                 "choose another folder"
             )
-        with suppress(OSError):  # a full disk: the lock holds all the same
+        with suppress(OSError):  # a full disk: the lock is held anyway
             os.ftruncate(handle, 0)
             os.lseek(handle, 0, os.SEEK_SET)
             os.write(handle, json.dumps({"pid": os.getpid(), "host": gethostname()}).encode())
 
     def _is_file(self, handle: int) -> bool:
-        """Whether what was opened still has the name: its last owner may have removed it since."""
+        """Whether the open file still exists under its name: its last owner may have removed it."""
         try:
             return os.path.samestat(os.fstat(handle), self._path.stat())
         except FileNotFoundError:
             return False
 
     def release(self) -> None:
-        """Let others lock the folder."""
+        """Release the lock."""
         if self._handle is not None:
             handle, self._handle = self._handle, None
             if (self._folder / CHECKPOINT).exists():
-                with suppress(OSError):  # Windows removes no open file
+                with suppress(OSError):  # Windows cannot remove an open file
                     self._path.unlink()
             os.close(handle)
 
@@ -122,7 +121,7 @@ class Lock:
 
 
 def _try_lock(handle: int, path: Path) -> bool:
-    """Lock an open file; False where another handle has locked it."""
+    """Lock an open file; return False if another handle has locked it."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -146,7 +145,7 @@ def _try_lock(handle: int, path: Path) -> bool:
 
 
 def _holder(handle: int) -> str:
-    """Who has written a lock file, in words."""
+    """Describe the process that wrote a lock file."""
     try:
         os.lseek(handle, 0, os.SEEK_SET)
         found = json.loads(os.read(handle, 1000))
@@ -156,7 +155,7 @@ def _holder(handle: int) -> str:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of a run that was killed while it wrote."""
+    """Remove the temporary files of a run that was killed while writing."""
     for place in (folder, folder / "samples"):
         for path in place.glob(".*.tmp"):
             name = replaced_by(path.name) or ""

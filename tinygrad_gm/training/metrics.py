@@ -1,4 +1,4 @@
-"""The numbers of a run: its `metrics.jsonl` read, and drawn as curves."""
+"""The metrics of a run: reading `metrics.jsonl`, and drawing curves."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from ..io import PathLike
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-POINTS = 60  # of a curve, at most: each is the mean over a stretch of steps
+POINTS = 60  # maximum number of points of a curve: each is the mean of an interval of steps
 
 
 def read_metrics(folder: PathLike) -> list[dict[str, Any]]:
-    """The lines of a run's `metrics.jsonl`, oldest first, but for a last one that is cut off.
-
-    Raises ValueError or TypeError, which name the line, where one is not an object of numbers.
+    """Read the lines of a run's `metrics.jsonl`, oldest first, ignoring a truncated last one.
+    Raises ValueError or TypeError, naming the line, if one is not an object of numbers.
     """
     path = Path(folder) / "metrics.jsonl"
     lines = path.read_bytes().split(b"\n")[:-1]
@@ -43,13 +42,13 @@ def _read_line(place: str, line: bytes) -> dict[str, Any]:
 
 
 def as_number(caller: str, name: Any, value: Any) -> float:
-    """A metric as a number; TypeError, in the name of a caller, for what is not one.
+    """Convert a metric to a number; raise TypeError, in the name of a caller, for other types.
 
     >>> as_number("log", "loss", tg.tensor([0.5]))
     0.5
     """
     if not isinstance(name, str):
-        raise TypeError(f"{caller}: {name!r} is the name of a metric; a string is wanted")
+        raise TypeError(f"{caller}: {name!r} is the name of a metric; expected a string")
     size = getattr(value, "size", 1)
     number = value.item() if size == 1 and hasattr(value, "item") else value
     if isinstance(number, (int, float)) and abs(number) <= sys.float_info.max:
@@ -57,9 +56,7 @@ def as_number(caller: str, name: Any, value: Any) -> float:
     if isinstance(number, float):  # NaN or infinite
         return number
     given = f"of shape {value.shape}" if size != 1 else _in_brief(number)
-    raise TypeError(
-        f"{caller}: {name!r} is {given}; a number, or a Tensor of one element, is wanted"
-    )
+    raise TypeError(f"{caller}: {name!r} is {given}; expected a number, or a Tensor of one element")
 
 
 def _in_brief(value: Any) -> str:
@@ -70,9 +67,8 @@ def _in_brief(value: Any) -> str:
 
 
 def write_curves(folder: PathLike) -> None:
-    """Draw all metrics of a run over its steps, into `curves.png`; without any, do nothing.
-
-    Raises what `read_metrics` raises.
+    """Draw all metrics of a run over its steps into `curves.png`, if there are any. Raises the
+    errors of `read_metrics`.
     """
     sheet = curves(folder)
     if sheet is not None:
@@ -80,10 +76,9 @@ def write_curves(folder: PathLike) -> None:
 
 
 def curves(folder: PathLike) -> Image | None:
-    """All metrics of a run over its steps, as a picture; None where none can be drawn.
-
-    Each metric has axes of its own, but for one called by another's name with a word in front:
-    `test_loss` is drawn beside `loss`.
+    """Draw all metrics of a run over its steps; return None if there is nothing to draw. Each
+    metric has its own axes, except that a prefixed name shares those of the other: `test_loss` is
+    drawn with `loss`.
     """
     from PIL import Image
 
@@ -105,7 +100,7 @@ def curves(folder: PathLike) -> Image | None:
     return sheet
 
 
-_PLACE = ("step", "epoch")  # where a line was written, and not what was measured
+_PLACE = ("step", "epoch")  # the position of a line, not a measurement
 _WIDTH, _HEIGHT = 720, 320  # pixels of a pair of axes
 
 
@@ -114,7 +109,7 @@ def _is_drawable(line: dict[str, Any], name: str) -> bool:
 
 
 def _curve(lines: Sequence[dict[str, Any]], name: str) -> tuple[list[float], list[float]]:
-    """Steps and values: the means over equal stretches of the run."""
+    """Steps and values: means over equal intervals of the run."""
     length = max(math.ceil(max(line["step"] for line in lines) / POINTS), 1)
     stretches: dict[int, list[tuple[int, float]]] = {}
     for line in lines:

@@ -1,4 +1,4 @@
-"""How far a long piece of work has come: a bar on a terminal, a line now and then in a log file."""
+"""Progress of a long computation: a bar on a terminal, occasional lines in a log file."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ INTERVAL = 10.0  # seconds between the lines in a log file
 
 
 class Progress(Protocol):
-    """Shows the steps of a piece of work, on stderr."""
+    """Show progress on stderr."""
 
     def advance(self, numbers: Mapping[str, float]) -> None:
-        """One step is done, with these numbers."""
+        """Count one step, with its metrics."""
 
     def say(self, line: str) -> None:
         """Print a line."""
 
     def close(self) -> None:
-        """The work is over."""
+        """End the display."""
 
 
 def progress(title: str, total: int, done: int = 0) -> Progress:
-    """A display for `total` steps, of which `done` were done before."""
+    """Return a progress display for `total` steps, `done` of them already done."""
     return (_Bar if sys.stderr.isatty() else _Lines)(title, total, done)
 
 
 def in_words(numbers: Mapping[str, float]) -> str:
-    """The numbers in one line: `loss 0.693, accuracy 0.5`."""
+    """Format the numbers in one line: `loss 0.693, accuracy 0.5`."""
     return ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
 
 

@@ -1,14 +1,14 @@
-"""A run: a folder in which a model is trained, and trained on after an interruption, bit for bit.
+"""A run: a folder in which a model is trained, and resumed after an interruption, bit for bit.
 
 The folder holds `config.json`; `metrics.jsonl`, one line of numbers per step and per epoch, without
-times; `log.jsonl`, what happened when; `samples/` and, at the end, `samples.gif`, a film of them,
-and `curves.png`; and `checkpoint.safetensors`, which holds everything that the next step depends
-on: the weights, the state of the optimizer and its helpers, the position in the data, the random
-generator. What is random in a step comes from (seed, epoch, number of the batch) alone. When a run
-is resumed, the metrics are cut back to what they were at the checkpoint. So a run that was killed
-at any moment and resumed ends with the same bytes, in weights and metrics, as one that was not.
-One process at a time trains in a folder: the lock is that of `run_folder`. What a checkpoint must
-be like to be resumed stands in `run_state`.
+times; `log.jsonl`, the events with times; `samples/` and, at the end, `samples.gif`, their
+animation, and `curves.png`; and `checkpoint.safetensors`, with all that the next step depends on:
+the weights, the state of the optimizer and its helpers, the position in the data, the random
+generator. The randomness of a step depends on (seed, epoch, batch number) alone. When a run is
+resumed, the metrics are truncated to their state at the checkpoint. So a run that was killed at any
+time and resumed ends with the same bytes, in weights and metrics, as an uninterrupted one. One
+process at a time trains in a folder: see `folder` for the lock and `state` for the checks of a
+checkpoint.
 """
 
 from __future__ import annotations
@@ -59,38 +59,37 @@ class DivergenceError(RuntimeError):
 
 
 class Stateful(Protocol):
-    """What a checkpoint can hold: a model, an optimizer, a schedule, an average of weights."""
+    """A part of a checkpoint: a model, an optimizer, a schedule, an average of weights."""
 
     def state_dict(self) -> Mapping[str, Any]:
-        """All that is needed to go on."""
+        """Return the state to continue from."""
 
     def load_state_dict(self, state: Any, /) -> Any:
-        """Go on from there."""
+        """Continue from a state."""
 
 
 class Run:
     """A folder for one training, with its metrics and its checkpoint.
 
     Args:
-        folder: is made if need be.
-        config: what the training depends on: a dataclass or a dict of plain values.
-        resume: go on from the checkpoint in the folder, if there is one. The config must be the
-            one of the checkpoint, but for its "epochs", which may be more, and for fields of a
-            dataclass that the checkpoint does not have: these must have their defaults.
-        command: what a user types to resume, for the message after Ctrl-C.
+        folder: the folder, created if necessary.
+        config: the configuration of the training: a dataclass or a dict of plain values.
+        resume: go on from the checkpoint in the folder, if there is one. The config must equal that
+            of the checkpoint, except that "epochs" may be larger, and that fields of a dataclass
+            missing in the checkpoint must have their defaults.
+        command: the command to resume, for the message after Ctrl-C.
 
     Attributes:
         folder: its path.
-        step: how many steps were done.
+        step: number of steps done.
 
-    Nobody else can write to the folder from when the Run is made until `close`, the end of `fit` or
-    `train`, or, within `with Run(…) as run`, the end of the block. Then `fit`, `train` and `log`
-    ask for it again.
+    The folder is locked from the creation of the Run until `close`, the end of `fit` or `train`,
+    or, with `with Run(…) as run`, the end of the block. `fit`, `train` and `log` lock it again.
 
     Raises:
         FileExistsError: there is a checkpoint in the folder, and `resume` is not set; or there are
             files that only look like a run's.
-        BlockingIOError: another run has the folder.
+        BlockingIOError: another run has locked the folder.
         CheckpointError: the checkpoint is damaged, or of another model.
         ValueError: the checkpoint was made with another config.
         OSError: the folder cannot be written.
@@ -149,10 +148,8 @@ class Run:
             raise
 
     def stage(self, name: str) -> Run:
-        """A run in a folder inside this one, for a further training that stands on the first.
-
-        It has the same config, and it is resumed if this run is; but it starts again if this run
-        has gone on since.
+        """Return a run in a subfolder, for a second training that depends on the first. It has the
+        same config and is resumed if this run is, but starts again if this run has continued since.
 
         >>> import tempfile
         >>> from tinygrad_gm.training import Run
@@ -187,36 +184,36 @@ class Run:
         sample_every: int | None = None,
         checkpoint_every: int | None = None,
     ) -> None:
-        """Minimise a loss by gradient descent; goes on from the checkpoint of a resumed run.
+        """Minimise a loss by gradient descent, continuing from the checkpoint of a resumed run.
 
         The checkpoint holds the "model", the "optimizer", the "schedule" and the "ema".
 
         Args:
-            model: is put into training mode at the start of each epoch.
-            optimizer: of the model's parameters.
-            loss_fn: called with a batch and the generator for everything random in this step (it
-                is also the default generator then); returns the loss, or the loss and a dict of
-                further numbers for the metrics.
-            loader: of the training data.
-            epochs: how many there are to be in all.
-            schedule: of the learning rate; its `step()` is called after each step of the
+            model: the model, set to training mode at the start of each epoch.
+            optimizer: optimizer of the model's parameters.
+            loss_fn: called with a batch and the random generator of this step (also the default
+                generator then); returns the loss, or the loss and a dict of further metrics.
+            loader: loader of the training data.
+            epochs: total number of epochs.
+            schedule: learning rate schedule; its `step()` is called after each step of the
                 optimizer, so it counts steps, not epochs. The metrics then have "lr", the learning
                 rate of the step.
-            ema: an average of the weights; its `update()` is called after each step. It is
-                `ema.model` that `on_epoch` and `sample` then want.
-            clip_norm: the largest norm that the gradient of all parameters together may have. The
-                metrics then have "grad_norm", the norm before clipping.
-            on_epoch: called after each epoch with its number, from 1; what it returns goes into the
+            ema: an average of the weights; its `update()` is called after each step. `on_epoch` and
+                `sample` should then use `ema.model`.
+            clip_norm: maximum norm of the gradient of all parameters together. The metrics then
+                have "grad_norm", the norm before clipping.
+            on_epoch: called after each epoch with its number, from 1; its result is added to the
                 metrics.
-            sample: makes images, as `pictures.grid` takes them, or a picture, to be written to
+            sample: returns images for `pictures.grid`, or a picture, written to
                 `samples/step-000500.png`. Called with a generator that gives the same noise each
                 time, without gradients, the model in evaluation mode.
-            sample_every: do so after every so many steps; None: after each epoch.
-            checkpoint_every: write a checkpoint after so many steps, not only after each epoch.
+            sample_every: number of steps between samples; None: after each epoch.
+            checkpoint_every: number of steps between checkpoints, in addition to those after each
+                epoch.
 
         Raises:
             DivergenceError: the loss or another number is NaN or infinite. The weights are those
-                before this step, and the last checkpoint stays.
+                before this step, and the last checkpoint is kept.
             KeyboardInterrupt: after Ctrl-C, when the step is done and the checkpoint is written.
         """
         if isinstance(schedule, ReduceLROnPlateau):
@@ -276,13 +273,13 @@ class Run:
         Args:
             step: called with a batch and its generator; changes the parts and returns numbers for
                 the metrics.
-            parts: everything that a step or `on_epoch` changes, such as a schedule that is stepped
-                once an epoch, by the name it has in the checkpoint.
+            parts: all objects that a step or `on_epoch` changes, such as a schedule stepped once
+                per epoch, by name in the checkpoint.
             loader, epochs, on_epoch, sample, sample_every, checkpoint_every: as in `fit`.
         """
         for name, value in (("sample", sample_every), ("checkpoint", checkpoint_every)):
             if value is not None and value < 1:
-                raise ValueError(f"train: {name}_every is {value}; at least 1 step is wanted")
+                raise ValueError(f"train: {name}_every is {value}; expected at least 1 step")
         interrupt = _Interrupt()
         try:
             self._restore(parts, loader, epochs)
@@ -330,7 +327,7 @@ class Run:
             raise KeyboardInterrupt
 
     def _steps(self, step: Step, loader: DataLoader) -> Iterator[dict[str, float]]:
-        """Do the steps that are left of the loader's epoch; give the metrics of each."""
+        """Do the remaining steps of the loader's epoch; yield the metrics of each."""
         epoch = loader.epoch + 1
         for batch in loader:
             with using(loader.batch_generator):
@@ -342,7 +339,7 @@ class Run:
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
-        """A block that makes pictures: what fails in it is a warning, the training being saved."""
+        """A block that draws: errors become warnings, since the training is already saved."""
         try:
             yield
         except Exception as error:
@@ -354,7 +351,7 @@ class Run:
             )
 
     def _draw(self, sample: Sampler, parts: Mapping[str, Stateful]) -> None:
-        """Write a picture of what the model can do by now, without a trace in the training."""
+        """Write a sample of the model, without effect on the training."""
         models = [part for part in parts.values() if isinstance(part, Module)]
         generator = Generator(0)  # the same noise each time: what differs was learned
         for model in models:
@@ -370,7 +367,7 @@ class Run:
             model.train()
 
     def _write_film(self) -> None:
-        """The pictures in `samples/` one after the other, as `samples.gif`."""
+        """Write the pictures in `samples/` as an animation, `samples.gif`."""
         frames = sorted((self.folder / "samples").glob("step-*.png"))
         if len(frames) > 1:
             pictures.film(frames, self.folder / "samples.gif")
@@ -383,28 +380,28 @@ class Run:
     def log(self, values: Metrics) -> None:
         """Append one line to `metrics.jsonl`.
 
-        `fit` and `train` do so by themselves. What was appended after the checkpoint is cut off
-        again when the run is resumed from it.
+        `fit` and `train` do so automatically. Lines after the checkpoint are removed when the run
+        is resumed from it.
 
         Args:
             values: finite numbers, or Tensors of one element, by name. A "step", by which the
                 curves are drawn, and an "epoch" are whole numbers, from 0.
 
         Raises:
-            TypeError, ValueError: one of them is something else. Then nothing is written.
-            OSError: the line cannot be written. Then none of it is.
+            TypeError, ValueError: an invalid value; nothing is written then.
+            OSError: the line cannot be written; no part of it is then.
         """
         numbers = {name: as_number("log", name, value) for name, value in values.items()}
         for name, number in numbers.items():
             if not math.isfinite(number):
-                raise ValueError(f"log: {name!r} is {number}; a finite number is wanted")
+                raise ValueError(f"log: {name!r} is {number}; expected a finite number")
             if name in ("step", "epoch") and not (type(number) is int and number >= 0):
-                raise ValueError(f"log: {name!r} is {number}; a whole number from 0 is wanted")
+                raise ValueError(f"log: {name!r} is {number}; expected a whole number from 0")
         line = json.dumps(numbers).encode() + b"\n"
         append(self._metrics_path, self._open_metrics(), line)
 
     def close(self) -> None:
-        """Close the file of the metrics and give the folder free; `log` asks for it again."""
+        """Close the metrics file and release the folder; `log` locks it again."""
         if self._metrics is not None:
             self._metrics.close()
             self._metrics = None
@@ -572,7 +569,7 @@ class Run:
 
 
 class _Interrupt:
-    """While it is open, the first Ctrl-C only sets `asked`; the second one interrupts as ever."""
+    """While it is open, the first Ctrl-C only sets `asked`; the second one interrupts."""
 
     def __init__(self) -> None:
         self.asked = False

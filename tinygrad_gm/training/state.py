@@ -186,7 +186,7 @@ def restored(
 
     Args:
         folder: of the run.
-        config_class: the `Config` of the model that is wanted.
+        config_class: the `Config` of the expected model.
         build: the untrained model of a config. It is called twice: at first without memory for the
             weights, to see whether the checkpoint's fit.
         load: loads a checkpoint into such a model; by default the state of its part "model".

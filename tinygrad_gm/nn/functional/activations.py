@@ -11,7 +11,7 @@ from ...ops import choosing, elementwise, expm1, logaddexp, split, where
 from ...ops.shape import normalize_axis
 from ...tensor import Tensor, asarray
 
-SELU_ALPHA = 1.6732632423543772  # with these two, mean 0 and variance 1 stay what they are
+SELU_ALPHA = 1.6732632423543772  # these two preserve mean 0 and variance 1
 SELU_SCALE = 1.0507009873554805
 
 # ------------------------------------------------------------------------ relu and its relatives
@@ -36,14 +36,14 @@ def leaky_relu(input: ArrayLike, negative_slope: float = 0.01) -> Tensor:
 
 
 def prelu(input: ArrayLike, weight: ArrayLike) -> Tensor:
-    """x where x > 0, else weight · x, the weight being learned (He et al. 2015).
+    """x where x > 0, else weight · x, with a learned weight (He et al. 2015).
 
     Args:
-        input: any shape; (N, C, …) where there is a weight per channel.
+        input: any shape; (N, C, …) for a weight per channel.
         weight: one number, or (C,).
 
     Raises:
-        ValueError: the number of weights is neither 1 nor that of the channels.
+        ValueError: the number of weights is neither 1 nor the number of channels.
 
     >>> F.prelu(tg.tensor([[-2.0, -2.0, 3.0]]), tg.tensor([0.25, 0.5, 1.0])).tolist()
     [[-0.5, -1.0, 3.0]]
@@ -94,7 +94,7 @@ def _exponential(input: ArrayLike, alpha: float, rate: float) -> Tensor:
     """x where x > 0, else alpha · (e^(rate·x) − 1)."""
     x: Any = asarray(input)
     positive = x > 0
-    left = where(positive, 0.0, x)  # e^x of a large x would be inf, and its gradient inf · 0
+    left = where(positive, 0.0, x)  # for large x, e^x is inf and its gradient inf · 0
     return where(positive, x, alpha * expm1(left if rate == 1.0 else rate * left))
 
 
@@ -120,7 +120,7 @@ def relu6(input: ArrayLike) -> Tensor:
 
 
 def hardsigmoid(input: ArrayLike) -> Tensor:
-    """relu6(x + 3) / 6: straight lines in the place of the sigmoid (Courbariaux et al. 2015).
+    """relu6(x + 3) / 6: a piecewise linear sigmoid (Courbariaux et al. 2015).
 
     >>> F.hardsigmoid(tg.tensor([-4.0, 0.0, 4.0])).tolist()
     [0.0, 0.5, 1.0]
@@ -203,7 +203,7 @@ def tanh(input: ArrayLike) -> Tensor:
 
 
 def softsign(input: ArrayLike) -> Tensor:
-    """x / (1 + |x|): between −1 and 1, approached more slowly than by tanh.
+    """x / (1 + |x|): between −1 and 1, which it approaches more slowly than tanh.
 
     >>> F.softsign(tg.tensor([-3.0, 0.0, 1.0])).tolist()
     [-0.75, 0.0, 0.5]
@@ -223,7 +223,7 @@ def logsigmoid(input: ArrayLike) -> Tensor:
 
 @named
 def glu(input: ArrayLike, axis: int = -1) -> Tensor:
-    """a · σ(b), the input being split along the axis in two halves a and b (Dauphin et al. 2017).
+    """a · σ(b), where a and b are the two halves of the input along the axis (Dauphin et al. 2017).
 
     Raises:
         ValueError: the axis has an odd length.

@@ -1,4 +1,4 @@
-"""Scaled dot-product attention: each query's answer is a weighted mean of the values."""
+"""Scaled dot-product attention: the output of each query is a weighted mean of the values."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def scaled_dot_product_attention(
 ) -> Tensor:
     """Attention with True = may attend: softmax(q kᵀ · scale + mask) v (Vaswani et al. 2017, §3.2).
 
-    A row that may attend to nothing gives 0, and zero gradient. Without dropout this is one fused
-    operation, which forms the weights again on the way back instead of keeping them.
+    A fully masked row gives 0, and zero gradient. Without dropout this is one fused operation,
+    which recomputes the weights in backward instead of storing them.
 
     Args:
-        query: (…, L, E), one row per position that asks; leading axes (batch, heads) broadcast.
-        key: (…, S, E), one row per position that is asked.
-        value: (…, S, V), what those positions answer.
-        attn_mask: broadcasts to (…, L, S). Truth values: True where a row may attend (the opposite
-            of the `attn_mask` of `nn.MultiheadAttention`). Numbers: added to the scores, −inf to
+        query: (…, L, E), one row per query position; leading axes (batch, heads) broadcast.
+        key: (…, S, E), one row per key position.
+        value: (…, S, V), the values of the key positions.
+        attn_mask: broadcasts to (…, L, S). Booleans: True where a row may attend (the opposite of
+            the `attn_mask` of `nn.MultiheadAttention`). Numbers: added to the scores, −inf to
             block; they may require a gradient.
-        dropout_p: the probability of dropping a weight, whether in training or not: pass 0 in
-            evaluation. The draws come from the default generator.
-        is_causal: row i attends to columns up to i only; goes without `attn_mask`.
-        scale: of the scores; None: 1/√E.
+        dropout_p: the probability of dropping a weight, applied always: pass 0 in evaluation. It
+            uses the default generator.
+        is_causal: row i attends to columns up to i only; excludes `attn_mask`.
+        scale: factor of the scores; None: 1/√E.
 
     Returns:
         (…, L, V).

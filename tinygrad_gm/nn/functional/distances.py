@@ -1,4 +1,4 @@
-"""Distances and similarities of vectors, and the losses that order them by margins.
+"""Distances and similarities of vectors, and margin losses.
 
 A margin loss is max(0, …): at its kink the derivative is that of the rising side.
 """
@@ -13,12 +13,12 @@ from ...ops import broadcast_to, clip, maximum, minimum, norm, sqrt, where
 from ...tensor import Tensor, asarray
 from .losses import alike, reduced
 
-TINY = 1e-12  # keeps the norms of `cosine_embedding_loss` off 0
+TINY = 1e-12  # keeps the norms of `cosine_embedding_loss` above 0
 
 
 @named
 def cosine_similarity(x1: ArrayLike, x2: ArrayLike, axis: int = 1, eps: float = 1e-8) -> Tensor:
-    """⟨x1, x2⟩ / (max(‖x1‖, eps) · max(‖x2‖, eps)) along an axis, which vanishes.
+    """⟨x1, x2⟩ / (max(‖x1‖, eps) · max(‖x2‖, eps)) along an axis, which is removed.
 
     >>> F.cosine_similarity(tg.tensor([[3.0, 4.0]]), tg.tensor([[2.0, 0.0]])).round(4).tolist()
     [0.6000000238418579]
@@ -46,7 +46,7 @@ def pairwise_distance(
 def hinge_embedding_loss(
     input: ArrayLike, target: ArrayLike, margin: float = 1.0, reduction: str = "mean"
 ) -> Tensor:
-    """x where target = 1, max(0, margin − x) where it is −1: x is a distance of two things.
+    """x where target = 1, max(0, margin − x) where it is −1, for distances x.
 
     >>> target = tg.tensor([1.0, -1.0])
     >>> F.hinge_embedding_loss(tg.tensor([0.25, 0.25]), target, reduction="none").tolist()
@@ -89,7 +89,7 @@ def triplet_margin_loss(
 
     Args:
         anchor, positive, negative: (N, D) or (D,); d is `pairwise_distance` with p and eps.
-        margin: how much farther the negative should be.
+        margin: the required difference of the two distances.
         swap: take the smaller one of d(anchor, negative) and d(positive, negative) (Balntas et al.
             2016).
         reduction: "mean", "sum", or "none" for (N,).
@@ -113,12 +113,12 @@ def cosine_embedding_loss(
     margin: float = 0.0,
     reduction: str = "mean",
 ) -> Tensor:
-    """1 − cos where target = 1, max(0, cos − margin) where it is −1, of two vectors' angle.
+    """1 − cos where target = 1, max(0, cos − margin) where it is −1, cos of two vectors' angle.
 
     Args:
         input1, input2: (N, D) with a target (N,), or (D,) with ().
-        target: 1 for vectors that belong together, −1 for those that do not.
-        margin: in [−1, 1]; the cosine from which on a pair counts as apart.
+        target: 1 for similar pairs, −1 for dissimilar ones.
+        margin: in [−1, 1]; a dissimilar pair with a smaller cosine has no loss.
         reduction: "mean", "sum", or "none" for (N,).
 
     >>> a, b = tg.tensor([[3.0, 4.0]]), tg.tensor([[3.0, 0.0]])

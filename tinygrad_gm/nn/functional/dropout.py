@@ -1,9 +1,9 @@
-"""Dropout: parts of a signal, or of the weights, are zeroed at random while a network learns.
+"""Dropout: random elements of the input, or of the weights, are zeroed during training.
 
-With probability p a number is dropped, else it is divided by 1 − p (*inverted* scaling), so that
-its expected value stays what it is and evaluation has nothing to do. The mask is drawn from the
-default generator, in the memory order of what it masks. What it keeps is selected, not multiplied
-by 0 and 1: a dropped number gives 0 and gets a gradient of 0, even if one of the two is infinite.
+With probability p an element is dropped, otherwise divided by 1 − p (*inverted* scaling), so that
+its expected value is unchanged and evaluation is the identity. The mask is drawn from the default
+generator, in the memory order of the masked array. Elements are selected, not multiplied by 0 and
+1: a dropped one gives 0 and a gradient of 0, even if it or the gradient is infinite.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from ...tensor import Tensor, asarray
 
 
 def dropout(input: ArrayLike, p: float = 0.5, training: bool = True) -> Tensor:
-    """m ⊙ x / (1 − p), each m being 0 with probability p, else 1 (Srivastava et al. 2014).
+    """m ⊙ x / (1 − p), where each m is 0 with probability p, else 1 (Srivastava et al. 2014).
 
     Args:
         input: any shape, floating.
-        p: the probability to drop a number; 1 gives zeros, 0 the input itself.
+        p: the probability of dropping an element; 1 gives zeros, 0 the input itself.
         training: False: the input itself.
 
     Raises:
-        ValueError: p lies outside [0, 1].
+        ValueError: p is outside [0, 1].
         TypeError: the input is not floating.
 
     >>> sorted(set(F.dropout(tg.ones(100), p=0.75).tolist()))
@@ -41,7 +41,7 @@ def dropout(input: ArrayLike, p: float = 0.5, training: bool = True) -> Tensor:
 def dropout1d(input: ArrayLike, p: float = 0.5, training: bool = True) -> Tensor:
     """`dropout` of whole channels of (N, C, L) or (C, L) (Tompson et al. 2015).
 
-    Neighbours in a signal are alike: where single numbers are dropped, they tell on.
+    Neighbouring elements are correlated: they would reveal a single dropped element.
 
     >>> F.dropout1d(tg.ones((2, 3, 4)), p=0.5).std(axis=-1).max().item()
     0.0
@@ -76,15 +76,15 @@ def drop_connect(
 ) -> Tensor:
     """x (M ⊙ W)ᵀ + m ⊙ b, over 1 − p: a linear map whose *weights* are dropped (Wan et al. 2013).
 
-    Dropout silences a unit for all that listen to it; here every connection is cut by itself. All
-    examples of a call share the mask, so that it stays one matrix product (the paper draws one
+    Dropout drops a unit for all its consumers; here every connection is dropped independently. All
+    examples of a call share one mask, so that it remains one matrix product (the paper draws one
     for each example).
 
     Args:
         input: (…, in).
         weight: (out, in).
         bias: (out,) or None; its entries are dropped too.
-        p: the probability to drop an entry; 1 gives zeros.
+        p: the probability of dropping an entry; 1 gives zeros.
         training: False: plain `linear`, the mean over all masks.
 
     >>> out = F.drop_connect(tg.ones((2, 3)), tg.ones((4, 3)))
@@ -99,7 +99,7 @@ def drop_connect(
 
 
 def check_probability(name: str, p: float) -> None:
-    """Raise ValueError, blaming `name`, for a p outside [0, 1]."""
+    """Raise ValueError, in the name of `name`, for a p outside [0, 1]."""
     if not (isinstance(p, Real) and 0 <= p <= 1):
         raise ValueError(f"{name}: p is the probability to drop, a number in [0, 1]; got {p!r}")
 
@@ -108,7 +108,7 @@ def _floating(name: str, input: ArrayLike, p: float) -> Tensor:
     check_probability(name, p)
     x = asarray(input)
     if x.dtype.kind != "f":
-        raise TypeError(f"{name}: floating numbers are wanted, not {x.dtype}")
+        raise TypeError(f"{name}: expected floating numbers; got {x.dtype}")
     return x
 
 
@@ -117,7 +117,7 @@ def _channels_dropped(name: str, input: ArrayLike, p: float, training: bool, ndi
     x = _floating(name, input, p)
     if x.ndim not in (ndim, ndim - 1):
         axes = ", ".join("DHW"[5 - ndim :]) if ndim > 3 else "L"
-        raise ValueError(f"{name}: an input (N, C, {axes}) or (C, {axes}) is wanted; got {x.shape}")
+        raise ValueError(f"{name}: expected an input (N, C, {axes}) or (C, {axes}); got {x.shape}")
     lead = x.ndim - (ndim - 2)
     shape = (*x.shape[:lead], *(1 for _ in x.shape[lead:]))
     return _dropped(x, shape, p if training else 0)

@@ -1,4 +1,4 @@
-"""Words by their numbers: rows of a table, or as the unit vectors that would pick these rows."""
+"""Lookup of table rows by integer, and one-hot vectors."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def embedding(input: ArrayLike, weight: ArrayLike, padding_idx: int | None = Non
 
 
 def one_hot(tensor: ArrayLike, num_classes: int = -1) -> Tensor:
-    """For each integer k of (…) a row (…, num_classes) of integers: 1 at place k, 0 elsewhere.
+    """Return a row (…, num_classes) of integers for each integer k: 1 at index k, 0 elsewhere.
 
     Args:
         tensor: integers in [0, num_classes).
-        num_classes: −1: the largest of them + 1.
+        num_classes: number of classes; −1: the largest integer + 1.
 
     Raises:
-        IndexError: an integer does not lie in [0, num_classes).
+        IndexError: an integer is not in [0, num_classes).
 
     >>> F.one_hot(tg.tensor([0, 2])).tolist()
     [[1, 0, 0], [0, 0, 1]]

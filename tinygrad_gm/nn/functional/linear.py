@@ -1,4 +1,4 @@
-"""The linear map of one argument, and the map that is linear in each of two."""
+"""Linear and bilinear maps."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def bilinear(
     ends = (*first.shape[-1:], *second.shape[-1:])
     if matrices.ndim != 3 or ends != matrices.shape[1:] or first.shape[:-1] != second.shape[:-1]:
         raise ValueError(
-            "bilinear: inputs (…, in1) and (…, in2) and a weight (out, in1, in2) are wanted; got "
+            "bilinear: expected inputs (…, in1) and (…, in2) and a weight (out, in1, in2); got "
             f"{first.shape}, {second.shape} and {matrices.shape}"
         )
     product = ops.einsum("...i,kij,...j->...k", first, matrices, second)
@@ -45,5 +45,5 @@ def bilinear(
         return product
     offset = asarray(bias)
     if offset.shape != matrices.shape[:1]:
-        raise ValueError(f"bilinear: a bias {matrices.shape[:1]} is wanted; got {offset.shape}")
+        raise ValueError(f"bilinear: expected a bias {matrices.shape[:1]}; got {offset.shape}")
     return product + offset

@@ -1,7 +1,8 @@
-"""Losses of regression: how far numbers are from numbers; and penalties on the size of weights.
+"""Losses of regression: distances of predictions from targets; and penalties on the size of
+weights.
 
 Every loss takes a `reduction`: "mean" over its elements, "sum", or "none" for all of them. Input
-and target have one shape: broadcasting (N,) with (N, 1) to (N, N) would hide a mistake.
+and target have the same shape: broadcasting (N,) with (N, 1) to (N, N) would hide an error.
 """
 
 from __future__ import annotations
@@ -38,9 +39,8 @@ def l1_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Ten
 def smooth_l1_loss(
     input: ArrayLike, target: ArrayLike, reduction: str = "mean", beta: float = 1.0
 ) -> Tensor:
-    """d²/(2·beta) where |d| < beta, else |d| − beta/2, with d = input − target (Girshick 2015).
-
-    It is `huber_loss` divided by beta, and `l1_loss` where beta = 0.
+    """d²/(2·beta) where |d| < beta, else |d| − beta/2, with d = input − target (Girshick 2015). It
+    is `huber_loss` divided by beta, and `l1_loss` where beta = 0.
 
     >>> F.smooth_l1_loss(tg.tensor([0.5, 3.0]), tg.zeros(2), reduction="none").tolist()
     [0.125, 2.5]
@@ -70,7 +70,7 @@ def _huber(difference: Any, delta: float) -> Any:
     near = 0.5 * square(clip(difference, -delta, delta))
     if delta == math.inf:
         return near
-    return near + delta * relu(abs(difference) - delta)  # a straight line continues the square
+    return near + delta * relu(abs(difference) - delta)  # linear beyond the quadratic part
 
 
 def gaussian_nll_loss(
@@ -83,7 +83,7 @@ def gaussian_nll_loss(
 ) -> Tensor:
     """−ln N(target; input, var) = ½·(ln var + (input − target)²/var), + ½·ln 2π with `full`.
 
-    A network that gives mean and variance learns its own uncertainty (Nix & Weigend 1994).
+    A network that outputs mean and variance learns its own uncertainty (Nix & Weigend 1994).
 
     Args:
         input: the means, any shape.
@@ -91,7 +91,7 @@ def gaussian_nll_loss(
         var: the variances: of the same shape, or without its last axis, or with 1 there, for one
             per row, or a number.
         full: add the constant ½·ln 2π.
-        eps: a smaller variance counts as eps; its gradient is that at eps.
+        eps: lower bound of the variance; the gradient below it is that at eps.
         reduction: "mean", "sum" or "none".
 
     Raises:
@@ -130,9 +130,9 @@ def poisson_nll_loss(
     Args:
         input: ln λ, any number; or λ itself where log_input is False.
         target: t, the numbers of events, of the same shape.
-        log_input: what the input is.
+        log_input: whether the input is ln λ.
         full: add Stirling's t·ln t − t + ½·ln(2πt) for ln t!, where t > 1.
-        eps: is added to λ before the logarithm, where log_input is False.
+        eps: added to λ before the logarithm, if log_input is False.
         reduction: "mean", "sum" or "none".
 
     >>> F.poisson_nll_loss(tg.tensor([0.0]), tg.tensor([3.0])).item()
@@ -151,7 +151,7 @@ def poisson_nll_loss(
 
 
 def l1_penalty(parameters: Tensor | Iterable[Tensor]) -> Tensor:
-    """Σ |w| over all elements of a tensor, or of several: pulls weights to exactly 0.
+    """Σ |w| over all elements of a tensor, or of several: drives weights to exactly 0.
 
     >>> F.l1_penalty([tg.tensor([1.0, -2.0]), tg.tensor(3.0)]).item()
     6.0
@@ -162,8 +162,8 @@ def l1_penalty(parameters: Tensor | Iterable[Tensor]) -> Tensor:
 def l2_penalty(parameters: Tensor | Iterable[Tensor]) -> Tensor:
     """½ Σ w² over all elements of a tensor, or of several: keeps weights small.
 
-    The gradient is w itself: `loss + 0.01 * F.l2_penalty(model.parameters())` moves SGD as its
-    weight_decay = 0.01 does.
+    The gradient is w itself: `loss + 0.01 * F.l2_penalty(model.parameters())` gives SGD the same
+    step as weight_decay = 0.01.
 
     >>> F.l2_penalty([tg.tensor([1.0, -2.0]), tg.tensor(3.0)]).item()
     7.0
@@ -174,7 +174,7 @@ def l2_penalty(parameters: Tensor | Iterable[Tensor]) -> Tensor:
 def _summed(name: str, parameters: Tensor | Iterable[Tensor], size: Any) -> Tensor:
     if not isinstance(parameters, Iterable):
         raise TypeError(
-            f"{name}: a tensor or several are wanted, as `model.parameters()` gives them; got a "
+            f"{name}: expected a tensor or several, as `model.parameters()` gives them; got a "
             f"{type(parameters).__name__}"
         )
     tensors = [parameters] if isinstance(parameters, Tensor) else list(parameters)
@@ -202,6 +202,6 @@ def alike(name: str, **arrays: ArrayLike) -> list[Any]:
 def reduced(name: str, losses: Any, reduction: str) -> Tensor:
     """The losses, their sum, or their mean."""
     if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f'{name}: reduction is {reduction!r}; "mean", "sum" or "none" is wanted')
+        raise ValueError(f'{name}: reduction is {reduction!r}; expected "mean", "sum" or "none"')
     result: Tensor = losses if reduction == "none" else getattr(losses, reduction)()
     return result

@@ -1,6 +1,6 @@
 """Normalisation: mean 0 and variance 1 over some of the axes, then a factor and a shift.
 
-At the end two that know no mean: vectors scaled to length 1, and channels that inhibit each other.
+Also two without a mean: vectors scaled to length 1, and local response normalisation.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ...tensor import Tensor, asarray
 
 
 def _last_axes(name: str, input: ArrayLike, normalized_shape: int | tuple[int, ...]) -> int:
-    """How many axes `normalized_shape` says; they must be the input's last."""
+    """The number of axes of `normalized_shape`, which must be the input's last."""
     wanted = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     shape = input.shape if isinstance(input, Tensor) else np.shape(input)
     if not wanted or shape[-len(wanted) :] != wanted:
@@ -48,7 +48,7 @@ def rms_norm(
     weight: ArrayLike = None,
     eps: float | None = None,
 ) -> Tensor:
-    """x/√(⟨x²⟩ + eps) · weight over the last axes; eps is the dtype's own where it is None.
+    """x/√(⟨x²⟩ + eps) · weight over the last axes; eps None: the machine epsilon of the dtype.
 
     >>> F.rms_norm(tg.tensor([1.0, -7.0]), 2).round(4).tolist()
     [0.20000000298023224, -1.399999976158142]
@@ -89,17 +89,16 @@ def batch_norm(
     Args:
         input: (N, C, …).
         running_mean, running_var: (C,). In evaluation they are μ and σ². In training, μ and σ² are
-            those of the batch, and these move towards them, in place:
-            running ← (1 − momentum) · running + momentum · batch, where the batch's variance is
-            divided by n − 1. They stay where they are when a `tg.checkpoint` is run again. None,
-            in training only: nothing is kept.
+            those of the batch, and these are updated in place: running ← (1 − momentum) · running +
+            momentum · batch, where the batch's variance is divided by n − 1. They are not updated
+            when a `tg.checkpoint` is recomputed. None, in training only: no running statistics.
         weight, bias: (C,); None: 1 and 0.
-        training: use the batch's statistics, and move the running ones.
-        momentum: how far the running ones move.
-        eps: keeps 1/σ finite.
+        training: use the batch's statistics, and update the running ones.
+        momentum: weight of the new statistics in the running ones.
+        eps: added to σ², keeps 1/σ finite.
 
     Raises:
-        ValueError: training with a single number per channel, whose variance says nothing; or
+        ValueError: training with a single element per channel, whose variance is undefined; or
             evaluation without running statistics.
 
     >>> mean, var = tg.zeros(1), tg.ones(1)
@@ -139,16 +138,16 @@ def instance_norm(
 
     Args:
         input: (N, C, …).
-        running_mean, running_var: (C,), as in `batch_norm`; they move towards the averages over the
-            examples of μ and σ². None: nothing is kept.
+        running_mean, running_var: (C,), as in `batch_norm`; updated with the averages over the
+            examples of μ and σ². None: no running statistics.
         weight, bias: (C,); None: 1 and 0.
-        use_input_stats: whether μ and σ² are the input's own, or the running ones.
-        momentum: how far the running ones move.
-        eps: keeps 1/σ finite.
+        use_input_stats: use μ and σ² of the input instead of the running ones.
+        momentum: weight of the new statistics in the running ones.
+        eps: added to σ², keeps 1/σ finite.
 
     Raises:
-        ValueError: a single number per channel, whose variance says nothing; or running statistics
-            are to be used and there are none.
+        ValueError: a single element per channel, whose variance is undefined; or missing running
+            statistics.
 
     >>> F.instance_norm(tg.tensor([[[1.0, 3.0], [2.0, 8.0]]])).round(3).tolist()
     [[[-1.0, 1.0], [-1.0, 1.0]]]
@@ -161,8 +160,8 @@ def instance_norm(
     count = math.prod(x.shape[2:])
     if x.ndim < 3 or count == 1:
         raise ValueError(
-            "instance_norm: an input (N, C, …) with more than one number per example and channel "
-            f"is wanted; got {x.shape}"
+            "instance_norm: expected an input (N, C, …) with more than one number per example and "
+            f"channel; got {x.shape}"
         )
     if not rerunning.get():
         values, axes = x.detach(), tuple(range(2, x.ndim))
@@ -194,8 +193,8 @@ def local_response_norm(
 
     Args:
         input: (N, C, …), of three axes or more.
-        size: how many channels make up a neighbourhood, with one more before c than after it if
-            `size` is even.
+        size: number of channels in a neighbourhood, with one more before c than after it if `size`
+            is even.
         alpha, beta, k: as above; k > 0 keeps the result finite.
 
     >>> x = tg.tensor([[[1.0], [2.0], [0.0]]])
@@ -205,7 +204,7 @@ def local_response_norm(
     x = asarray(input)
     if x.ndim < 3:
         raise ValueError(
-            f"local_response_norm: an input (N, C, …) of 3 axes or more is wanted; got {x.shape}"
+            f"local_response_norm: expected an input (N, C, …) of 3 axes or more; got {x.shape}"
         )
     if size < 1:
         raise ValueError(f"local_response_norm: size is a number of channels ≥ 1; got {size}")

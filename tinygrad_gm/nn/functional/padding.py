@@ -1,4 +1,4 @@
-"""Margins around pictures, and crops: PyTorch's order of the widths, the last axis first."""
+"""Padding of images, and crops, with PyTorch's order of the widths: the last axis first."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ MODES: Any = {"constant": "constant", "reflect": "reflect", "replicate": "edge",
 def pad(
     input: ArrayLike, pad: Sequence[int], mode: str = "constant", value: float | None = None
 ) -> Tensor:
-    """The input with a margin around its last axes; negative widths cut off instead.
+    """Pad the last axes of the input; negative widths crop instead.
 
     (`tg.pad` is the same with NumPy's order of the widths, the first axis first.)
 
     Args:
         input: an array (…, H, W) of any number of axes.
         pad: two integers, before and after, for the last axis, then two for the one before it, and
-            so on: (left, right, top, bottom). What is cut off goes first, then comes the margin.
-        mode: what stands in the margin: "constant", `value`; "reflect", the mirror image about the
+            so on: (left, right, top, bottom). Cropping comes first, then padding.
+        mode: the values of the padding: "constant", `value`; "reflect", the mirror image about the
             outermost element, so that a width is less than the axis; "replicate", the outermost
             element; "circular", the other end, so that a width is at most the axis.
-        value: one number, in mode "constant"; None: 0.
+        value: the number of mode "constant"; None: 0.
 
     Raises:
-        ValueError: widths that are not such integers or do not fit the axes, an unknown mode, or a
-            value in a mode that has none.
+        ValueError: widths that are not integers or do not fit the axes, an unknown mode, or a value
+            in another mode than "constant".
 
     >>> F.pad(tg.tensor([[1, 2, 3]]), (1, 2)).tolist()
     [[0, 1, 2, 3, 0, 0]]
@@ -63,15 +63,15 @@ def _pairs(pad: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     integers = bool(widths) and all(hasattr(width, "__index__") for width in widths)
     if not integers or len(widths) % 2 or len(widths) > 2 * ndim:
         raise ValueError(
-            "pad: two integers (before, after) for each of the last axes, the last one first, are "
-            f"wanted; got {pad!r} for an input of {ndim} dimensions"
+            "pad: expected two integers (before, after) for each of the last axes, the last one "
+            f"first; got {pad!r} for an input of {ndim} dimensions"
         )
     pairs = [*zip(map(int, widths[::2]), map(int, widths[1::2]), strict=True)]
     return ((0, 0),) * (ndim - len(pairs)) + tuple(reversed(pairs))
 
 
 def _cropped(x: Tensor, pairs: Sequence[tuple[int, int]], pad: Any) -> Tensor:
-    """x without what negative widths cut off."""
+    """x cropped by the negative widths."""
     cuts = [(max(0, -before), max(0, -after)) for before, after in pairs]
     if any(sum(cut) > size for size, cut in zip(x.shape, cuts, strict=True)):
         raise ValueError(f"pad: {tuple(pad)} cuts off more than an input {x.shape} has")

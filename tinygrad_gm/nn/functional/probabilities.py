@@ -1,4 +1,4 @@
-"""Losses of classification, and how far probability distributions are from each other.
+"""Losses of classification, and divergences of probability distributions.
 
 All logarithms are natural. A loss has a `reduction`: "mean" over its elements, "sum", or "none".
 """
@@ -27,25 +27,25 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """−Σ_c weight[c] · t_c · ln softmax(input)_c, where t are the probabilities that are wanted.
+    """−Σ_c weight[c] · t_c · ln softmax(input)_c, where t are the target probabilities.
 
-    The softmax is part of the loss: the input is what the last linear layer gives. Plain class
-    numbers take one fused operation; weights and the rest go through `log_softmax`.
+    The softmax is part of the loss: the input is the output of the last linear layer. Plain class
+    indices use one fused operation; the other options go through `log_softmax`.
 
     Args:
         input: scores (N, C, …), the classes on axis 1, or (C,).
         target: class numbers in [0, C), (N, …) or (): t_c = 1 for that class, else 0. Or floating
             probabilities t of the input's shape.
         weight: (C,), a factor per class, without a gradient; None: 1.
-        ignore_index: a class number that does not count.
+        ignore_index: class index that is ignored.
         reduction: "sum"; "none" for (N, …); or "mean": over class numbers Σ losses / Σ of the
             targets' weights, over probabilities Σ losses / N….
-        label_smoothing: ε in [0, 1]: (1 − ε)·t + ε/C takes the place of t (Szegedy et al. 2016).
+        label_smoothing: ε in [0, 1]: (1 − ε)·t + ε/C replaces t (Szegedy et al. 2016).
 
     Raises:
-        ValueError: shapes do not agree, or ε lies outside [0, 1].
+        ValueError: shapes do not agree, or ε is outside [0, 1].
         IndexError: a class number outside [0, C).
-        TypeError: probabilities are no floating numbers.
+        TypeError: probabilities that are not floating.
 
     >>> round(F.cross_entropy(tg.zeros((2, 4)), tg.tensor([0, 3])).item(), 4)
     1.3863
@@ -92,7 +92,7 @@ def _soft_cross_entropy(
 
 def _class_axis(x: Tensor) -> int:
     if not x.ndim:
-        raise ValueError("cross_entropy: scores (N, C, …) or (C,) are wanted; got one number")
+        raise ValueError("cross_entropy: expected scores (N, C, …) or (C,); got one number")
     return 0 if x.ndim == 1 else 1
 
 
@@ -102,9 +102,7 @@ def _weighted(x: Any, weight: ArrayLike, axis: int) -> Any:
         return x
     weight = asarray(weight).detach().astype(floating_dtype(x.dtype))
     if weight.shape != (x.shape[axis],):
-        raise ValueError(
-            f"cross_entropy: a weight ({x.shape[axis]},) is wanted; got {weight.shape}"
-        )
+        raise ValueError(f"cross_entropy: expected a weight ({x.shape[axis]},); got {weight.shape}")
     return x * weight.reshape((-1, *(1 for _ in x.shape[axis + 1 :])))
 
 
@@ -115,7 +113,7 @@ def nll_loss(
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> Tensor:
-    """−weight[target] · input[target]: `cross_entropy` of what `log_softmax` gave.
+    """−weight[target] · input[target]: `cross_entropy` of log-probabilities.
 
     Args:
         input: log-probabilities (N, C, …), or (C,).
@@ -133,11 +131,11 @@ def nll_loss(
 def binary_cross_entropy(
     input: ArrayLike, target: ArrayLike, weight: ArrayLike = None, reduction: str = "mean"
 ) -> Tensor:
-    """−weight · [t·ln p + (1 − t)·ln(1 − p)], each logarithm being at least −100.
+    """−weight · [t·ln p + (1 − t)·ln(1 − p)], with each logarithm at least −100.
 
     The gradient is (p − t)/max(p(1 − p), 10⁻¹²), finite at 0 and 1. Prefer
-    `binary_cross_entropy_with_logits`: a p that a sigmoid has rounded to 0 or 1, as it does in
-    float32 from 17 on, has lost how wrong it is.
+    `binary_cross_entropy_with_logits`: a p that a sigmoid has rounded to 0 or 1, as in float32 from
+    17 on, no longer shows the size of the error.
 
     Args:
         input: probabilities p in [0, 1], any shape.
@@ -178,7 +176,7 @@ def binary_cross_entropy_with_logits(
         target: t in [0, 1], of the same shape.
         weight: a factor per element, of any shape that broadcasts to theirs; None: 1.
         reduction: "mean" over all elements, "sum", or "none".
-        pos_weight: a factor of the positive part, that broadcasts too: > 1 where positives are
+        pos_weight: a factor of the positive part, which broadcasts as well: > 1 where positives are
             rare. None: 1.
 
     >>> round(F.binary_cross_entropy_with_logits(tg.zeros(3), tg.ones(3)).item(), 4)
@@ -199,7 +197,7 @@ def binary_cross_entropy_with_logits(
 
 
 def _times(name: str, losses: Any, weight: ArrayLike) -> Any:
-    """Each loss times its weight, which may not make more of them."""
+    """Each loss times its weight; the weight may not enlarge the shape."""
     product = losses if weight is None else losses * weight
     if product.shape != losses.shape:
         raise ValueError(
@@ -216,8 +214,8 @@ def entropy(input: ArrayLike, axis: int = -1) -> Tensor:
     """H(p) = −Σ p·ln p of probabilities along an axis, in nats; 0·ln 0 is 0 (Shannon 1948).
 
     Args:
-        input: probabilities, as `softmax` gives them, which sum to 1 along the axis.
-        axis: along which the distributions lie; it vanishes.
+        input: probabilities, as from `softmax`, which sum to 1 along the axis.
+        axis: the axis of the distributions, which is removed.
 
     >>> F.entropy(tg.tensor([[0.5, 0.5, 0.0], [0.5, 0.25, 0.25]])).round(4).tolist()
     [0.6930999755859375, 1.0397000312805176]
@@ -234,7 +232,7 @@ def kl_div(
 ) -> Tensor:
     """KL(t ‖ q) element by element: t·(ln t − ln q), and 0 where t = 0 (Kullback & Leibler 1951).
 
-    Mind the order: the input is ln q, the distribution that is learned; the target is t itself.
+    Note the order: the input is ln q, the learned distribution; the target is t itself.
 
     Args:
         input: log-probabilities ln q, any shape.
@@ -273,12 +271,12 @@ def kl_normal(
 
         KL(p ‖ q) = ln(σ_q/σ_p) + (σ_p² + (μ_p − μ_q)²) / (2σ_q²) − ½
 
-    The log-variance ln σ² can be any number, so a network may give it.
+    The log-variance ln σ² can be any number, so a network can output it.
 
     Args:
-        mu_p, log_var_p: of p, any shapes that broadcast.
-        mu_q, log_var_q: of q; None: 0, that is q = N(0, 1), as in a variational autoencoder
-            (Kingma & Welling 2014, appendix B).
+        mu_p, log_var_p: parameters of p, any shapes that broadcast.
+        mu_q, log_var_q: parameters of q; None: 0, that is q = N(0, 1), as in a variational
+            autoencoder (Kingma & Welling 2014, appendix B).
         reduction: "mean", "sum" or "none". The KL of a vector of independent normals is the sum
             over its axis: `F.kl_normal(mu, log_var, reduction="none").sum(axis=-1)`.
 

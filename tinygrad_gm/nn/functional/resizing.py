@@ -1,7 +1,7 @@
-"""Resizing pictures: adaptive pooling, interpolation, pixel shuffle; PyTorch's names and rules.
+"""Resizing of images: adaptive pooling, interpolation, pixel shuffle; PyTorch's names and rules.
 
-Means and linear interpolation come down to one thing: along each axis, every output position reads
-a few input positions with given weights (`ops.resample`). `F` has these functions.
+Means and linear interpolation are one operation: along each axis, every output position is a
+weighted sum of a few input positions (`ops.resample`). `F` has these functions.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def adaptive_avg_pool1d(input: ArrayLike, output_size: Sizes) -> Tensor:
 
 
 def adaptive_avg_pool2d(input: ArrayLike, output_size: Sizes) -> Tensor:
-    """Means over as many bins as asked for: bin i of L holds the positions ⌊i·S/L⌋ … ⌈(i+1)·S/L⌉−1.
+    """The mean of every bin: bin i of L holds the positions ⌊i·S/L⌋ … ⌈(i+1)·S/L⌉−1.
 
     Args:
         input: (N, C, H, W), or (C, H, W) without a batch.
@@ -62,7 +62,7 @@ def adaptive_max_pool2d(input: ArrayLike, output_size: Sizes, return_indices: bo
     Args:
         input: (N, C, H, W), or (C, H, W) without a batch.
         output_size: a number, or one per axis; None keeps that axis.
-        return_indices: also return where each maximum is, in the flattened H × W.
+        return_indices: also return the index of each maximum in the flattened H × W.
 
     >>> F.adaptive_max_pool2d(tg.arange(9.0).reshape(1, 3, 3), 2).tolist()
     [[[4.0, 5.0], [7.0, 8.0]]]
@@ -108,14 +108,14 @@ def _output_sizes(name: str, sizes: Sequence[int], given: Sizes) -> tuple[int, .
 
 
 def _bins(size: int, length: int) -> tuple[Any, Any]:
-    """(length, 1) each: where every bin starts and ends."""
+    """(length, 1) each: start and end of every bin."""
     i = np.arange(length)[:, None]
     return i * size // length, -(-(i + 1) * size // length)
 
 
 @functools.lru_cache(maxsize=64)
 def _means(size: int, length: int) -> Weights:
-    """The weights that take the mean of every bin."""
+    """The weights of the mean of every bin."""
     starts, ends = _bins(size, length)
     inside = (starts <= np.arange(size)) & (np.arange(size) < ends)
     rows, columns = np.nonzero(inside)
@@ -123,7 +123,7 @@ def _means(size: int, length: int) -> Weights:
 
 
 def _elements(size: int, length: int) -> Any:
-    """(length, width): what every bin holds; a shorter one holds its last element again."""
+    """(length, width): the indices of every bin; a shorter bin repeats its last one."""
     starts, ends = _bins(size, length)
     return np.minimum(starts + np.arange((ends - starts).max()), ends - 1)
 
@@ -141,21 +141,21 @@ def interpolate(
     mode: str = "nearest",
     align_corners: bool | None = None,
 ) -> Tensor:
-    """The input at another resolution.
+    """Resize the input by interpolation.
 
     Args:
         input: (N, C, *spatial) with one, two or three spatial axes.
-        size: the spatial shape wanted, a number or one per axis.
-        scale_factor: instead of `size`: by how much, a number or one per axis; the result has
-            ⌊S · factor⌋ elements along an axis of S.
+        size: the spatial shape of the result, a number or one per axis.
+        scale_factor: factor of the size, instead of `size`, a number or one per axis; the result
+            has ⌊S · factor⌋ elements along an axis of S.
         mode: "nearest"; "linear", "bilinear" or "trilinear" (for one, two and three axes);
             "area" (means, as `adaptive_avg_pool2d`).
-        align_corners: in the linear modes, True puts the centres of the corner elements on each
-            other, False (None) the outer edges of the picture.
+        align_corners: in the linear modes, True aligns the centres of the corner elements, False
+            (None) the outer edges of the image.
 
     Raises:
         ValueError: not exactly one of size and scale_factor, a mode that does not fit the axes, or
-            align_corners in a mode that has none.
+            align_corners in a mode without it.
 
     >>> F.interpolate(tg.tensor([[[1.0, 3.0]]]), scale_factor=2, mode="linear").tolist()
     [[[1.0, 1.5, 2.5, 3.0]]]
@@ -171,7 +171,7 @@ def interpolate(
     if align_corners is not None and mode in ("nearest", "area"):
         raise ValueError(f"interpolate: mode {mode!r} has no align_corners")
     if (size is None) == (scale_factor is None):
-        raise ValueError("interpolate: exactly one of size and scale_factor is wanted")
+        raise ValueError("interpolate: expected exactly one of size and scale_factor")
     lengths, steps = _resized(sizes, size, scale_factor)
     if mode == "area":
         return _adaptive_avg_pool("interpolate", len(sizes), x, lengths)
@@ -189,8 +189,7 @@ def _resized(
     values = tuple(given) if isinstance(given, (tuple, list)) else (given,) * len(sizes)
     if len(values) != len(sizes):
         raise ValueError(
-            f"interpolate: one size or factor, or one per axis ({len(sizes)}), is wanted; "
-            f"got {given}"
+            f"interpolate: expected one size or factor, or one per axis ({len(sizes)}); got {given}"
         )
     if size is None:
         lengths = tuple(int(n * v) for n, v in zip(sizes, values, strict=True))
@@ -200,16 +199,15 @@ def _resized(
         steps = tuple(n / m if m > 0 else 0.0 for n, m in zip(sizes, lengths, strict=True))
     if 0 in sizes or min(lengths) < 1:
         raise ValueError(
-            f"interpolate: sizes ≥ 1 are wanted; the input is {tuple(sizes)}, the result "
-            f"would be {lengths}"
+            f"interpolate: expected sizes ≥ 1; the input is {tuple(sizes)}, the result would be "
+            f"{lengths}"
         )
     return lengths, steps
 
 
 def _nearest(x: Tensor, lengths: Sequence[int], steps: Sequence[float]) -> Tensor:
-    """Of each output position i the element at ⌊i · step⌋.
-
-    In float32, as elsewhere, so that the same elements are chosen.
+    """For each output position i, the element at ⌊i · step⌋. Computed in float32, as in PyTorch, to
+    choose the same elements.
     """
     sizes = x.shape[2:]
     places = [
@@ -219,7 +217,7 @@ def _nearest(x: Tensor, lengths: Sequence[int], steps: Sequence[float]) -> Tenso
     times = tuple(max(1, m // n) for n, m in zip(sizes, lengths, strict=True))
     repeated = [np.arange(n).repeat(k) for n, k in zip(sizes, times, strict=True)]
     if x.dtype.kind == "f" and all(map(np.array_equal, places, repeated)):
-        # faster than reading by position, but integers would not stay integers
+        # faster than indexing, but integers would not stay integers
         return avg_pool_transpose(x, tuple(lengths), times, divisor_override=1)
     for axis, positions in enumerate(places, 2):
         x = take(x, positions, axis)
@@ -228,9 +226,8 @@ def _nearest(x: Tensor, lengths: Sequence[int], steps: Sequence[float]) -> Tenso
 
 @functools.lru_cache(maxsize=64)
 def _linear(size: int, length: int, step: float, align_corners: bool) -> Weights | None:
-    """The two elements on both sides, each with the weight of its nearness; None: all stay.
-
-    An element that is read with a weight of 0 is read, as in PyTorch: if it is NaN, so is the sum.
+    """The weights of the two neighbours of every position; None: nothing changes. An element with a
+    weight of 0 is still read, as in PyTorch: if it is NaN, so is the sum.
     """
     if align_corners:
         places = np.arange(length) * ((size - 1) / max(length - 1, 1))
@@ -249,7 +246,7 @@ def _linear(size: int, length: int, step: float, align_corners: bool) -> Weights
 
 
 def pixel_shuffle(input: ArrayLike, upscale_factor: int) -> Tensor:
-    """Channels become pixels: (…, C·r², H, W) → (…, C, H·r, W·r) (Shi et al. 2016).
+    """Rearrange channels into pixels: (…, C·r², H, W) → (…, C, H·r, W·r) (Shi et al. 2016).
 
     Channel c·r² + i·r + j of the input holds the pixels (h·r + i, w·r + j) of channel c.
 
@@ -259,7 +256,7 @@ def pixel_shuffle(input: ArrayLike, upscale_factor: int) -> Tensor:
     x, r = asarray(input), upscale_factor
     if not hasattr(r, "__index__") or r < 1 or x.ndim < 3 or x.shape[-3] % (r * r):
         raise ValueError(
-            "pixel_shuffle: an input (…, C·r², H, W) with an integer factor r ≥ 1 is wanted; got "
+            "pixel_shuffle: expected an input (…, C·r², H, W) with an integer factor r ≥ 1; got "
             f"{x.shape} with r={r}"
         )
     *lead, channels, height, width = x.shape
@@ -279,7 +276,7 @@ def pixel_unshuffle(input: ArrayLike, downscale_factor: int) -> Tensor:
     fits = hasattr(r, "__index__") and r >= 1 and x.ndim >= 3
     if not fits or x.shape[-2] % r or x.shape[-1] % r:
         raise ValueError(
-            "pixel_unshuffle: an input (…, C, H·r, W·r) with an integer factor r ≥ 1 is wanted; "
+            "pixel_unshuffle: expected an input (…, C, H·r, W·r) with an integer factor r ≥ 1; "
             f"got {x.shape} with r={r}"
         )
     *lead, channels, height, width = x.shape

@@ -1,7 +1,7 @@
 """Convolution and pooling as functions under PyTorch's names, with its arguments and shapes.
 
-The operations take any number of spatial axes; the functions here fix it, check what they are
-given, and accept an input without the batch axis. `F` has all of them.
+The operations take any number of spatial axes; the functions here fix it, check their arguments,
+and accept an input without the batch axis. `F` has all of them.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def conv2d(
         weight: (O, C / groups, KH, KW).
         bias: (O,) or None.
         stride, dilation: a number, or one per axis.
-        padding: zeros on both sides: a number, or one per axis; "valid": none; "same": as many as
-            keep the size (for stride 1).
-        groups: into as many separate blocks fall the channels in and out; C: depthwise.
+        padding: number of zeros added to each side, or one per axis; "valid": none; "same": the
+            number that keeps the size (for stride 1).
+        groups: number of separate blocks of input and output channels; C: depthwise.
 
     Returns:
         (N, O, H′, W′) with H′ = ⌊(H + 2·padding − dilation·(KH − 1) − 1) / stride⌋ + 1.
@@ -116,7 +116,8 @@ def conv_transpose2d(
     groups: int = 1,
     dilation: PerAxis = 1,
 ) -> Tensor:
-    """The transpose of `conv2d`: every input pixel stamps the filters on a larger output.
+    """The transpose of `conv2d`: every input pixel adds a scaled copy of the filters to a larger
+    output.
 
         y[n, o, stride·i + dilation·k − padding] += x[n, c, i] · w[c, o, k], over all c, i and k
 
@@ -124,8 +125,8 @@ def conv_transpose2d(
         input: (N, C, H, W), or (C, H, W) without a batch.
         weight: (C, O / groups, KH, KW).
         bias: (O,) or None.
-        stride, padding, dilation, groups: of the convolution that is transposed; padding cuts off.
-        output_padding: less than the stride or the dilation; makes the result longer at its end.
+        stride, padding, dilation, groups: those of the transposed convolution; padding removes.
+        output_padding: number of elements added at the end; less than the stride or the dilation.
 
     Returns:
         (N, O, H′, W′), H′ = (H − 1)·stride − 2·padding + dilation·(KH − 1) + output_padding + 1.
@@ -193,12 +194,12 @@ def max_pool2d(
 
     Args:
         input: (N, C, H, W), or (C, H, W) without a batch.
-        kernel_size: the window's size, a number or one per axis, as below.
-        stride: from window to window; None: kernel_size.
-        padding: so many −∞ on both sides, at most half of the window.
-        dilation: from element to element of a window.
-        ceil_mode: round the number of windows up: the last may reach past the end.
-        return_indices: also return where each maximum is, in the flattened H × W.
+        kernel_size: the size of the window, a number or one per axis, as below.
+        stride: step between windows; None: kernel_size.
+        padding: number of −inf elements added to each side, at most half of the window.
+        dilation: step between the elements of a window.
+        ceil_mode: round the number of windows up; the last may extend past the end.
+        return_indices: also return the index of each maximum in the flattened H × W.
 
     Raises:
         ValueError: no window fits, or too much padding.
@@ -258,12 +259,12 @@ def avg_pool2d(
 
     Args:
         input: (N, C, H, W), or (C, H, W) without a batch.
-        kernel_size: the window's size, a number or one per axis, as below.
-        stride: from window to window; None: kernel_size.
-        padding: so many zeros on both sides, at most half of the window.
-        ceil_mode: round the number of windows up: the last may reach past the end.
-        count_include_pad: whether the padding's zeros count as elements.
-        divisor_override: divide by this instead.
+        kernel_size: the size of the window, a number or one per axis, as below.
+        stride: step between windows; None: kernel_size.
+        padding: number of zeros added to each side, at most half of the window.
+        ceil_mode: round the number of windows up; the last may extend past the end.
+        count_include_pad: whether the zeros of the padding count as elements.
+        divisor_override: divisor instead of the number of elements.
 
     Raises:
         ValueError: no window fits, too much padding, or a divisor of 0.
@@ -301,7 +302,7 @@ def batched(name: str, input: ArrayLike, ndim: int) -> tuple[Tensor, bool]:
     x = asarray(input)
     if x.ndim not in (ndim + 1, ndim + 2):
         axes = ("L", "H, W", "D, H, W")[ndim - 1]
-        raise ValueError(f"{name}: an input (N, C, {axes}) or (C, {axes}) is wanted; got {x.shape}")
+        raise ValueError(f"{name}: expected an input (N, C, {axes}) or (C, {axes}); got {x.shape}")
     alone = x.ndim == ndim + 1
     return (x[None] if alone else x), alone
 

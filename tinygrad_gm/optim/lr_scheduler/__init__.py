@@ -1,8 +1,8 @@
 """Schedules: learning rates that change with the number of steps. Names are PyTorch's.
 
-A schedule is stepped after the optimizer: once an epoch, or once a batch, as its numbers are meant.
-Most multiply the present rate, so they can be combined and follow a rate that is set by hand. Their
-state and the rate, which is in the optimizer's state, are all that a resumed run needs.
+A schedule is stepped after the optimizer: once per epoch or per batch, depending on its unit.
+Most multiply the current rate, so they can be combined and follow a rate that is set by hand. Their
+state and the rate, which is in the optimizer's state, suffice to resume a run.
 """
 
 from .composite import ChainedScheduler, SequentialLR

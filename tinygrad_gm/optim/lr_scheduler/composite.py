@@ -1,4 +1,4 @@
-"""Schedules made of schedules: one after the other, or all at once."""
+"""Schedules made of schedules: in sequence, or all at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .scheduler import LRScheduler, check_optimizer
 
 
 class _Composite(LRScheduler):
-    """What schedules of one optimizer have in common: their checks and their state."""
+    """Base of the schedules of several schedules of one optimizer: their checks and their state."""
 
     _not_saved: ClassVar[tuple[str, ...]] = ("optimizer", "schedulers")
     schedulers: list[LRScheduler]
@@ -37,7 +37,7 @@ class _Composite(LRScheduler):
         return {**own, "schedulers": [scheduler.state_dict() for scheduler in self.schedulers]}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take on a `state_dict`, and the schedules theirs.
+        """Load a `state_dict`, with those of the schedules.
 
         Raises:
             ValueError: something is missing from it, or from one of theirs. Then nothing was
@@ -65,13 +65,13 @@ class SequentialLR(_Composite):
     Each begins with the groups' initial rates, at its step 0.
 
     Args:
-        optimizer: that of all the schedules.
-        schedulers: in the order of their turns.
-        milestones: after how many steps the second, the third … schedule begins; ascending.
+        optimizer: the optimizer of all the schedules.
+        schedulers: the schedules, in order.
+        milestones: the steps at which the second, third … schedule begins, ascending.
         last_epoch: as in `LRScheduler`.
 
     Raises:
-        ValueError: the numbers of schedules and milestones do not go together, a schedule belongs
+        ValueError: the numbers of schedules and milestones do not match, a schedule belongs
             to another optimizer, or needs a number in each step.
 
     >>> optimizer = optim.SGD([tg.ones(1, requires_grad=True)], lr=1.0)
@@ -103,13 +103,13 @@ class SequentialLR(_Composite):
             raise ValueError(f"SequentialLR: the milestones {milestones} do not ascend")
         self._take(optimizer, schedulers)
         self.milestones = milestones
-        if last_epoch == -1:  # undo what the schedules did when they were made
+        if last_epoch == -1:  # undo the rates that the schedules set when they were made
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"]
         super().__init__(optimizer, last_epoch)
 
     def step(self) -> None:
-        """Go on by one step of the schedule whose turn it is."""
+        """Advance the active schedule by one step."""
         self.last_epoch += 1
         scheduler, epoch = self._turn()
         if epoch == 0:
@@ -125,7 +125,7 @@ class SequentialLR(_Composite):
         self._last_lr = scheduler.get_last_lr()
 
     def _turn(self) -> tuple[LRScheduler, int]:
-        """The schedule whose turn it is, and the number of its step."""
+        """The active schedule, and the number of its step."""
         turn = bisect_right(self.milestones, self.last_epoch)
         return self.schedulers[turn], self.last_epoch - (self.milestones[turn - 1] if turn else 0)
 
@@ -137,7 +137,7 @@ class ChainedScheduler(_Composite):
 
     Args:
         schedulers: at least one.
-        optimizer: that of all the schedules; None: the first one's.
+        optimizer: the optimizer of all the schedules; None: the first one's.
 
     Raises:
         ValueError: there is no schedule, or one belongs to another optimizer, or needs a number in
@@ -165,7 +165,7 @@ class ChainedScheduler(_Composite):
         self.last_epoch, self._last_lr = 0, self._rates()
 
     def step(self) -> None:
-        """Go on by one step of every schedule."""
+        """Advance every schedule by one step."""
         self.last_epoch += 1
         for scheduler in self.schedulers:
             scheduler.step()

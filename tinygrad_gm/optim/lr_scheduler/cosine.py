@@ -40,7 +40,7 @@ class CosineAnnealingLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def first_lr(self) -> list[float]:
-        """The present rates."""
+        """The current rates."""
         return self._rates()
 
     def get_lr(self) -> list[float]:

@@ -94,7 +94,7 @@ class ExponentialLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def first_lr(self) -> list[float]:
-        """The present rates."""
+        """The current rates."""
         return self._rates()
 
     def get_lr(self) -> list[float]:
@@ -143,7 +143,7 @@ class ConstantLR(LRScheduler):
 class LinearLR(LRScheduler):
     """Multiply the rate by a factor that goes from one number to another in a straight line.
 
-    Each step multiplies the present rate by the quotient of this step's factor and the last one's.
+    Each step multiplies the current rate by the quotient of this step's factor and the last one's.
 
     The usual warm-up: from `start_factor` to 1 in `total_iters` steps, and 1 afterwards.
 
@@ -177,7 +177,7 @@ class LinearLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def first_lr(self) -> list[float]:
-        """The present rates, at the very start times `start_factor`."""
+        """The current rates, at the very start times `start_factor`."""
         return self._rates(self.start_factor if self.last_epoch == 0 else 1)
 
     def get_lr(self) -> list[float]:

@@ -1,4 +1,4 @@
-"""A schedule that looks at a number instead of the clock."""
+"""A schedule driven by a metric instead of the step count."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from .scheduler import LRScheduler, check_optimizer
 
 
 class ReduceLROnPlateau(LRScheduler):
-    """Multiply the rate with `factor` when a number has not become better for a while.
+    """Multiply the rate by `factor` when a metric has stopped improving.
 
-    A rate that the user sets in between is kept, and is what is multiplied next.
+    A rate that the user sets in between is kept and is the one reduced next.
 
     Args:
-        optimizer: its groups are scheduled.
+        optimizer: the optimizer whose learning rates are set.
         mode: "min" where smaller is better, "max" where larger is.
         factor: below 1.
         patience: number of steps in a row without improvement that are tolerated; the next one
             reduces the rate.
-        threshold: by how much better a number must be to count.
-        threshold_mode: "rel": relative to the best so far; "abs": in the number's own units.
-        cooldown: number of steps after a reduction that are not counted.
-        min_lr: below this no rate is reduced; a number, or a list of one for each group.
-        eps: a reduction by no more than this is left out.
+        threshold: smallest improvement that counts.
+        threshold_mode: "rel": relative to the best so far; "abs": in the metric's own units.
+        cooldown: number of steps after a reduction before counting resumes.
+        min_lr: lower bound of the rate, a number or a list of one for each group.
+        eps: smallest reduction; smaller ones are skipped.
 
     Raises:
         ValueError: an option is out of range.
@@ -59,8 +59,8 @@ class ReduceLROnPlateau(LRScheduler):
             ("threshold_mode", threshold_mode, ("rel", "abs")),
         ):
             if given not in known:
-                wanted = " or ".join(map(repr, known))
-                raise ValueError(f"ReduceLROnPlateau: {name} is {given!r}; it must be {wanted}")
+                options = " or ".join(map(repr, known))
+                raise ValueError(f"ReduceLROnPlateau: {name} is {given!r}; expected {options}")
         self.mode, self.threshold_mode = mode, threshold_mode
         self.factor = as_number(self, "factor", factor, high=1, without="high")
         self.patience = as_integer(self, "patience", patience, low=0)
@@ -74,7 +74,7 @@ class ReduceLROnPlateau(LRScheduler):
         self._last_lr = self._rates()
 
     def step(self, metrics: Any) -> None:  # type: ignore[override]  # as PyTorch's
-        """Go on by one step, in which the number was `metrics`."""
+        """Advance by one step with the value `metrics`."""
         current = float(metrics)
         better = self._is_better(current)
         if better:
@@ -89,7 +89,7 @@ class ReduceLROnPlateau(LRScheduler):
             self.num_bad_epochs, self.cooldown_counter = 0, self.cooldown
 
     def get_lr(self) -> list[float]:
-        """The present rates, reduced if it is time."""
+        """The current rates, reduced if the metric has stopped improving."""
         rates = self._rates()
         if self.num_bad_epochs <= self.patience:
             return rates
@@ -101,9 +101,9 @@ class ReduceLROnPlateau(LRScheduler):
     def _is_better(self, number: float) -> bool:
         sign = 1 if self.mode == "min" else -1
         relative = self.threshold_mode == "rel"
-        wanted = (
+        target = (
             self.best * (1 - sign * self.threshold)
             if relative
             else self.best - sign * self.threshold
         )
-        return sign * number < sign * wanted
+        return sign * number < sign * target

@@ -1,4 +1,4 @@
-"""The base of the schedules: it counts steps and writes the groups' learning rates."""
+"""The base of the schedules, which counts steps and sets the groups' learning rates."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class LRScheduler:
 
     As in PyTorch there are two kinds of schedule:
 
-    - Most are *chainable*: each step changes the group's present rate, usually by a factor. A rate
-      that is set by hand, or reduced by `ReduceLROnPlateau`, is therefore the one that they go on
-      from, and several of them on one optimizer multiply (`ChainedScheduler`).
+    - Most are *chainable*: each step changes the group's current rate, usually by a factor. They
+      therefore continue from a rate that is set by hand or reduced by `ReduceLROnPlateau`, and
+      several of them on one optimizer multiply (`ChainedScheduler`).
     - `LambdaLR`, `CosineAnnealingWarmRestarts`, `OneCycleLR` and `NoamLR` compute the rate from the
-      number of steps and the initial rate, and replace whatever is in the group.
+      number of steps and the initial rate, and overwrite the group's rate.
 
     Args:
-        optimizer: its groups are scheduled.
-        last_epoch: the number of steps before, less one: −1 begins. With more, the groups must have
-            their "initial_lr", as they have from a loaded state.
+        optimizer: the optimizer whose learning rates are set.
+        last_epoch: the number of steps already done, minus one; −1 starts. Otherwise the groups
+            need an "initial_lr", as from a loaded state.
 
     Attributes:
         last_epoch: the number of steps since the start.
@@ -86,7 +86,7 @@ class LRScheduler:
         return list(self._last_lr)
 
     def step(self) -> None:
-        """Go on by one step; call it after the optimizer's."""
+        """Advance by one step; call it after `optimizer.step()`."""
         self.last_epoch += 1
         self._set(self.get_lr())
 
@@ -113,22 +113,22 @@ class LRScheduler:
         self._last_lr = rates
 
     def _rates(self, factor: float = 1) -> list[float]:
-        """The groups' present rates times a factor."""
+        """The groups' current rates times a factor."""
         return [group["lr"] * factor for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
-        """All that `load_state_dict` needs: copies of numbers, strings, and lists of them."""
+        """Return the state: copies of numbers, strings, and lists of them."""
         own = {name: value for name, value in vars(self).items() if name not in self._not_saved}
         return copy.deepcopy(own)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take on a `state_dict`, its options too; the rates are in the optimizer's own state.
+        """Load a `state_dict`, options included; the rates are in the optimizer's state.
 
         Raises:
-            TypeError: an option is of another kind, such as a string for a number.
+            TypeError: an option is of another type, such as a string for a number.
             ValueError: something is missing from it, or is not a number of steps.
 
-        Then nothing was changed.
+        Nothing is changed then.
         """
         self._check_state(state_dict)
         own = {name: state_dict[name] for name in vars(self) if name not in self._not_saved}
@@ -163,4 +163,4 @@ class LRScheduler:
 def check_optimizer(name: str, optimizer: Any) -> None:
     """Raise TypeError, in the name of a schedule, if `optimizer` is not an Optimizer."""
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"{name}: an optimizer was wanted, not a {type(optimizer).__name__}")
+        raise TypeError(f"{name}: expected an optimizer; got a {type(optimizer).__name__}")
