@@ -91,8 +91,52 @@ def test_an_upstream_gradient_that_is_not_finite_reaches_only_what_was_read(
                             assert not np.isnan(flat[~unread]).any(), (element, slot)
 
 
+# These read more than moves their result: a 0 of the sample meets the number in a product, or the
+# number decides nothing as long as it is one.
+READERS = {
+    "attention": "values that are masked, in a product of matrices",
+    "cholesky": "refuses a matrix that is not positive definite",
+    "clip": "a number outside of crossed bounds",
+    "cofactor": "the other elements, in products",
+    "conv": "weights that meet the zeros of the padding only",
+    "conv_transpose": "weights that meet the zeros of the padding only",
+    "conv_weight_gradient": "gradients that meet the zeros of the padding only",
+    "cumulative_prod": "elements after a 0",
+    "log_softmax": "rows of one element",
+    "rnn_sequence": "a state that relu sets to 0",
+    "softmax": "rows of one element",
+}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(
+    ("name", "sample"), [call for call in SMOOTH if call.values[0] not in READERS]
+)
+def test_a_number_that_a_result_does_not_read_may_be_nan_or_infinite(
+    name: str, sample: Sample
+) -> None:
+    arrays = prepared(name, sample, grad=False)
+    before = call(name, arrays, sample.params).numpy().reshape(-1)
+
+    def result(slot: int, element: int, value: float) -> Any:
+        changed = arrays[slot].numpy().copy()
+        changed.flat[element] = value
+        moved = [tg.asarray(changed) if i == slot else array for i, array in enumerate(arrays)]
+        return call(name, moved, sample.params).numpy().reshape(-1)
+
+    for slot in slots_of(name, sample):
+        for element in range(min(arrays[slot].size, 8)):
+            old = arrays[slot].numpy().flat[element]
+            read = np.zeros(before.shape, bool)
+            for value in (old + 0.013, old - 0.017, old + 50.0, old - 50.0):
+                read |= result(slot, element, value) != before
+            for value in (tg.nan, tg.inf, -tg.inf):
+                found = result(slot, element, value)
+                np.testing.assert_array_equal(found[~read], before[~read], str((slot, element)))
+
+
 def test_what_is_left_out_is_registered() -> None:
-    assert set(PRODUCTS) <= set(REGISTRY)
+    assert {*PRODUCTS, *READERS} <= set(REGISTRY)
 
 
 # --------------------------------------------------------------------------- limits, by calculus
