@@ -76,7 +76,7 @@ def save(path: PathLike, state: Mapping[Any, Any]) -> None:
         raise TypeError("save: the path comes first: tg.save(path, state)")
     if not isinstance(state, Mapping):
         raise TypeError(
-            f"save: expected a dict, such as model.state_dict(), not a {type(state).__name__}"
+            f"save: expected a dict, such as model.state_dict(); got a {type(state).__name__}"
         )
     arrays: dict[str, Any] = {}
     try:
