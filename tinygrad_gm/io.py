@@ -54,7 +54,7 @@ class CheckpointError(ValueError):
 
 
 def save(path: PathLike, state: Mapping[Any, Any]) -> None:
-    """Write a dict to a `.safetensors` file, in the place of an older one.
+    """Write a dict to a `.safetensors` file, replacing an older one.
 
     Args:
         path: of the file; its folder must exist.
