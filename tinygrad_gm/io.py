@@ -54,7 +54,7 @@ class CheckpointError(ValueError):
 
 
 def save(path: PathLike, state: Mapping[Any, Any]) -> None:
-    """Write a dict to a `.safetensors` file, in the place of an older one.
+    """Write a dict to a `.safetensors` file, replacing an older one.
 
     Args:
         path: of the file; its folder must exist.
@@ -76,7 +76,7 @@ def save(path: PathLike, state: Mapping[Any, Any]) -> None:
         raise TypeError("save: the path comes first: tg.save(path, state)")
     if not isinstance(state, Mapping):
         raise TypeError(
-            f"save: expected a dict, such as model.state_dict(), not a {type(state).__name__}"
+            f"save: expected a dict, such as model.state_dict(); got a {type(state).__name__}"
         )
     arrays: dict[str, Any] = {}
     try:

@@ -607,13 +607,13 @@ def test_the_time_that_is_left_may_be_more_than_a_day(capsys, monkeypatch):
     ("value", "words"),
     [
         ("0.5", "'bad' is '0.5'; expected a number, or a Tensor of one element"),
-        (None, "'bad' is None; a number"),
-        ([1.0], r"'bad' is \[1.0\]; a number"),
-        ({}, r"'bad' is {}; a number"),
-        (1j, "'bad' is 1j; a number"),
-        (10**400, "'bad' is beyond the largest float; a number"),
-        (tg.ones(3), r"'bad' is of shape \(3,\); a number"),
-        (np.array(["a"]), "'bad' is 'a'; a number"),
+        (None, "'bad' is None; expected a number"),
+        ([1.0], r"'bad' is \[1.0\]; expected a number"),
+        ({}, r"'bad' is {}; expected a number"),
+        (1j, "'bad' is 1j; expected a number"),
+        (10**400, "'bad' is beyond the largest float; expected a number"),
+        (tg.ones(3), r"'bad' is of shape \(3,\); expected a number"),
+        (np.array(["a"]), "'bad' is 'a'; expected a number"),
     ],
 )
 def test_a_metric_that_is_no_number_is_refused_by_name(tmp_path, value, words):

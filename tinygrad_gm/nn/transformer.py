@@ -100,7 +100,7 @@ class TransformerEncoderLayer(Module):
             src: (L, N, E), (N, L, E) with `batch_first`, or (L, E).
             src_mask: (L, L), or (N·nhead, L, L).
             src_key_padding_mask: (N, L), or (L,) without a batch.
-            is_causal: nobody attends to later positions, besides what the masks say.
+            is_causal: no position attends to later ones, in addition to the masks.
             cache: of earlier positions, for decoding step by step; see `MultiheadAttention`.
         """
 
@@ -185,7 +185,7 @@ class TransformerDecoderLayer(Module):
             memory_mask: (L, S), or (N·nhead, L, S).
             tgt_key_padding_mask: (N, L), or (L,) without a batch.
             memory_key_padding_mask: (N, S), or (S,).
-            tgt_is_causal: nobody attends to later positions, besides what the masks say.
+            tgt_is_causal: no position attends to later ones, in addition to the masks.
             memory_is_causal: position i attends to the memory up to i only.
             cache: of earlier positions of tgt, for decoding step by step.
         """
@@ -343,7 +343,7 @@ class Transformer(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw all matrices afresh; the vectors stay what they are."""
+        """Re-initialise all matrices; the vectors keep their values."""
         for parameter in self.parameters():
             if parameter.ndim > 1:
                 init.xavier_uniform_(parameter)

@@ -447,7 +447,7 @@ class Run:
         if "run" in parts:
             raise ValueError('train: a part cannot be called "run"; the checkpoint has its own')
         if self._state is None:
-            if self.step == 0:  # whoever looked at a batch before does not change the training
+            if self.step == 0:  # batches inspected before do not change the training
                 start = {"epoch": 0, "batch": 0, "next_epoch": 0}
                 loader.load_state_dict({**loader.state_dict(), **start})
             return

@@ -30,7 +30,7 @@ def read_checkpoint(folder: PathLike) -> dict[str, Any]:
     "step".
 
     Raises:
-        FileNotFoundError: there is none in the folder.
+        FileNotFoundError: the folder has no checkpoint.
         CheckpointError: it is damaged, or not that of a run.
     """
     path = Path(folder) / CHECKPOINT
