@@ -286,8 +286,7 @@ class Tensor(Traced):
     def detach(self) -> Tensor:
         """Return a constant that shares this tensor's memory; a write into it is a write here."""
         alias = Tensor._of(self._data)
-        if self.node is None:
-            alias.source = getattr(self, "source", None) or weakref.ref(self)
+        alias.source = getattr(self, "source", None) or weakref.ref(self)
         return alias
 
     @property

@@ -25,7 +25,7 @@ from .architecture import Architecture, architecture
 from .curves import curves
 from .film.steps import Steps, steps
 from .fold.collapse import visible
-from .graph import example
+from .graph import detached, example
 from .graph import textbook as twins
 from .graph.view import look
 from .receptive_field import ReceptiveField, receptive_field
@@ -147,6 +147,7 @@ def draw(
             differences.differences(view, roots)
         if path_to is not None:
             paths.highlight(view, paths.find(view, path_to))
+        detached.show(view)
         drawn = visible(view, depth, collapse, focus, force)
     return Drawing(drawn, direction, theme, engine, force)
 

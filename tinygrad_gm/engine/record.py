@@ -28,7 +28,7 @@ class Traced:
     """An array with its place in the record: a leaf (`node` is None) or an operation's result.
 
     `version` is the sequence number of the last write into the array of a leaf. `hooks` and
-    `source` (the leaf whose memory a detached alias shares) exist only where they are needed.
+    `source` (the tensor whose memory a detached alias shares) exist only where they are needed.
     """
 
     __slots__ = ("_data", "_grad", "_requires_grad", "hooks", "node", "source", "version")

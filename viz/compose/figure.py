@@ -433,7 +433,16 @@ def _line(edge: Edge) -> Line:
     thick = "path" in edge.marks
     if edge.argnum is None:
         return Line(
-            edge.id, classes, edge.tail, edge.head, (), "", False, "", thick, "dim" in edge.marks
+            edge.id,
+            classes,
+            edge.tail,
+            edge.head,
+            (),
+            "",
+            not edge.differentiable,
+            "",
+            thick,
+            "dim" in edge.marks,
         )
     classes += " grad-unneeded" * (not edge.differentiable)
     local, flow = _texts(edge)
