@@ -247,7 +247,10 @@ def test_data_sets_loaders_and_transforms_come_back(copier: Any) -> None:
         t.RandomAffine(10), t.RandomRotation(10), t.RandomErasing(), t.ColorJitter(0.1),
         t.Normalize(0.5, 0.5),
     ])  # fmt: skip
-    assert {type(each).__name__ for each in augment.transforms} == set(t.__all__) - {"Compose", "Transform"}
+    assert {type(each).__name__ for each in augment.transforms} == set(t.__all__) - {
+        "Compose",
+        "Transform",
+    }
     digits = data.digits().train
     part = data.random_split(digits, [100, len(digits) - 100], tg.Generator(0))[0]
     loader = data.DataLoader(data.Transformed(part, augment), 40, shuffle=True)
