@@ -184,7 +184,7 @@ print("good")
     assert _run(code).strip() == "good"
 
 
-# ------------------------------------------------- no side road through the default dtype
+# ------------------------------------------------- no rounding through the default dtype
 
 TENTH, HUGE = 0.1, 1e300  # neither is a float32
 

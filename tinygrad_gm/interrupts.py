@@ -26,7 +26,7 @@ def is_command() -> bool:
 
 
 def end_in_silence() -> None:
-    """Let an interrupt end the process, unless somebody has said what it is to do."""
+    """Let an interrupt end the process, unless a handler of the program is installed."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         try:
             signal.signal(signal.SIGINT, _end)

@@ -486,7 +486,7 @@ def test_the_rule_serves_the_first_order_and_the_twin_the_others() -> None:
 
 
 def test_saved_numbers_without_a_twin_are_refused_at_higher_orders() -> None:
-    """The rule is right, but what was saved is a constant to whoever differentiates it."""
+    """The rule is right, but its derivative would treat the saved numbers as constants."""
 
     def squared(xp: Any, x: Any) -> Any:
         return x * x, 2 * x

@@ -69,7 +69,7 @@ def compare(op: Any) -> int:
 
 
 def complaint_of(op: Any, sample: Sample, known: list[Difference]) -> str:
-    """How our result differs from PyTorch's, or nothing; a refusal that is known is none."""
+    """How our result differs from PyTorch's; empty if it does not, or if the refusal is listed."""
     refused = any(d.kind == "refused" for d in known)
     first, args, keywords = mapped(sample.arguments, _as_ours)
     try:

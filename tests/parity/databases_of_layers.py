@@ -56,7 +56,7 @@ def compare(info: Any) -> int:
 
 
 def complaint_of(kind: Any, sample: Sample, known: list[Difference]) -> str:
-    """How our layer differs from PyTorch's, or nothing; a refusal that is known is none."""
+    """How our layer differs from PyTorch's; empty if it does not, or if the refusal is listed."""
     refused, (training,) = any(d.kind == "refused" for d in known), sample.args
     dtype = torch.zeros(0, dtype=sample.dtype).numpy().dtype
     inputs, keywords = mapped(sample.first, as_array)

@@ -138,7 +138,7 @@ def zeros(sample: Sample) -> bool:
 
 
 def equal_elements(sample: Sample) -> bool:
-    """So many elements that some may be equal, whose order PyTorch does not promise."""
+    """Enough elements for ties, whose order PyTorch does not promise."""
     return sample.first.numel() > 10
 
 

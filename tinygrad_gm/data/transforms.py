@@ -319,7 +319,7 @@ class ColorJitter(Transform):
         brightness: the bounds of the factor, or b for (max(0, 1 − b), 1 + b).
         contrast: the same.
         saturation: the same.
-        hue: the bounds of the change of hue, in turns of the colour wheel, or h for (−h, h); within
+        hue: bounds of the change of hue, as fractions of the colour wheel, or h for (−h, h); within
             [−½, ½].
 
     >>> darker = tg.data.transforms.ColorJitter(brightness=(0.5, 0.5))
