@@ -15,7 +15,9 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray; in a rule that is recorded, a Tensor
+Arrays: TypeAlias = tuple[Array, ...]
 ArrayLike: TypeAlias = Any  # a Tensor, an array, a number, or nested lists of numbers
+Shape: TypeAlias = tuple[int, ...]
 
 
 class Namespace(Protocol):
