@@ -232,9 +232,9 @@ def functions_of(arity: int) -> dict[str, Any]:
     """The elementwise operations of `arity` floating arguments that all have gradients."""
     return {
         name: op.primitive
-        for name, op in REGISTRY.items()
-        if CASES[name].elementwise
-        and op.required == arity
+        for name, case in CASES.items()
+        if case.elementwise
+        and (op := REGISTRY[name]).required == arity
         and op.differentiable == tuple(range(arity))
     }
 

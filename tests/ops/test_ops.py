@@ -36,8 +36,10 @@ def assert_close(found: Any, wanted: Any, bound: float) -> None:
 
 
 def test_every_operation_has_samples() -> None:
-    assert set(CASES) == set(REGISTRY)
-    assert all(case.samples for case in CASES.values())
+    without = [name for name in REGISTRY if name not in CASES or not CASES[name].samples]
+    where = "add its definition in NumPy and its samples to tests/cases.py or a tests/cases_*.py"
+    assert not without, f"{without[0]} has no samples: {where}"
+    assert set(CASES) <= set(REGISTRY), "samples of an operation that is not registered"
 
 
 @pytest.mark.parametrize(("name", "sample"), CALLS)
