@@ -93,7 +93,9 @@ def test_every_function_is_compared() -> None:
     compared = {pair.name.partition(" (")[0] for pair in PAIRS}
     functions = {name for name in tg.ops.__all__ if callable(getattr(tg.ops, name))}
     missing = {*functions, *tg.ops.registry, *F.__all__} - compared - {*COMPARED_THROUGH}
-    assert missing == {*NOT_COMPARED}
+    assert missing == {*NOT_COMPARED}, (
+        "add a Pair to a tests/parity/pairs_*.py, or a name to COMPARED_THROUGH"
+    )
     assert {*COMPARED_THROUGH.values()} <= {pair.name for pair in PAIRS}
 
 
