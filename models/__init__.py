@@ -1,12 +1,9 @@
-"""The models, one file each: architecture, loss, training recipe, sampling.
+"""The models, one file each: derivation, network, loss, training, sampling.
 
-Each module has a `Config` dataclass, the network, the loss with its equation, `train(config, run)`,
-`restore(folder)`, the trained model, and `example(config)`, a small training graph to draw.
-Generative models also have `sample(model, count, generator)`.
-
-The fields of a Config are the flags of the command line. Their metadata has a "help", and for words
-the "choices", for numbers the "least" that is allowed where it is not 1 (of floats: 0), and the
-"most" where there is such a number.
+Each module has a `Config`, whose fields are the flags of the command line (see `training.option`);
+the network; the loss with its equation; `train(config, run)`; `restore(folder)`, which returns the
+trained model; and `example(config)`, a small training graph to draw. Generative models also have
+`sample(model, count, generator)`. The pictures of the models are in `gallery`.
 """
 
 from __future__ import annotations
@@ -18,14 +15,14 @@ from types import ModuleType
 from typing import Any
 
 from tinygrad_gm.io import CheckpointError
-from tinygrad_gm.training.state import read_checkpoint
+from tinygrad_gm.training import read_checkpoint
 
 NAMES = ("neuron", "lenet", "autoencoder", "vae", "vqvae", "pixelcnn", "gan", "diffusion")
 
 
 def load(name: str) -> ModuleType:
-    """Return the module of the model `name`; ValueError, with the nearest name, if it does not
-    exist.
+    """Return the module of the model `name`. Raises ValueError, with the nearest name, if there is
+    none.
 
     >>> load("vae").__name__.rpartition(".")[2]
     'vae'
@@ -38,11 +35,12 @@ def load(name: str) -> ModuleType:
 
 
 def restore(folder: str | Path) -> Any:
-    """The model that a run has trained, whichever it is of: what its module's `restore` returns.
+    """Return the trained model of a run, by `restore` of the module that its checkpoint names.
 
     Raises:
-        FileNotFoundError: there is no checkpoint in the folder.
-        CheckpointError: it is damaged, of none of the models, or does not fit this version of it.
+        FileNotFoundError: the folder has no checkpoint.
+        CheckpointError: the checkpoint is damaged, is not that of a model of this package, or does
+            not fit this version of the model.
     """
     name = read_checkpoint(folder)["run"]["model"]
     if name not in NAMES:
@@ -52,5 +50,5 @@ def restore(folder: str | Path) -> Any:
 
 
 def summary(name: str) -> str:
-    """The first line of the model's description."""
+    """Return the first line of the docstring of a model."""
     return (load(name).__doc__ or "").partition("\n")[0]

@@ -31,7 +31,7 @@ distribution while it learns, and then there is something to sample; here there 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,11 +39,11 @@ import numpy as np
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
-from tinygrad_gm import Generator, Tensor, data, nn, optim, pictures
-from tinygrad_gm.training import Run
-from tinygrad_gm.training.state import restored
+from tinygrad_gm import Generator, Tensor, data, nn, optim
+from tinygrad_gm.training import Run, option, restored
+from tinygrad_gm.training.config import check
 
-from . import mnist_like
+from . import batches, mnist_like
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -56,31 +56,25 @@ CONVOLVED = 64 * 7 * 7  # numbers that the convolutions make of an image
 class Config:
     """The recipe; the defaults are for 10,000 digits and a code that can be drawn in the plane."""
 
-    dataset: str = field(
-        default="mnist_small",
-        metadata={"help": "data set of handwritten digits", "choices": mnist_like.DATASETS},
+    dataset: str = option(
+        "mnist_small", "data set of handwritten digits", choices=mnist_like.DATASETS
     )
-    images: int = field(default=60_000, metadata={"help": "maximum number of training images"})
-    network: str = field(
-        default="fc",
-        metadata={
-            "help": "network of encoder and decoder, fully connected or convolutional",
-            "choices": NETWORKS,
-        },
+    images: int = option(60_000, "maximum number of training images")
+    network: str = option(
+        "fc", "network of encoder and decoder, fully connected or convolutional", choices=NETWORKS
     )
-    corruption: float = field(
-        default=0.0, metadata={"help": "fraction of the pixels hidden from the encoder"}
-    )
-    latent_dim: int = field(default=2, metadata={"help": "dimension of the code z"})
-    hidden_dim: int = field(default=512, metadata={"help": "width of the first hidden layer"})
-    epochs: int = field(
-        default=20, metadata={"help": "number of passes over the training images", "least": 0}
-    )
-    batch_size: int = field(default=128, metadata={"help": "number of images per step"})
-    learning_rate: float = field(default=1e-3, metadata={"help": "learning rate of Adam"})
-    seed: int = field(
-        default=0, metadata={"help": "seed of the weights, the batches and the gaps", "least": 0}
-    )
+    corruption: float = option(0.0, "fraction of the pixels hidden from the encoder")
+    latent_dim: int = option(2, "dimension of the code z")
+    hidden_dim: int = option(512, "width of the first hidden layer")
+    epochs: int = option(20, "number of passes over the training images", least=0)
+    batch_size: int = option(128, "number of images per step")
+    learning_rate: float = option(1e-3, "learning rate of Adam")
+    seed: int = option(0, "seed of the weights, the batches and the gaps", least=0)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.corruption >= 1:
+            raise ValueError(f"autoencoder: corruption must be less than 1, not {self.corruption}")
 
 
 class Autoencoder(nn.Module):
@@ -105,7 +99,7 @@ class Autoencoder(nn.Module):
         network: str = "fc",
     ) -> None:
         super().__init__()
-        self.latent_dim, narrow = latent_dim, max(hidden_dim // 4, 1)
+        self.latent_dim, self.network, narrow = latent_dim, network, max(hidden_dim // 4, 1)
         before = convolutions() if network == "conv" else nn.Identity()
         after = transposed_convolutions() if network == "conv" else nn.Identity()
         features = CONVOLVED if network == "conv" else input_dim
@@ -174,11 +168,9 @@ def loss(
 
 @tg.no_grad()
 def evaluate(model: Autoencoder, images: Tensor, corruption: float = 0.0, seed: int = 0) -> float:
-    """The loss on all images (N, 1, 28, 28), a thousand at a time."""
+    """The loss on all images (N, 1, 28, 28)."""
     generator = Generator(seed)
-    parts = mnist_like.thousands(images)
-    errors = [float(loss(model, part, generator, corruption)) * len(part) for part in parts]
-    return sum(errors) / len(images)
+    return batches.mean(lambda part: loss(model, part, generator, corruption), images)
 
 
 @tg.no_grad()
@@ -191,17 +183,6 @@ def encode(model: Autoencoder, images: Tensor) -> Tensor:
 def decode(model: Autoencoder, z: Tensor) -> Tensor:
     """Images (N, 1, 28, 28), clipped to [0, 1], of codes (N, latent_dim)."""
     return tg.clip(model.decode(z), 0, 1).reshape(-1, 1, 28, 28)
-
-
-def between(first: Tensor, last: Tensor, steps: int) -> Tensor:
-    """Straight lines from N codes to N others, `steps` points each with both ends: (N · steps, L).
-
-    >>> between(tg.zeros((1, 2)), tg.ones((1, 2)), 3).tolist()
-    [[0.0, 0.0], [0.5, 0.5], [1.0, 1.0]]
-    """
-    way = tg.linspace(0, 1, steps).reshape(1, -1, 1)
-    lines: Tensor = first[:, None] * (1 - way) + last[:, None] * way
-    return lines.reshape(-1, first.shape[1])
 
 
 def principal_components(rows: Any) -> tuple[Any, Any, Any]:
@@ -225,36 +206,35 @@ def pca_error(train: Tensor, test: Tensor, components: int) -> float:
 
 def train(config: Config, run: Run) -> None:
     """Train an autoencoder, and draw its codes, reconstructions, walks and failures."""
-    if not 0 <= config.corruption < 1:
-        raise ValueError(f"autoencoder: corruption is a share in [0, 1), not {config.corruption}")
-    split = mnist_like.load(config.dataset)
+    from .gallery import autoencoder as gallery
+
+    split = mnist_like.load(config.dataset, config.images)
     tg.manual_seed(config.seed)
     model = build(config)
-    seen = data.TensorDataset(*split.train[: config.images])
     unseen, labels = split.test.tensors
 
     def on_epoch(epoch: int) -> dict[str, float]:
         metrics = {"test_loss": evaluate(model, unseen, config.corruption)}
         if epoch == config.epochs and not config.corruption:
-            metrics["pca_loss"] = pca_error(seen.tensors[0], unseen, config.latent_dim)
+            metrics["pca_loss"] = pca_error(split.train.tensors[0], unseen, config.latent_dim)
         return metrics
 
     def sample(generator: Generator) -> Tensor | Image:
         if config.latent_dim == 2:
-            return picture_of_codes(encode(model, unseen[:2000]), labels[:2000])
-        return mnist_like.pairs(*_before_and_after(model, unseen[:50], config, generator))
+            return gallery.map_of_codes(encode(model, unseen[:2000]), labels[:2000])
+        return gallery.reconstructions(model, unseen[:50], config.corruption, generator)
 
     run.fit(
         model,
         optim.Adam(model.parameters(), lr=config.learning_rate),
         lambda batch, generator: loss(model, batch[0], generator, config.corruption),
-        data.DataLoader(seen, config.batch_size, shuffle=True, seed=config.seed),
+        data.DataLoader(split.train, config.batch_size, shuffle=True, seed=config.seed),
         config.epochs,
         on_epoch=on_epoch,
         sample=sample,
     )
     with run.drawing():
-        write_pictures(model, unseen, labels, config, run.folder)
+        gallery.write_pictures(model, unseen, labels, config.corruption, run.folder)
 
 
 def build(config: Config) -> Autoencoder:
@@ -267,54 +247,6 @@ def build(config: Config) -> Autoencoder:
 def restore(folder: str | Path) -> Autoencoder:
     """The model of a run's checkpoint."""
     return restored(folder, Config, build)
-
-
-def picture_of_codes(codes: Tensor, labels: Tensor) -> Image:
-    """Codes (N, L) in the plane, one colour per class; wider ones by two principal components."""
-    points, classes = codes.numpy(), labels.numpy()
-    if points.shape[1] != 2:
-        mean, directions, _ = principal_components(points)
-        points = (points - mean) @ directions[:2].T
-        points = np.pad(points, ((0, 0), (0, 2 - points.shape[1])))  # of a code of one number
-    low, high = np.quantile(points, (0.01, 0.99), axis=0)  # the few that lie far out are left out
-    points, reach = points - (low + high) / 2, 0.55 * float((high - low).max())
-    clouds = {str(digit): points[classes == digit] for digit in np.unique(classes)}
-    return pictures.scatter(clouds, bounds=(-reach, reach), ground=False, size=600)
-
-
-def write_pictures(
-    model: Autoencoder, images: Tensor, labels: Tensor, config: Config, folder: Path
-) -> None:
-    """What the model has learned, and what it has not, in a run's folder."""
-    codes, generator = encode(model, images[:5000]), Generator(0)
-    pictures.save(picture_of_codes(codes[:2000], labels[:2000]), folder / "codes.png")
-    before, after = _before_and_after(model, images[:50], config, generator)
-    pictures.grid(mnist_like.pairs(before, after), columns=10, path=folder / "reconstructions.png")
-    walks = decode(model, between(codes[:10], codes[10:20], 11))
-    pictures.grid(walks, columns=11, path=folder / "interpolation.png")
-    mean, directions, variances = principal_components(codes.numpy())
-    noise = generator.normal((100, len(mean))).numpy()
-    drawn = mean + noise * np.sqrt(variances) @ directions
-    pictures.grid(
-        decode(model, tg.tensor(drawn, tg.float32)), columns=10, path=folder / "random_codes.png"
-    )
-    if config.network == "fc":
-        pictures.grid(filters(model)[:100], columns=10, path=folder / "filters.png")
-
-
-def filters(model: Autoencoder) -> Tensor:
-    """What each unit of the first layer looks for, as images in which 0.5 is a weight of 0."""
-    weights = next(p for p in model.encoder.parameters()).detach()
-    largest = tg.max(tg.abs(weights), axis=1, keepdims=True)
-    return (0.5 + 0.5 * weights / largest).reshape(-1, 28, 28)
-
-
-def _before_and_after(
-    model: Autoencoder, images: Tensor, config: Config, generator: Generator
-) -> tuple[Tensor, Tensor]:
-    """Images as the encoder sees them, and as the decoder gives them back."""
-    before = corrupt(images, config.corruption, generator)
-    return before, decode(model, encode(model, before))
 
 
 def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:

@@ -56,23 +56,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
-from tinygrad_gm import Generator, Tensor, data, nn, optim, pictures
-from tinygrad_gm.training import Run
-from tinygrad_gm.training.state import restored
+from tinygrad_gm import Generator, Tensor, data, nn, optim
+from tinygrad_gm.training import Run, option, restored
 
-from . import mnist_like, points2d
+from . import batches, mnist_like, points2d
 from .denoisers import ConvDenoiser, MLPDenoiser
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 TRAINING_TIME = "about 20 seconds for points, 10 minutes for digits, on one core"
 SCHEDULES = ("linear", "cosine")
@@ -82,38 +78,21 @@ SCHEDULES = ("linear", "cosine")
 class Config:
     """The recipe; the defaults are for points in the plane."""
 
-    dataset: str = field(
-        default="ring",
-        metadata={
-            "help": "data set of points in the plane or of handwritten digits",
-            "choices": points2d.DATASETS + mnist_like.DATASETS,
-        },
+    dataset: str = option(
+        "ring",
+        "data set of points in the plane or of handwritten digits",
+        choices=points2d.DATASETS + mnist_like.DATASETS,
     )
-    timesteps: int = field(
-        default=100, metadata={"help": "T, the number of steps from data to noise", "most": 100_000}
-    )
-    schedule: str = field(
-        default="cosine", metadata={"help": "noise schedule", "choices": SCHEDULES}
-    )
-    width: int = field(default=128, metadata={"help": "width of the hidden layers, for points"})
-    channels: int = field(
-        default=32, metadata={"help": "number of channels of the convolutions, for digits"}
-    )
-    epochs: int = field(
-        default=6,
-        metadata={"help": "number of passes over the digits, or of 256,000 new points", "least": 0},
-    )
-    batch_size: int = field(default=256, metadata={"help": "number of points or images per step"})
-    learning_rate: float = field(
-        default=2e-3, metadata={"help": "learning rate of Adam at its peak"}
-    )
-    ema: float = field(default=0.995, metadata={"help": "decay rate of the average of the weights"})
-    sample_every: int = field(
-        default=300, metadata={"help": "number of steps between sample pictures"}
-    )
-    seed: int = field(
-        default=0, metadata={"help": "seed of the weights, the batches and the noise", "least": 0}
-    )
+    timesteps: int = option(100, "T, the number of steps from data to noise", most=100_000)
+    schedule: str = option("cosine", "noise schedule", choices=SCHEDULES)
+    width: int = option(128, "width of the hidden layers, for points")
+    channels: int = option(32, "number of channels of the convolutions, for digits")
+    epochs: int = option(6, "number of passes over the digits, or of 256,000 new points", least=0)
+    batch_size: int = option(256, "number of points or images per step")
+    learning_rate: float = option(2e-3, "learning rate of Adam at its peak")
+    ema: float = option(0.995, "decay rate of the average of the weights")
+    sample_every: int = option(300, "number of steps between sample pictures")
+    seed: int = option(0, "seed of the weights, the batches and the noise", least=0)
 
 
 def linear_schedule(timesteps: int) -> Tensor:
@@ -344,20 +323,33 @@ def build(config: Config) -> DiffusionModel:
     return DiffusionModel(network, config.timesteps, config.schedule, clip=2.5 if points else 1.0)
 
 
+def centred(x: Tensor) -> Tensor:
+    """Data as the network sees them: points as they are, images in [−1, 1]."""
+    if x.ndim == 2:
+        points2d.check("diffusion", x)
+        return x
+    mnist_like.check("diffusion", x)
+    return 2 * x - 1
+
+
+def as_images(x: Tensor) -> Tensor:
+    """Images in [−1, 1] → images in [0, 1], clipped."""
+    return tg.clip((x + 1) / 2, 0, 1)
+
+
 def loss(model: DiffusionModel, x: Tensor) -> Tensor:
     """The loss on points (N, 2), or on images (N, 1, 28, 28) in [0, 1], which are noised around 0.
 
     Raises ValueError for other data.
     """
-    return model.train_step(_centred(x))
+    return model.train_step(centred(x))
 
 
 @tg.no_grad()
 def evaluate(model: DiffusionModel, x: Tensor, seed: int = 0) -> float:
     """The loss on points or images, with times and noise that depend on the seed alone."""
     with tg.random.using(Generator(seed)):
-        parts = mnist_like.thousands(x)
-        return sum(float(loss(model, part)) * len(part) for part in parts) / len(x)
+        return batches.mean(lambda part: loss(model, part), x)
 
 
 def sample(
@@ -371,11 +363,13 @@ def sample(
     points = isinstance(model.model, MLPDenoiser)
     shape = (count, 2) if points else (count, 1, 28, 28)
     x = model.sample(shape, steps=steps, eta=eta, generator=generator)
-    return x if points else _shown(x)
+    return x if points else as_images(x)
 
 
 def train(config: Config, run: Run) -> None:
     """Train on points or digits, and write pictures of what was learned."""
+    from .gallery import diffusion as gallery
+
     train_set: data.Dataset
     if config.dataset in points2d.DATASETS:
         train_set = points2d.Draws(config.dataset, 256_000)
@@ -405,12 +399,11 @@ def train(config: Config, run: Run) -> None:
         ),
         ema=ema,
         on_epoch=lambda epoch: {"test_loss": evaluate(average, unseen)},
-        sample=lambda generator: _sheet(config, average, generator),
+        sample=lambda generator: gallery.samples(average, config.dataset, generator),
         sample_every=config.sample_every,
     )
-    write = _write_clouds if unseen.ndim == 2 else _write_sheets
     with run.drawing():
-        write(average, unseen, run.folder)
+        gallery.write_pictures(average, unseen, run.folder)
 
 
 def restore(folder: str | Path) -> DiffusionModel:
@@ -430,117 +423,10 @@ def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:
     else:
         x0, _ = mnist_like.load("mnist_small").train[:2]
     model = build(config)
-    x0 = _centred(x0).requires_grad_()  # so that its way into the network is drawn
+    x0 = centred(x0).requires_grad_()  # so that its way into the network is drawn
     t = tg.randint(0, config.timesteps, (len(x0),))
     x_t, noise = model.forward_diffusion(x0, t)
     predicted = model.model(x_t, t)
     total = F.mse_loss(predicted, noise)
     named = {"x₀": x0, "t": t, "x_t": x_t, "ε": noise, "predicted ε": predicted, "loss": total}
     return total, {**named, **dict(model.named_parameters())}
-
-
-def _centred(x: Tensor) -> Tensor:
-    if x.ndim == 2:
-        points2d.check("diffusion", x)
-        return x
-    mnist_like.check("diffusion", x)
-    return 2 * x - 1
-
-
-def _shown(x: Tensor) -> Tensor:
-    return tg.clip((x + 1) / 2, 0, 1)
-
-
-# ------------------------------------------------------------------------------------- pictures
-
-
-def _sheet(config: Config, model: DiffusionModel, generator: Generator) -> Tensor | Image:
-    if config.dataset in points2d.DATASETS:
-        return points2d.cloud(config.dataset, sample(model, 1000, generator))
-    return sample(model, 64, generator, steps=min(25, config.timesteps))
-
-
-def _write_clouds(model: DiffusionModel, points: Tensor, folder: Path) -> None:
-    """Data turning into noise, noise into samples, and a film of the latter, in a run's folder."""
-    last = model.timesteps
-    times = sorted({round(last * share) for share in (0, 0.02, 0.06, 0.15, 0.35, 1)})
-    noised = [_noised(model, points, t) for t in times]
-    states, _ = _denoising(model, points.shape)
-    clouds = [_cloud({f"t = {t}": x}) for t, x in zip(times, noised, strict=True)]
-    pictures.save(_beside(clouds), folder / "noising.png")
-    clouds = [_cloud({f"t = {t}": states[last - t]}) for t in reversed(times)]
-    pictures.save(_beside(clouds), folder / "denoising.png")
-    pictures.save(_cloud({"data": points, "samples": states[-1]}, 480), folder / "samples.png")
-    frames = folder / "denoising"
-    frames.mkdir(exist_ok=True)
-    shown = [*states[: -last // 2 : 2], *states[-last // 2 :]]  # the end is what matters
-    paths = [frames / f"frame-{number:04}.png" for number in range(len(shown))]
-    for path, x in zip(paths, shown, strict=True):
-        pictures.save(_cloud({"data": points, "samples": x[:1000]}, 360), path)
-    pictures.film(paths, folder / "denoising.gif", seconds=0.06)
-
-
-def _write_sheets(model: DiffusionModel, images: Tensor, folder: Path) -> None:
-    """Digits turning into noise, noise into digits, and what sampling can do, in a run's folder."""
-    times = np.linspace(0, model.timesteps, 11).round().astype(int).tolist()
-    noised = [_noised(model, _centred(images[:6]), t) for t in times]
-    pictures.grid(_rows(noised), columns=11, path=folder / "noising.png")
-    states, guesses = _denoising(model, (5, 1, 28, 28))
-    noisy, guessed = (_rows([strip[t] for t in times]) for strip in (states, guesses))
-    pictures.grid(mnist_like.pairs(noisy, guessed, 11), columns=11, path=folder / "denoising.png")
-    pictures.grid(sample(model, 100, Generator(0)), path=folder / "samples.png")
-    counts = sorted({min(count, model.timesteps) for count in (5, 10, 20, 50, 100)})
-    same_noise = [sample(model, 12, Generator(1), steps=count) for count in counts]
-    pictures.grid(tg.concat(same_noise), columns=12, path=folder / "steps.png")
-    arcs = interpolate(model, 6, Generator(2))
-    pictures.grid(arcs, columns=11, path=folder / "interpolation.png")
-
-
-def interpolate(model: DiffusionModel, rows: int, generator: Generator) -> Tensor:
-    """Images (rows · 11, 1, 28, 28): each row of eleven walks from one sample to another one.
-
-    By DDIM, where a sample is a function of its x_T. Between two x_T it goes along an arc, not a
-    line, whose middle would be shorter than noise is (Song et al. 2021, section 5.3).
-    """
-    one, other = (tg.randn((rows, 1, 1, 28, 28), generator=generator) for _ in range(2))
-    angles = tg.linspace(0, math.pi / 2, 11).reshape(1, -1, 1, 1, 1)
-    x = (tg.cos(angles) * one + tg.sin(angles) * other).reshape(-1, 1, 28, 28)
-    for moved, _ in model.walk(x, steps=min(50, model.timesteps), eta=0.0):
-        x = moved
-    return _shown(x)
-
-
-def _noised(model: DiffusionModel, x0: Tensor, t: int) -> Tensor:
-    """The paper's x_t, with the same noise for every t; x_0 for t = 0."""
-    if t == 0:
-        return x0
-    noise = tg.randn(x0.shape, generator=Generator(0))
-    return model.forward_diffusion(x0, tg.full(len(x0), t - 1), noise)[0]
-
-
-def _denoising(model: DiffusionModel, shape: tuple[int, ...]) -> tuple[list[Tensor], list[Tensor]]:
-    """x_T, …, x_0 of ancestral sampling, and for each of them the guess of x_0 from there."""
-    generator = Generator(0)
-    states, guesses = [tg.randn(shape, generator=generator)], []
-    for x, x0 in model.walk(states[0], generator=generator):
-        states.append(x)
-        guesses.append(x0)
-    return states, [*guesses, states[-1]]
-
-
-def _rows(strips: list[Tensor]) -> Tensor:
-    """The same images at several times, (N, …) each, as one set: all times of the first, …"""
-    return _shown(tg.stack(strips, axis=1).reshape(-1, *strips[0].shape[1:]))
-
-
-def _cloud(clouds: dict[str, Tensor], size: int = 220) -> Image:
-    return pictures.scatter(clouds, bounds=(-2.5, 2.5), size=size)
-
-
-def _beside(images: list[Image]) -> Image:
-    """Pictures of one size in a row."""
-    width, height = images[0].size
-    row = images[0].resize((width * len(images), height))
-    for number, image in enumerate(images):
-        row.paste(image, (number * width, 0))
-    return row

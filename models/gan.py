@@ -47,17 +47,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
-from tinygrad_gm import Tensor, data, nn, optim, pictures
-from tinygrad_gm.training import Run
-from tinygrad_gm.training.state import restored
+from tinygrad_gm import Tensor, data, nn, optim
+from tinygrad_gm.training import Run, option, restored
+from tinygrad_gm.training.config import check
 
 from . import metrics, mnist_like, points2d
+from .batches import batches, concatenated
+from .classes import labels_for, with_class
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -73,71 +75,36 @@ STEPS = 100  # of the generator in an epoch of points, drawn continually
 class Config:
     """The recipe; the defaults are the notes' networks on 9,000 handwritten digits."""
 
-    dataset: str = field(
-        default="mnist_small",
-        metadata={
-            "help": "data set of handwritten digits or of points in the plane",
-            "choices": (*mnist_like.DATASETS, *points2d.DATASETS),
-        },
+    dataset: str = option(
+        "mnist_small",
+        "data set of handwritten digits or of points in the plane",
+        choices=(*mnist_like.DATASETS, *points2d.DATASETS),
     )
-    network: str = field(
-        default="mlp",
-        metadata={
-            "help": "networks of both players: the notes' MLP, or DCGAN; plane for points",
-            "choices": NETWORKS,
-        },
+    network: str = option(
+        "mlp",
+        "networks of both players: the notes' MLP, or DCGAN; plane for points",
+        choices=NETWORKS,
     )
-    loss: str = field(
-        default="non-saturating",
-        metadata={"help": "objective of the two players", "choices": LOSSES},
+    loss: str = option("non-saturating", "objective of the two players", choices=LOSSES)
+    penalty: float = option(0.0, "weight λ of the gradient penalty")
+    spectral_norm: bool = option(False, "apply spectral normalisation to D's weights")
+    conditional: bool = option(False, "condition generator and discriminator on the class")
+    latent_dim: int = option(100, "dimension of the noise z")
+    channels: int = option(32, "number of channels of DCGAN's widest layers")
+    hidden_dim: int = option(128, "width of the hidden layers, for points")
+    critic_steps: int = option(1, "number of steps of D per step of G")
+    epochs: int = option(
+        30, f"number of passes over the images, or of {STEPS} steps on points", least=0
     )
-    penalty: float = field(default=0.0, metadata={"help": "weight λ of the gradient penalty"})
-    spectral_norm: bool = field(
-        default=False, metadata={"help": "apply spectral normalisation to D's weights"}
-    )
-    conditional: bool = field(
-        default=False, metadata={"help": "condition generator and discriminator on the class"}
-    )
-    latent_dim: int = field(default=100, metadata={"help": "dimension of the noise z"})
-    channels: int = field(
-        default=32, metadata={"help": "number of channels of DCGAN's widest layers"}
-    )
-    hidden_dim: int = field(
-        default=128, metadata={"help": "width of the hidden layers, for points"}
-    )
-    critic_steps: int = field(default=1, metadata={"help": "number of steps of D per step of G"})
-    epochs: int = field(
-        default=30,
-        metadata={
-            "help": f"number of passes over the images, or of {STEPS} steps on points",
-            "least": 0,
-        },
-    )
-    batch_size: int = field(
-        default=64, metadata={"help": "number of images or points per step of D"}
-    )
-    learning_rate: float = field(
-        default=2e-4, metadata={"help": "learning rate of both Adam optimizers"}
-    )
-    beta1: float = field(
-        default=0.5, metadata={"help": "β₁, decay rate of the first moment of both Adam optimizers"}
-    )
-    beta2: float = field(
-        default=0.999,
-        metadata={"help": "β₂, decay rate of the second moment of both Adam optimizers"},
-    )
-    ema_decay: float = field(
-        default=0.999, metadata={"help": "decay rate of the average of G's weights"}
-    )
-    seed: int = field(
-        default=0, metadata={"help": "seed of the weights, the batches and the noise", "least": 0}
-    )
+    batch_size: int = option(64, "number of images or points per step of D")
+    learning_rate: float = option(2e-4, "learning rate of both Adam optimizers")
+    beta1: float = option(0.5, "β₁, decay rate of the first moment of both Adam optimizers")
+    beta2: float = option(0.999, "β₂, decay rate of the second moment of both Adam optimizers")
+    ema_decay: float = option(0.999, "decay rate of the average of G's weights")
+    seed: int = option(0, "seed of the weights, the batches and the noise", least=0)
 
     def __post_init__(self) -> None:
-        for entry in fields(self):
-            value, choices = getattr(self, entry.name), entry.metadata.get("choices")
-            if choices and value not in choices:
-                raise ValueError(f"gan: {entry.name} is one of {', '.join(choices)}, not {value!r}")
+        check(self)
         if (self.network == "plane") != (self.dataset in points2d.DATASETS):
             fitting = "plane" if self.dataset in points2d.DATASETS else "mlp or dcgan"
             raise ValueError(f"gan: {self.dataset} wants the network {fitting}")
@@ -148,8 +115,6 @@ class Config:
             )
         if self.conditional and self.dataset not in CLASSES:
             raise ValueError(f"gan: {self.dataset} has no classes to be conditional on")
-        if self.penalty < 0 or self.critic_steps < 1:
-            raise ValueError("gan: penalty must be at least 0 and critic_steps at least 1")
 
 
 # ------------------------------------------------------------------------------ the networks
@@ -164,12 +129,9 @@ class Generator(nn.Sequential):
 
     def __init__(self, latent_dim: int, output_dim: int) -> None:
         super().__init__(
-            nn.Linear(latent_dim, 256),
-            nn.LeakyReLU(0.2),
-            nn.Linear(256, 512),
-            nn.LeakyReLU(0.2),
-            nn.Linear(512, output_dim),
-            nn.Tanh(),
+            *(nn.Linear(latent_dim, 256), nn.LeakyReLU(0.2)),
+            *(nn.Linear(256, 512), nn.LeakyReLU(0.2)),
+            *(nn.Linear(512, output_dim), nn.Tanh()),
         )
 
 
@@ -178,10 +140,8 @@ class Discriminator(nn.Sequential):
 
     def __init__(self, input_dim: int) -> None:
         super().__init__(
-            nn.Linear(input_dim, 512),
-            nn.LeakyReLU(0.2),
-            nn.Linear(512, 256),
-            nn.LeakyReLU(0.2),
+            *(nn.Linear(input_dim, 512), nn.LeakyReLU(0.2)),
+            *(nn.Linear(512, 256), nn.LeakyReLU(0.2)),
             nn.Linear(256, 1),
         )
 
@@ -201,16 +161,12 @@ class ConvGenerator(nn.Sequential):
         super().__init__(
             nn.Linear(latent_dim, 4 * c * 4 * 4, bias=False),  # before a norm a bias does nothing
             nn.Unflatten(1, (4 * c, 4, 4)),
-            nn.BatchNorm2d(4 * c),
-            nn.ReLU(),
+            *(nn.BatchNorm2d(4 * c), nn.ReLU()),
             nn.ConvTranspose2d(4 * c, 2 * c, 4, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(2 * c),
-            nn.ReLU(),
+            *(nn.BatchNorm2d(2 * c), nn.ReLU()),
             nn.ConvTranspose2d(2 * c, c, 4, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(c),
-            nn.ReLU(),
-            nn.ConvTranspose2d(c, 1, 4, stride=2, padding=1),
-            nn.Tanh(),
+            *(nn.BatchNorm2d(c), nn.ReLU()),
+            *(nn.ConvTranspose2d(c, 1, 4, stride=2, padding=1), nn.Tanh()),
         )
         _initialize(self)
 
@@ -220,16 +176,16 @@ class ConvDiscriminator(nn.Sequential):
 
     def __init__(self, planes: int, channels: int, norm: bool = True) -> None:
         c = channels
+
+        def norm_of(width: int) -> nn.Module:
+            return nn.BatchNorm2d(width) if norm else nn.Identity()
+
         super().__init__(
-            nn.Conv2d(planes, c, 4, stride=2, padding=1),  # no norm where the images come in
-            nn.LeakyReLU(0.2),
+            *(nn.Conv2d(planes, c, 4, stride=2, padding=1), nn.LeakyReLU(0.2)),  # no norm here
             nn.Conv2d(c, 2 * c, 4, stride=2, padding=1, bias=not norm),
-            nn.BatchNorm2d(2 * c) if norm else nn.Identity(),
-            nn.LeakyReLU(0.2),
+            *(norm_of(2 * c), nn.LeakyReLU(0.2)),
             nn.Conv2d(2 * c, 4 * c, 4, stride=2, padding=1, bias=not norm),
-            nn.BatchNorm2d(4 * c) if norm else nn.Identity(),
-            nn.LeakyReLU(0.2),
-            nn.Flatten(),
+            *(norm_of(4 * c), nn.LeakyReLU(0.2), nn.Flatten()),
             nn.Linear(4 * c * 4 * 4, 1),
         )
         _initialize(self)
@@ -248,12 +204,9 @@ def perceptron(input_dim: int, output_dim: int, hidden_dim: int) -> nn.Sequentia
     """Three hidden layers of ReLU: either player in the plane (Gulrajani et al.'s are 512 wide)."""
     h = hidden_dim
     return nn.Sequential(
-        nn.Linear(input_dim, h),
-        nn.ReLU(),
-        nn.Linear(h, h),
-        nn.ReLU(),
-        nn.Linear(h, h),
-        nn.ReLU(),
+        *(nn.Linear(input_dim, h), nn.ReLU()),
+        *(nn.Linear(h, h), nn.ReLU()),
+        *(nn.Linear(h, h), nn.ReLU()),
         nn.Linear(h, output_dim),
     )
 
@@ -306,22 +259,13 @@ class GAN(nn.Module):
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Noise (N, latent_dim), and the classes (N,) if it is shown any → fakes, as inside."""
-        fakes: Tensor = self.generator(self._with_classes(z, labels))
+        fakes: Tensor = self.generator(with_class("gan", z, labels, self.classes))
         return fakes
 
     def judge(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Data, as inside, and the classes (N,) if it is shown any → D's logits (N,)."""
-        logits: Tensor = self.discriminator(self._with_classes(x, labels))
+        logits: Tensor = self.discriminator(with_class("gan", x, labels, self.classes))
         return logits.reshape(-1)
-
-    def _with_classes(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        """The one-hot class as further numbers of each row, or planes of each image."""
-        if not self.classes:
-            return x
-        hot = F.one_hot(labels, self.classes).astype(x.dtype)
-        shape = (len(x), self.classes, *x.shape[2:])
-        hot = tg.broadcast_to(hot.reshape(*hot.shape, *(1 for _ in x.shape[2:])), shape)
-        return tg.concat([x, hot], axis=1)
 
 
 # ------------------------------------------------------------------------------ the losses
@@ -390,7 +334,7 @@ def discriminator_step(
 ) -> dict[str, Tensor]:
     """One step of D, on as many fakes as there are data; G and its gradients stay as they are."""
     with tg.no_grad():  # so no gradient reaches G
-        fake = model.generate(_noise(model, len(real), generator), labels)
+        fake = model.generate(noise(model, len(real), generator), labels)
     real_logits, fake_logits = model.judge(real, labels), model.judge(fake, labels)
     loss = discriminator_loss(config.loss, real_logits, fake_logits)
     found = {"loss": loss, "score": tg.mean(real_logits), "fake_score": tg.mean(fake_logits)}
@@ -413,7 +357,7 @@ def generator_step(
 ) -> dict[str, Tensor]:
     """One step of G, on a fake for each of the labels; D's gradients stay as they are."""
     with frozen(model.discriminator):
-        fake = model.generate(_noise(model, len(labels), generator), labels)
+        fake = model.generate(noise(model, len(labels), generator), labels)
         loss = generator_loss(config.loss, model.judge(fake, labels))
         optimizer.zero_grad()
         loss.backward()
@@ -431,7 +375,8 @@ def frozen(module: nn.Module) -> Iterator[None]:
         module.requires_grad_(True)
 
 
-def _noise(model: GAN, count: int, generator: tg.Generator) -> Tensor:
+def noise(model: GAN, count: int, generator: tg.Generator) -> Tensor:
+    """z ~ N(0, I), of shape (count, latent_dim)."""
     return tg.randn((count, model.latent_dim), generator=generator)
 
 
@@ -443,6 +388,8 @@ def train(config: Config, run: Run) -> None:
     and for fakes; "penalty", without λ. After each epoch of a mixture: how many of its "modes" are
     covered, and the shares of samples that are "near" to one and "sharp", as in `metrics.Modes`.
     """
+    from .gallery import gan as gallery
+
     tg.manual_seed(config.seed)
     rows = config.critic_steps * config.batch_size
     source: data.Dataset = (
@@ -458,11 +405,10 @@ def train(config: Config, run: Run) -> None:
     )
 
     def step(batch: tuple[Tensor, Tensor], generator: tg.Generator) -> dict[str, Tensor]:
-        real, labels = model.inside(batch[0]), batch[1]
-        cuts = range(config.batch_size, len(real), config.batch_size)
-        for some, classes in zip(tg.split(real, cuts), tg.split(labels, cuts), strict=True):
-            found = discriminator_step(model, of_discriminator, some, classes, generator, config)
-        found |= generator_step(model, of_generator, classes, generator, config)
+        parts = batches(model.inside(batch[0]), batch[1], size=config.batch_size)
+        for real, labels in parts:
+            found = discriminator_step(model, of_discriminator, real, labels, generator, config)
+        found |= generator_step(model, of_generator, labels, generator, config)
         ema.update()
         return found
 
@@ -473,11 +419,9 @@ def train(config: Config, run: Run) -> None:
             found = metrics.modes(sample(model, 2500, tg.Generator(0)), config.dataset)
         return {"modes": found.covered, "near": tg.sum(found.shares).item(), "sharp": found.sharp}
 
+    @ema.average()
     def draw(generator: tg.Generator) -> Tensor | Image:
-        with ema.average():
-            if config.network == "plane":
-                return points2d.cloud(config.dataset, sample(model, 2000, generator))
-            return sample(model, 100, generator)
+        return gallery.samples(model, config.dataset, generator)
 
     run.train(
         step,
@@ -493,7 +437,7 @@ def train(config: Config, run: Run) -> None:
         sample=draw,
     )
     with ema.average(), run.drawing():
-        write_pictures(model, config, run.folder)
+        gallery.write_pictures(model, config.dataset, run.folder)
 
 
 def restore(folder: str | Path) -> GAN:
@@ -509,60 +453,30 @@ def restore(folder: str | Path) -> GAN:
 # ------------------------------------------------------------------------------ the samples
 
 
-@tg.no_grad()
 def sample(model: GAN, count: int, generator: tg.Generator, *, label: int | None = None) -> Tensor:
     """New images (count, 1, 28, 28) in [0, 1] or points (count, 2), of one class or of all in turn.
 
-    Raises ValueError for a label that the model has not learned.
+    Raises ValueError for a class that the model has not learned.
     """
-    if label is not None and not 0 <= label < model.classes:
-        learned = f"classes 0 to {model.classes - 1}" if model.classes else "no classes"
-        raise ValueError(f"the model has learned {learned}, so it cannot draw class {label}")
-    z = _noise(model, count, generator)
-    labels = tg.arange(count) % max(model.classes, 1) if label is None else tg.full(count, label)
-    return _drawn(model, z, labels)
+    labels = labels_for(label, count, model.classes)
+    return render(model, noise(model, count, generator), labels)
 
 
 @tg.no_grad()
-def interpolate(model: GAN, rows: int, columns: int, generator: tg.Generator) -> Tensor:
-    """From one noise to another, in each row: images (rows · columns, 1, 28, 28).
-
-    On the arc z = z₀ cos θ + z₁ sin θ all z have the distribution of the noise, N(0, I); those in
-    the middle of a straight line would be shorter than any that G has seen.
-    """
-    ends = _noise(model, 2 * rows, generator).reshape(2, rows, 1, -1)
-    angle = tg.linspace(0, tg.pi / 2, columns).reshape(-1, 1)
-    z = (ends[0] * tg.cos(angle) + ends[1] * tg.sin(angle)).reshape(rows * columns, -1)
-    return _drawn(model, z, tg.arange(rows * columns) // columns % max(model.classes, 1))
-
-
-def _drawn(model: GAN, z: Tensor, labels: Tensor) -> Tensor:
-    """Fakes as the data are, a thousand at a time; the mode stays as it was."""
+def render(model: GAN, z: Tensor, labels: Tensor) -> Tensor:
+    """Fakes of noise (N, latent_dim) and classes (N,), as the data are; the mode is kept."""
     training = model.training
     model.eval()
-    parts = zip(mnist_like.thousands(z), mnist_like.thousands(labels), strict=True)
-    drawn = tg.concat([model.outside(model.generate(*part)) for part in parts])
+    fakes = concatenated(lambda *batch: model.outside(model.generate(*batch)), z, labels)
     model.train(training)
-    return drawn
-
-
-def write_pictures(model: GAN, config: Config, folder: Path) -> None:
-    """Samples, and the way from one image to another, as pictures in a run's folder."""
-    generator = tg.Generator(0)
-    if config.network == "plane":
-        points = sample(model, 2000, generator)
-        pictures.save(points2d.cloud(config.dataset, points), folder / "samples.png")
-        return
-    pictures.grid(sample(model, 100, generator), columns=10, path=folder / "samples.png")
-    sheet = interpolate(model, 10, 10, generator)
-    pictures.grid(sheet, columns=10, path=folder / "interpolation.png")
+    return fakes
 
 
 def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of an untrained generator for 4 fakes, and the names of its leaves."""
     tg.manual_seed(config.seed)
     model = GAN(config)
-    z, labels = _noise(model, 4, tg.Generator(config.seed)), tg.arange(4) % max(model.classes, 1)
+    z, labels = noise(model, 4, tg.Generator(config.seed)), tg.arange(4) % max(model.classes, 1)
     model.discriminator.requires_grad_(False)  # as in the generator's step
     fake = model.generate(z, labels)
     logits = model.judge(fake, labels)

@@ -24,7 +24,7 @@ images that the generative models of this package make (`metrics.py`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -32,10 +32,9 @@ import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, Tensor, data, nn, optim, pictures
 from tinygrad_gm.io import CheckpointError
-from tinygrad_gm.training import Run
-from tinygrad_gm.training.state import restored
+from tinygrad_gm.training import Run, option, restored
 
-from . import mnist_like
+from . import batches, mnist_like
 
 TRAINING_TIME = "about 5 seconds on two cores"
 WEIGHTS = Path(__file__).parent / "weights" / "lenet_mnist.safetensors"
@@ -46,24 +45,15 @@ WEIGHTS_SHA256 = "d824b804b204fa45144c2859008cf36d2d7196f07588970e1b0238b3d68df6
 class Config:
     """The recipe; the defaults are for 10,000 images, of which `mnist_small` holds back 1,000."""
 
-    dataset: str = field(
-        default="mnist_small",
-        metadata={"help": "data set of handwritten digits", "choices": mnist_like.DATASETS},
+    dataset: str = option(
+        "mnist_small", "data set of handwritten digits", choices=mnist_like.DATASETS
     )
-    images: int = field(default=10_000, metadata={"help": "maximum number of training images"})
-    augment: bool = field(
-        default=False, metadata={"help": "rotate, shift and scale the training images at random"}
-    )
-    epochs: int = field(
-        default=2, metadata={"help": "number of passes over the training images", "least": 0}
-    )
-    batch_size: int = field(default=32, metadata={"help": "number of images per step"})
-    learning_rate: float = field(
-        default=4e-3, metadata={"help": "learning rate of Adam at its peak"}
-    )
-    seed: int = field(
-        default=0, metadata={"help": "seed of the weights and the batches", "least": 0}
-    )
+    images: int = option(10_000, "maximum number of training images")
+    augment: bool = option(False, "rotate, shift and scale the training images at random")
+    epochs: int = option(2, "number of passes over the training images", least=0)
+    batch_size: int = option(32, "number of images per step")
+    learning_rate: float = option(4e-3, "learning rate of Adam at its peak")
+    seed: int = option(0, "seed of the weights and the batches", least=0)
 
 
 # The same digit, written otherwise: turned, shifted by up to two pixels, smaller or larger.
@@ -128,10 +118,9 @@ def fit(model: nn.Module, split: data.Split, config: Config, run: Run) -> None:
 def predict(model: nn.Module, images: Tensor) -> Tensor:
     """Logits (N, 10) of images (N, 1, 28, 28), a thousand at a time; the mode stays as it was."""
     training = model.training
-    model.eval()
-    logits = [model(part) for part in mnist_like.thousands(images)]
+    logits = batches.concatenated(model.eval(), images)
     model.train(training)
-    return tg.concat(logits)
+    return logits
 
 
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
@@ -146,11 +135,10 @@ def _share_right(logits: Tensor, labels: Tensor) -> Tensor:
 
 def train(config: Config, run: Run) -> None:
     """Train a LeNet-5, and write a sheet of the unseen images that it takes for something else."""
-    split = mnist_like.load(config.dataset)
+    split = mnist_like.load(config.dataset, config.images)
     tg.manual_seed(config.seed)
     model = LeNet5()
-    first = data.TensorDataset(*split.train[: config.images])
-    fit(model, data.Split(first, split.test), config, run)
+    fit(model, split, config, run)
     images, labels = split.test.tensors
     with run.drawing():
         write_mistakes(model, images, labels, run.folder)

@@ -34,7 +34,7 @@ import numpy as np
 import tinygrad_gm as tg
 from tinygrad_gm import Generator, Tensor, data
 
-from . import lenet, mnist_like, points2d
+from . import batches, lenet, mnist_like, points2d
 
 SURE = 0.9  # the probability from which on an image counts as one of its class
 NEAR = 0.3  # the distance up to which a point belongs to a mode
@@ -119,8 +119,7 @@ def _root(covariance: Any) -> Any:
 def _moments(images: Tensor) -> tuple[Any, Any]:
     """Mean (84,) and covariance (84, 84) of what the judge sees in the images, in float64."""
     judge = lenet.pretrained()
-    parts = mnist_like.thousands(images)
-    features = np.concatenate([judge.features(part).numpy() for part in parts], dtype=np.float64)
+    features = batches.concatenated(judge.features, images).numpy().astype(np.float64)
     return features.mean(axis=0), np.cov(features, rowvar=False)
 
 

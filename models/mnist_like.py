@@ -1,33 +1,32 @@
-"""What models of handwritten digits share: data sets by name, refusals of wrong images, sheets."""
+"""Handwritten digits for the models: data sets by name, and checks of images."""
 
 from __future__ import annotations
 
-import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Tensor, data
 
 DATASETS = ("mnist_small", "mnist", "digits")
 
 
-def load(name: str) -> data.Split:
+def load(name: str, images: int | None = None) -> data.Split:
     """Handwritten digits as images (N, 1, 28, 28) in [0, 1], with their labels.
 
     Args:
-        name: "mnist_small", 9,000 images to train on and 1,000 to test; "mnist", 60,000 and 10,000;
+        name: "mnist_small", 9,000 training and 1,000 test images; "mnist", 60,000 and 10,000;
             "digits", 1,437 and 360, which are 8 × 8, enlarged threefold and framed.
+        images: maximum number of training images; None: all.
 
     Raises ValueError for another name.
 
     >>> load("digits").test.tensors[0].shape
     (360, 1, 28, 28)
     """
-    if name == "mnist_small":
-        return data.mnist_small()
-    if name == "mnist":
-        return data.mnist()
+    if name not in DATASETS:
+        raise ValueError(f"the data set is {', '.join(DATASETS)}, not {name!r}")
+    split: data.Split = getattr(data, name)()
     if name == "digits":
-        return data.Split(*(_enlarged(part) for part in data.digits()))
-    raise ValueError(f"the data set is {', '.join(DATASETS)}, not {name!r}")
+        split = data.Split(*(_enlarged(part) for part in split))
+    return data.Split(data.TensorDataset(*split.train[:images]), split.test)
 
 
 def check(model: str, images: Tensor, size: int = 28) -> None:
@@ -61,29 +60,6 @@ def framed(images: Tensor) -> Tensor:
 def cropped(images: Tensor) -> Tensor:
     """Images (N, 1, 32, 32) without their margin: (N, 1, 28, 28)."""
     return images[:, :, 2:-2, 2:-2]
-
-
-def thousands(x: Tensor) -> list[Tensor]:
-    """The rows of x in parts of a thousand, for which the memory of a forward pass is small.
-
-    >>> [len(part) for part in thousands(tg.zeros((2500, 1)))]
-    [1000, 1000, 500]
-    """
-    return list(tg.split(x, range(1000, len(x), 1000)))
-
-
-def pairs(above: Tensor, below: Tensor, columns: int = 10) -> Tensor:
-    """Two sets of N images as one, for a sheet: a row of the first, under it its partners, …
-
-    N must be a multiple of `columns`.
-
-    >>> pairs(tg.zeros((20, 1, 28, 28)), tg.ones((20, 1, 28, 28)))[::10, 0, 0, 0].tolist()
-    [0.0, 1.0, 0.0, 1.0]
-    """
-    rows = (-1, columns, *above.shape[1:])
-    return tg.stack([above.reshape(rows), below.reshape(rows)], axis=1).reshape(
-        -1, *above.shape[1:]
-    )
 
 
 def _enlarged(part: data.TensorDataset) -> data.TensorDataset:

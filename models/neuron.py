@@ -11,14 +11,11 @@ tests hold the two side by side.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import tinygrad_gm as tg
 from tinygrad_gm import Tensor
-
-if TYPE_CHECKING:
-    from tinygrad_gm.training import Run
+from tinygrad_gm.training import Run, option
 
 FEATURES = [[1.0, 2.0], [2.0, 1.0], [-1.0, -2.0]]  # the worked example
 LABELS = [1.0, 0.0, 0.0]
@@ -29,12 +26,8 @@ INITIAL_WEIGHTS = [0.1, -0.2]
 class Config:
     """The worked example: three points with two features each, labelled 1, 0, 0."""
 
-    learning_rate: float = field(
-        default=0.1, metadata={"help": "learning rate of gradient descent"}
-    )
-    epochs: int = field(
-        default=2, metadata={"help": "number of passes over the three points", "least": 0}
-    )
+    learning_rate: float = option(0.1, "learning rate of gradient descent")
+    epochs: int = option(2, "number of passes over the three points", least=0)
 
 
 def single_neuron_model(

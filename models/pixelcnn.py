@@ -55,20 +55,20 @@ after 8,000, 89.7 after 12,800, 86.3 after 30,000, and 83.7 on the test images a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
-from tinygrad_gm import Generator, Tensor, data, nn, optim, pictures
-from tinygrad_gm.training import Run
-from tinygrad_gm.training.metrics import read_metrics
-from tinygrad_gm.training.state import restored
+from tinygrad_gm import Generator, Tensor, data, nn, optim
+from tinygrad_gm.training import Run, option, restored
+from tinygrad_gm.training.config import check
 
 from . import mnist_like
+from .batches import batches
+from .classes import check_class
 
 TRAINING_TIME = "about 3 minutes on two cores"
 NETWORKS = ("gated", "masked")
@@ -80,35 +80,25 @@ ROWS_APART = (1, 2, 4)  # in the vertical stack for digits: 8 layers see 21 rows
 class Config:
     """The recipe; the defaults are for the 9,000 images of `mnist_small`."""
 
-    dataset: str = field(
-        default="mnist_small",
-        metadata={"help": "data set of handwritten digits", "choices": mnist_like.DATASETS},
+    dataset: str = option(
+        "mnist_small", "data set of handwritten digits", choices=mnist_like.DATASETS
     )
-    images: int = field(default=60_000, metadata={"help": "maximum number of training images"})
-    network: str = field(
-        default="gated",
-        metadata={
-            "help": "network of two gated stacks, or of masked convolutions alone",
-            "choices": NETWORKS,
-        },
+    images: int = option(60_000, "maximum number of training images")
+    network: str = option(
+        "gated", "network of two gated stacks, or of masked convolutions alone", choices=NETWORKS
     )
-    conditional: bool = field(
-        default=False, metadata={"help": "condition the gated network on the class"}
-    )
-    channels: int = field(default=24, metadata={"help": "number of channels of the hidden layers"})
-    layers: int = field(
-        default=8, metadata={"help": "number of layers after the first", "most": 1000}
-    )
-    epochs: int = field(
-        default=2, metadata={"help": "number of passes over the training images", "least": 0}
-    )
-    batch_size: int = field(default=16, metadata={"help": "number of images per step"})
-    learning_rate: float = field(
-        default=5e-3, metadata={"help": "learning rate of Adam at its peak"}
-    )
-    seed: int = field(
-        default=0, metadata={"help": "seed of the weights, the batches and the pixels", "least": 0}
-    )
+    conditional: bool = option(False, "condition the gated network on the class")
+    channels: int = option(24, "number of channels of the hidden layers")
+    layers: int = option(8, "number of layers after the first", most=1000)
+    epochs: int = option(2, "number of passes over the training images", least=0)
+    batch_size: int = option(16, "number of images per step")
+    learning_rate: float = option(5e-3, "learning rate of Adam at its peak")
+    seed: int = option(0, "seed of the weights, the batches and the pixels", least=0)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.conditional and self.network != "gated":
+            raise ValueError("pixelcnn: only the gated network can be conditional")
 
 
 class MaskedConv2d(nn.Conv2d):
@@ -415,12 +405,10 @@ def binarise(images: Tensor, generator: Generator) -> Tensor:
 @tg.no_grad()
 def evaluate(model: PixelCNN, images: Tensor, labels: Tensor, generator: Generator) -> float:
     """−ln p(x) in nats per image, of one binarisation of grey images (N, 1, H, W)."""
-    images = binarise(images, generator)
     total = 0.0
-    for start in range(0, len(images), 100):
-        part = slice(start, start + 100)
-        label = labels[part] if model.classes else None
-        total += negative_log_likelihood(model, images[part], label).sum().item()
+    for some, label in batches(binarise(images, generator), labels, size=100):
+        nats = negative_log_likelihood(model, some, label if model.classes else None)
+        total += nats.sum().item()
     return total / len(images)
 
 
@@ -431,17 +419,14 @@ def sample(
     """New images (count, 1, 28, 28), black and white.
 
     Args:
-        model: of 28 × 28 pixels, K = 2.
-        count: how many.
-        generator: for the draws.
-        label: the class of all of them; None: if the model has classes, one is drawn for each.
+        model: a model of 28 × 28 pixels with K = 2.
+        count: number of images.
+        generator: random generator of the pixels.
+        label: class of all images; None: if the model has classes, one is drawn for each image.
 
-    Raises:
-        ValueError: the model has no classes, or fewer.
+    Raises ValueError for a class that the model does not have.
     """
-    if label is not None and not 0 <= label < model.classes:
-        has = f"classes 0 to {model.classes - 1}" if model.classes else "no classes"
-        raise ValueError(f"the model has {has}; the class {label} was asked for")
+    check_class(label, model.classes)
     labels = None
     if label is not None:
         labels = tg.full((count,), label)
@@ -451,16 +436,12 @@ def sample(
 
 
 def build(config: Config) -> PixelCNN:
-    """The network that a config asks for, for black and white pixels."""
-    if config.network == "gated":
-        classes = 10 if config.conditional else 0
-        sizes = config.channels, config.layers
-        return GatedPixelCNN(2, *sizes, classes=classes, apart=ROWS_APART)
-    if config.conditional:
-        raise ValueError(
-            "pixelcnn: the masked network has no classes; conditional is for the gated"
-        )
-    return MaskedPixelCNN(2, config.channels, config.layers)
+    """The untrained network of a config, for black and white pixels."""
+    sizes = config.channels, config.layers
+    if config.network == "masked":
+        return MaskedPixelCNN(2, *sizes)
+    classes = 10 if config.conditional else 0
+    return GatedPixelCNN(2, *sizes, classes=classes, apart=ROWS_APART)
 
 
 def train(config: Config, run: Run) -> None:
@@ -470,11 +451,12 @@ def train(config: Config, run: Run) -> None:
     same for every seed. (Figures in papers are for another draw, that of Larochelle and Murray
     2011.)
     """
+    from .gallery import pixelcnn as gallery
+
     tg.manual_seed(config.seed)
-    split = mnist_like.load(config.dataset)
+    split = mnist_like.load(config.dataset, config.images)
     model = build(config)
-    first = data.TensorDataset(*split.train[: config.images])
-    loader = data.DataLoader(first, config.batch_size, shuffle=True, seed=config.seed)
+    loader = data.DataLoader(split.train, config.batch_size, shuffle=True, seed=config.seed)
     steps = max(config.epochs, 1) * len(loader)
     optimizer = optim.Adam(model.parameters(), lr=config.learning_rate)
     unseen, labels = split.test.tensors
@@ -500,79 +482,14 @@ def train(config: Config, run: Run) -> None:
         checkpoint_every=500,
     )
     with run.drawing():
-        write_pictures(model, unseen, labels, run.folder)
+        gallery.write_pictures(model, unseen, labels, run.folder)
         if run.step:
-            write_learning_curve(run.folder, config.batch_size)
+            gallery.write_learning_curve(run.folder, config.batch_size)
 
 
 def restore(folder: str | Path) -> PixelCNN:
     """The model of a run's checkpoint."""
     return restored(folder, Config, build).eval()
-
-
-def receptive_field(model: PixelCNN, size: tuple[int, int], i: int, j: int) -> Tensor:
-    """How much the logits at (i, j) depend on each pixel of a blank image: Σ |∂ logits / ∂x|."""
-    x = planes(tg.zeros((1, *size), dtype=tg.int64), model.categories).requires_grad_()
-    label = tg.zeros(1, dtype=tg.int64) if model.classes else None
-    logits = model.logits(x, label)[0, :, i, j]
-    slopes = [tg.grad(logit, x, retain_graph=True)[0] for logit in logits]
-    return tg.sum(tg.abs(tg.stack(slopes)), axis=(0, 1, 2))
-
-
-def write_pictures(model: PixelCNN, images: Tensor, labels: Tensor, folder: Path) -> None:
-    """What the model has learned, in three pictures in a run's folder."""
-    pictures.grid(sample(model, 100, Generator(0)), path=folder / "samples.png")
-    write_completions(model, images[:10], labels[:10], folder / "completions.png")
-    write_receptive_fields(model, folder / "receptive_fields.png")
-
-
-def write_completions(
-    model: PixelCNN, images: Tensor, labels: Tensor, path: Path, each: int = 6
-) -> None:
-    """Digits (N, 1, 28, 28); under each its upper half, and what the model makes of that."""
-    whole = binarise(images, Generator(0))
-    upper = tg.where(tg.arange(28)[:, None] < 14, whole, -1)
-    start, label = tg.tile(upper, (each, 1, 1)), tg.tile(labels, each)
-    completed, _ = complete(model, start, Generator(0), label if model.classes else None)
-    rows = [tg.asarray(part, tg.float32) for part in (whole, upper, completed)]
-    rows[1] = tg.where(rows[1] < 0, 0.5, rows[1])
-    pictures.grid(tg.concat(rows), columns=len(images), path=path)
-
-
-def write_receptive_fields(model: PixelCNN, path: Path) -> None:
-    """What the pixel in the middle depends on, in networks of masks and of stacks, and in this one.
-
-    The first two are not trained. Black is what is not seen; the brighter, the more it matters.
-    """
-    depth, shown = model.depth, []
-    for network in (MaskedPixelCNN(2, 16, depth), GatedPixelCNN(2, 16, depth), model):
-        field = receptive_field(network, (28, 28), 14, 14)
-        most = field.max().item() or 1.0  # 0 where all units behind a ReLU are dead
-        strength = (field > 0) * (0.25 + 0.75 * (field / most) ** 0.25)
-        colour = tg.stack([0.3 * strength, 0.75 * strength, strength])
-        colour[:, 14, 14] = 1.0
-        shown.append(colour)
-    pictures.grid(tg.stack(shown), columns=3, scale=6, path=path)
-
-
-def write_learning_curve(folder: Path, batch_size: int) -> None:
-    """−ln p(x) over the images seen, as `learning.png`, but for the beginning, above 150 nats.
-
-    In the first epoch every image is new: until its end the training's curve is also one of images
-    never seen.
-    """
-    lines = read_metrics(folder)
-    losses = [line["loss"] for line in lines if "loss" in line]
-    every = -(-len(losses) // 100) or 1
-    starts = range(0, len(losses) - every + 1, every)
-    means = [sum(losses[start : start + every]) / every for start in starts]
-    seen = [batch_size * (start + every) for start in starts]
-    curves = {"training": (seen, [mean if mean < 150 else math.nan for mean in means])}
-    tests = [line for line in lines if "test_loss" in line]
-    at = [batch_size * line["step"] for line in tests]
-    curves["test"] = (at, [line["test_loss"] for line in tests])
-    path = folder / "learning.png"
-    pictures.curves(curves, x_label="images seen", y_label="nats per image", path=path)
 
 
 def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:

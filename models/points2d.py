@@ -1,16 +1,13 @@
-"""What the models of points in the plane share: data sets by name, refusals, pictures of clouds."""
+"""Points in the plane for the models: data sets by name, and checks of points."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tinygrad_gm as tg
-from tinygrad_gm import Tensor, data, pictures
+from tinygrad_gm import Tensor, data
 from tinygrad_gm.backend import ArrayLike
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 DATASETS = ("ring", "grid", "moons", "swiss_roll")
 
@@ -72,9 +69,3 @@ def check(model: str, points: Tensor) -> None:
         raise ValueError(f"{model}: expected points of shape (N, 2); got {points.shape}")
     if not bool(tg.all(tg.isfinite(points))):
         raise ValueError(f"{model}: the points must be finite")
-
-
-def cloud(name: str, samples: Tensor) -> Image:
-    """A model's points over 2,000 of the data set `name`, on axes that do not change."""
-    truth, _ = Draws(name, 0).batch(range(2000))
-    return pictures.scatter({"data": truth, "samples": samples}, bounds=(-2.1, 2.1))

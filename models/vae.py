@@ -42,19 +42,20 @@ for long, and the sampled digits are then not those asked for; β = 3 presses it
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
-from tinygrad_gm import Generator, Tensor, data, nn, optim, pictures
-from tinygrad_gm.training import Run
-from tinygrad_gm.training.state import restored
+from tinygrad_gm import Generator, Tensor, data, nn, optim
+from tinygrad_gm.training import Run, option, restored
+from tinygrad_gm.training.config import check
 
 from . import mnist_like
-from .autoencoder import CONVOLVED, NETWORKS, between, convolutions, transposed_convolutions
+from .autoencoder import CONVOLVED, NETWORKS, convolutions, transposed_convolutions
+from .batches import batches
+from .classes import labels_for, with_class
 from .metrics import importance_weighted_bound
 
 TRAINING_TIME = "about 15 seconds on two cores"
@@ -66,47 +67,31 @@ CLASSES = 10
 class Config:
     """The recipe; the defaults are those of the notes on 10,000 handwritten digits."""
 
-    dataset: str = field(
-        default="mnist_small",
-        metadata={"help": "data set of handwritten digits", "choices": mnist_like.DATASETS},
+    dataset: str = option(
+        "mnist_small", "data set of handwritten digits", choices=mnist_like.DATASETS
     )
-    images: int = field(default=60_000, metadata={"help": "maximum number of training images"})
-    network: str = field(
-        default="fc",
-        metadata={
-            "help": "network of encoder and decoder, fully connected or convolutional",
-            "choices": NETWORKS,
-        },
+    images: int = option(60_000, "maximum number of training images")
+    network: str = option(
+        "fc", "network of encoder and decoder, fully connected or convolutional", choices=NETWORKS
     )
-    likelihood: str = field(
-        default="bernoulli",
-        metadata={"help": "distribution of a pixel given the code", "choices": LIKELIHOODS},
+    likelihood: str = option(
+        "bernoulli", "distribution of a pixel given the code", choices=LIKELIHOODS
     )
-    sigma: float = field(
-        default=0.0,
-        metadata={"help": "standard deviation σ of the Gaussian likelihood; 0: learned"},
-    )
-    conditional: bool = field(
-        default=False, metadata={"help": "condition encoder and decoder on the class"}
-    )
-    beta: float = field(default=1.0, metadata={"help": "weight β of the KL divergence"})
-    warm_up: int = field(
-        default=0,
-        metadata={
-            "help": "steps in which the weight of the KL divergence rises from 0",
-            "least": 0,
-        },
-    )
-    latent_dim: int = field(default=20, metadata={"help": "dimension of the code z"})
-    hidden_dim: int = field(default=256, metadata={"help": "width of the hidden layers"})
-    epochs: int = field(
-        default=20, metadata={"help": "number of passes over the training images", "least": 0}
-    )
-    batch_size: int = field(default=128, metadata={"help": "number of images per step"})
-    learning_rate: float = field(default=2e-3, metadata={"help": "learning rate of Adam"})
-    seed: int = field(
-        default=0, metadata={"help": "seed of the weights, the batches and the noise", "least": 0}
-    )
+    sigma: float = option(0.0, "standard deviation σ of the Gaussian likelihood; 0: learned")
+    conditional: bool = option(False, "condition encoder and decoder on the class")
+    beta: float = option(1.0, "weight β of the KL divergence")
+    warm_up: int = option(0, "steps in which the weight of the KL divergence rises from 0", least=0)
+    latent_dim: int = option(20, "dimension of the code z")
+    hidden_dim: int = option(256, "width of the hidden layers")
+    epochs: int = option(20, "number of passes over the training images", least=0)
+    batch_size: int = option(128, "number of images per step")
+    learning_rate: float = option(2e-3, "learning rate of Adam")
+    seed: int = option(0, "seed of the weights, the batches and the noise", least=0)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.sigma and self.likelihood != "gaussian":
+            raise ValueError("vae: sigma needs the Gaussian likelihood (--likelihood gaussian)")
 
 
 class VAE(nn.Module):
@@ -158,7 +143,8 @@ class VAE(nn.Module):
 
     def encode(self, x: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Images (N, input_dim) → μ and ln σ², each (N, latent_dim)."""
-        h = self.encoder(self._with_class(self.convolutions(x), label))
+        features = with_class("vae", self.convolutions(x), label, self.classes)
+        h = self.encoder(features)
         return self.fc_mu(h), self.fc_log_var(h)
 
     def reparameterize(self, mu: Tensor, log_var: Tensor, noise: Tensor) -> Tensor:
@@ -167,7 +153,7 @@ class VAE(nn.Module):
 
     def decode(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """Codes (N, latent_dim) → logits, or means, of the pixels (N, input_dim)."""
-        logits: Tensor = self.decoder(self._with_class(z, label))
+        logits: Tensor = self.decoder(with_class("vae", z, label, self.classes))
         return logits
 
     def forward(
@@ -176,14 +162,6 @@ class VAE(nn.Module):
         """Images, standard normal noise (N, latent_dim) and classes (N,) → logits, μ, ln σ²."""
         mu, log_var = self.encode(x, label)
         return self.decode(self.reparameterize(mu, log_var, noise), label), mu, log_var
-
-    def _with_class(self, x: Tensor, label: Tensor | None) -> Tensor:
-        """Rows with their one-hot class appended."""
-        if not self.classes:
-            return x
-        if label is None:
-            raise ValueError("vae: a conditional model wants the class of each image")
-        return tg.concat([x, F.one_hot(label, self.classes).astype(x.dtype)], axis=1)
 
 
 def reconstruction_loss(
@@ -262,11 +240,10 @@ def evaluate(
 ) -> dict[str, float]:
     """The "loss" and its parts on all images, one binarisation and one code for each."""
     generator, found = Generator(seed), {"loss": 0.0, "reconstruction": 0.0, "kl": 0.0}
-    for start in range(0, len(images), 1000):
-        part = slice(start, start + 1000)
-        total, parts = loss(model, images[part], generator, labels[part], beta)
+    for some, classes in batches(images, labels):
+        total, parts = loss(model, some, generator, classes, beta)
         for name, value in {"loss": total, **parts}.items():
-            found[name] += value.item() * len(images[part]) / len(images)
+            found[name] += value.item() * len(some) / len(images)
     return found
 
 
@@ -281,9 +258,8 @@ def bounds(
     """
     generator, count = Generator(seed), max(sizes)
     totals = dict.fromkeys(sizes, 0.0)
-    for start in range(0, len(images), 20):  # 1,000 codes at a time
-        part = slice(start, start + 20)
-        weights = log_weights(model, images[part], labels[part], count, generator)
+    for some, classes in batches(images, labels, size=20):  # with 50 codes each
+        weights = log_weights(model, some, classes, count, generator)
         for size in sizes:
             found = importance_weighted_bound(weights.reshape(size, -1))
             totals[size] += found.mean().item() * weights.shape[1] / len(images)
@@ -307,17 +283,15 @@ def log_weights(
 
 def train(config: Config, run: Run) -> None:
     """Train a VAE, and write what it has learned as pictures."""
-    if config.sigma < 0 or config.beta < 0:
-        raise ValueError(f"vae: sigma {config.sigma} and beta {config.beta} must not be negative")
-    if config.sigma and config.likelihood != "gaussian":
-        raise ValueError("vae: a sigma is one of the Gaussian likelihood: --likelihood gaussian")
-    split = mnist_like.load(config.dataset)
+    from .gallery import vae as gallery
+
+    split = mnist_like.load(config.dataset, config.images)
     tg.manual_seed(config.seed)
     model = build(config)
     unseen, labels = split.test.tensors
 
     def objective(batch: Any, generator: Generator) -> tuple[Tensor, dict[str, Any]]:
-        # of the number of the step, which a resumed run knows: so the weight goes on as it was
+        # The weight follows the number of the step, which a resumed run knows.
         beta = config.beta * min(1.0, (run.step + 1) / max(config.warm_up, 1))
         total, parts = loss(model, batch[0], generator, batch[1], beta)
         return total, {**parts, "beta": beta} if config.warm_up else parts
@@ -335,18 +309,13 @@ def train(config: Config, run: Run) -> None:
         model,
         optim.Adam(model.parameters(), lr=config.learning_rate),
         objective,
-        data.DataLoader(
-            data.TensorDataset(*split.train[: config.images]),
-            config.batch_size,
-            shuffle=True,
-            seed=config.seed,
-        ),
+        data.DataLoader(split.train, config.batch_size, shuffle=True, seed=config.seed),
         config.epochs,
         on_epoch=on_epoch,
         sample=lambda generator: sample(model, 100, generator),
     )
     with run.drawing():
-        write_pictures(model, unseen, labels, run.folder)
+        gallery.write_pictures(model, unseen, labels, run.folder)
 
 
 def build(config: Config) -> VAE:
@@ -371,19 +340,15 @@ def sample(model: VAE, count: int, generator: Generator, *, label: int | None = 
     """New images (count, 1, 28, 28): the pixels' expectations for codes drawn from N(0, I).
 
     Args:
-        model: a trained one.
-        count: how many.
-        generator: of the codes.
-        label: the class of all, for a conditional model; None: its classes in turn.
+        model: a trained model.
+        count: number of images.
+        generator: random generator of the codes.
+        label: class of all images, for a conditional model; None: its classes in turn.
 
-    Raises:
-        ValueError: a class there is not, or any for a model that knows none.
+    Raises ValueError for a class that the model does not have.
     """
-    if label is not None and not 0 <= label < model.classes:
-        known = f"has the classes 0 to {model.classes - 1}" if model.classes else "knows no classes"
-        raise ValueError(f"this model {known}: --class {label} cannot be drawn")
+    labels = labels_for(label, count, model.classes)
     z = tg.randn((count, model.latent_dim), generator=generator)
-    labels = tg.arange(count) % max(model.classes, 1) if label is None else tg.full(count, label)
     return render(model, z, labels)
 
 
@@ -400,73 +365,6 @@ def reconstruct(model: VAE, images: Tensor, labels: Tensor | None = None) -> Ten
     """Images (N, 1, 28, 28) encoded to the mean code and decoded again."""
     mu, _ = model.encode(images.reshape(len(images), -1), labels)
     return render(model, mu, labels)
-
-
-@tg.no_grad()
-def interpolate(model: VAE, images: Tensor, steps: int = 11) -> Tensor:
-    """The first half of the images changing into the others: (N/2 · steps, 1, 28, 28).
-
-    Each way is a straight line between two mean codes.
-    """
-    mu, _ = model.encode(images.reshape(len(images), -1))
-    half = len(images) // 2
-    return render(model, between(mu[:half], mu[half:], steps))
-
-
-@tg.no_grad()
-def restyle(model: VAE, images: Tensor, labels: Tensor) -> Tensor:
-    """Every class in the manner of each of N images, by a conditional model: (N · classes, 1, …).
-
-    The code is that of the image, the class that of the column.
-    """
-    mu, _ = model.encode(images.reshape(len(images), -1), labels)
-    classes = tg.tile(tg.arange(model.classes), len(images))
-    return render(model, tg.repeat(mu, model.classes, axis=0), classes)
-
-
-@tg.no_grad()
-def traverse(
-    model: VAE, image: Tensor, label: Tensor | None = None, axes: int = 8, steps: int = 11
-) -> Tensor:
-    """One code number at a time moved from −3 to 3: images (axes · steps, 1, 28, 28).
-
-    The rows are the numbers that carry most about this image (the largest KL), the other numbers
-    stay at the image's mean code. There are fewer rows where the code has fewer numbers.
-    """
-    labels = None if label is None else label.reshape(1)
-    mu, log_var = model.encode(image.reshape(1, -1), labels)
-    informative = F.kl_normal(mu, log_var, reduction="none")[0].numpy().argsort()[::-1][:axes]
-    z = tg.repeat(mu, len(informative) * steps, axis=0)
-    for row, axis in enumerate(informative.tolist()):
-        z[row * steps : (row + 1) * steps, axis] = tg.linspace(-3, 3, steps)
-    return render(model, z, None if labels is None else tg.repeat(labels, len(z)))
-
-
-def plane(model: VAE, side: int = 20) -> Tensor:
-    """The plane of codes of two numbers as side · side images (Kingma and Welling 2014, figure 4).
-
-    The places divide N(0, I) into parts of the same probability: they lie at its quantiles.
-    """
-    shares = [(i + 0.5) / side for i in range(side)]
-    quantiles = tg.tensor([NormalDist().inv_cdf(share) for share in shares])
-    across, up = tg.meshgrid(quantiles, tg.flip(quantiles), indexing="xy")
-    return render(model, tg.stack([across.flatten(), up.flatten()], axis=1))
-
-
-def write_pictures(model: VAE, images: Tensor, labels: Tensor, folder: Path) -> None:
-    """What the model has learned, in a run's folder."""
-    shown = images[:20], labels[:20]
-    rows = mnist_like.pairs(shown[0], reconstruct(model, *shown))
-    pictures.grid(rows, columns=10, path=folder / "reconstructions.png")
-    pictures.grid(sample(model, 100, Generator(0)), path=folder / "samples.png")
-    rows = traverse(model, images[0], labels[0])
-    pictures.grid(rows, columns=11, path=folder / "traversal.png")
-    if model.classes:
-        pictures.grid(restyle(model, *shown)[:100], columns=10, path=folder / "styles.png")
-        return
-    pictures.grid(interpolate(model, shown[0]), columns=11, path=folder / "interpolation.png")
-    if model.latent_dim == 2:
-        pictures.grid(plane(model), columns=20, gap=0, path=folder / "plane.png")
 
 
 def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:

@@ -48,17 +48,17 @@ drawn from it, decoded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
-from tinygrad_gm import Generator, Tensor, data, nn, optim, pictures
-from tinygrad_gm.training import Run
-from tinygrad_gm.training.state import restored
+from tinygrad_gm import Generator, Tensor, data, nn, optim
+from tinygrad_gm.training import Run, option, restored
 
-from . import mnist_like, pixelcnn
+from . import batches, mnist_like, pixelcnn
+from .classes import check_class
 
 TRAINING_TIME = "about 4 minutes on two cores"
 
@@ -67,52 +67,29 @@ TRAINING_TIME = "about 4 minutes on two cores"
 class Config:
     """The recipe of both trainings."""
 
-    dataset: str = field(
-        default="mnist_small",
-        metadata={"help": "data set of handwritten digits", "choices": mnist_like.DATASETS},
+    dataset: str = option(
+        "mnist_small", "data set of handwritten digits", choices=mnist_like.DATASETS
     )
-    codebook: str = field(
-        default="ema",
-        metadata={
-            "help": "update of the codebook, by moving averages or by a loss",
-            "choices": ("ema", "loss"),
-        },
+    codebook: str = option(
+        "ema", "update of the codebook, by moving averages or by a loss", choices=("ema", "loss")
     )
-    codes: int = field(default=64, metadata={"help": "K, the number of entries of the codebook"})
-    code_dim: int = field(default=16, metadata={"help": "length of an entry of the codebook"})
-    channels: int = field(
-        default=32, metadata={"help": "number of channels of the first convolution"}
+    codes: int = option(64, "K, the number of entries of the codebook")
+    code_dim: int = option(16, "length of an entry of the codebook")
+    channels: int = option(32, "number of channels of the first convolution")
+    commitment: float = option(0.25, "weight β of the commitment loss")
+    epochs: int = option(10, "number of passes over the training images", least=0)
+    batch_size: int = option(128, "number of images per step, in both trainings")
+    learning_rate: float = option(2e-3, "learning rate of Adam")
+    conditional: bool = option(True, "condition the prior on the class")
+    prior_channels: int = option(48, "number of channels of the prior's hidden layers")
+    prior_layers: int = option(6, "number of layers of the prior", most=1000)
+    prior_epochs: int = option(
+        15, "number of passes over the codes in the training of the prior", least=0
     )
-    commitment: float = field(default=0.25, metadata={"help": "weight β of the commitment loss"})
-    epochs: int = field(
-        default=10, metadata={"help": "number of passes over the training images", "least": 0}
+    prior_learning_rate: float = option(
+        3e-3, "learning rate of Adam at its peak, in the training of the prior"
     )
-    batch_size: int = field(
-        default=128, metadata={"help": "number of images per step, in both trainings"}
-    )
-    learning_rate: float = field(default=2e-3, metadata={"help": "learning rate of Adam"})
-    conditional: bool = field(default=True, metadata={"help": "condition the prior on the class"})
-    prior_channels: int = field(
-        default=48, metadata={"help": "number of channels of the prior's hidden layers"}
-    )
-    prior_layers: int = field(
-        default=6, metadata={"help": "number of layers of the prior", "most": 1000}
-    )
-    prior_epochs: int = field(
-        default=15,
-        metadata={
-            "help": "number of passes over the codes in the training of the prior",
-            "least": 0,
-        },
-    )
-    prior_learning_rate: float = field(
-        default=3e-3,
-        metadata={"help": "learning rate of Adam at its peak, in the training of the prior"},
-    )
-    seed: int = field(
-        default=0,
-        metadata={"help": "seed of the weights, the batches and the restarts", "least": 0},
-    )
+    seed: int = option(0, "seed of the weights, the batches and the restarts", least=0)
 
 
 class VectorQuantizer(nn.Module):
@@ -241,20 +218,14 @@ class VQVAE(nn.Module):
         super().__init__()
         wide = 2 * channels
         self.encoder = nn.Sequential(
-            nn.Conv2d(1, channels, 4, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(channels, wide, 4, stride=2, padding=1),
-            Residual(wide),
-            nn.ReLU(),
+            *(nn.Conv2d(1, channels, 4, stride=2, padding=1), nn.ReLU()),
+            *(nn.Conv2d(channels, wide, 4, stride=2, padding=1), Residual(wide), nn.ReLU()),
             nn.Conv2d(wide, code_dim, 1),
         )
         self.quantizer = VectorQuantizer(codes, code_dim, learned=learned)
         self.decoder = nn.Sequential(
-            nn.Conv2d(code_dim, wide, 3, padding=1),
-            Residual(wide),
-            nn.ReLU(),
-            nn.ConvTranspose2d(wide, channels, 4, stride=2, padding=1),
-            nn.ReLU(),
+            *(nn.Conv2d(code_dim, wide, 3, padding=1), Residual(wide), nn.ReLU()),
+            *(nn.ConvTranspose2d(wide, channels, 4, stride=2, padding=1), nn.ReLU()),
             nn.ConvTranspose2d(channels, 1, 4, stride=2, padding=1),
         )
 
@@ -262,15 +233,13 @@ class VQVAE(nn.Module):
     def encode(self, images: Tensor) -> Tensor:
         """Images (N, 1, 28, 28) in [0, 1] → codes (N, 7, 7)."""
         mnist_like.check("vqvae", images)
-        parts = mnist_like.thousands(images)
-        return tg.concat([self.quantizer.nearest(self.encoder(part)) for part in parts])
+        return batches.concatenated(lambda x: self.quantizer.nearest(self.encoder(x)), images)
 
     @tg.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (N, 7, 7) → images (N, 1, 28, 28) in [0, 1]."""
-        parts = mnist_like.thousands(codes)
-        decoded = [self.decoder(self.quantizer.lookup(part)) for part in parts]
-        return tg.clip(tg.concat(decoded), 0, 1)
+        decoded = batches.concatenated(lambda k: self.decoder(self.quantizer.lookup(k)), codes)
+        return tg.clip(decoded, 0, 1)
 
 
 def loss(
@@ -331,6 +300,8 @@ class TwoStages(NamedTuple):
 
 def train(config: Config, run: Run) -> None:
     """Train the autoencoder, then the prior in the folder `prior`; write what they have learned."""
+    from .gallery import vqvae as gallery
+
     split = mnist_like.load(config.dataset)
     unseen, _ = split.test.tensors
     model = build(config)
@@ -341,14 +312,14 @@ def train(config: Config, run: Run) -> None:
         data.DataLoader(split.train, config.batch_size, shuffle=True, seed=config.seed),
         config.epochs,
         on_epoch=lambda epoch: evaluate(model, unseen),
-        sample=lambda generator: mnist_like.pairs(unseen[:40], reconstruct(model, unseen[:40])),
+        sample=lambda generator: gallery.reconstructions(model, unseen[:40]),
     )
     with run.drawing():
-        write_codebook(model, unseen[:1000], run.folder)
+        gallery.write_codebook(model, unseen[:1000], run.folder)
     with run.stage("prior") as second:
         prior = train_prior(model, split, config, second)
     with run.drawing():
-        write_images(TwoStages(model, prior), unseen[:50], run.folder)
+        gallery.write_images(TwoStages(model, prior), unseen[:50], run.folder)
 
 
 def train_prior(
@@ -379,9 +350,14 @@ def train_prior(
     return prior.eval()
 
 
+def condition(prior: pixelcnn.GatedPixelCNN, labels: Tensor) -> tuple[Tensor, ...]:
+    """The labels as further arguments of a conditional prior; none for another one."""
+    return (labels,) if prior.classes else ()
+
+
 def nats(prior: pixelcnn.GatedPixelCNN, codes: Tensor, labels: Tensor) -> Tensor:
     """−ln p(k), or −ln p(k | digit), in nats per map: codes (N, 7, 7), labels (N,)."""
-    return pixelcnn.negative_log_likelihood(prior, codes, *_condition(prior, labels)).mean()
+    return pixelcnn.negative_log_likelihood(prior, codes, *condition(prior, labels)).mean()
 
 
 @tg.no_grad()
@@ -397,9 +373,8 @@ def evaluate(model: VQVAE, images: Tensor) -> dict[str, float]:
 
 @tg.no_grad()
 def evaluate_prior(prior: pixelcnn.GatedPixelCNN, codes: Tensor, labels: Tensor) -> float:
-    """`nats` of many maps, a thousand at a time."""
-    parts = zip(mnist_like.thousands(codes), mnist_like.thousands(labels), strict=True)
-    return sum(float(nats(prior, *part)) * len(part[0]) for part in parts) / len(codes)
+    """The mean of `nats` over all maps."""
+    return batches.mean(lambda *batch: nats(prior, *batch), codes, labels)
 
 
 def reconstruct(model: VQVAE, images: Tensor) -> Tensor:
@@ -414,19 +389,16 @@ def sample(
 
     Args:
         model: both stages, from `restore`.
-        count: how many.
-        generator: of the digits and of the codes.
-        label: the digit to draw; None: each one drawn evenly.
+        count: number of images.
+        generator: random generator of the digits and the codes.
+        label: the digit of all images; None: a random one for each image.
 
-    Raises ValueError for a label that is no digit, or where the prior is not told the digit.
+    Raises ValueError for a label that is no digit, or if the prior is not conditional.
     """
     autoencoder, prior = model
-    if label is not None and not prior.classes:
-        raise ValueError("the prior was trained with --no-conditional: no digit can be asked for")
-    if label is not None and not 0 <= label < prior.classes:
-        raise ValueError(f"a digit is one of 0 … {prior.classes - 1}, not {label}")
+    check_class(label, prior.classes)
     labels = generator.integers(0, 10, (count,)) if label is None else tg.full(count, label)
-    codes = pixelcnn.draw(prior, count, (7, 7), generator, *_condition(prior, labels))
+    codes = pixelcnn.draw(prior, count, (7, 7), generator, *condition(prior, labels))
     return autoencoder.decode(codes)
 
 
@@ -452,51 +424,6 @@ def restore(folder: str | Path) -> TwoStages:
     return TwoStages(model.eval(), prior.eval())
 
 
-def write_images(model: TwoStages, images: Tensor, folder: Path) -> None:
-    """What a run has made of both stages, in three pictures in its folder.
-
-    `reconstructions.png` has images, and below each what its codes give; `samples.png` ten samples
-    of each digit; `random_codes.png`, against which to hold it, the same without the prior.
-    """
-    autoencoder, prior = model
-    labels = tg.repeat(tg.arange(10), 10)
-    drawn = pixelcnn.draw(prior, 100, (7, 7), Generator(0), *_condition(prior, labels))
-    even = Generator(0).integers(0, autoencoder.quantizer.codes, (100, 7, 7))
-    sheets = {
-        "reconstructions": mnist_like.pairs(images, reconstruct(autoencoder, images)),
-        "samples": autoencoder.decode(drawn),
-        "random_codes": autoencoder.decode(even),
-    }
-    for name, sheet in sheets.items():
-        pictures.grid(sheet, columns=10, path=folder / f"{name}.png")
-
-
-@tg.no_grad()
-def write_codebook(model: VQVAE, images: Tensor, folder: Path) -> None:
-    """What the codes stand for, and how often they are used, in two pictures in a run's folder.
-
-    `codebook.png` has the mean of the 12 × 12 pixels around the places that have a code, the most
-    used code first; `usage.png` the shares of the places.
-    """
-    codes, count = model.encode(images).reshape(-1), model.quantizer.codes
-    framed = F.pad(images[:, 0], (4, 4, 4, 4))
-    corners = [(4 * row, 4 * column) for row in range(7) for column in range(7)]
-    patches = tg.stack([framed[:, y : y + 12, x : x + 12] for y, x in corners], axis=1)
-    chosen = tg.one_hot(codes, count, patches.dtype)
-    used = tg.sum(chosen, axis=0)
-    means = (chosen.T @ patches.reshape(-1, 144)) / tg.maximum(used, 1)[:, None]
-    order = tg.flip(tg.argsort(used))
-    pictures.grid(means[order].reshape(-1, 12, 12), scale=6, path=folder / "codebook.png")
-    shares = used[order] / codes.size
-    pictures.curves(
-        {"codes, by use": shares.tolist(), "even use": [1 / count] * count},
-        title="How often each code is used",
-        x_label="code",
-        y_label="share of the places",
-        path=folder / "usage.png",
-    )
-
-
 def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of an untrained model on 4 images, and the names of its leaves."""
     images, _ = mnist_like.load("mnist_small").train[:4]
@@ -509,7 +436,3 @@ def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:
     total, parts = objective(images, made, z, chosen, config.commitment)
     named = {"x": images, "z_e": z, "e": chosen, "z_q": z_q, "x̂": made, "L": total, **parts}
     return total, {**named, **dict(model.named_parameters())}
-
-
-def _condition(prior: pixelcnn.GatedPixelCNN, labels: Tensor) -> tuple[Tensor, ...]:
-    return (labels,) if prior.classes else ()

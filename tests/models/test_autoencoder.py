@@ -11,6 +11,7 @@ import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, nn, optim
 from tinygrad_gm.models import autoencoder, mnist_like
+from tinygrad_gm.models.gallery.sheets import lines
 from tinygrad_gm.training import Run
 
 
@@ -94,7 +95,7 @@ def test_the_evaluation_of_parts_is_that_of_the_whole():
 
 def test_straight_lines_between_codes_have_both_ends_and_even_steps():
     first, last = tg.tensor([[0.0, 1.0], [5.0, 5.0]]), tg.tensor([[4.0, -1.0], [5.0, 6.0]])
-    ways = autoencoder.between(first, last, 5).numpy().reshape(2, 5, 2)
+    ways = lines(first, last, 5).numpy().reshape(2, 5, 2)
     assert ways == pytest.approx(np.linspace(first.numpy(), last.numpy(), 5, axis=1))
 
 
@@ -118,14 +119,14 @@ def test_a_restored_model_is_the_trained_one_and_its_pictures_are_there(tmp_path
     }
 
 
-def test_bad_images_and_settings_are_refused_in_one_sentence(tmp_path):
+def test_bad_images_and_settings_are_refused_in_one_sentence():
     model = autoencoder.Autoencoder(hidden_dim=4)
     with pytest.raises(ValueError, match=r"autoencoder: expected pixels in \[0, 1\]"):
         autoencoder.loss(model, tg.full((2, 1, 28, 28), 2.0), Generator(0))
     with pytest.raises(ValueError, match=r"autoencoder: expected images of shape \(N, 1, 28, 28\)"):
         autoencoder.evaluate(model, tg.zeros((2, 784)))
-    with pytest.raises(ValueError, match=r"corruption is a share in \[0, 1\), not 1.0"):
-        trained(tmp_path, corruption=1.0)
+    with pytest.raises(ValueError, match="autoencoder: corruption must be less than 1"):
+        autoencoder.Config(corruption=1.0)
 
 
 def test_a_curved_code_of_two_numbers_beats_two_principal_components(tmp_path):

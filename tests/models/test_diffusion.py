@@ -15,6 +15,7 @@ from tinygrad_gm import Generator, nn
 from tinygrad_gm.models import diffusion
 from tinygrad_gm.models.denoisers import ConvDenoiser, MLPDenoiser, timestep_embedding
 from tinygrad_gm.models.diffusion import DiffusionModel
+from tinygrad_gm.models.gallery import diffusion as gallery
 from tinygrad_gm.training import Run
 
 SCHEDULES = [("linear", 1000), ("linear", 50), ("cosine", 1000), ("cosine", 100)]
@@ -503,7 +504,7 @@ def test_digits_are_sampled_in_the_range_of_pixels_and_drawn_in_sheets(tmp_path)
         assert images.shape == (3, 1, 28, 28)
         assert images.min() >= 0
         assert images.max() <= 1
-    arcs = diffusion.interpolate(model, 2, Generator(0))
+    arcs = gallery.interpolate(model, 2, Generator(0))
     assert arcs.shape == (22, 1, 28, 28)
     sheets = {path.name for path in tmp_path.glob("*.png")} - {"curves.png"}
     assert sheets == {

@@ -162,7 +162,7 @@ def judge(argv: list[str]) -> None:
     args, samples = _sampler("judge", argv, count=5000)
     from .. import concat
     from ..models import metrics
-    from ..training.state import read_checkpoint
+    from ..training import read_checkpoint
 
     drawn = concat([samples(min(500, args.count - done)) for done in range(0, args.count, 500)])
     print(metrics.report(drawn, read_checkpoint(args.out)["run"]["config"].get("dataset")))
@@ -333,7 +333,7 @@ def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -
 
 def _checked(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
     """What makes a field's value of a word; the parser itself refuses what is not a choice."""
-    from ..training.state import complaint
+    from ..training.config import complaint
 
     kind: Any = type(field.default)
 

@@ -38,11 +38,11 @@ from ..optim import EMA, Optimizer, clip_grad_norm_
 from ..optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from ..random import Generator, default_generator, using
 from ..tensor import Tensor
+from .config import check_same_run, model_of, plain
 from .folder import CHECKPOINT, LOCK, claim, remove_leftovers
 from .metrics import as_number, write_curves
 from .progress import in_words, progress
-from .state import check_same_run, in_one_line, model_of, plain
-from .state import read_checkpoint as read_checkpoint
+from .state import in_one_line, read_checkpoint
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -6,20 +6,17 @@ this model. So whatever is read here is checked before it is used.
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ..io import CheckpointError, PathLike, load
 from ..nn import Module, no_init
+from .config import C, config_from, model_of
 from .folder import CHECKPOINT
 
-C = TypeVar("C")
 M = TypeVar("M", bound=Module)
-_ABSENT = "absent"
 
 
 def read_checkpoint(folder: PathLike) -> dict[str, Any]:
@@ -44,7 +41,7 @@ def read_checkpoint(folder: PathLike) -> dict[str, Any]:
         if name not in own and name not in _REQUIRED:
             own[name] = None
         elif not fits(own.get(name)):
-            found = repr(own[name])[:60] if name in own else _ABSENT
+            found = repr(own[name])[:60] if name in own else "absent"
             raise CheckpointError(f"{path} is damaged: its {name} is {found}, not {wanted}")
     return state
 
@@ -75,98 +72,6 @@ _FACTS = {
     "stands_on": ("a number of steps", lambda value: value is None or _is_count(value)),
 }
 _REQUIRED = ("config", "step", "metrics_bytes", "loader", "generator")
-
-
-# ----------------------------------------------------------------------- configs
-
-
-def model_of(config: Any) -> str | None:
-    """The name of the model whose `Config` this is, or is an instance of; None: of none of ours."""
-    kind = config if isinstance(config, type) else type(config)
-    package, _, name = kind.__module__.rpartition(".")
-    return name if package == f"{__name__.partition('.')[0]}.models" else None
-
-
-def plain(config: Any) -> dict[str, Any]:
-    """A config as JSON would give it back; TypeError for values that it cannot hold."""
-    if dataclasses.is_dataclass(config) and not isinstance(config, type):
-        config = dataclasses.asdict(config)
-    try:
-        found: dict[str, Any] = json.loads(json.dumps(dict(config or {})))
-    except TypeError as error:
-        raise TypeError(f"Run: the config must hold plain values: {error}") from error
-    return found
-
-
-def check_same_run(folder: PathLike, own: Mapping[str, Any], config: Any) -> bool:
-    """Whether a run goes on with more epochs than it was begun with; ValueError for another run.
-
-    A field that the checkpoint does not have had its default when the run was begun; only the
-    number of "epochs" may have grown.
-    """
-    name, recorded = model_of(config), own["model"]
-    if name and recorded and name != recorded:
-        raise CheckpointError(f"Run: {folder} holds a run of {recorded}, not of {name}")
-    new = plain(config)
-    defaults: dict[str, Any] = {}
-    if dataclasses.is_dataclass(config):
-        known = [f for f in dataclasses.fields(config) if f.default is not dataclasses.MISSING]
-        defaults = {field.name: _as_json(field.default) for field in known}
-    old = {**{name: defaults[name] for name in new if name in defaults}, **own["config"]}
-    changes = [
-        f"{name} was {old.get(name, _ABSENT)!r} and is {new.get(name, _ABSENT)!r}"
-        for name in {**old, **new}
-        if old.get(name, dataclasses.MISSING) != new.get(name, dataclasses.MISSING)
-        and not (name == "epochs" and _has_grown(old.get(name), new.get(name)))
-    ]
-    if changes:
-        version = f" (saved by version {own['version']})" if own["version"] else ""
-        raise ValueError(
-            f"Run: the config is not the one that the run in {folder} was begun with{version}: "
-            f"{', '.join(changes)}; give the old values, or choose another folder"
-        )
-    return old.get("epochs") != new.get("epochs")
-
-
-def _as_json(value: Any) -> Any:
-    return json.loads(json.dumps(value))
-
-
-def _has_grown(old: Any, new: Any) -> bool:
-    return type(old) is type(new) is int and old < new
-
-
-def complaint(field: dataclasses.Field[Any], value: Any) -> str | None:
-    """What is wrong with a value for a field of a Config, as the end of a sentence; None: nothing.
-
-    It is of the default's type, one of the field's "choices", and a finite number from its "least"
-    (where none is given 1 for whole numbers, 0 for others) to its "most".
-    """
-    kind = type(field.default)
-    if type(value) is not kind and not (kind is float and type(value) is int):
-        return f"is not of the type {kind.__name__}"
-    choices = field.metadata.get("choices")
-    if choices and value not in choices:
-        return f"is not one of {', '.join(choices)}"
-    if kind in (int, float):
-        least = field.metadata.get("least", 1 if kind is int else 0)
-        most = field.metadata.get("most", 2**53 if kind is int else sys.float_info.max)
-        if not least <= value <= most:
-            end = f"to {most}" if "most" in field.metadata else "on"
-            return f"is not a number from {least} {end}"
-    return None
-
-
-def _config_from(config_class: type[C], values: Mapping[str, Any]) -> C:
-    """A Config of recorded values, with the defaults of fields that there were not yet."""
-    fields = {field.name: field for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
-    gone = [name for name in values if name not in fields]
-    if gone:
-        raise ValueError(f"its config has {', '.join(gone)}, and there is no such field (any more)")
-    for name, value in values.items():
-        if wrong := complaint(fields[name], value):
-            raise ValueError(f"its {name}, {value!r}, {wrong}")
-    return config_class(**values)
 
 
 # ----------------------------------------------------------------------- the model
@@ -200,7 +105,7 @@ def restored(
     if name and own["model"] and own["model"] != name:
         raise CheckpointError(f"restore: {folder} holds a run of {own['model']}, not of {name}")
     try:
-        config = _config_from(config_class, own["config"])
+        config = config_from(config_class, own["config"])
         with no_init():
             load(build(config), state)
         model = build(config)

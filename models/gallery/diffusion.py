@@ -1,0 +1,111 @@
+"""Pictures of a diffusion model: data turning into noise, noise into data, few steps, walks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import tinygrad_gm as tg
+from tinygrad_gm import Generator, Tensor, pictures
+
+from ..diffusion import DiffusionModel, as_images, centred, sample
+from ..points2d import DATASETS
+from .sheets import arcs, cloud, pairs
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def samples(model: DiffusionModel, dataset: str, generator: Generator) -> Tensor | Image:
+    """64 images, drawn in few steps, or the picture of 1,000 points."""
+    if dataset in DATASETS:
+        return cloud(dataset, sample(model, 1000, generator))
+    return sample(model, 64, generator, steps=min(25, model.timesteps))
+
+
+def write_pictures(model: DiffusionModel, x: Tensor, folder: Path) -> None:
+    """Write all pictures of a model of points (N, 2) or images to a run's folder."""
+    (_write_clouds if x.ndim == 2 else _write_sheets)(model, x, folder)
+
+
+def _write_clouds(model: DiffusionModel, points: Tensor, folder: Path) -> None:
+    last = model.timesteps
+    times = sorted({round(last * share) for share in (0, 0.02, 0.06, 0.15, 0.35, 1)})
+    states, _ = denoising(model, points.shape)
+    clouds = [_cloud({f"t = {t}": noised(model, points, t)}) for t in times]
+    pictures.save(_in_a_row(clouds), folder / "noising.png")
+    clouds = [_cloud({f"t = {t}": states[last - t]}) for t in reversed(times)]
+    pictures.save(_in_a_row(clouds), folder / "denoising.png")
+    pictures.save(_cloud({"data": points, "samples": states[-1]}, 480), folder / "samples.png")
+    frames = folder / "denoising"
+    frames.mkdir(exist_ok=True)
+    shown = [*states[: -last // 2 : 2], *states[-last // 2 :]]  # the second half step by step
+    paths = [frames / f"frame-{number:04}.png" for number in range(len(shown))]
+    for path, x in zip(paths, shown, strict=True):
+        pictures.save(_cloud({"data": points, "samples": x[:1000]}, 360), path)
+    pictures.film(paths, folder / "denoising.gif", seconds=0.06)
+
+
+def _write_sheets(model: DiffusionModel, images: Tensor, folder: Path) -> None:
+    times = np.linspace(0, model.timesteps, 11).round().astype(int).tolist()
+    rows = _rows([noised(model, centred(images[:6]), t) for t in times])
+    pictures.grid(rows, columns=11, path=folder / "noising.png")
+    states, guesses = denoising(model, (5, 1, 28, 28))
+    noisy, guessed = (_rows([strip[t] for t in times]) for strip in (states, guesses))
+    pictures.grid(pairs(noisy, guessed, 11), columns=11, path=folder / "denoising.png")
+    pictures.grid(sample(model, 100, Generator(0)), path=folder / "samples.png")
+    counts = sorted({min(count, model.timesteps) for count in (5, 10, 20, 50, 100)})
+    same_noise = [sample(model, 12, Generator(1), steps=count) for count in counts]
+    pictures.grid(tg.concat(same_noise), columns=12, path=folder / "steps.png")
+    walks = interpolate(model, 6, Generator(2))
+    pictures.grid(walks, columns=11, path=folder / "interpolation.png")
+
+
+def interpolate(model: DiffusionModel, rows: int, generator: Generator) -> Tensor:
+    """Images (rows · 11, 1, 28, 28): each row of eleven is a walk from one sample to another.
+
+    The walk is an arc between two x_T, of which a sample of DDIM is a function (Song et al. 2021,
+    section 5.3).
+    """
+    first, last = (tg.randn((rows, 1, 28, 28), generator=generator) for _ in range(2))
+    x = arcs(first, last, 11)
+    for moved, _ in model.walk(x, steps=min(50, model.timesteps), eta=0.0):
+        x = moved
+    return as_images(x)
+
+
+def noised(model: DiffusionModel, x0: Tensor, t: int) -> Tensor:
+    """The paper's x_t, with the same noise for every t; x_0 for t = 0."""
+    if t == 0:
+        return x0
+    noise = tg.randn(x0.shape, generator=Generator(0))
+    return model.forward_diffusion(x0, tg.full(len(x0), t - 1), noise)[0]
+
+
+def denoising(model: DiffusionModel, shape: tuple[int, ...]) -> tuple[list[Tensor], list[Tensor]]:
+    """x_T, …, x_0 of ancestral sampling, and the guess of x_0 at each of these steps."""
+    generator = Generator(0)
+    states, guesses = [tg.randn(shape, generator=generator)], []
+    for x, x0 in model.walk(states[0], generator=generator):
+        states.append(x)
+        guesses.append(x0)
+    return states, [*guesses, states[-1]]
+
+
+def _rows(strips: list[Tensor]) -> Tensor:
+    """The same images at several times, (N, …) each, as one set: all times of the first, …"""
+    return as_images(tg.stack(strips, axis=1).reshape(-1, *strips[0].shape[1:]))
+
+
+def _cloud(clouds: dict[str, Tensor], size: int = 220) -> Image:
+    return pictures.scatter(clouds, bounds=(-2.5, 2.5), size=size)
+
+
+def _in_a_row(images: list[Image]) -> Image:
+    width, height = images[0].size
+    row = images[0].resize((width * len(images), height))
+    for number, image in enumerate(images):
+        row.paste(image, (number * width, 0))
+    return row
