@@ -365,19 +365,19 @@ def test_mistakes_are_named_in_one_sentence(call: Any, words: str) -> None:
     [
         (
             lambda: tg.ops.lstm_sequence(X, tg.zeros((2, 3)), tg.zeros((2, 3)), tg.zeros((12, 3))),
-            r"^lstm_sequence: inputs \(L, N, 4·H\) .*H = 3; got \(5, 2, 3\)$",
+            r"^lstm_sequence: expected inputs \(L, N, 4·H\) .*H = 3; got \(5, 2, 3\)$",
         ),
         (
             lambda: tg.ops.gru_sequence(X, tg.zeros((1, 1)), tg.zeros((3, 1))),
-            r"^gru_sequence: hidden is \(N, H\), here \(2, 1\); got \(1, 1\)$",
+            r"^gru_sequence: expected hidden of shape \(2, 1\); got \(1, 1\)$",
         ),
         (
             lambda: tg.ops.gru_sequence(X, tg.zeros((2, 1)), tg.zeros((3, 1)), tg.zeros(1)),
-            r"^gru_sequence: a bias \(3,\) is wanted; got \(1,\)$",
+            r"^gru_sequence: expected bias of shape \(3,\); got \(1,\)$",
         ),
         (
             lambda: tg.ops.rnn_sequence(X, tg.zeros((2, 3)), tg.zeros((3, 2))),
-            r"^rnn_sequence: a weight \(H, H\) is wanted; got \(3, 2\)$",
+            r"^rnn_sequence: expected weight of shape \(H, H\); got \(3, 2\)$",
         ),
         (
             lambda: tg.ops.rnn_sequence(X, tg.zeros((2, 3)), tg.zeros((3, 3)), "sin"),

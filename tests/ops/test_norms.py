@@ -225,7 +225,7 @@ MISTAKES: list[tuple[Any, str]] = [
     (lambda: F.layer_norm(tg.ones((2, 3)), ()), "layer_norm: an input"),
     (
         lambda: F.layer_norm(tg.ones((2, 3)), 3, tg.ones(2)),
-        r"expected weight of shape \(3,\), got \(2,\)",
+        r"expected weight of shape \(3,\); got \(2,\)",
     ),
     (lambda: tg.layer_norm(tg.ones(3), ndim=2), r"ndim is 2, but the input of shape \(3,\) has 1"),
     (lambda: F.rms_norm(tg.ones((2, 3)), (3, 3)), "rms_norm: an input"),
@@ -236,7 +236,7 @@ MISTAKES: list[tuple[Any, str]] = [
     (lambda: F.group_norm(tg.ones((2, 3)), 2), "group_norm: 2 groups do not divide 3 channels"),
     (
         lambda: F.group_norm(tg.ones(3), 1),
-        r"group_norm: expected an input of shape \(N, C, …\), got \(3,\)",
+        r"group_norm: expected an input \(N, C, …\); got \(3,\)",
     ),
     (lambda: F.group_norm(tg.ones((2, 4)), 2, None, tg.ones(3)), r"expected bias of shape \(4,\)"),
     (

@@ -79,7 +79,10 @@ def test_one_step_makes_one_node_per_cell() -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: tg.lstm_cell(tg.ones((2, 8)), tg.ones((2, 3))), r"lstm_cell: gates \(…, 4·H\)"),
+        (
+            lambda: tg.lstm_cell(tg.ones((2, 8)), tg.ones((2, 3))),
+            r"lstm_cell: expected gates \(…, 4·H\)",
+        ),
         (lambda: tg.lstm_cell(tg.ones((2, 8)), tg.ones((3, 2))), r"got gates \(2, 8\)"),
         (
             lambda: tg.gru_cell(tg.ones((2, 6)), tg.ones((2, 3)), tg.ones((2, 2))),

@@ -1,8 +1,8 @@
-"""Long formulas, a block of the arrays at a time.
+"""Long formulas, one block of the arrays at a time.
 
-NumPy runs a formula step by step, and each step reads and writes whole arrays. Where those are
-larger than the processor's cache, the steps wait for memory. Cut into blocks, only the first step
-waits: what it wrote is still in the cache when the next one reads it. A GPU needs none of this.
+NumPy runs a formula step by step, and each step reads and writes whole arrays. If those are larger
+than the processor's cache, the steps wait for memory. In blocks only the first step waits: its
+result is still in the cache when the next one reads it. A GPU needs none of this.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from typing import Any
 
 from ..backend import Array, Namespace
 
-BLOCK = 1 << 16  # numbers: some such blocks fit into a cache of 1 MB a core, and calls are few
+BLOCK = 1 << 16  # elements: a few such blocks fit into 1 MB of cache per core, and calls are few
 
 
 def in_cache(xp: Namespace, size: int) -> bool:
-    """Whether arrays of this size are best left whole."""
+    """Whether arrays of this size are processed whole."""
     return size <= BLOCK or xp.__name__ != "numpy"
 
 
-def in_blocks(xp: Namespace, function: Callable[..., Any], *arrays: Array) -> Any:
+def in_blocks(xp: Namespace, function: Callable[..., None], *arrays: Array) -> Any:
     """An elementwise function of arrays of one shape, in the memory order of the first.
 
     Args:
         xp: the array module.
-        function: called as `function(out, *arrays)`, it leaves the result in `out`.
-        arrays: of floats; integers count as float64.
+        function: called as `function(xp, out, *arrays)`, writes its result to `out`.
+        arrays: of floats; integers are converted to float64.
     """
     if arrays[0].dtype.kind != "f":
         arrays = tuple(array.astype(xp.float64) for array in arrays)
     out = xp.empty_like(arrays[0])
     if in_cache(xp, out.size):
-        function(out, *arrays)
+        function(xp, out, *arrays)
         return out
     blocks = xp.nditer(
         [out, *arrays],
@@ -42,5 +42,5 @@ def in_blocks(xp: Namespace, function: Callable[..., Any], *arrays: Array) -> An
     )
     with blocks:
         for target, *sources in blocks:
-            function(target, *sources)
+            function(xp, target, *sources)
     return out

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..backend import Array, ArrayLike, Namespace
 from ..engine.call import op
+from ..kernels.selection import selected
 
 __all__ = ["clip", "leaky_relu", "maximum", "minimum", "relu", "where"]
-
-_INTEGERS = {size: np.dtype(f"i{size}") for size in (2, 4, 8)}  # as wide as a floating dtype
 
 
 @op(lambda xp, g, condition: xp.select(g, condition), None, local=["[condition]", ""])
@@ -28,19 +25,6 @@ def select(xp: Namespace, x: ArrayLike, condition: ArrayLike) -> Any:
     if not isinstance(condition, bool) and condition.dtype.char != "?":
         raise TypeError(f"select: the condition holds truth values, not {condition.dtype}")
     return selected(x, condition)
-
-
-def selected(x: Array, condition: Array) -> Any:
-    """`select` of an array, in the memory order of the condition."""
-    return (condition * bits(x)).view(x.dtype)
-
-
-def bits(x: Array) -> Any:
-    """Floating numbers as integers of the same bits; times 0 or 1, they are never NaN.
-
-    This product is as fast as that of the numbers themselves, and five times as fast as `where`.
-    """
-    return x.view(_INTEGERS[x.dtype.itemsize]) if x.dtype.kind == "f" else x
 
 
 @op(

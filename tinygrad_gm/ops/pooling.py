@@ -19,9 +19,9 @@ import numpy as np
 
 from ..backend import Array, ArrayLike, Namespace
 from ..engine.call import op
+from ..kernels.selection import bits, selected
 from ..kernels.summation import BLOCK, summed
 from ..kernels.windows import PerAxis, framed, per_axis, window_count, window_elements
-from .choosing import bits, selected
 
 __all__ = ["avg_pool", "max_pool"]
 

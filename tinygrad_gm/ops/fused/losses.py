@@ -10,8 +10,9 @@ import numpy as np
 from ...backend import Array, ArrayLike, Namespace, module_of
 from ...engine.call import op
 from ...engine.record import Traced
+from ...kernels.selection import selected
 from ...kernels.summation import divided, summed, sums_of_rows
-from ..choosing import maximum, selected, where
+from ..choosing import maximum, where
 from ..comparison import not_equal
 from ..elementwise import log, multiply, sigmoid, square, subtract
 from ..indexing import grid, take, take_along_axis

@@ -129,7 +129,7 @@ def rms_norm(
 
 def _check_channels(name: str, shape: Shape, weight: Array, bias: Array) -> None:
     if len(shape) < 2:
-        raise ValueError(f"{name}: expected an input of shape (N, C, …), got {shape}")
+        raise ValueError(f"{name}: expected an input (N, C, …); got {shape}")
     check_shape(name, shape[1:2], weight=weight, bias=bias)
 
 

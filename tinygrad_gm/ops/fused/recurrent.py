@@ -1,6 +1,6 @@
-"""One step of a recurrent network, from the gates' pre-activations on.
+"""One step of a recurrent network, from the pre-activations of its gates.
 
-The matrix products are `linear`'s: those of the inputs can be done for all steps at once.
+The matrix products are `linear`'s: those of the inputs can be computed for all steps at once.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import Array, ArrayLike, Namespace
+from ...backend import Array, ArrayLike, Namespace, Shape
 from ...engine.call import op
+from ...kernels import activations as kernels
 from ..elementwise import multiply, sigmoid, subtract, tanh
 
 __all__ = ["gru_cell", "lstm_cell"]
@@ -24,18 +25,16 @@ def _parts(gates: Array, count: int) -> list[Any]:
 
 def _sigmoid(xp: Namespace, x: Array) -> Any:
     with np.errstate(over="ignore"):  # e^−x = inf gives the right 0
-        out = xp.exp(-x)
-        out += 1
-        return xp.reciprocal(out, out=out)
+        return kernels.sigmoid(xp, x)
 
 
 def _check(name: str, gates: Array, state: Array, count: int) -> None:
-    """Gates (…, count·H) go with a state (…, H)."""
+    """Raise ValueError unless gates are (…, count·H) and the state (…, H)."""
     shape = np.shape(state)
     if not shape or np.shape(gates) != (*shape[:-1], count * shape[-1]):
         raise ValueError(
-            f"{name}: gates (…, {count}·H) go with a state (…, H); got gates {np.shape(gates)} "
-            f"and a state {shape}"
+            f"{name}: expected gates (…, {count}·H) and a state (…, H); got gates "
+            f"{np.shape(gates)} and a state {shape}"
         )
 
 
@@ -49,7 +48,7 @@ def _lstm_decomposition(gates: ArrayLike, cell: ArrayLike) -> tuple[Any, Any]:
 
 
 def _lstm_rule(
-    xp: Namespace, g: Array, gates: Array, cell: Array, out: Array, argnums: tuple[int, ...]
+    xp: Namespace, g: Array, gates: Array, cell: Array, out: Array, argnums: Shape
 ) -> Any:
     hidden_gradient, cell_gradient = g
     i, f, _, o = _parts(xp.sigmoid(gates), 4)
@@ -82,8 +81,8 @@ def lstm_cell(xp: Namespace, gates: ArrayLike, cell: ArrayLike) -> Any:
         c′ = σ(f)·c + σ(i)·tanh(g),    h′ = σ(o)·tanh(c′)
 
     Args:
-        gates: (…, 4H), the pre-activations i, f, g, o one after the other, as in PyTorch: W x + U h
-            plus both biases.
+        gates: (…, 4H), the pre-activations i, f, g, o in this order, as in PyTorch: W x + U h plus
+            both biases.
         cell: c, (…, H).
 
     Returns:
@@ -117,7 +116,7 @@ def _gru_rule(
     from_input: Array,
     from_hidden: Array,
     hidden: Array,
-    argnums: tuple[int, ...],
+    argnums: Shape,
 ) -> Any:
     r, z, _ = _parts(xp.sigmoid(from_input + from_hidden), 3)
     n_hidden = _parts(from_hidden, 3)[2]
@@ -149,7 +148,7 @@ def gru_cell(
     The reset r is applied after the matrix product, to nₕ.
 
     Args:
-        from_input: (…, 3H), the pre-activations rₓ, zₓ, nₓ one after the other: W x plus its bias.
+        from_input: (…, 3H), the pre-activations rₓ, zₓ, nₓ in this order: W x plus its bias.
         from_hidden: (…, 3H), rₕ, zₕ, nₕ: U h plus its bias.
         hidden: h, (…, H).
 
