@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import gc
 import itertools
+import pickle
 import re
 import shutil
 import subprocess
+import weakref
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from importlib.util import find_spec
@@ -470,3 +473,65 @@ def test_a_shared_layer_has_its_first_name() -> None:
     holder.layers = nn.ModuleList([nn.Tanh(), layer, layer])
     assert titles_of(holder.layers[2](x)) == ["layers.1 · Linear"]
     assert [name for name, _ in Shared().named_parameters()] == ["first.weight", "first.bias"]
+
+
+def pickled(model: nn.Module) -> Any:
+    return pickle.loads(pickle.dumps(model))
+
+
+class Decoder(nn.Module):
+    def __init__(self, table: nn.Module) -> None:
+        super().__init__()
+        self.table = table
+
+    def forward(self, x: Any) -> Any:
+        return self.table(x)
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Linear(3, 3)
+        self.decoder = Decoder(self.embed)
+
+    def forward(self, x: Any) -> Any:
+        return self.decoder(tg.tanh(self.embed(x)))
+
+
+@pytest.mark.parametrize("copied", [lambda model: model, copy.deepcopy, pickled])
+def test_a_layer_of_two_parents_has_the_name_that_its_caller_gives_it(copied: Any) -> None:
+    model = copied(Tied())
+    x = tg.ones((1, 3))
+    for _ in range(2):
+        assert titles_of(model(x)) == [
+            "embed · Linear", "decoder · Decoder", "decoder.table · Linear",
+        ]  # fmt: skip
+    assert titles_of(model.decoder(x)) == ["decoder · Decoder", "decoder.table · Linear"]
+    tied = Tied()
+    assert titles_of(tied.embed(x)) == ["embed · Linear"]  # called by no parent: the first name
+    names = {v.name for v in look([model(x)], {}).variables}
+    assert {"embed.weight", "embed.bias"} < names  # as in the state dict
+
+
+def test_layers_of_one_model_in_another_have_the_names_of_the_one_that_is_called() -> None:
+    one, two = (nn.Sequential(nn.Linear(3, 3), nn.Tanh()) for _ in range(2))
+    x = tg.ones((1, 3))
+    assert titles_of(nn.Sequential(one[0], two[0])(x)) == ["0 · Linear", "1 · Linear"]
+    assert titles_of(two(x)) == ["0 · Linear", "1 · Tanh"]
+    model = nn.Module()
+    model.layers = nn.ModuleList(one)
+    model.layers.insert(0, nn.Linear(3, 3))
+    assert titles_of(model.layers[1](x)) == ["0 · Linear"]  # held first by `one`
+    assert titles_of(model.layers[0](x)) == ["layers.0 · Linear"]
+    copied = copy.deepcopy(model)
+    assert titles_of(copied.layers[1](x)) == ["layers.1 · Linear"]
+
+
+def test_a_record_keeps_no_model_alive_and_names_remain() -> None:
+    model, x = Tied(), tg.ones((1, 3))
+    loss, alive = model(x), weakref.ref(model)
+    gc.disable()
+    del model
+    gc.enable()
+    assert alive() is None  # no cycle
+    assert titles_of(loss)[0] == "embed · Linear"

@@ -6,6 +6,7 @@ import copy
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -373,6 +374,21 @@ def test_a_layer_with_its_parameters_is_followed_by_name() -> None:
     text = "\n".join(said(film, k) for k in updates(film))
     assert "weight has 2 elements; shown is weight[0, 1], with the largest |g|" in text
     assert "bias ← bias − lr ·" in text
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0), (2, 0, 4)])
+def test_the_steps_of_an_empty_tensor(shape: tuple[int, ...], tmp_path: Path) -> None:
+    x, w = tg.zeros(shape, requires_grad=True), tg.tensor(2.0, requires_grad=True)
+    film = viz.steps((x * w).sum() + w * w, lr=0.5, names=locals())
+    sums = film.frames[-1].sums
+    names = {v.name: v.id for v in film._stage.variables.values()}
+    assert (sums[names["x"]].shape, sums[names["w"]]) == (shape, 4.0)  # d(0 + w²)/dw = 2w
+    assert film.frames[-1].updated[names["w"]] == 0.0  # 2 − 0.5 · 4
+    assert "gives t4 = \x020\x03; it was 4.0" in film.frames[-1].caption[0]
+    assert len(film.svgs(tmp_path)) == len(film)
+    film.html(tmp_path / "empty.html")
+    with pytest.raises(ValueError, match=r"the loss has shape .*; make it one number"):
+        viz.steps(x * w)
 
 
 @pytest.mark.parametrize("make", [None, tg.optim.SGD, tg.optim.Adam, tg.optim.Lion])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import types
+import weakref
 from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar, overload
@@ -22,6 +23,7 @@ class Scope(NamedTuple):
     name: str
     kind: str
     parent: Scope | None
+    module: weakref.ref[Any] | None = None  # weak: a record keeps no model alive
 
 
 # True, False, or None: on, and each result is checked (`anomaly.py`). None is falsy so that a fast

@@ -7,6 +7,7 @@ parent, so a module is freed by reference counting alone.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from textwrap import indent
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -55,7 +56,9 @@ class Module:
     _optional: ClassVar[tuple[str, ...]] = ()  # buffers that may be missing in a loaded state
     _forward_hooks: dict[object, Hook]
     _forward_pre_hooks: dict[object, PreHook]
-    _scope: Scope | None = None  # of the last call; its name is the attribute that holds the module
+    _scope: Scope | None = None  # of the last call
+    _holders: tuple[weakref.ref[Module], ...] = ()  # the modules that it became a part of
+    _last_name: str = ""
 
     def __new__(cls: type[Self], *args: Any, **keywords: Any) -> Self:
         if not KEYWORDS.keys().isdisjoint(keywords):
@@ -63,7 +66,6 @@ class Module:
         return super().__new__(cls)
 
     def __init__(self) -> None:
-        vars(self)["_scope"] = Scope("", type(self).__name__, None)
         self.training = True
         self._buffers = {}
         self._forward_hooks = {}
@@ -97,24 +99,43 @@ class Module:
         return output
 
     def _enter(self, outer: Scope | None) -> Scope:
-        """A new frame for a call from another frame than the last time; else that one serves."""
+        """Return a new scope, for a call from another scope than the last call.
+
+        Its name is the path in the calling module, or else in the first module that holds this one.
+        """
         self._require_init("be called")
-        place = Scope(vars(self)["_scope"].name, type(self).__name__, outer)
-        vars(self)["_scope"] = place  # bypasses __setattr__, which is slow
+        caller = outer
+        while caller is not None and caller.module is None:
+            caller = caller.parent
+        holder = None if caller is None or caller.module is None else caller.module()
+        name = self._path_in(holder) or self._path()
+        place = Scope(name, type(self).__name__, outer, weakref.ref(self))
+        vars(self).update(_scope=place, _last_name=name)  # bypasses __setattr__, which is slow
         return place
 
-    def _take_name(self, name: str) -> None:
-        """Set the name used in scopes, also for the items of a list, which is not called itself."""
-        vars(self)["_scope"] = Scope(name, type(self).__name__, None)
-        if type(self).forward is Module.forward:
-            for key, part in reversed(vars(self).items()):  # of two names the first remains
-                if isinstance(part, Module):
-                    part._take_name(self._name_within(key))
+    def _path_in(self, module: Module | None) -> str:
+        """Return the first path of this module in another, "" if it is no part of it."""
+        named = () if module is None else module.named_modules()
+        return next((path for path, part in named if part is self), "")
 
-    def _name_within(self, name: str) -> str:
-        """What frames call a part: in a list that the model calls `blocks`, "blocks.0"."""
-        own = vars(self)["_scope"].name if type(self).forward is Module.forward else ""
-        return f"{own}.{name}" if own else name
+    def _path(self) -> str:
+        """Return the path in the first module that holds this one; its last name if none does.
+
+        A list is not called and has no scope: in one that a model calls `blocks` it is "blocks.0".
+        """
+        for known in self._holders:
+            holder = known()
+            if holder is not None and (path := self._path_in(holder)):
+                outer = holder._path() if type(holder).forward is Module.forward else ""
+                return f"{outer}.{path}" if outer else path
+        return self._last_name
+
+    def _belong(self, holder: Module, name: str) -> None:
+        """Become a part of another module; the next call looks for the name again."""
+        alive = [known for known in self._holders if known() is not None]
+        if all(known() is not holder for known in alive):
+            alive.append(weakref.ref(holder))
+        vars(self).update(_scope=None, _holders=tuple(alive), _last_name=name)
 
     # ------------------------------------------------------------------------ the attributes
 
@@ -124,8 +145,7 @@ class Module:
             self._require_init(f"assign {name!r}")
             self._buffers.pop(name, None)
             if isinstance(value, Module):
-                if not any(part is value for part in own.values()):  # it keeps its first name
-                    value._take_name(self._name_within(name))
+                value._belong(self, name)
             elif value.name is None:
                 value.name = name
         elif value is not None:
@@ -154,7 +174,13 @@ class Module:
         return {
             name: value.detach() if isinstance(value, Tensor) and value.node else value
             for name, value in vars(self).items()
+            if name not in ("_scope", "_holders")
         }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        for name, child in self.named_children():
+            child._belong(self, name)
 
     def _require_init(self, purpose: str) -> None:
         if "_buffers" not in vars(self):

@@ -24,7 +24,7 @@ def opened(
     freed or a leaf was modified: the values would differ from those of the record.
     """
     made: dict[Node | None, Any] = {}
-    calls: Counter[tuple[Scope | None, str]] = Counter()
+    calls: Counter[tuple[int, str]] = Counter()  # of an operation, by the id of its scope
     with Mode(checking, False), Mode(recording, True), Mode(textbook_mode, True):
         for node in topological_order(*roots):
             args = [_argument(node, parent, made) for parent in node.parents]
@@ -42,11 +42,11 @@ def opened(
     return [made.get(root.node, root) for root in roots], moved
 
 
-def _opened(node: Node, args: list[Any], calls: Counter[tuple[Scope | None, str]]) -> Any:
+def _opened(node: Node, args: list[Any], calls: Counter[tuple[int, str]]) -> Any:
     """Run the decomposition of a node's operation in a scope with its name, drawn as a frame."""
     op = node.plan.op
-    calls[node.scope, op.name] += 1
-    number = calls[node.scope, op.name]
+    calls[id(node.scope), op.name] += 1
+    number = calls[id(node.scope), op.name]
     name = op.name if number == 1 else f"{op.name}_{number}"
     with Mode(scope, Scope(name, "opened", node.scope)):
         out = op.decomposition(*args, *node.params)
