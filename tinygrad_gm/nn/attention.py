@@ -20,6 +20,8 @@ from .linear import Linear
 from .module import Module
 from .parameter import Parameter
 
+__all__ = ["KeyValueCache", "MultiheadAttention"]
+
 
 class KeyValueCache:
     """The keys and values of the positions so far, for one attention layer. In step-by-step

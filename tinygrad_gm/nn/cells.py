@@ -20,6 +20,8 @@ from . import init
 from .module import Module
 from .parameter import Parameter, is_placeholder
 
+__all__ = ["GRUCell", "LSTMCell", "RNNCell"]
+
 
 def add_weights(
     module: Module, gates: int, inputs: int, hidden: int, bias: bool, suffix: str, **place: Any

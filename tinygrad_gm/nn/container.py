@@ -16,6 +16,8 @@ from ..tensor import Tensor
 from .module import Module
 from .parameter import Parameter
 
+__all__ = ["ModuleDict", "ModuleList", "ParameterList", "Sequential"]
+
 Part = TypeVar("Part", Module, Parameter)
 Self = TypeVar("Self", bound="_Listed[Any]")
 

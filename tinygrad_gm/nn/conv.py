@@ -21,6 +21,8 @@ from .functional.spatial import Padding, same_padding
 from .module import Module
 from .parameter import Parameter
 
+__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
+
 MODES = ("zeros", "reflect", "replicate", "circular")
 
 

@@ -8,6 +8,15 @@ from . import functional as F
 from .loss import Loss
 from .module import Module
 
+__all__ = [
+    "CosineEmbeddingLoss",
+    "CosineSimilarity",
+    "HingeEmbeddingLoss",
+    "MarginRankingLoss",
+    "PairwiseDistance",
+    "TripletMarginLoss",
+]
+
 
 class CosineSimilarity(Module):
     """⟨x1, x2⟩ / (max(‖x1‖, eps) · max(‖x2‖, eps)) along an axis.

@@ -18,6 +18,8 @@ from .functional.dropout import check_probability
 from .linear import Linear
 from .module import Module
 
+__all__ = ["DropConnect", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d"]
+
 Probability = float | Callable[[int], float]
 
 

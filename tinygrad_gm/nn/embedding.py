@@ -13,6 +13,8 @@ from . import init
 from .module import Module
 from .parameter import Parameter, is_placeholder, no_init
 
+__all__ = ["Embedding"]
+
 
 class Embedding(Module):
     """One learned vector per word: the rows of the weight at integers x.

@@ -10,6 +10,8 @@ from ..ops.shape import flatten, normalize_axis, reshape
 from ..tensor import asarray
 from .module import Module
 
+__all__ = ["Flatten", "Unflatten"]
+
 
 class Flatten(Module):
     """Flatten the axes `start_axis` to `end_axis` (inclusive) into one; by default all but the

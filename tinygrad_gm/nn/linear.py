@@ -12,6 +12,8 @@ from . import init
 from .module import Module
 from .parameter import Parameter
 
+__all__ = ["Bilinear", "Identity", "Linear"]
+
 
 class Linear(Module):
     """y = x Wᵀ + b.

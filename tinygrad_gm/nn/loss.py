@@ -12,6 +12,20 @@ from ..tensor import Tensor, asarray
 from . import functional as F
 from .module import Module
 
+__all__ = [
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
+    "GaussianNLLLoss",
+    "HuberLoss",
+    "KLDivLoss",
+    "L1Loss",
+    "MSELoss",
+    "NLLLoss",
+    "PoissonNLLLoss",
+    "SmoothL1Loss",
+]
+
 
 class Loss(Module):
     """Base of the losses: a `reduction`, "mean", "sum", or "none"."""

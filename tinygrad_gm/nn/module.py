@@ -19,6 +19,8 @@ from ..hints import KEYWORDS, refuse_keywords
 from ..tensor import Tensor, asarray
 from .parameter import Parameter, clear_gradients, is_placeholder
 
+__all__ = ["Module"]
+
 Self = TypeVar("Self", bound="Module")
 Hook = Callable[[Any, tuple[Any, ...], Any], Any]
 PreHook = Callable[[Any, tuple[Any, ...]], Any]

@@ -24,6 +24,19 @@ from . import init
 from .module import Module
 from .parameter import Parameter
 
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
+    "GroupNorm",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
+    "LayerNorm",
+    "LocalResponseNorm",
+    "RMSNorm",
+]
+
 
 class _ChannelNorm(Module):
     """Base of batch and instance norm: C channels, optional γ, β and running averages."""

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 from . import functional as F
 from .module import Module
 
+__all__ = ["CircularPad2d", "ReflectionPad2d", "ReplicationPad2d", "ZeroPad2d"]
+
 
 class _Pad2d(Module):
     """Base of the padding layers."""

@@ -9,6 +9,8 @@ from ..backend import Array, ArrayLike, module_of
 from ..engine.modes import Mode, named
 from ..tensor import Tensor, asarray
 
+__all__ = ["Parameter", "no_init"]
+
 uninitialised: ContextVar[bool] = ContextVar("uninitialised", default=False)
 
 

@@ -12,6 +12,8 @@ from ..tensor import Tensor, asarray
 from .dropout import Dropout
 from .module import Module
 
+__all__ = ["SinusoidalPositionalEncoding"]
+
 
 class SinusoidalPositionalEncoding(Module):
     """x plus a fixed code of each position, then dropout (Vaswani et al. 2017, §3.5).

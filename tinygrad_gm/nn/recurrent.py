@@ -31,6 +31,8 @@ from .cells import (
 from .module import Module
 from .parameter import Parameter
 
+__all__ = ["GRU", "LSTM", "RNN"]
+
 
 class _Lengths:
     """Where padded sequences end; step t of sequence n is row t·N + n of the (L·N, …) matrix."""

@@ -18,6 +18,8 @@ from . import functional as F
 from .module import Module
 from .parameter import Parameter, is_placeholder
 
+__all__ = ["remove_spectral_norm", "remove_weight_norm", "spectral_norm", "weight_norm"]
+
 M = TypeVar("M", bound=Module)
 _FIRST_STEPS = 15  # power iterations from random vectors: σ is then approximately right
 

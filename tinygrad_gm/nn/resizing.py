@@ -8,6 +8,8 @@ from typing import Any
 from . import functional as F
 from .module import Module
 
+__all__ = ["PixelShuffle", "PixelUnshuffle", "Upsample"]
+
 
 class Upsample(Module):
     """Resize the input by interpolation.

@@ -4,173 +4,26 @@
 
 The first array is called `input`; the other parameters have PyTorch's names and order, except that
 `dim` is `axis` and `keepdim` is `keepdims`. A loss has a `reduction`: "mean" over all its elements,
-"sum", or "none" for all of them.
+"sum", or "none" for all of them. The `__all__` of each file names its public functions.
 """
 
-from .activations import (
-    celu,
-    elu,
-    gelu,
-    glu,
-    hardsigmoid,
-    hardswish,
-    hardtanh,
-    leaky_relu,
-    log_softmax,
-    logsigmoid,
-    mish,
-    prelu,
-    relu,
-    relu6,
-    selu,
-    sigmoid,
-    silu,
-    softmax,
-    softplus,
-    softsign,
-    tanh,
-)
-from .attention import scaled_dot_product_attention
-from .distances import (
-    cosine_embedding_loss,
-    cosine_similarity,
-    hinge_embedding_loss,
-    margin_ranking_loss,
-    pairwise_distance,
-    triplet_margin_loss,
-)
-from .dropout import drop_connect, dropout, dropout1d, dropout2d, dropout3d
-from .embedding import embedding, one_hot
-from .linear import bilinear, linear
-from .losses import (
-    gaussian_nll_loss,
-    huber_loss,
-    l1_loss,
-    l1_penalty,
-    l2_penalty,
-    mse_loss,
-    poisson_nll_loss,
-    smooth_l1_loss,
-)
-from .norms import (
-    batch_norm,
-    group_norm,
-    instance_norm,
-    layer_norm,
-    local_response_norm,
-    normalize,
-    rms_norm,
-)
-from .padding import pad
-from .probabilities import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    entropy,
-    kl_div,
-    kl_normal,
-    nll_loss,
-)
-from .resizing import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_max_pool2d,
-    interpolate,
-    pixel_shuffle,
-    pixel_unshuffle,
-)
-from .spatial import (
-    avg_pool1d,
-    avg_pool2d,
-    avg_pool3d,
-    conv1d,
-    conv2d,
-    conv3d,
-    conv_transpose1d,
-    conv_transpose2d,
-    conv_transpose3d,
-    max_pool1d,
-    max_pool2d,
-    max_pool3d,
-)
+# ruff: noqa: F403
 
-__all__ = [
-    "adaptive_avg_pool1d",
-    "adaptive_avg_pool2d",
-    "adaptive_max_pool2d",
-    "avg_pool1d",
-    "avg_pool2d",
-    "avg_pool3d",
-    "batch_norm",
-    "bilinear",
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "celu",
-    "conv1d",
-    "conv2d",
-    "conv3d",
-    "conv_transpose1d",
-    "conv_transpose2d",
-    "conv_transpose3d",
-    "cosine_embedding_loss",
-    "cosine_similarity",
-    "cross_entropy",
-    "drop_connect",
-    "dropout",
-    "dropout1d",
-    "dropout2d",
-    "dropout3d",
-    "elu",
-    "embedding",
-    "entropy",
-    "gaussian_nll_loss",
-    "gelu",
-    "glu",
-    "group_norm",
-    "hardsigmoid",
-    "hardswish",
-    "hardtanh",
-    "hinge_embedding_loss",
-    "huber_loss",
-    "instance_norm",
-    "interpolate",
-    "kl_div",
-    "kl_normal",
-    "l1_loss",
-    "l1_penalty",
-    "l2_penalty",
-    "layer_norm",
-    "leaky_relu",
-    "linear",
-    "local_response_norm",
-    "log_softmax",
-    "logsigmoid",
-    "margin_ranking_loss",
-    "max_pool1d",
-    "max_pool2d",
-    "max_pool3d",
-    "mish",
-    "mse_loss",
-    "nll_loss",
-    "normalize",
-    "one_hot",
-    "pad",
-    "pairwise_distance",
-    "pixel_shuffle",
-    "pixel_unshuffle",
-    "poisson_nll_loss",
-    "prelu",
-    "relu",
-    "relu6",
-    "rms_norm",
-    "scaled_dot_product_attention",
-    "selu",
-    "sigmoid",
-    "silu",
-    "smooth_l1_loss",
-    "softmax",
-    "softplus",
-    "softsign",
-    "tanh",
-    "triplet_margin_loss",
-]
+from types import FunctionType
+from typing import TYPE_CHECKING
+
+from .activations import *
+from .attention import *
+from .distances import *
+from .dropout import *
+from .embedding import *
+from .linear import *
+from .losses import *
+from .norms import *
+from .padding import *
+from .probabilities import *
+from .resizing import *
+from .spatial import *
+
+if not TYPE_CHECKING:  # type checkers follow the star imports
+    __all__ = sorted(name for name, value in globals().items() if type(value) is FunctionType)

@@ -11,6 +11,30 @@ from ...ops import choosing, elementwise, expm1, logaddexp, split, where
 from ...ops.shape import normalize_axis
 from ...tensor import Tensor, asarray
 
+__all__ = [
+    "celu",
+    "elu",
+    "gelu",
+    "glu",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "leaky_relu",
+    "log_softmax",
+    "logsigmoid",
+    "mish",
+    "prelu",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "softsign",
+    "tanh",
+]
+
 SELU_ALPHA = 1.6732632423543772  # these two preserve mean 0 and variance 1
 SELU_SCALE = 1.0507009873554805
 

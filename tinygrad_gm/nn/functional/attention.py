@@ -8,6 +8,8 @@ from ...ops.fused.attention import additive_mask, attention_weights
 from ...tensor import Tensor
 from .dropout import dropout
 
+__all__ = ["scaled_dot_product_attention"]
+
 
 def scaled_dot_product_attention(
     query: ArrayLike,

@@ -13,6 +13,15 @@ from ...ops import broadcast_to, clip, maximum, minimum, norm, sqrt, where
 from ...tensor import Tensor, asarray
 from .losses import alike, reduced
 
+__all__ = [
+    "cosine_embedding_loss",
+    "cosine_similarity",
+    "hinge_embedding_loss",
+    "margin_ranking_loss",
+    "pairwise_distance",
+    "triplet_margin_loss",
+]
+
 TINY = 1e-12  # keeps the norms of `cosine_embedding_loss` above 0
 
 

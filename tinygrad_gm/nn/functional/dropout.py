@@ -18,6 +18,8 @@ from ...ops.choosing import select
 from ...random import default_generator
 from ...tensor import Tensor, asarray
 
+__all__ = ["drop_connect", "dropout", "dropout1d", "dropout2d", "dropout3d"]
+
 
 def dropout(input: ArrayLike, p: float = 0.5, training: bool = True) -> Tensor:
     """m ⊙ x / (1 − p), where each m is 0 with probability p, else 1 (Srivastava et al. 2014).

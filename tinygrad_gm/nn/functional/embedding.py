@@ -6,6 +6,8 @@ from ... import ops
 from ...backend import ArrayLike
 from ...tensor import Tensor, asarray
 
+__all__ = ["embedding", "one_hot"]
+
 
 def embedding(input: ArrayLike, weight: ArrayLike, padding_idx: int | None = None) -> Tensor:
     """The rows of `weight` (count, width) at the integers `input` (…): (…, width).

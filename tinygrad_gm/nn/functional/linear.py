@@ -6,6 +6,8 @@ from ... import ops
 from ...backend import ArrayLike
 from ...tensor import Tensor, asarray
 
+__all__ = ["bilinear", "linear"]
+
 
 def linear(input: ArrayLike, weight: ArrayLike, bias: ArrayLike = None) -> Tensor:
     """x Wᵀ + b: (…, in) with a weight (out, in) and a bias (out,) gives (…, out).

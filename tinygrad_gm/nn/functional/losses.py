@@ -16,6 +16,17 @@ from ...backend import ArrayLike
 from ...ops import clip, exp, log, relu, square, where
 from ...tensor import Tensor, asarray
 
+__all__ = [
+    "gaussian_nll_loss",
+    "huber_loss",
+    "l1_loss",
+    "l1_penalty",
+    "l2_penalty",
+    "mse_loss",
+    "poisson_nll_loss",
+    "smooth_l1_loss",
+]
+
 
 def mse_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Tensor:
     """(input − target)².

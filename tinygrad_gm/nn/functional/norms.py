@@ -16,6 +16,16 @@ from ...engine.modes import rerunning
 from ...hints import named
 from ...tensor import Tensor, asarray
 
+__all__ = [
+    "batch_norm",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "local_response_norm",
+    "normalize",
+    "rms_norm",
+]
+
 
 def _last_axes(name: str, input: ArrayLike, normalized_shape: int | tuple[int, ...]) -> int:
     """The number of axes of `normalized_shape`, which must be the input's last."""

@@ -10,6 +10,8 @@ from ...backend import ArrayLike
 from ...kernels.windows import last_axes
 from ...tensor import Tensor, asarray
 
+__all__ = ["pad"]
+
 MODES: Any = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 

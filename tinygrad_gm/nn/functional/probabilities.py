@@ -16,6 +16,16 @@ from ...ops.fused import losses
 from ...tensor import Tensor, asarray
 from .losses import alike, reduced
 
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "entropy",
+    "kl_div",
+    "kl_normal",
+    "nll_loss",
+]
+
 # ------------------------------------------------------------------------ one class of several
 
 

@@ -27,6 +27,15 @@ from ...ops.resampling import Weights, resample
 from ...tensor import Tensor, asarray
 from .spatial import batched
 
+__all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool2d",
+    "interpolate",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+]
+
 Sizes = int | Sequence[int | None]
 Scales = float | Sequence[float]
 

@@ -16,6 +16,21 @@ from ...ops.conv import check_shapes, geometry, transposed_shape, window_counts
 from ...ops.pooling import argmax_pool, pool_geometry
 from ...tensor import Tensor, asarray
 
+__all__ = [
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+]
+
 Padding = str | int | Sequence[int]
 
 
