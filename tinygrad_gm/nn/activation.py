@@ -8,6 +8,7 @@ from .. import ops
 from ..creation import empty
 from . import functional as F
 from . import init
+from .function_layer import FunctionLayer
 from .module import Module
 from .parameter import Parameter
 
@@ -36,36 +37,29 @@ __all__ = [
 ]
 
 
-class ReLU(Module):
+class ReLU(FunctionLayer):
     """max(x, 0); its derivative at 0 is taken as 0.
 
     >>> nn.ReLU()(tg.tensor([-2.0, 2.0])).tolist()
     [0.0, 2.0]
     """
 
-    def forward(self, x: Any) -> Any:
-        """max(x, 0)."""
-        return ops.relu(x)
+    _function = staticmethod(ops.relu)
 
 
-class LeakyReLU(Module):
+class LeakyReLU(FunctionLayer):
     """x where x > 0, else negative_slope · x (Maas et al. 2013).
 
     >>> nn.LeakyReLU(0.5)(tg.tensor([-2.0, 2.0])).tolist()
     [-1.0, 2.0]
     """
 
+    _function = staticmethod(F.leaky_relu)
+    _options = ("negative_slope",)
+
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
         self.negative_slope = negative_slope
-
-    def forward(self, x: Any) -> Any:
-        """x where x > 0, else negative_slope · x."""
-        return F.leaky_relu(x, self.negative_slope)
-
-    def extra_repr(self) -> str:
-        """The slope."""
-        return f"negative_slope={self.negative_slope}"
 
 
 class PReLU(Module):
@@ -110,39 +104,32 @@ class PReLU(Module):
         return f"num_parameters={self.num_parameters}"
 
 
-class ReLU6(Module):
+class ReLU6(FunctionLayer):
     """min(max(x, 0), 6) (Howard et al. 2017).
 
     >>> nn.ReLU6()(tg.tensor([-2.0, 2.0, 8.0])).tolist()
     [0.0, 2.0, 6.0]
     """
 
-    def forward(self, x: Any) -> Any:
-        """min(max(x, 0), 6)."""
-        return F.relu6(x)
+    _function = staticmethod(F.relu6)
 
 
-class ELU(Module):
+class ELU(FunctionLayer):
     """x where x > 0, else alpha · (e^x − 1) (Clevert, Unterthiner & Hochreiter 2016).
 
     >>> nn.ELU(0.5)(tg.tensor([-1000.0, 2.0])).tolist()
     [-0.5, 2.0]
     """
 
+    _function = staticmethod(F.elu)
+    _options = ("alpha",)
+
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
         self.alpha = alpha
 
-    def forward(self, x: Any) -> Any:
-        """x where x > 0, else alpha · (e^x − 1)."""
-        return F.elu(x, self.alpha)
 
-    def extra_repr(self) -> str:
-        """alpha."""
-        return f"alpha={self.alpha}"
-
-
-class SELU(Module):
+class SELU(FunctionLayer):
     """1.0507 · elu(x, 1.6733): keeps mean 0 and variance 1 from layer to layer, if the weights are
     initialised with variance 1/inputs (Klambauer et al. 2017).
 
@@ -150,32 +137,25 @@ class SELU(Module):
     [-1.7581000328063965, 1.0506999492645264]
     """
 
-    def forward(self, x: Any) -> Any:
-        """1.0507 · elu(x, 1.6733)."""
-        return F.selu(x)
+    _function = staticmethod(F.selu)
 
 
-class CELU(Module):
+class CELU(FunctionLayer):
     """x where x > 0, else alpha · (e^(x/alpha) − 1): smooth for every alpha (Barron 2017).
 
     >>> nn.CELU(0.5)(tg.tensor([-1000.0, 2.0])).tolist()
     [-0.5, 2.0]
     """
 
+    _function = staticmethod(F.celu)
+    _options = ("alpha",)
+
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
         self.alpha = alpha
 
-    def forward(self, x: Any) -> Any:
-        """x where x > 0, else alpha · (e^(x/alpha) − 1)."""
-        return F.celu(x, self.alpha)
 
-    def extra_repr(self) -> str:
-        """alpha."""
-        return f"alpha={self.alpha}"
-
-
-class GELU(Module):
+class GELU(FunctionLayer):
     """x · Φ(x), with Φ the standard normal distribution function (Hendrycks & Gimpel 2016).
 
     Args:
@@ -185,159 +165,138 @@ class GELU(Module):
     [0.0, 0.8413000106811523]
     """
 
+    _function = staticmethod(ops.gelu)
+    _options = ("approximate",)
+
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
         self.approximate = approximate
 
-    def forward(self, x: Any) -> Any:
-        """x · Φ(x)."""
-        return ops.gelu(x, self.approximate)
 
-    def extra_repr(self) -> str:
-        """The formula."""
-        return f"approximate={self.approximate!r}"
-
-
-class SiLU(Module):
+class SiLU(FunctionLayer):
     """x · σ(x), also called swish (Ramachandran, Zoph & Le 2017).
 
     >>> nn.SiLU()(tg.tensor([-1000.0, 0.0, 1000.0])).tolist()
     [-0.0, 0.0, 1000.0]
     """
 
-    def forward(self, x: Any) -> Any:
-        """x · σ(x)."""
-        return ops.silu(x)
+    _function = staticmethod(ops.silu)
 
 
-class Hardswish(Module):
+class Hardswish(FunctionLayer):
     """x · hardsigmoid(x) (Howard et al. 2019).
 
     >>> nn.Hardswish()(tg.tensor([-4.0, 0.0, 4.0])).tolist()
     [-0.0, 0.0, 4.0]
     """
 
-    def forward(self, x: Any) -> Any:
-        """x · hardsigmoid(x)."""
-        return F.hardswish(x)
+    _function = staticmethod(F.hardswish)
 
 
-class Mish(Module):
+class Mish(FunctionLayer):
     """x · tanh(ln(1 + e^x)) (Misra 2019).
 
     >>> nn.Mish()(tg.tensor([-1000.0, 0.0, 1000.0])).tolist()
     [-0.0, 0.0, 1000.0]
     """
 
-    def forward(self, x: Any) -> Any:
-        """x · tanh(ln(1 + e^x))."""
-        return ops.mish(x)
+    _function = staticmethod(ops.mish)
 
 
-class Softplus(Module):
+class Softplus(FunctionLayer):
     """ln(1 + e^(βx)) / β, and x itself where βx > threshold: a smooth relu, always positive.
 
     >>> nn.Softplus()(tg.tensor([-1000.0, 0.0, 1000.0])).round(4).tolist()
     [0.0, 0.6930999755859375, 1000.0]
     """
 
+    _function = staticmethod(ops.softplus)
+    _options = ("beta", "threshold")
+
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
         self.beta, self.threshold = beta, threshold
-
-    def forward(self, x: Any) -> Any:
-        """ln(1 + e^(βx)) / β."""
-        return ops.softplus(x, self.beta, self.threshold)
-
-    def extra_repr(self) -> str:
-        """Both numbers."""
-        return f"beta={self.beta}, threshold={self.threshold}"
 
 
 # ------------------------------------------- between bounds, into probabilities, by a gate
 
 
-class Sigmoid(Module):
+class Sigmoid(FunctionLayer):
     """1 / (1 + e^−x).
 
     >>> nn.Sigmoid()(tg.tensor([-1000.0, 0.0, 1000.0])).tolist()
     [0.0, 0.5, 1.0]
     """
 
-    def forward(self, x: Any) -> Any:
-        """1 / (1 + e^−x)."""
-        return ops.sigmoid(x)
+    _function = staticmethod(ops.sigmoid)
 
 
-class LogSigmoid(Module):
+class LogSigmoid(FunctionLayer):
     """ln σ(x), finite where σ(x) itself rounds to 0.
 
     >>> nn.LogSigmoid()(tg.tensor([-1000.0, 1000.0])).tolist()
     [-1000.0, -0.0]
     """
 
-    def forward(self, x: Any) -> Any:
-        """ln σ(x)."""
-        return F.logsigmoid(x)
+    _function = staticmethod(F.logsigmoid)
 
 
-class Hardsigmoid(Module):
+class Hardsigmoid(FunctionLayer):
     """min(max(x + 3, 0), 6) / 6 (Courbariaux et al. 2015).
 
     >>> nn.Hardsigmoid()(tg.tensor([-4.0, 0.0, 4.0])).tolist()
     [0.0, 0.5, 1.0]
     """
 
-    def forward(self, x: Any) -> Any:
-        """min(max(x + 3, 0), 6) / 6."""
-        return F.hardsigmoid(x)
+    _function = staticmethod(F.hardsigmoid)
 
 
-class Tanh(Module):
+class Tanh(FunctionLayer):
     """tanh x.
 
     >>> nn.Tanh()(tg.tensor([-1000.0, 0.0, 1000.0])).tolist()
     [-1.0, 0.0, 1.0]
     """
 
-    def forward(self, x: Any) -> Any:
-        """tanh x."""
-        return ops.tanh(x)
+    _function = staticmethod(ops.tanh)
 
 
-class Hardtanh(Module):
+class Hardtanh(FunctionLayer):
     """x limited to [min_val, max_val]; at the edges the derivative is 0.
 
     >>> nn.Hardtanh()(tg.tensor([-2.0, 0.5, 2.0])).tolist()
     [-1.0, 0.5, 1.0]
     """
 
+    _function = staticmethod(F.hardtanh)
+    _options = ("min_val", "max_val")
+
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
         super().__init__()
         self.min_val, self.max_val = min_val, max_val
 
-    def forward(self, x: Any) -> Any:
-        """x limited to [min_val, max_val]."""
-        return F.hardtanh(x, self.min_val, self.max_val)
 
-    def extra_repr(self) -> str:
-        """The bounds."""
-        return f"min_val={self.min_val}, max_val={self.max_val}"
-
-
-class Softsign(Module):
+class Softsign(FunctionLayer):
     """x / (1 + |x|).
 
     >>> nn.Softsign()(tg.tensor([-3.0, 0.0, 1.0])).tolist()
     [-0.75, 0.0, 0.5]
     """
 
-    def forward(self, x: Any) -> Any:
-        """x / (1 + |x|)."""
-        return F.softsign(x)
+    _function = staticmethod(F.softsign)
 
 
-class Softmax(Module):
+class _AlongAxis(FunctionLayer):
+    """Base of the three activations along an axis."""
+
+    _options = ("axis",)
+
+    def __init__(self, axis: int = -1) -> None:
+        super().__init__()
+        self.axis = axis
+
+
+class Softmax(_AlongAxis):
     """e^x / Σ e^x along an axis: scores to probabilities.
 
     Args:
@@ -347,20 +306,10 @@ class Softmax(Module):
     [[0.5, 0.5], [0.0, 1.0]]
     """
 
-    def __init__(self, axis: int = -1) -> None:
-        super().__init__()
-        self.axis = axis
-
-    def forward(self, x: Any) -> Any:
-        """e^x / Σ e^x."""
-        return ops.softmax(x, self.axis)
-
-    def extra_repr(self) -> str:
-        """The axis."""
-        return f"axis={self.axis}"
+    _function = staticmethod(ops.softmax)
 
 
-class LogSoftmax(Module):
+class LogSoftmax(_AlongAxis):
     """ln softmax(x) along an axis: the input of `nn.NLLLoss`.
 
     Args:
@@ -370,20 +319,10 @@ class LogSoftmax(Module):
     [0.0, -1000.0]
     """
 
-    def __init__(self, axis: int = -1) -> None:
-        super().__init__()
-        self.axis = axis
-
-    def forward(self, x: Any) -> Any:
-        """ln softmax(x)."""
-        return ops.log_softmax(x, self.axis)
-
-    def extra_repr(self) -> str:
-        """The axis."""
-        return f"axis={self.axis}"
+    _function = staticmethod(ops.log_softmax)
 
 
-class GLU(Module):
+class GLU(_AlongAxis):
     """a · σ(b), the two halves of x along an axis (Dauphin et al. 2017).
 
     Args:
@@ -393,14 +332,4 @@ class GLU(Module):
     [1.0, 4.0]
     """
 
-    def __init__(self, axis: int = -1) -> None:
-        super().__init__()
-        self.axis = axis
-
-    def forward(self, x: Any) -> Any:
-        """a · σ(b)."""
-        return F.glu(x, self.axis)
-
-    def extra_repr(self) -> str:
-        """The axis."""
-        return f"axis={self.axis}"
+    _function = staticmethod(F.glu)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import functional as F
-from .loss import Loss
+from .loss import Loss, PairLoss
 from .module import Module
 
 __all__ = [
@@ -50,7 +50,7 @@ class PairwiseDistance(Module):
         return F.pairwise_distance(x1, x2, self.p, self.eps, self.keepdims)
 
 
-class HingeEmbeddingLoss(Loss):
+class HingeEmbeddingLoss(PairLoss):
     """x where target = 1, max(0, margin − x) where it is −1.
 
     >>> loss = nn.HingeEmbeddingLoss(reduction="none")
@@ -58,13 +58,12 @@ class HingeEmbeddingLoss(Loss):
     [0.25, 0.75]
     """
 
+    _function = staticmethod(F.hinge_embedding_loss)
+    _options = ("margin", "reduction")
+
     def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.margin = margin
-
-    def forward(self, input: Any, target: Any) -> Any:
-        """x, or max(0, margin − x)."""
-        return F.hinge_embedding_loss(input, target, self.margin, self.reduction)
 
 
 class MarginRankingLoss(Loss):

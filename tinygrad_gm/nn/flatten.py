@@ -8,12 +8,13 @@ from typing import Any
 
 from ..ops.shape import flatten, normalize_axis, reshape
 from ..tensor import asarray
+from .function_layer import FunctionLayer
 from .module import Module
 
 __all__ = ["Flatten", "Unflatten"]
 
 
-class Flatten(Module):
+class Flatten(FunctionLayer):
     """Flatten the axes `start_axis` to `end_axis` (inclusive) into one; by default all but the
     batch.
 
@@ -25,17 +26,12 @@ class Flatten(Module):
     (2, 60)
     """
 
+    _function = staticmethod(flatten)
+    _options = ("start_axis", "end_axis")
+
     def __init__(self, start_axis: int = 1, end_axis: int = -1) -> None:
         super().__init__()
         self.start_axis, self.end_axis = start_axis, end_axis
-
-    def forward(self, x: Any) -> Any:
-        """(…, Sₛ, …, Sₑ, …) → (…, Sₛ · … · Sₑ, …)."""
-        return flatten(x, self.start_axis, self.end_axis)
-
-    def extra_repr(self) -> str:
-        """The axes."""
-        return f"start_axis={self.start_axis}, end_axis={self.end_axis}"
 
 
 class Unflatten(Module):

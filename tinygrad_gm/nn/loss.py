@@ -5,7 +5,8 @@ Weights are buffers: they are in the state dict and move with the module, but ar
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from ..backend import ArrayLike
 from ..tensor import Tensor, asarray
@@ -41,63 +42,69 @@ class Loss(Module):
             self.register_buffer(name, constant)
 
 
+class PairLoss(Loss):
+    """Base of the losses of an input and a target: a function of `F` with the layer's options."""
+
+    _function: ClassVar[Callable[..., Any]]
+    _options: ClassVar[tuple[str, ...]] = ("reduction",)  # in the order of its parameters
+
+    def forward(self, input: Any, target: Any) -> Any:
+        """The loss of the input against the target; see the class."""
+        options = [getattr(self, name) for name in self._options]
+        return self._function(input, target, *options)
+
+
 # ------------------------------------------------------------------------ of numbers
 
 
-class MSELoss(Loss):
+class MSELoss(PairLoss):
     """(input − target)², of one shape.
 
     >>> nn.MSELoss()(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0])).item()
     2.0
     """
 
-    def forward(self, input: Any, target: Any) -> Any:
-        """(input − target)²."""
-        return F.mse_loss(input, target, self.reduction)
+    _function = staticmethod(F.mse_loss)
 
 
-class L1Loss(Loss):
+class L1Loss(PairLoss):
     """|input − target|, of one shape: less moved by outliers than the square.
 
     >>> nn.L1Loss()(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0])).item()
     1.0
     """
 
-    def forward(self, input: Any, target: Any) -> Any:
-        """|input − target|."""
-        return F.l1_loss(input, target, self.reduction)
+    _function = staticmethod(F.l1_loss)
 
 
-class SmoothL1Loss(Loss):
+class SmoothL1Loss(PairLoss):
     """d²/(2·beta) where |d| < beta, else |d| − beta/2, with d = input − target (Girshick 2015).
 
     >>> nn.SmoothL1Loss(reduction="sum")(tg.tensor([0.5, 3.0]), tg.zeros(2)).item()
     2.625
     """
 
+    _function = staticmethod(F.smooth_l1_loss)
+    _options = ("reduction", "beta")
+
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
         self.beta = beta
 
-    def forward(self, input: Any, target: Any) -> Any:
-        """A square near 0, straight lines farther out."""
-        return F.smooth_l1_loss(input, target, self.reduction, self.beta)
 
-
-class HuberLoss(Loss):
+class HuberLoss(PairLoss):
     """d²/2 where |d| ≤ delta, else delta · (|d| − delta/2), with d = input − target (Huber 1964).
 
     >>> nn.HuberLoss(reduction="sum", delta=2.0)(tg.tensor([0.5, 3.0]), tg.zeros(2)).item()
     4.125
     """
 
+    _function = staticmethod(F.huber_loss)
+    _options = ("reduction", "delta")
+
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
         self.delta = delta
-
-    def forward(self, input: Any, target: Any) -> Any:
-        """A square near 0, straight lines farther out."""
-        return F.huber_loss(input, target, self.reduction, self.delta)
 
 
 class GaussianNLLLoss(Loss):
@@ -123,7 +130,7 @@ class GaussianNLLLoss(Loss):
         return F.gaussian_nll_loss(input, target, var, self.full, self.eps, self.reduction)
 
 
-class PoissonNLLLoss(Loss):
+class PoissonNLLLoss(PairLoss):
     """λ − target · ln λ: a Poisson distribution's −ln probability, but for ln target!.
 
     Args:
@@ -136,23 +143,20 @@ class PoissonNLLLoss(Loss):
     1.0
     """
 
+    _function = staticmethod(F.poisson_nll_loss)
+    _options = ("log_input", "full", "eps", "reduction")
+
     def __init__(
         self, log_input: bool = True, full: bool = False, eps: float = 1e-8, reduction: str = "mean"
     ) -> None:
         super().__init__(reduction)
         self.log_input, self.full, self.eps = log_input, full, eps
 
-    def forward(self, input: Any, target: Any) -> Any:
-        """λ − target · ln λ."""
-        return F.poisson_nll_loss(
-            input, target, self.log_input, self.full, self.eps, self.reduction
-        )
-
 
 # ------------------------------------------------------------------------ of probabilities
 
 
-class CrossEntropyLoss(Loss):
+class CrossEntropyLoss(PairLoss):
     """−ln softmax(input)[target]: scores against class numbers, or against probabilities.
 
     Args:
@@ -167,6 +171,8 @@ class CrossEntropyLoss(Loss):
     1.386299967765808
     """
 
+    _function = staticmethod(F.cross_entropy)
+    _options = ("weight", "ignore_index", "reduction", "label_smoothing")
     weight: Tensor | None
 
     def __init__(
@@ -180,14 +186,8 @@ class CrossEntropyLoss(Loss):
         self._keep(weight=weight)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
-    def forward(self, input: Any, target: Any) -> Any:
-        """−ln softmax(input)[target]."""
-        return F.cross_entropy(
-            input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
-        )
 
-
-class NLLLoss(Loss):
+class NLLLoss(PairLoss):
     """−input[target], the input being log-probabilities, as `nn.LogSoftmax(axis=1)` gives them.
 
     Args:
@@ -199,6 +199,8 @@ class NLLLoss(Loss):
     3.0
     """
 
+    _function = staticmethod(F.nll_loss)
+    _options = ("weight", "ignore_index", "reduction")
     weight: Tensor | None
 
     def __init__(
@@ -208,12 +210,8 @@ class NLLLoss(Loss):
         self._keep(weight=weight)
         self.ignore_index = ignore_index
 
-    def forward(self, input: Any, target: Any) -> Any:
-        """−input[target]."""
-        return F.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
 
-
-class BCELoss(Loss):
+class BCELoss(PairLoss):
     """−[t·ln p + (1 − t)·ln(1 − p)] of probabilities p; prefer `BCEWithLogitsLoss`.
 
     Args:
@@ -224,18 +222,16 @@ class BCELoss(Loss):
     0.6930999755859375
     """
 
+    _function = staticmethod(F.binary_cross_entropy)
+    _options = ("weight", "reduction")
     weight: Tensor | None
 
     def __init__(self, weight: ArrayLike = None, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self._keep(weight=weight)
 
-    def forward(self, input: Any, target: Any) -> Any:
-        """−[t·ln p + (1 − t)·ln(1 − p)]."""
-        return F.binary_cross_entropy(input, target, self.weight, self.reduction)
 
-
-class BCEWithLogitsLoss(Loss):
+class BCEWithLogitsLoss(PairLoss):
     """−[t·ln σ(z) + (1 − t)·ln(1 − σ(z))] of logits z, of any size.
 
     Args:
@@ -247,6 +243,8 @@ class BCEWithLogitsLoss(Loss):
     1000.0
     """
 
+    _function = staticmethod(F.binary_cross_entropy_with_logits)
+    _options = ("weight", "reduction", "pos_weight")
     weight: Tensor | None
     pos_weight: Tensor | None
 
@@ -256,14 +254,8 @@ class BCEWithLogitsLoss(Loss):
         super().__init__(reduction)
         self._keep(weight=weight, pos_weight=pos_weight)
 
-    def forward(self, input: Any, target: Any) -> Any:
-        """−[t·ln σ(z) + (1 − t)·ln(1 − σ(z))]."""
-        return F.binary_cross_entropy_with_logits(
-            input, target, self.weight, self.reduction, self.pos_weight
-        )
 
-
-class KLDivLoss(Loss):
+class KLDivLoss(PairLoss):
     """KL(target ‖ q), the input being ln q: t·(ln t − ln q) element by element.
 
     Args:
@@ -275,10 +267,9 @@ class KLDivLoss(Loss):
     0.6930999755859375
     """
 
+    _function = staticmethod(F.kl_div)
+    _options = ("reduction", "log_target")
+
     def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
         super().__init__(reduction)
         self.log_target = log_target
-
-    def forward(self, input: Any, target: Any) -> Any:
-        """t·(ln t − ln q)."""
-        return F.kl_div(input, target, self.reduction, self.log_target)

@@ -21,6 +21,7 @@ from ..engine.modes import rerunning
 from ..tensor import Tensor, asarray
 from . import functional as F
 from . import init
+from .function_layer import FunctionLayer
 from .module import Module
 from .parameter import Parameter
 
@@ -420,7 +421,7 @@ class RMSNorm(Module):
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={affine}"
 
 
-class LocalResponseNorm(Module):
+class LocalResponseNorm(FunctionLayer):
     """x_c / (k + alpha/size · Σ x_j²)^beta, the sum over the `size` channels j around c.
 
     Strong channels inhibit their neighbours (Krizhevsky et al. 2012, section 3.3: AlexNet, with
@@ -437,13 +438,12 @@ class LocalResponseNorm(Module):
     [0.16670000553131104, 0.33329999446868896, 0.0]
     """
 
+    _function = staticmethod(F.local_response_norm)
+    _options = ("size", "alpha", "beta", "k")
+
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
-
-    def forward(self, x: Any) -> Any:
-        """x divided by the power of its neighbouring channels."""
-        return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
 
     def extra_repr(self) -> str:
         """The arguments."""

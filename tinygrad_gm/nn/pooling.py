@@ -6,12 +6,12 @@ adaptive layers take the size of the result instead of that of the window.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar
 
 from ..kernels.windows import PerAxis
 from . import functional as F
-from .module import Module
+from .function_layer import FunctionLayer
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -26,12 +26,13 @@ __all__ = [
 ]
 
 Sizes = int | Sequence[int | None]
+WINDOW = ("kernel_size", "stride", "padding")  # options of all the layers with windows
 
 
-class _MaxPool(Module):
+class _MaxPool(FunctionLayer):
     """Base of the three layers: arguments and `repr`."""
 
-    _function: ClassVar[Callable[..., Any]]
+    _options = (*WINDOW, "dilation", "ceil_mode", "return_indices")
 
     def __init__(
         self,
@@ -47,11 +48,6 @@ class _MaxPool(Module):
         self.stride = kernel_size if stride is None else stride
         self.padding, self.dilation = padding, dilation
         self.return_indices, self.ceil_mode = return_indices, ceil_mode
-
-    def forward(self, x: Any) -> Any:
-        """The largest element of every window; with return_indices also their indices."""
-        window = (self.kernel_size, self.stride, self.padding, self.dilation)
-        return self._function(x, *window, self.ceil_mode, self.return_indices)
 
     def extra_repr(self) -> str:
         """The arguments."""
@@ -110,10 +106,12 @@ class MaxPool3d(_MaxPool):
     _function = staticmethod(F.max_pool3d)
 
 
-class _AvgPool(Module):
+class _AvgPool(FunctionLayer):
     """Base of the three layers: arguments and `repr`."""
 
-    _function: ClassVar[Callable[..., Any]]
+    _options: ClassVar[tuple[str, ...]] = (
+        *WINDOW, "ceil_mode", "count_include_pad", "divisor_override"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -130,11 +128,6 @@ class _AvgPool(Module):
         self.padding, self.ceil_mode = padding, ceil_mode
         self.count_include_pad, self.divisor_override = count_include_pad, divisor_override
 
-    def forward(self, x: Any) -> Any:
-        """The mean of every window."""
-        window = (self.kernel_size, self.stride, self.padding, self.ceil_mode)
-        return self._function(x, *window, self.count_include_pad, self.divisor_override)
-
     def extra_repr(self) -> str:
         """The arguments."""
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
@@ -147,6 +140,9 @@ class AvgPool1d(_AvgPool):
     [[[2.0, 1.0]]]
     """
 
+    _function = staticmethod(F.avg_pool1d)
+    _options = (*WINDOW, "ceil_mode", "count_include_pad")
+
     def __init__(
         self,
         kernel_size: PerAxis,
@@ -156,11 +152,6 @@ class AvgPool1d(_AvgPool):
         count_include_pad: bool = True,
     ) -> None:
         super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
-
-    def forward(self, x: Any) -> Any:
-        """The mean of every window."""
-        window = (self.kernel_size, self.stride, self.padding, self.ceil_mode)
-        return F.avg_pool1d(x, *window, self.count_include_pad)
 
 
 class AvgPool2d(_AvgPool):
@@ -200,22 +191,14 @@ class AvgPool3d(_AvgPool):
     _function = staticmethod(F.avg_pool3d)
 
 
-class _AdaptiveAvgPool(Module):
-    """Base of the two layers: argument and `repr`."""
+class _AdaptiveAvgPool(FunctionLayer):
+    """Base of the two layers: argument."""
 
-    _function: ClassVar[Callable[..., Any]]
+    _options = ("output_size",)
 
     def __init__(self, output_size: Sizes) -> None:
         super().__init__()
         self.output_size = output_size
-
-    def forward(self, x: Any) -> Any:
-        """The mean of every bin."""
-        return self._function(x, self.output_size)
-
-    def extra_repr(self) -> str:
-        """The size."""
-        return f"output_size={self.output_size}"
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPool):
@@ -246,7 +229,7 @@ class AdaptiveAvgPool2d(_AdaptiveAvgPool):
     _function = staticmethod(F.adaptive_avg_pool2d)
 
 
-class AdaptiveMaxPool2d(Module):
+class AdaptiveMaxPool2d(FunctionLayer):
     """The largest element of every bin of `AdaptiveAvgPool2d`; among equal ones the first.
 
     Args:
@@ -259,13 +242,12 @@ class AdaptiveMaxPool2d(Module):
     [[[4.0, 5.0], [7.0, 8.0]]]
     """
 
+    _function = staticmethod(F.adaptive_max_pool2d)
+    _options = ("output_size", "return_indices")
+
     def __init__(self, output_size: Sizes, return_indices: bool = False) -> None:
         super().__init__()
         self.output_size, self.return_indices = output_size, return_indices
-
-    def forward(self, x: Any) -> Any:
-        """The largest element of every bin; with return_indices also their indices."""
-        return F.adaptive_max_pool2d(x, self.output_size, self.return_indices)
 
     def extra_repr(self) -> str:
         """The size."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from . import functional as F
-from .module import Module
+from .function_layer import FunctionLayer
 
 __all__ = ["PixelShuffle", "PixelUnshuffle", "Upsample"]
 
 
-class Upsample(Module):
+class Upsample(FunctionLayer):
     """Resize the input by interpolation.
 
     A convolution after it makes the "resize-convolution" (Odena et al. 2016, *Deconvolution and
@@ -35,6 +34,9 @@ class Upsample(Module):
     [[[[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]]]
     """
 
+    _function = staticmethod(F.interpolate)
+    _options = ("size", "scale_factor", "mode", "align_corners")
+
     def __init__(
         self,
         size: int | Sequence[int] | None = None,
@@ -48,10 +50,6 @@ class Upsample(Module):
         self.size, self.scale_factor = size, scale_factor
         self.mode, self.align_corners = mode, align_corners
 
-    def forward(self, x: Any) -> Any:
-        """(N, C, *spatial) → (N, C, *resized)."""
-        return F.interpolate(x, self.size, self.scale_factor, self.mode, self.align_corners)
-
     def extra_repr(self) -> str:
         """The size or the factor, and the mode."""
         if self.size is None:
@@ -59,7 +57,7 @@ class Upsample(Module):
         return f"size={self.size}, mode={self.mode!r}"
 
 
-class PixelShuffle(Module):
+class PixelShuffle(FunctionLayer):
     """Rearrange channels into pixels: (…, C·r², H, W) → (…, C, H·r, W·r) (Shi et al. 2016).
 
     A convolution before it, at the low resolution, is the "sub-pixel convolution".
@@ -71,20 +69,15 @@ class PixelShuffle(Module):
     (8, 3, 10, 10)
     """
 
+    _function = staticmethod(F.pixel_shuffle)
+    _options = ("upscale_factor",)
+
     def __init__(self, upscale_factor: int) -> None:
         super().__init__()
         self.upscale_factor = upscale_factor
 
-    def forward(self, x: Any) -> Any:
-        """(…, C·r², H, W) → (…, C, H·r, W·r)."""
-        return F.pixel_shuffle(x, self.upscale_factor)
 
-    def extra_repr(self) -> str:
-        """r."""
-        return f"upscale_factor={self.upscale_factor}"
-
-
-class PixelUnshuffle(Module):
+class PixelUnshuffle(FunctionLayer):
     """The reverse of `PixelShuffle`: (…, C, H·r, W·r) → (…, C·r², H, W).
 
     Args:
@@ -94,14 +87,9 @@ class PixelUnshuffle(Module):
     (8, 12, 5, 5)
     """
 
+    _function = staticmethod(F.pixel_unshuffle)
+    _options = ("downscale_factor",)
+
     def __init__(self, downscale_factor: int) -> None:
         super().__init__()
         self.downscale_factor = downscale_factor
-
-    def forward(self, x: Any) -> Any:
-        """(…, C, H·r, W·r) → (…, C·r², H, W)."""
-        return F.pixel_unshuffle(x, self.downscale_factor)
-
-    def extra_repr(self) -> str:
-        """r."""
-        return f"downscale_factor={self.downscale_factor}"
