@@ -33,7 +33,7 @@ from numpy import (
     uint8,
 )
 
-from . import cuda, hints, linalg, ops, random
+from . import cuda, hints, kernels, linalg, ops, random
 from .backend import (
     default_device,
     default_dtype,
@@ -130,6 +130,7 @@ __all__ = [
     "isdtype",
     "jacobian",
     "jvp",
+    "kernels",
     "linalg",
     "linspace",
     "load",

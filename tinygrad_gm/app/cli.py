@@ -263,7 +263,7 @@ def draw(argv: list[str]) -> None:
 
 
 def info(argv: list[str]) -> None:
-    """Print versions, devices and drawing engines, for a report of a problem."""
+    """Print versions, kernels, devices and drawing engines, for a report of a problem."""
     _Parser(f"{PROGRAM} info", info.__doc__, "").parse_args(argv)
     import importlib.metadata
     import importlib.util
@@ -271,6 +271,7 @@ def info(argv: list[str]) -> None:
     import shutil
 
     from .. import __version__
+    from ..kernels.choosing import described
 
     def found(module: str) -> str:
         return "yes" if importlib.util.find_spec(module) else "no"
@@ -279,6 +280,7 @@ def info(argv: list[str]) -> None:
     print(f"python       {platform.python_version()}, {platform.platform()}")
     for package in ("numpy", "graphviz", "pillow", "tqdm"):
         print(f"{package:12} {importlib.metadata.version(package)}")
+    print(f"kernels      {described()}")
     print(f"dot          {shutil.which('dot') or 'no: the built-in layout draws'}")
     print(f"pygraphviz   {found('pygraphviz')}")
     print(f"resvg-py     {found('resvg_py')}")

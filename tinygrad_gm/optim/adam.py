@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..backend import Array, module_of
+from ..kernels import native
 from ..options import as_flag
 from .flat import Block, Blocks
 from .optimizer import Optimizer, Params
@@ -68,6 +69,10 @@ class Adam(Optimizer):
         beta1, beta2 = group["betas"]
         correction = math.sqrt(1 - beta2**step)
         lr, eps = group["lr"] * correction / (1 - beta1**step), group["eps"] * correction
+        run = None if group["amsgrad"] else blocks.for_kernel("exp_avg", "exp_avg_sq")
+        if run is not None:
+            native.adam(beta1, beta2, share_of_squares(beta1, beta2), eps, lr, *run)
+            return
         for block in blocks:
             xp, scratch = module_of(block.param), block.scratch
             m, v = moments(block, beta1, beta2)
@@ -133,7 +138,12 @@ def moments(block: Block, beta1: float, beta2: float) -> tuple[Array, Array]:
     xp.multiply(m, beta1, m)
     xp.add(m, g, m)
     xp.multiply(g, g, scratch)
-    xp.multiply(scratch, (1 - beta2) / (1 - beta1) ** 2, scratch)
+    xp.multiply(scratch, share_of_squares(beta1, beta2), scratch)
     xp.multiply(v, beta2, v)
     xp.add(v, scratch, v)
     return m, v
+
+
+def share_of_squares(beta1: float, beta2: float) -> float:
+    """The factor of a squared gradient in v, where the gradient comes as (1 − β₁) g."""
+    return (1 - beta2) / (1 - beta1) ** 2

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..backend import Array, device_of, module_of, to_device, unshared
 from ..engine.in_place import mark_written
+from ..kernels import native
 from ..tensor import Tensor, asarray
 
 LINE = 16  # float32 elements of a cache line, where blocks begin
@@ -89,11 +90,15 @@ class Blocks:
     updates it in place.
     """
 
-    __slots__ = ("_blocks", "_filling", "members", "numbers")
+    __slots__ = ("_blocks", "_filling", "_param", "_states", "_stretch", "members", "numbers")
 
-    def __init__(self, members: list[int], blocks: list[Block], numbers: dict[str, float]) -> None:
+    def __init__(
+        self, flat: Flat, members: list[int], blocks: list[Block], numbers: dict[str, float]
+    ) -> None:
         self.members, self.numbers = members, numbers
         self._blocks = blocks
+        self._stretch = slice(flat.stretch(members[0]).start, flat.stretch(members[-1]).stop)
+        self._param, self._states = flat.vector[self._stretch], flat.states
 
     def fill_with(
         self, gradients: Sequence[Array], scale: float, decay: float, keep: float
@@ -101,6 +106,22 @@ class Blocks:
         """Set how each block is filled when it is reached."""
         self._filling = gradients, scale, decay, keep
         return self
+
+    def for_kernel(self, *states: str) -> tuple[Any, ...] | None:
+        """The arguments of a native kernel that updates all blocks in one pass, or None.
+
+        (param, gradients, scale, decay, keep, *states): `param` and the states are vectors as long
+        as all blocks together, the gradients are one array per parameter, and the formula's
+        gradient is scale · gradient + decay · param. None: iterate over the blocks.
+        """
+        gradients, scale, decay, keep = self._filling
+        wanted = [gradients[i] for i in self.members]
+        if not native.fits(self._param, *wanted):
+            return None
+        del self._filling  # do not keep the user's gradients alive
+        vectors = (self._states[name][self._stretch] for name in states)
+        contiguous = [np.ascontiguousarray(gradient) for gradient in wanted]
+        return self._param, contiguous, scale, scale * decay, keep, *vectors
 
     def __iter__(self) -> Iterator[Block]:
         filling = self._filling
@@ -214,7 +235,7 @@ class Flat:
             for i in members:
                 self.numbers[i] = numbers
             blocks = [Block(self, *cut) for cut in pairwise(cuts)]
-            self._runs.append(Blocks(members, blocks, numbers))
+            self._runs.append(Blocks(self, members, blocks, numbers))
 
     def stretch(self, i: int) -> slice:
         """The slice of the vector that holds parameter i."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...backend import Array, ArrayLike, Namespace
 from ...engine.call import op
+from ...kernels.products import product
 from ..choosing import where
 from ..comparison import equal
 from ..elementwise import add
@@ -29,7 +30,7 @@ def weight_gradient(xp: Namespace, g: Array, x: Array) -> Any:
     """gᵀ x, laid out in memory as `nn.Linear` lays out its weight."""
     if len(g.shape) != 2:
         g, x = as_rows(xp, g), as_rows(xp, x)
-    return (x.T @ g).T
+    return xp.matmul(x.T, g).T
 
 
 @op(
@@ -57,7 +58,7 @@ def linear(xp: Namespace, x: ArrayLike, weight: ArrayLike, bias: ArrayLike = Non
         raise ValueError(f"linear: a bias {weights[:1]} is wanted; got {np.shape(bias)}")
     *batch, length = inputs
     rows = x if len(batch) == 1 else x.reshape(math.prod(batch), length)
-    out = rows.dot(weight.T)
+    out = product(rows, weight.T)
     if bias is not None:
         out += bias
     return out if rows is x else out.reshape(*batch, weights[0])

@@ -1,0 +1,67 @@
+"""Kernels in C for what NumPy can neither fuse nor thread, where they were built.
+
+`docs/speed.md` says what is fused and why, and how a kernel is read. Here is how an array function
+chooses its path. It asks whether the arrays are ones that kernels take, calls the kernel if so, and
+otherwise goes on in NumPy:
+
+    def square(xp, x):
+        if native.fits(x):
+            return native.square(x)
+        return xp.multiply(x, x)
+
+`fits(*arrays)` costs 50 ns and is false for everything odd: kernels that are not built or switched
+off; arrays of another library or a subclass, or empty; other types than one of float32 and float64;
+numbers that are not aligned or in another byte order. `dense(*arrays)` also wants one shape and one
+memory order without holes: an elementwise kernel walks such arrays as rows of numbers. A kernel
+checks whatever could make it read or write outside of an array, and raises an error; that is a
+mistake of the array function, never of its user.
+
+Array functions with kernels are in `tinygrad_gm.kernels`, without gradient rules, and their NumPy
+path stays: it is the definition, and what runs where no kernel does.
+"""
+
+from __future__ import annotations
+
+try:
+    from ._native import (
+        adam,
+        dense,
+        enable,
+        find_blas,
+        fits,
+        get_num_threads,
+        is_enabled,
+        multiplies,
+        product,
+        set_num_threads,
+        set_target,
+        target,
+        targets,
+    )
+
+    missing = ""
+except ImportError as error:
+    missing = str(error)
+
+    def fits(*arrays: object) -> bool:
+        """No array fits kernels that are not there."""
+        return False
+
+    dense = multiplies = fits
+
+__all__ = [
+    "adam",
+    "dense",
+    "enable",
+    "find_blas",
+    "fits",
+    "get_num_threads",
+    "is_enabled",
+    "missing",
+    "multiplies",
+    "product",
+    "set_num_threads",
+    "set_target",
+    "target",
+    "targets",
+]

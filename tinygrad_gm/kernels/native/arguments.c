@@ -1,0 +1,130 @@
+/* From Python's arguments to C's: see arguments.h. */
+#include "arguments.h"
+
+#include "pool.h"
+
+static bool usable(PyArrayObject *array)
+{
+    return PyArray_ISALIGNED(array) && PyArray_ISNOTSWAPPED(array);
+}
+
+static void fill(Array *to, PyArrayObject *array)
+{
+    *to = (Array){PyArray_DATA(array), PyArray_SIZE(array),     PyArray_NDIM(array),
+                  PyArray_DIMS(array), PyArray_STRIDES(array), PyArray_TYPE(array), array};
+}
+
+static int index_of(int type)
+{
+    return type == NPY_FLOAT ? 0 : type == NPY_DOUBLE ? 1 : -1;
+}
+
+bool unwrap_array(const char *name, PyObject *value, int type, Array *array)
+{
+    if (!PyArray_Check(value)) {
+        PyErr_Format(PyExc_TypeError, "%s: an array is wanted, not %R", name, Py_TYPE(value));
+        return false;
+    }
+    if (!usable((PyArrayObject *)value)) {
+        PyErr_Format(PyExc_ValueError, "%s: an array in another byte order or not aligned", name);
+        return false;
+    }
+    fill(array, (PyArrayObject *)value);
+    if (type >= 0 && index_of(array->type) != type) {
+        PyErr_Format(PyExc_TypeError, "%s: arrays of one type are wanted, float32 or float64; got %R",
+                     name, (PyObject *)PyArray_DESCR(array->array));
+        return false;
+    }
+    return true;
+}
+
+int unwrap(const char *name, PyObject *const *args, Py_ssize_t count, const char *letters, ...)
+{
+    va_list targets;
+    va_start(targets, letters);
+    int type = -1;
+    Py_ssize_t i = 0;
+    for (const char *letter = letters; *letter; letter++, i++) {
+        if (i == count) {
+            PyErr_Format(PyExc_TypeError, "%s: %zd arguments are too few", name, count);
+            goto wrong;
+        }
+        PyObject *value = args[i];
+        switch (*letter) {
+        case 'a':
+        case 'o':
+        case 'w': {
+            Array *array = va_arg(targets, Array *);
+            bool any = letter[1] == '*', absent = *letter == 'o' && value == Py_None;
+            if (absent)
+                *array = (Array){0};
+            else if (!unwrap_array(name, value, any ? -1 : type, array))
+                goto wrong;
+            if (!any && !absent && type < 0 && (type = index_of(array->type)) < 0) {
+                PyErr_Format(PyExc_TypeError, "%s: float32 or float64 is wanted, not %R", name,
+                             (PyObject *)PyArray_DESCR(array->array));
+                goto wrong;
+            }
+            if (*letter == 'w' && !PyArray_ISWRITEABLE(array->array)) {
+                PyErr_Format(PyExc_ValueError, "%s: an array to write to is read-only", name);
+                goto wrong;
+            }
+            letter += any;
+            break;
+        }
+        case 'l':
+            if (!PyList_Check(value) && !PyTuple_Check(value)) {
+                PyErr_Format(PyExc_TypeError, "%s: a list is wanted, not %R", name, Py_TYPE(value));
+                goto wrong;
+            }
+            *va_arg(targets, List *) =
+                (List){PySequence_Fast_ITEMS(value), PySequence_Fast_GET_SIZE(value)};
+            break;
+        case 'i':
+            *va_arg(targets, Index *) = PyLong_AsSsize_t(value);
+            break;
+        case 'd':
+            *va_arg(targets, double *) = PyFloat_AsDouble(value);
+            break;
+        }
+        if ((*letter == 'i' || *letter == 'd') && PyErr_Occurred())
+            goto wrong;
+    }
+    va_end(targets);
+    if (i < count) {
+        PyErr_Format(PyExc_TypeError, "%s: %zd arguments are too many", name, count);
+        return -1;
+    }
+    return type < 0 ? 0 : type;
+wrong:
+    va_end(targets);
+    return -1;
+}
+
+bool in_order_of_size(const char *name, Index size, ...)
+{
+    va_list arrays;
+    va_start(arrays, size);
+    bool right = true;
+    for (const Array *a; right && (a = va_arg(arrays, const Array *));)
+        right = !a->data || (in_order(a) && a->size == size);
+    va_end(arrays);
+    if (!right)
+        PyErr_Format(PyExc_ValueError, "%s: contiguous arrays of %zd numbers are wanted", name, size);
+    return right;
+}
+
+PyObject *compute(Kernel *kernel, const void *task, Index chunks, size_t scratch_bytes)
+{
+    bool done;
+    if (chunks > 1) {
+        Py_BEGIN_ALLOW_THREADS
+        done = run_chunks(kernel, task, chunks, scratch_bytes);
+        Py_END_ALLOW_THREADS
+    } else {
+        done = run_chunks(kernel, task, chunks, scratch_bytes);
+    }
+    if (!done)
+        return PyErr_NoMemory();
+    Py_RETURN_NONE;
+}

@@ -1,0 +1,35 @@
+/* What Python may call: each name is a function `enter_NAME` of one of the .c files beside this. */
+#ifndef ENTRIES_H
+#define ENTRIES_H
+
+#include "arguments.h"
+
+extern const Kernels *kernels; /* of the present target */
+extern bool enabled;           /* false: `fits` and its like send everything to NumPy */
+
+#define ALL_ENTRIES(_)                                                                  \
+    /* module.c */                                                                      \
+    _(fits) _(dense) _(enable) _(is_enabled) _(targets) _(target) _(set_target)         \
+    _(set_num_threads) _(get_num_threads)                                               \
+    /* products.c */                                                                    \
+    _(find_blas) _(multiplies) _(product)                                               \
+    /* optimizers.c */                                                                  \
+    _(adam)
+
+#define DECLARE(name) PyObject *enter_##name(PyObject *, PyObject *const *, Py_ssize_t);
+ALL_ENTRIES(DECLARE)
+#undef DECLARE
+
+/* Whether an object is an array that kernels take: of NumPy itself, not empty, aligned, in the
+ * machine's byte order, of float32 or float64. */
+static inline bool is_plain(PyObject *value)
+{
+    if (!PyArray_CheckExact(value))
+        return false;
+    PyArrayObject *array = (PyArrayObject *)value;
+    int type = PyArray_TYPE(array);
+    return (type == NPY_FLOAT || type == NPY_DOUBLE) && PyArray_SIZE(array) &&
+           PyArray_ISALIGNED(array) && PyArray_ISNOTSWAPPED(array);
+}
+
+#endif

@@ -1,0 +1,53 @@
+/* The kernels by name, and what each is: a function that computes one chunk of a task.
+ *
+ * Every kernel is one page, such as adam.h, written in terms of `real`. pages.h includes all pages
+ * for float and for double; baseline.c, avx2.c and avx512.c include pages.h for one instruction
+ * set each, and export one table of functions. module.c chooses a table when it is loaded.
+ */
+#ifndef KERNELS_H
+#define KERNELS_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if !defined(__GNUC__)
+#error "the kernels need GCC or Clang; without them the package runs on NumPy alone"
+#endif
+
+#if defined(__x86_64__)
+#define FOR_X86 1
+#include <immintrin.h>
+#endif
+#if defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+typedef ptrdiff_t Index;
+
+/* Compute chunk number `chunk` of a task. `scratch` is uninitialised memory for this call alone, of
+ * the size that run_chunks was asked for, aligned to a cache line; NULL if that is 0. */
+typedef void Kernel(const void *task, Index chunk, void *scratch);
+
+/* Every kernel: a page defines KERNEL(name) for each of these names. */
+#define ALL_KERNELS(_) \
+    _(adam)
+
+#define FIELD(name) Kernel *name[2];
+typedef struct {
+    const char *name; /* of the instruction set */
+    ALL_KERNELS(FIELD) /* of float, of double */
+} Kernels;
+#undef FIELD
+
+extern const Kernels baseline;
+#if FOR_X86
+extern const Kernels avx2, avx512;
+#endif
+
+static inline Index least(Index a, Index b) { return a < b ? a : b; }
+static inline Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
+
+#endif

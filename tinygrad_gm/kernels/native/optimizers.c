@@ -1,0 +1,68 @@
+/* The optimizers' steps, as Python calls them; the kernels are adam.h and its neighbours. */
+#include "entries.h"
+
+#include "gradients.h"
+
+#include "adam.h"
+
+/* The gradients of a vector's parameters, in their order: together as long as the vector. The two
+ * lists in it are one allocation, at `arrays`. */
+static bool gather(const char *name, const List *list, int type, Index size, Gradients *to)
+{
+    char *memory = PyMem_Malloc((size_t)(list->count + 1) * (sizeof(void *) + sizeof(Index)));
+    if (!memory) {
+        PyErr_NoMemory();
+        return false;
+    }
+    const void **arrays = (const void **)memory;
+    Index *stops = (Index *)(memory + (size_t)(list->count + 1) * sizeof(void *)), stop = 0;
+    for (Index i = 0; i < list->count; i++) {
+        Array g;
+        if (!unwrap_array(name, list->items[i], type, &g))
+            goto wrong;
+        if (!in_order(&g)) {
+            PyErr_Format(PyExc_ValueError, "%s: gradient %zd is not contiguous", name, i);
+            goto wrong;
+        }
+        arrays[i] = g.data;
+        stops[i] = stop += g.size;
+    }
+    if (stop != size) {
+        PyErr_Format(PyExc_ValueError, "%s: gradients of %zd numbers for parameters of %zd", name,
+                     stop, size);
+        goto wrong;
+    }
+    to->count = list->count;
+    to->arrays = arrays;
+    to->stops = stops;
+    to->size = size;
+    return true;
+wrong:
+    PyMem_Free(memory);
+    return false;
+}
+
+static PyObject *step(Kernel *kernel, const void *task, const Gradients *gradients)
+{
+    PyObject *result = compute(kernel, task, ceil_div(gradients->size, STRETCH), 0);
+    PyMem_Free(gradients->arrays);
+    return result;
+}
+
+PyObject *enter_adam(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    (void)module;
+    Adam a;
+    Gradients *from = &a.gradients;
+    Array param, m, v;
+    List gradients;
+    int type = unwrap("adam", args, count, "dddddwldddww", &a.beta1, &a.beta2, &a.share, &a.eps,
+                      &a.lr, &param, &gradients, &from->scale, &from->decay, &from->keep, &m, &v);
+    if (type < 0 || !in_order_of_size("adam", param.size, &param, &m, &v, NULL) ||
+        !gather("adam", &gradients, type, param.size, from))
+        return NULL;
+    a.param = param.data;
+    a.exp_avg = m.data;
+    a.exp_avg_sq = v.data;
+    return step(kernels->adam[type], &a, from);
+}

@@ -1,0 +1,288 @@
+/* The pool: see pool.h.
+ *
+ * Chunks are handed out by ticket: one atomic number holds how many chunks the present task has and
+ * how many are taken, so a worker that wakes too late, or in the next task, finds nothing left or
+ * takes a chunk of that one; it can never take what another has. Between tasks a worker watches for
+ * ten microseconds, about the time that Python takes from one kernel to the next, and then sleeps.
+ * A worker on a busy core takes fewer chunks, and the others do its share.
+ *
+ * `owner` is held while a task runs: a second Python thread does not wait for it but computes its
+ * own task alone. A forked child has none of the workers; it starts its own at its first task.
+ */
+#define _GNU_SOURCE
+#include "pool.h"
+
+#include <stdlib.h>
+
+enum { LINE = 64 }; /* bytes of a cache line */
+
+static void run_alone(Kernel *kernel, const void *task, Index chunks, void *scratch)
+{
+    for (Index chunk = 0; chunk < chunks; chunk++)
+        kernel(task, chunk, scratch);
+}
+
+/* Scratch for `users` calls at once, each `*stride` bytes from the last; NULL if none is needed. */
+static bool scratch_for(int users, size_t bytes, char **scratch, size_t *stride)
+{
+    *scratch = NULL;
+    *stride = 0;
+    if (!bytes)
+        return true;
+    /* a line more than a multiple of 4096 bytes: else the same places of two calls' scratch would
+     * fall into the same lines of the caches */
+    *stride = (bytes + 4095) / 4096 * 4096 + LINE;
+    return !posix_memalign((void **)scratch, LINE, *stride * (size_t)users);
+}
+
+#if defined(_WIN32)
+
+#include <malloc.h>
+
+bool run_chunks(Kernel *kernel, const void *task, Index chunks, size_t scratch_bytes)
+{
+    void *scratch = scratch_bytes ? _aligned_malloc(scratch_bytes, LINE) : NULL;
+    if (scratch_bytes && !scratch)
+        return false;
+    run_alone(kernel, task, chunks, scratch);
+    _aligned_free(scratch);
+    return true;
+}
+
+int get_threads(void) { return 1; }
+void set_threads(int count) { (void)count; }
+
+#else
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+typedef _Atomic uint32_t Word;
+
+static struct {
+    pthread_mutex_t owner; /* held while a task runs and while the number of threads changes */
+    int threads;           /* wanted, the caller's included */
+    int workers;           /* running: 0 or threads − 1 */
+    pthread_t handles[MOST_THREADS];
+    uint32_t first_round;  /* that the workers see; they wait for the next */
+
+    Kernel *kernel;        /* the present task; read only by who holds a ticket of it */
+    const void *task;
+    char *scratch;
+    size_t stride;
+
+    /* each in a line of its own: they are written while others are read */
+    _Alignas(LINE) _Atomic uint64_t ticket; /* chunks of the task · 2³² + chunks taken */
+    _Alignas(LINE) Word done;               /* chunks computed */
+    Word waiting;                           /* whether the owner sleeps until `done` changes */
+    _Alignas(LINE) Word round;              /* counts the tasks */
+    Word sleepers;                          /* workers that sleep until `round` changes */
+    Word closing;                           /* the workers are to end */
+} pool = {.owner = PTHREAD_MUTEX_INITIALIZER, .threads = 1};
+
+/* ------------------------------------------------------------------------ waiting */
+
+#if defined(__linux__)
+
+static void sleep_while(Word *word, uint32_t value)
+{
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+
+static void wake(Word *word, uint32_t count)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+}
+
+#else
+
+static pthread_mutex_t sleeping = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t woken = PTHREAD_COND_INITIALIZER;
+
+static void sleep_while(Word *word, uint32_t value)
+{
+    pthread_mutex_lock(&sleeping);
+    if (atomic_load(word) == value)
+        pthread_cond_wait(&woken, &sleeping);
+    pthread_mutex_unlock(&sleeping);
+}
+
+static void wake(Word *word, uint32_t count)
+{
+    (void)word, (void)count; /* one condition for all words, so everyone looks at its own again */
+    pthread_mutex_lock(&sleeping);
+    pthread_cond_broadcast(&woken);
+    pthread_mutex_unlock(&sleeping);
+}
+
+#endif
+
+static void pause_a_moment(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
+static int64_t nanoseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* Watch a word for ten microseconds, then sleep, until it differs from `value`. `sleepers` counts
+ * the threads that sleep, so that who changes the word knows whether to wake them: it changes the
+ * word first and then reads the count, and here the count comes first and then the word. */
+static void wait_while(Word *word, uint32_t value, Word *sleepers)
+{
+    int64_t until = nanoseconds() + 10000;
+    do {
+        for (int i = 0; i < 16; i++) {
+            if (atomic_load_explicit(word, memory_order_acquire) != value)
+                return;
+            pause_a_moment();
+        }
+    } while (nanoseconds() < until);
+    atomic_fetch_add(sleepers, 1);
+    while (atomic_load(word) == value)
+        sleep_while(word, value);
+    atomic_fetch_sub(sleepers, 1);
+}
+
+/* ------------------------------------------------------------------------ working */
+
+static void take_chunks(int who)
+{
+    for (;;) {
+        uint64_t ticket = atomic_fetch_add(&pool.ticket, 1);
+        uint32_t chunks = (uint32_t)(ticket >> 32), chunk = (uint32_t)ticket;
+        if (chunk >= chunks)
+            return;
+        pool.kernel(pool.task, chunk, pool.scratch ? pool.scratch + pool.stride * (size_t)who : NULL);
+        if (atomic_fetch_add(&pool.done, 1) + 1 == chunks && atomic_load(&pool.waiting))
+            wake(&pool.done, 1);
+    }
+}
+
+static void *work(void *argument)
+{
+    int who = (int)(intptr_t)argument;
+    uint32_t round = pool.first_round;
+    for (;;) {
+        wait_while(&pool.round, round, &pool.sleepers);
+        round = atomic_load(&pool.round);
+        if (atomic_load(&pool.closing))
+            return NULL;
+        take_chunks(who);
+    }
+}
+
+static void next_round(uint32_t workers)
+{
+    atomic_fetch_add(&pool.round, 1);
+    if (atomic_load(&pool.sleepers))
+        wake(&pool.round, workers);
+}
+
+/* ------------------------------------------------------------------------ starting and ending */
+
+static void forget_workers(void) /* in a forked child, which has none */
+{
+    pthread_mutex_init(&pool.owner, NULL);
+    pool.workers = 0;
+    atomic_store(&pool.ticket, 0);
+    atomic_store(&pool.waiting, 0);
+    atomic_store(&pool.sleepers, 0);
+    atomic_store(&pool.closing, 0);
+#if !defined(__linux__)
+    pthread_mutex_init(&sleeping, NULL);
+    pthread_cond_init(&woken, NULL);
+#endif
+}
+
+static void start_workers(void)
+{
+    static bool forks;
+    if (!forks)
+        forks = !pthread_atfork(NULL, NULL, forget_workers);
+    sigset_t all, before; /* signals are for Python's threads */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pool.first_round = atomic_load(&pool.round);
+    while (pool.workers < pool.threads - 1) {
+        void *who = (void *)(intptr_t)(pool.workers + 1);
+        if (pthread_create(&pool.handles[pool.workers], NULL, work, who)) {
+            pool.threads = pool.workers + 1; /* the system gives no more */
+            break;
+        }
+        pool.workers++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void end_workers(void)
+{
+    atomic_store(&pool.closing, 1);
+    next_round(MOST_THREADS);
+    while (pool.workers)
+        pthread_join(pool.handles[--pool.workers], NULL);
+    atomic_store(&pool.closing, 0);
+}
+
+int get_threads(void) { return pool.threads; }
+
+void set_threads(int count)
+{
+    pthread_mutex_lock(&pool.owner);
+    if (count != pool.threads) {
+        end_workers();
+        pool.threads = count;
+    }
+    pthread_mutex_unlock(&pool.owner);
+}
+
+bool run_chunks(Kernel *kernel, const void *task, Index chunks, size_t scratch_bytes)
+{
+    char *scratch;
+    size_t stride;
+    bool together = chunks > 1 && chunks <= INT32_MAX && pool.threads > 1 &&
+                    !pthread_mutex_trylock(&pool.owner);
+    if (together && !pool.workers)
+        start_workers();
+    if (!scratch_for(together ? pool.threads : 1, scratch_bytes, &scratch, &stride)) {
+        if (together)
+            pthread_mutex_unlock(&pool.owner);
+        return false;
+    }
+    if (!together) {
+        run_alone(kernel, task, chunks, scratch);
+    } else {
+        pool.kernel = kernel;
+        pool.task = task;
+        pool.scratch = scratch;
+        pool.stride = stride;
+        atomic_store(&pool.done, 0);
+        atomic_store(&pool.ticket, (uint64_t)chunks << 32);
+        next_round((uint32_t)chunks - 1);
+        take_chunks(0);
+        for (uint32_t done; (done = atomic_load(&pool.done)) < (uint32_t)chunks;)
+            wait_while(&pool.done, done, &pool.waiting);
+        pthread_mutex_unlock(&pool.owner);
+    }
+    free(scratch);
+    return true;
+}
+
+#endif

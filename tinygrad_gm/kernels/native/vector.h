@@ -1,0 +1,68 @@
+/* The few words beyond C in which pages are written, for one `real` and one target.
+ *
+ * ROOT(x): √x. LANES: how many numbers a vector holds. KERNEL(vector): that many numbers, with
+ * C's operators lane by lane, for loops whose sums must stay in registers; a loop over numbers that
+ * do not depend on each other needs none of this, the compiler vectorises it.
+ *
+ * The compiler may not contract a·b + c by itself (-ffp-contract=off), so that a result does not
+ * depend on what it happens to see. A page that wants a single rounding, at half the time, says so:
+ * KERNEL(multiply_add)(a, b, c), which is a product and a sum where the processor has no such
+ * instruction.
+ */
+#ifndef real
+#error "all_pages.h includes vector.h, for one type at a time"
+#endif
+
+#undef ROOT
+#if FLOAT
+#define ROOT sqrtf
+#else
+#define ROOT sqrt
+#endif
+
+#undef LANES
+#define LANES ((Index)(VECTOR_BYTES / sizeof(real)))
+
+#ifndef INLINE
+#define INLINE static inline __attribute__((always_inline, unused))
+#endif
+
+typedef real KERNEL(vector) __attribute__((vector_size(VECTOR_BYTES)));
+typedef real KERNEL(vector_anywhere) /* at the address of any number, not only of a vector */
+    __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+
+INLINE KERNEL(vector) KERNEL(load)(const real *from)
+{
+    return *(const KERNEL(vector_anywhere) *)from;
+}
+
+INLINE void KERNEL(store)(real *to, KERNEL(vector) value)
+{
+    *(KERNEL(vector_anywhere) *)to = value;
+}
+
+/* The number in every lane. */
+INLINE KERNEL(vector) KERNEL(spread)(real value)
+{
+    return value - (KERNEL(vector)){0};
+}
+
+/* a·b + c; with one rounding where the processor can. */
+INLINE KERNEL(vector) KERNEL(multiply_add)(KERNEL(vector) a, KERNEL(vector) b, KERNEL(vector) c)
+{
+#if VECTOR_BYTES == 64 && FLOAT
+    return (KERNEL(vector))_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif VECTOR_BYTES == 64
+    return (KERNEL(vector))_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif VECTOR_BYTES == 32 && FLOAT
+    return (KERNEL(vector))_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif VECTOR_BYTES == 32
+    return (KERNEL(vector))_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif defined(__ARM_NEON) && FLOAT
+    return (KERNEL(vector))vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#elif defined(__ARM_NEON)
+    return (KERNEL(vector))vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#else
+    return a * b + c;
+#endif
+}
