@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from samples import Case, Sample, draw
 
+from tinygrad_gm.ops.pooling import pool_geometry
 from tinygrad_gm.ops.resampling import Weights
 
 
@@ -172,10 +173,8 @@ def argmax_pool(
     return out
 
 
-def gather_windows(
-    x: Any, places: Any, kernel: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1
-) -> Any:
-    shape, inside = windows(x, kernel, stride, padding, dilation, False)
+def gather_windows(x: Any, places: Any, geometry: Any) -> Any:
+    shape, inside = windows(x, *geometry[:4], False)
     out = np.zeros((*x.shape[:2], *shape))
     for (n, c), (i, elements) in itertools.product(indices(*x.shape[:2]), inside.items()):
         at = {place: at for at, place in elements}.get(places[(n, c, *i)])
@@ -183,17 +182,9 @@ def gather_windows(
     return out
 
 
-def scatter_windows(
-    values: Any,
-    places: Any,
-    shape: Any,
-    kernel: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-) -> Any:
+def scatter_windows(values: Any, places: Any, shape: Any, geometry: Any) -> Any:
     out = np.zeros((*values.shape[:2], *shape))
-    _, inside = windows(out, kernel, stride, padding, dilation, False)
+    _, inside = windows(out, *geometry[:4], False)
     for (n, c), (i, elements) in itertools.product(indices(*out.shape[:2]), inside.items()):
         at = {place: at for at, place in elements}.get(places[(n, c, *i)])
         if at is not None:
@@ -356,7 +347,8 @@ def _places(x: Any, kernel: Any, how: tuple[Any, ...]) -> Any:
     return places
 
 
-def _gather_calls() -> list[tuple[Any, Any, Any, tuple[Any, ...]]]:
+def _gather_calls() -> list[tuple[Any, Any, Any]]:
+    """The shape of x, the places, and the geometry."""
     calls = []
     for shape, kernel, how in [
         ((2, 2, 6), 2, (None, 0, 1)),
@@ -366,7 +358,8 @@ def _gather_calls() -> list[tuple[Any, Any, Any, tuple[Any, ...]]]:
         ((1, 1, 3, 2, 3), 2, (1, 0, 1)),
         ((0, 2, 4, 4), 2, (None, 0, 1)),
     ]:
-        calls.append((shape, kernel, _places(np.zeros(shape), kernel, how), how))
+        geometry = pool_geometry("gather_windows", shape, kernel, *how)
+        calls.append((shape, _places(np.zeros(shape), kernel, how), geometry))
     return calls
 
 
@@ -414,7 +407,7 @@ CASES: dict[str, Case] = {
     "max_pool": Case(max_pool, _max_samples(), keeps_order=True),
     "argmax_pool": Case(argmax_pool, _max_samples()),
     "gather_windows": Case(
-        gather_windows, [Sample((draw(s),), (p, k, *how)) for s, k, p, how in _gathers]
+        gather_windows, [Sample((draw(s),), (p, how)) for s, p, how in _gathers]
     ),
     "resample": Case(
         resample,
@@ -428,7 +421,7 @@ CASES: dict[str, Case] = {
     ),
     "scatter_windows": Case(
         scatter_windows,
-        [Sample((draw(p.shape),), (p, s[2:], k, *how)) for s, k, p, how in _gathers],
+        [Sample((draw(p.shape),), (p, s[2:], how)) for s, p, how in _gathers],
     ),
     "avg_pool": Case(avg_pool, _average_samples(), keeps_order=True),
     "avg_pool_transpose": Case(avg_pool_transpose, _share_samples(), keeps_order=True),

@@ -33,7 +33,7 @@ def states_before(xp: Namespace, first: Array, states: Array) -> Array:
 
 def lstm(xp: Namespace, inputs: Array, hidden: Array, cell: Array, weight: Array) -> Arrays:
     """The states, cells and gates of all steps, for inputs (L, N, 4·H) and a weight (4·H, H)."""
-    steps, batch, size = len(inputs), *hidden.shape
+    steps, (batch, size) = len(inputs), hidden.shape
     gates = xp.empty((steps, batch, 4, size), inputs.dtype)
     states = xp.empty((steps, batch, size), inputs.dtype)
     cells = xp.empty_like(states)
@@ -95,7 +95,7 @@ def gru(xp: Namespace, inputs: Array, hidden: Array, weight: Array, bias: Array)
 
     The gates (L, N, 4, H) are r, z, n, and the product U h + b of n.
     """
-    steps, batch, size = len(inputs), *hidden.shape
+    steps, (batch, size) = len(inputs), hidden.shape
     gates = xp.empty((steps, batch, 4, size), inputs.dtype)
     states = xp.empty((steps, batch, size), inputs.dtype)
     inputs = split_gates(inputs, 3)

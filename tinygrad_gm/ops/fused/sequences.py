@@ -72,8 +72,10 @@ def _lstm_rule(
     residuals: Array,
     argnums: Shape,
 ) -> Any:
-    states, cells = out
-    inputs, *first = kernels.lstm_backward(xp.module, *g, cell, weight, cells, residuals)
+    (states, cells), (into_states, into_cells) = out, g
+    inputs, *first = kernels.lstm_backward(
+        xp.module, into_states, into_cells, cell, weight, cells, residuals
+    )
     return inputs, *first, _recurrent_gradient(xp, inputs, hidden, states) if 3 in argnums else None
 
 
