@@ -15,7 +15,7 @@ from ..backend import Array, ArrayLike, Namespace
 from ..engine.call import op
 from ..engine.record import Traced
 from ..hints import named
-from ..kernels.indices import along
+from ..kernels.indices import along, grid
 from .elementwise import add
 from .shape import flatten, normalize_axis
 
@@ -211,12 +211,6 @@ def scatter_along_axis(
     else:
         return _added_at(xp, out, tuple(places), values)
     return out
-
-
-def grid(xp: Namespace, shape: tuple[int, ...]) -> list[Any]:
-    """Per axis its indices 0 … n−1, shaped to broadcast with those of the other axes."""
-    last = len(shape) - 1
-    return [xp.arange(n).reshape(n, *(1,) * (last - axis)) for axis, n in enumerate(shape)]
 
 
 def _integers(name: str, indices: Array) -> Any:

@@ -16,6 +16,7 @@ from ..backend import Array, ArrayLike, Namespace
 from ..engine.call import op
 from ..hints import named
 from ..kernels.indices import along
+from ..kernels.softmax import log_sum_exp
 from ..kernels.summation import divided, summed
 from .choosing import where
 from .comparison import equal, isfinite, not_equal
@@ -263,7 +264,7 @@ def _logsumexp_rule(
     return _kept(xp, g, x.shape, axis, keepdims) * xp.exp(x - finite)
 
 
-def _logsumexp_decomposition(x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
+def _logsumexp_decomposition(x: ArrayLike, axis: Axes | None, keepdims: bool) -> Any:
     if not math.prod(x.shape):
         return sum(x, axis, keepdims) - math.inf
     largest = max(x, axis, True).detach()
@@ -281,12 +282,7 @@ def logsumexp(xp: Namespace, x: ArrayLike, axis: Axes | None = None, keepdims: b
     >>> round(tg.logsumexp(tg.tensor([1000.0, 1000.0])).item(), 3)
     1000.693
     """
-    if x.size == 0:
-        return summed(xp, x, axis, keepdims) - math.inf
-    largest = x.max(axis=axis, keepdims=True)
-    largest = xp.where(xp.isfinite(largest), largest, 0)
-    total = summed(xp, xp.exp(x - largest), axis, True)
-    out = xp.where(total == 0, -math.inf, xp.log(xp.where(total == 0, 1, total)) + largest)
+    out = log_sum_exp(xp, x, axis)
     return out if keepdims else xp.squeeze(out, _axes(axis, x.ndim))
 
 

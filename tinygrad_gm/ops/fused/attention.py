@@ -1,41 +1,31 @@
 """Scaled dot-product attention.
 
-The record keeps the queries, keys and values, the result, and one number per row of scores; the
-scores themselves, a matrix per head, are computed again on the way back, as Dao et al. 2022 do.
+The record saves queries, keys and values, the result, and one number per row of scores. Backward
+recomputes the scores, a matrix per head (Dao et al. 2022).
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
 import numpy as np
 
-from ...backend import Array, ArrayLike, Namespace, floating_dtype, module_of
+from ...backend import Array, ArrayLike, Arrays, Namespace, Shape, floating_dtype, module_of
 from ...engine.call import op
-from ...kernels.summation import sums_of_rows
+from ...kernels import attention as kernels
 from ..choosing import where
 from ..elementwise import add, divide, exp, multiply, subtract
-from ..matmul import matmul, transposed
+from ..matmul import matmul
 from ..reduction import max, sum
 from ..shape import matrix_transpose
-from .softmax import largest_of_rows, stopped
+from .softmax import stopped
 
 __all__ = ["scaled_dot_product_attention"]
-
-INF = math.inf
-FEW = 1024  # scores, of which NumPy finds the largest faster than `largest_of_rows` sets about it
 
 
 def _default_scale(query: Array, scale: float | None) -> float:
     return 1 / math.sqrt(query.shape[-1] or 1) if scale is None else scale
-
-
-def _future(xp: Namespace, rows: int, columns: int, dtype: np.dtype[Any]) -> Any:
-    """−inf where the column lies behind the row, else 0."""
-    ahead = xp.arange(columns) > xp.arange(rows)[:, None]
-    return xp.where(ahead, xp.asarray(-INF, dtype), xp.asarray(0, dtype))
 
 
 def attention_weights(
@@ -48,14 +38,16 @@ def attention_weights(
     """softmax(q kᵀ · scale + bias), row by row: a row that may attend to nothing is 0."""
     scores = multiply(matmul(query, matrix_transpose(key)), _default_scale(query, scale))
     if not scores.size:
-        return scores  # there is nobody to attend to
+        return scores  # no rows, or no columns
     if bias is not None:
         scores = add(scores, bias)
     if is_causal:
         rows, columns = scores.shape[-2:]
-        scores = add(scores, _future(module_of(scores._data), rows, columns, scores.dtype))
+        scores = add(
+            scores, kernels.causal_bias(module_of(scores._data), rows, columns, scores.dtype)
+        )
     largest = stopped(max(scores, -1, True))
-    powers = exp(subtract(scores, where(largest == -INF, 0.0, largest)))
+    powers = exp(subtract(scores, where(largest == -math.inf, 0.0, largest)))
     total = sum(powers, -1, True)
     return divide(powers, where(total == 0.0, 1.0, total))
 
@@ -64,9 +56,9 @@ def _attention_decomposition(
     query: ArrayLike,
     key: ArrayLike,
     value: ArrayLike,
-    bias: ArrayLike = None,
-    is_causal: bool = False,
-    scale: float | None = None,
+    bias: ArrayLike,
+    is_causal: bool,
+    scale: float | None,
 ) -> Any:
     return matmul(attention_weights(query, key, bias, is_causal, scale), value)
 
@@ -79,30 +71,13 @@ def _attention_rule(
     value: Array,
     bias: Array,
     out: Array,
-    residuals: tuple[Array, Array | None],
-    argnums: tuple[int, ...],
+    residuals: Arrays,
+    argnums: Shape,
     scale: float | None,
-) -> tuple[Any, Any, Any, Any]:
-    """With P = softmax(S): S̄ = P·(P̄ − ⟨P̄, P⟩), where P̄ = g vᵀ and ⟨P̄, P⟩ = ⟨g, out⟩, row by row."""
-    log_total, future = residuals
-    scale = _default_scale(query, scale)
-    query = query * scale
-    weights = xp.matmul(query, transposed(xp, key))
-    if bias is not None:
-        weights = weights + bias
-    if future is not None:
-        weights += future
-    weights -= log_total
-    weights = xp.module.exp(weights, out=weights)
-    value_gradient = xp.matmul(transposed(xp, weights), g) if 2 in argnums else None
-    scores = xp.matmul(g, transposed(xp, value))
-    scores -= sums_of_rows(xp.module, g * out)
-    scores *= weights
-    return (
-        xp.matmul(scores, key) * scale if 0 in argnums else None,
-        xp.matmul(transposed(xp, scores), query) if 1 in argnums else None,
-        value_gradient,
-        scores,
+) -> Any:
+    scale, (log_total, future) = _default_scale(query, scale), residuals
+    return kernels.attention_backward(
+        xp.module, g, query, key, value, bias, out, log_total, future, argnums, scale
     )
 
 
@@ -147,34 +122,11 @@ def attention(
             f"attention: a mask that broadcasts to (…, {rows}, {columns}) is wanted; "
             f"got {np.shape(bias)}"
         )
-    scores = xp.matmul(query * _default_scale(query, scale), key.swapaxes(-1, -2))
-    future = _future(xp, rows, columns, scores.dtype) if is_causal else None
-    if bias is not None:
-        scores = scores + bias
-    if future is not None:
-        scores += future
-    if xp is np and scores.size <= FEW:
-        largest = scores.max(axis=-1, keepdims=True, initial=_lowest(scores.dtype))
-    elif columns:
-        largest = largest_of_rows(xp, scores)
-        largest[largest == -INF] = 0  # nothing to attend to: exp gives the row 0, not NaN
-    else:
-        largest = xp.zeros((*scores.shape[:-1], 1), scores.dtype)
-    scores -= largest
-    weights = xp.exp(scores, out=scores)
-    total = xp.maximum(sums_of_rows(xp, weights), 1)  # the largest adds 1: less is nothing at all
-    out = xp.matmul(weights, value)
-    out /= total
-    return out, (largest + xp.log(total), future)
+    scale = _default_scale(query, scale)
+    return kernels.attention(xp, query, key, value, bias, is_causal, scale)
 
 
-@functools.cache
-def _lowest(dtype: np.dtype[Any]) -> float:
-    """Less than any score but −∞, which is where nothing is to be attended to."""
-    return float(np.finfo(dtype).min)
-
-
-def _fits(shape: tuple[int, ...], rows: int, columns: int) -> bool:
+def _fits(shape: Shape, rows: int, columns: int) -> bool:
     padded = (1, 1, *shape)
     return padded[-2] in (1, rows) and padded[-1] in (1, columns)
 
@@ -234,5 +186,5 @@ def additive_mask(attn_mask: ArrayLike, query: ArrayLike, is_causal: bool) -> An
         )
     if mask.dtype.kind == "f":
         return attn_mask
-    added = where(mask, 0.0, -INF)
+    added = where(mask, 0.0, -math.inf)
     return added.astype(floating_dtype(query.dtype)) if hasattr(query, "dtype") else added

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...backend import Array, ArrayLike, Namespace, module_of
+from ...backend import Array, ArrayLike, Arrays, Namespace, Shape, module_of
 from ...engine.call import op
 from ...engine.record import Traced
+from ...kernels import softmax as kernels
 from ...kernels.selection import selected
-from ...kernels.summation import divided, summed, sums_of_rows
+from ...kernels.summation import divided, summed
 from ..choosing import maximum, where
 from ..comparison import not_equal
 from ..elementwise import log, multiply, sigmoid, square, subtract
-from ..indexing import grid, take, take_along_axis
+from ..indexing import take, take_along_axis
 from ..shape import expand_dims, squeeze
 from .softmax import log_softmax_decomposition, stopped
 
@@ -42,22 +43,17 @@ def _check_reduction(name: str, reduction: str) -> None:
         raise ValueError(f'{name}: reduction is {reduction!r}; "none", "sum" or "mean" is wanted')
 
 
-def _cross_entropy_decomposition(
-    logits: ArrayLike, target: ArrayLike, reduction: str = "mean"
-) -> Any:
+def _cross_entropy_decomposition(logits: ArrayLike, target: ArrayLike, reduction: str) -> Any:
     axis = 0 if np.ndim(logits) == 1 else 1
     log_probabilities = log_softmax_decomposition(logits, axis)
     picked = take_along_axis(log_probabilities, expand_dims(target, axis), axis)
     return _reduced(-squeeze(picked, axis), reduction)
 
 
-def _cross_entropy_rule(xp: Namespace, g: Array, residuals: tuple[Any, ...], reduction: str) -> Any:
-    """(softmax(logits) − one-hot(target)) · g."""
-    probabilities, places, ones = residuals  # the shape of the losses with the class axis as 1
-    g = _scaled(g, math.prod(ones), reduction)
-    gradient = probabilities * (xp.reshape(g, ones) if reduction == "none" else g)
-    gradient[places] -= g
-    return gradient
+def _cross_entropy_rule(g: Array, residuals: Arrays, reduction: str) -> Any:
+    probabilities, places, axis = residuals
+    g = _scaled(g, places[axis].size, reduction)
+    return kernels.cross_entropy_backward(g, probabilities, places, axis)
 
 
 @op(
@@ -83,25 +79,16 @@ def cross_entropy(
     target, scores = xp.asarray(target), getattr(logits, "shape", ())
     axis = _class_axis("cross_entropy", scores, target)
     _check_classes("cross_entropy", target, scores[axis])
-    places = grid(xp, target.shape)
-    places.insert(axis, target)
-    largest = logits.max(axis=axis, keepdims=True)
-    probabilities = xp.exp(logits - largest)
-    if axis + 1 == len(scores):
-        total = sums_of_rows(xp, probabilities)
-    else:
-        total = summed(xp, probabilities, axis, True)
-    probabilities /= total
-    losses = (largest + xp.log(total)).reshape(target.shape) - logits[tuple(places)]
-    return _reduced(losses, reduction), (probabilities, tuple(places), total.shape)
+    losses, probabilities, places = kernels.cross_entropy(xp, logits, target, axis)
+    return _reduced(losses, reduction), (probabilities, places, axis)
 
 
 def _nll_decomposition(
     log_probabilities: ArrayLike,
     target: ArrayLike,
-    weight: ArrayLike = None,
-    ignore_index: int = -100,
-    reduction: str = "mean",
+    weight: ArrayLike,
+    ignore_index: int,
+    reduction: str,
 ) -> Any:
     axis = 0 if np.ndim(log_probabilities) == 1 else 1
     counts = not_equal(target, ignore_index)
@@ -118,8 +105,8 @@ def _nll_decomposition(
 def _nll_rule(
     xp: Namespace,
     g: Array,
-    residuals: tuple[Any, ...],
-    log_probabilities_shape: tuple[int, ...],
+    residuals: Arrays,
+    log_probabilities_shape: Shape,
     reduction: str,
 ) -> Any:
     """−weight at the target, 0 elsewhere."""
@@ -181,7 +168,7 @@ def nll_loss(
     return out, (places, slopes, counts, axis)
 
 
-def _class_axis(name: str, scores: tuple[int, ...], target: Array) -> int:
+def _class_axis(name: str, scores: Shape, target: Array) -> int:
     """Where the classes are: axis 1, or 0 where there is only one; the target has the others."""
     axis = 0 if len(scores) == 1 else 1
     if not scores or scores[:axis] + scores[axis + 1 :] != target.shape:
@@ -247,7 +234,7 @@ def binary_cross_entropy(xp: Namespace, input: ArrayLike, target: ArrayLike) -> 
     return (target - 1.0) * no - target * yes
 
 
-def _bce_decomposition(logits: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Any:
+def _bce_decomposition(logits: ArrayLike, target: ArrayLike, reduction: str) -> Any:
     probability = sigmoid(logits)
     certain, impossible = log(probability), log(subtract(1.0, probability))
     losses = -(target * certain + subtract(1.0, target) * impossible)
@@ -291,7 +278,7 @@ def binary_cross_entropy_with_logits(
     return _reduced(losses, reduction)
 
 
-def _mse_decomposition(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Any:
+def _mse_decomposition(input: ArrayLike, target: ArrayLike, reduction: str) -> Any:
     return _reduced(square(subtract(input, target)), reduction)
 
 

@@ -1,0 +1,101 @@
+"""Scaled dot-product attention, forward and backward.
+
+Backward recomputes the scores, a matrix per head, from one number per row: ln Σ e^score, which is
+all that forward returns besides the result (Dao et al. 2022).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, Arrays, Namespace, Shape
+from .softmax import largest_of_rows
+from .summation import sums_of_rows
+
+INF = math.inf
+FEW = 1024  # scores, whose maximum NumPy finds faster than `largest_of_rows`
+
+
+def causal_bias(xp: Namespace, rows: int, columns: int, dtype: np.dtype[Any]) -> Array:
+    """−∞ where the column comes after the row, else 0."""
+    after = xp.arange(columns) > xp.arange(rows)[:, None]
+    return xp.where(after, xp.asarray(-INF, dtype), xp.asarray(0, dtype))
+
+
+def attention(
+    xp: Namespace,
+    query: Array,
+    key: Array,
+    value: Array,
+    bias: Array,
+    is_causal: bool,
+    scale: float,
+) -> tuple[Array, Arrays]:
+    """softmax(q kᵀ · scale + bias) v; and ln Σ e^score of each row, and the causal bias or None."""
+    scores = xp.matmul(query * scale, key.swapaxes(-1, -2))
+    rows, columns = scores.shape[-2:]
+    future = causal_bias(xp, rows, columns, scores.dtype) if is_causal else None
+    if bias is not None:
+        scores = scores + bias
+    if future is not None:
+        scores += future
+    if xp is np and scores.size <= FEW:
+        largest = scores.max(axis=-1, keepdims=True, initial=_lowest(scores.dtype))
+    elif columns:
+        largest = largest_of_rows(xp, scores)
+        largest[largest == -INF] = 0  # a row without scores: exp gives 0, not NaN
+    else:
+        largest = xp.zeros((*scores.shape[:-1], 1), scores.dtype)
+    scores -= largest
+    weights = xp.exp(scores, out=scores)
+    total = xp.maximum(sums_of_rows(xp, weights), 1)  # e^0 of the largest is 1: less is no score
+    out = xp.matmul(weights, value)
+    out /= total
+    return out, (largest + xp.log(total), future)
+
+
+@functools.cache
+def _lowest(dtype: np.dtype[Any]) -> float:
+    """The least finite number; rows whose scores are all −∞ have it as their maximum."""
+    return float(np.finfo(dtype).min)
+
+
+def attention_backward(
+    xp: Namespace,
+    g: Array,
+    query: Array,
+    key: Array,
+    value: Array,
+    bias: Array,
+    out: Array,
+    log_total: Array,
+    future: Array,
+    argnums: Shape,
+    scale: float,
+) -> Arrays:
+    """The gradients of query (0), key (1), value (2), None if not in `argnums`, and bias.
+
+    With P = softmax(S): S̄ = P·(P̄ − ⟨P̄, P⟩), where P̄ = g vᵀ and ⟨P̄, P⟩ = ⟨g, out⟩, row by row.
+    """
+    query = query * scale
+    weights = xp.matmul(query, key.swapaxes(-1, -2))
+    if bias is not None:
+        weights = weights + bias
+    if future is not None:
+        weights += future
+    weights -= log_total
+    xp.exp(weights, out=weights)
+    value_gradient = xp.matmul(weights.swapaxes(-1, -2), g) if 2 in argnums else None
+    scores = xp.matmul(g, value.swapaxes(-1, -2))
+    scores -= sums_of_rows(xp, g * out)
+    scores *= weights
+    return (
+        xp.matmul(scores, key) * scale if 0 in argnums else None,
+        xp.matmul(scores.swapaxes(-1, -2), query) if 1 in argnums else None,
+        value_gradient,
+        scores,
+    )
