@@ -30,6 +30,7 @@ typedef struct {
     const void *x, *y;
     void *out, *sums;         /* sums: for each part window_size × padded_outputs numbers */
     Index band, bands, parts; /* lines in a band, bands in a picture */
+    bool *not_finite;         /* set if a sum is not */
 } ConvolutionWeight;
 
 static inline Index padded_outputs(const Geometry *g)
@@ -221,7 +222,7 @@ static void KERNEL(convolution_weight_sum)(const void *task, Index chunk, void *
     const ConvolutionWeight *c = task;
     Index size = window_size(&c->geometry), columns = padded_outputs(&c->geometry);
     Index from = chunk * COLUMNS, outputs = least(COLUMNS, c->geometry.outputs - from);
-    real *out = (real *)c->out + from * size;
+    real *out = (real *)c->out + from * size, check = 0;
     for (Index start = 0; start < size; start += COLUMNS) { /* squares that stay in the cache */
         Index numbers = least(COLUMNS, size - start);
         real total[COLUMNS][COLUMNS] = {{0}};
@@ -232,9 +233,13 @@ static void KERNEL(convolution_weight_sum)(const void *task, Index chunk, void *
                     total[number][o] += sums[number * columns + o];
         }
         for (Index o = 0; o < outputs; o++)
-            for (Index number = 0; number < numbers; number++)
+            for (Index number = 0; number < numbers; number++) {
                 out[o * size + start + number] = total[number][o];
+                check += total[number][o] * 0; /* zero, or NaN */
+            }
     }
+    if (check != 0)
+        *c->not_finite = true;
 }
 
 #endif

@@ -5,10 +5,6 @@
 
 #include <stdlib.h>
 
-#include "convolution.h"
-
-#include "convolution_weight.h"
-
 enum { SMALL = 8 }; /* pixels of a line, at most, and pictures, at least */
 
 static bool is_small(const Geometry *g)
@@ -21,6 +17,13 @@ static bool convolve(Convolution *c, int type)
     const Geometry *g = &c->geometry;
     Index groups = ceil_div(g->outputs, OUTPUTS), chunks, scratch = 0;
     Kernel *kernel;
+    if (suits_winograd(g)) {
+        bool finite;
+        if (!winograd(c, type, &finite))
+            return false;
+        if (finite)
+            return true;
+    }
     if (is_small(g)) {
         kernel = kernels->convolution_small[type];
         c->share = SMALL * share_of(ceil_div(g->pictures, SMALL), work_of(g) / groups);
@@ -81,6 +84,8 @@ static bool convolve_weight(ConvolutionWeight *c, int type)
     const Geometry *g = &c->geometry;
     Index columns = padded_outputs(g), size = window_size(g) * columns, chunks, scratch = 0;
     Kernel *kernel;
+    if (weight_suits_winograd(g))
+        return winograd_weight(c, type);
     if (is_small(g) && columns == g->outputs && kernel_size(g) > 1) {
         kernel = kernels->convolution_weight_small[type];
         c->parts = 1;
@@ -102,7 +107,8 @@ static bool convolve_weight(ConvolutionWeight *c, int type)
 }
 
 /* convolve_weight(x, y, out, stride, padding, dilation, groups): write the weight's gradient to out,
- * in order (O, *kernel, C / groups), for x (N, *spatial, C) and y (N, *windows, O). */
+ * in order (O, *kernel, C / groups), for x (N, *spatial, C) and y (N, *windows, O). Whether all of
+ * it is finite: if not, numbers outside of a picture may have been multiplied by infinity. */
 PyObject *enter_convolve_weight(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     (void)module;
@@ -116,7 +122,8 @@ PyObject *enter_convolve_weight(PyObject *module, PyObject *const *args, Py_ssiz
     if (type < 0 || !in_order_of_size("convolve_weight", out.size, &out, NULL) ||
         !read_geometry("convolve_weight", &x, &y, &out, 1, how, groups, g))
         return NULL;
-    bool done = true;
+    bool done = true, not_finite = false;
+    c.not_finite = &not_finite;
     Py_BEGIN_ALLOW_THREADS
     for (Index group = 0; group < groups && done; group++) {
         c.x = moved(x.data, group * g->channels, type);
@@ -125,7 +132,5 @@ PyObject *enter_convolve_weight(PyObject *module, PyObject *const *args, Py_ssiz
         done = convolve_weight(&c, type);
     }
     Py_END_ALLOW_THREADS
-    if (!done)
-        return PyErr_NoMemory();
-    Py_RETURN_NONE;
+    return done ? PyBool_FromLong(!not_finite) : PyErr_NoMemory();
 }

@@ -4,7 +4,9 @@
 
 #include "entries.h"
 
-#include "geometry.h"
+#include "convolution.h"
+
+#include "convolution_weight.h"
 
 /* The geometry of one of `groups` equal convolutions of x (N, *spatial, C) to y (N, *windows, O).
  * `w`: where the weight's kernel axes begin; `how`: stride, padding, dilation, which are tuples with
@@ -36,5 +38,11 @@ static inline void *moved(const void *data, Index numbers, int type)
 
 /* Memory for so many numbers, aligned to a cache line, to be freed by the caller; or NULL. */
 void *numbers(Index count, int type);
+
+/* winograd.c: the same as convolutions.c does, where `suits_winograd`. */
+bool suits_winograd(const Geometry *g);
+bool weight_suits_winograd(const Geometry *g);
+bool winograd(const Convolution *c, int type, bool *finite);
+bool winograd_weight(const ConvolutionWeight *c, int type);
 
 #endif

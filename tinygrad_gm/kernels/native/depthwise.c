@@ -5,8 +5,6 @@
 
 #include <stdlib.h>
 
-#include "convolution_weight.h"
-
 #include "depthwise.h"
 
 /* Cut into bands; the numbers of a frame, with a vector behind it that is read and dropped. */
@@ -91,11 +89,10 @@ PyObject *enter_depthwise_weight(PyObject *module, PyObject *const *args, Py_ssi
     d.x = x.data;
     d.y = y.data;
     d.out = out.data;
-    bool done;
+    bool done, not_finite = false;
+    d.not_finite = &not_finite;
     Py_BEGIN_ALLOW_THREADS
     done = convolve_depthwise_weight(&d, type);
     Py_END_ALLOW_THREADS
-    if (!done)
-        return PyErr_NoMemory();
-    Py_RETURN_NONE;
+    return done ? PyBool_FromLong(!not_finite) : PyErr_NoMemory();
 }

@@ -25,6 +25,7 @@ typedef struct {
     void *packed;              /* packed weights, or the parts' sums */
     Index band, bands, share;  /* as in Convolution */
     Index parts;
+    bool *not_finite;          /* set if a sum is not */
 } Depthwise;
 
 static inline Index padded_channels(const Geometry *g)
@@ -264,13 +265,17 @@ static void KERNEL(depthwise_sum)(const void *task, Index chunk, void *scratch)
     const Geometry *g = &d->geometry;
     Index columns = padded_channels(g), size = kernel_size(g);
     Index start = chunk * COLUMNS, stop = least(start + COLUMNS, g->channels);
+    real check = 0;
     for (Index c = start; c < stop; c++)
         for (Index t = 0; t < size; t++) {
             real total = 0;
             for (Index part = 0; part < d->parts; part++)
                 total += ((const real *)d->packed)[(part * size + t) * columns + c];
             ((real *)d->out)[c * size + t] = total;
+            check += total * 0; /* zero, or NaN */
         }
+    if (check != 0)
+        *d->not_finite = true;
 }
 
 #endif
