@@ -16,6 +16,8 @@ give is dropped. The work is done in parts that stay in the processor's cache.
 
 With as many groups as channels there is nothing to multiply matrices for, and the windows are
 summed up with their weights.
+
+Native kernels need none of this: `native/convolution.h` says how they walk the windows.
 """
 
 from __future__ import annotations
@@ -28,10 +30,15 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, Namespace
+from . import native
+from .products import product
 from .windows import Geometry, Pairs, framed, last_axes
 
 CACHE = 1 << 22  # bytes of stacked pixels at a time, within the caches
 MEMORY = 1 << 28  # the same on a GPU, where one large product is the fast one
+
+LARGEST = 1024  # elements of a window that a native kernel takes
+LARGE = 1 << 16  # numbers of a matrix with which BLAS is faster than a native kernel
 
 NARROW = 64  # output channels
 LONG = 512  # elements of a run from which on a call of NumPy per element of the kernel is faster
@@ -49,28 +56,51 @@ def convolved(
     padding: Pairs,
     dilation: Sequence[int],
     groups: int,
+    bias: Array = None,
     out: Array = None,
 ) -> Any:
     """The convolution (N, *counts, O) of x (N, *spatial, C) with a weight (O, C / groups, *kernel).
 
     `padding` holds a pair per axis; a negative number cuts off, and what no window reaches does not
-    matter. The result is written to `out` where that is given.
+    matter. `bias` (O,) or None is added. The result is written to `out` where that is given.
     """
     if out is None:
         out = xp.empty((x.shape[0], *counts, weight.shape[0]), xp.result_type(x, weight))
-    if len(counts) == 1:
-        args = (x[:, None], weight[:, :, None], (1, *counts), (1, *stride), ((0, 0), *padding))
-        convolved(xp, *args, (1, *dilation), groups, out[:, None])
-        return out
+    how = stride, padding, dilation
+    if not _convolved_by_kernel(x, weight, how, groups, bias, out):
+        _convolved(xp, x, weight, how, groups, out)
+        if bias is not None:
+            with_bias(xp, out, bias)
+    return out
+
+
+def _convolved(
+    xp: Namespace, x: Array, weight: Array, how: Geometry, groups: int, out: Array
+) -> None:
+    if out.ndim == 3:
+        how = with_an_axis(how)
+        _convolved(xp, x[:, None], weight[:, :, None], how, groups, out[:, None])
+        return
     inner, each = weight.shape[1], weight.shape[0] // groups
     if inner == 1 < groups:
-        _depthwise(xp, x, weight, (stride, padding, dilation), out)
-        return out
+        _depthwise(xp, x, weight, how, out)
+        return
     for block in range(groups):
         channels = slice(block * inner, (block + 1) * inner)
         outputs = slice(block * each, (block + 1) * each)
-        taken = x[..., channels], weight[outputs]
-        _dense(xp, *taken, (stride, padding, dilation), out[..., outputs])
+        _dense(xp, x[..., channels], weight[outputs], how, out[..., outputs])
+
+
+def with_an_axis(how: Geometry) -> Geometry:
+    """Stride, padding and dilation with one more axis before, along which there is one element."""
+    stride, padding, dilation = how
+    return (1, *stride), ((0, 0), *padding), (1, *dilation)
+
+
+def with_bias(xp: Namespace, out: Array, bias: Array) -> Any:
+    """out (N, *spatial, O) + bias, written to out line by line: NumPy is slow with short runs."""
+    lines = out.reshape(-1, math.prod(out.shape[-2:]))
+    lines += xp.tile(bias, out.shape[-2])
     return out
 
 
@@ -85,11 +115,18 @@ def paired(
     groups: int,
 ) -> Any:
     """The weight's gradient (O, *kernel, C / groups) for x (N, *spatial, C), y (N, *counts, O)."""
-    if len(kernel) == 1:
-        args = (x[:, None], y[:, None], (1, *kernel), (1, *stride), ((0, 0), *padding))
-        return paired(xp, *args, (1, *dilation), groups)[:, 0]
-    inner, each = x.shape[-1] // groups, y.shape[-1] // groups
     how = stride, padding, dilation
+    out = _paired_by_kernel(x, y, kernel, how, groups)
+    return _paired(xp, x, y, kernel, how, groups) if out is None else out
+
+
+def _paired(
+    xp: Namespace, x: Array, y: Array, kernel: Sequence[int], how: Geometry, groups: int
+) -> Any:
+    if len(kernel) == 1:
+        how = with_an_axis(how)
+        return _paired(xp, x[:, None], y[:, None], (1, *kernel), how, groups)[:, 0]
+    inner, each = x.shape[-1] // groups, y.shape[-1] // groups
     blocks = [
         (x[..., i * inner : (i + 1) * inner], y[..., i * each : (i + 1) * each])
         for i in range(groups)
@@ -135,6 +172,67 @@ def _inside(offset: int, stride: int, size: int, first: int, stop: int) -> tuple
     """The windows first ≤ i < stop with 0 ≤ stride·i + offset < size, and where i = low reads."""
     low, high = max(first, -(offset // stride)), min(stop, -((offset - size) // stride))
     return low, max(low, high), stride * low + offset
+
+
+# ------------------------------------------------------------------------------ native kernels
+
+
+def _convolved_by_kernel(
+    x: Array, weight: Array, how: Geometry, groups: int, bias: Array, out: Array
+) -> bool:
+    """Whether a native kernel takes these arrays, and has written the convolution to `out`."""
+    given = (x, weight, out) if bias is None else (x, weight, out, bias)
+    if not (native.fits(*given) and _kernels_take(weight.shape, groups, out)):
+        return False
+    x, (stride, padding, dilation) = whole_channels(x), map(tuple, how)
+    bias = None if bias is None else np.ascontiguousarray(bias)
+    if weight.shape[1] == 1 < groups:
+        native.depthwise(x, weight, bias, out, stride, padding, dilation)
+    else:
+        native.convolve(x, weight, bias, out, stride, padding, dilation, groups)
+    return True
+
+
+def _paired_by_kernel(
+    x: Array, y: Array, kernel: Sequence[int], how: Geometry, groups: int
+) -> Array | None:
+    """The weight's gradient; None where no native kernel takes these arrays.
+
+    A sum that is not finite is None too: the kernels also multiply the margin's zeros by y.
+    """
+    outputs, inner = y.shape[-1], x.shape[-1] // groups
+    if not (native.fits(x, y) and _kernels_take((outputs, inner, *kernel), groups)):
+        return None
+    x, y, (stride, padding, dilation) = whole_channels(x), whole_channels(y), map(tuple, how)
+    out = np.empty((outputs, *kernel, inner), x.dtype)
+    if inner == 1 < groups:
+        finite = native.depthwise_weight(x, y, out, stride, padding, dilation)
+    else:
+        finite = native.convolve_weight(x, y, out, stride, padding, dilation, groups)
+    return out if finite else None
+
+
+def _kernels_take(weight: Sequence[int], groups: int, out: Array = None) -> bool:
+    """Whether there are kernels for a weight of this shape (O, C / groups, *kernel).
+
+    Where the whole is one large product of matrices, BLAS is faster.
+    """
+    outputs, inner, *kernel = weight
+    elements = math.prod(kernel)
+    if len(kernel) > 3 or elements > LARGEST or (inner == 1 < groups != outputs):
+        return False
+    if elements == 1 and inner * outputs > LARGE:
+        return False
+    return out is None or _has_whole_channels(out)
+
+
+def _has_whole_channels(x: Array) -> bool:
+    return bool(x.strides[-1] == x.itemsize or x.shape[-1] == 1)
+
+
+def whole_channels(x: Array) -> Any:
+    """x, or a copy of it in which the channels of a pixel lie next to each other."""
+    return x if _has_whole_channels(x) else np.ascontiguousarray(x)
 
 
 # ------------------------------------------------------------------------------ stacked pixels
@@ -238,8 +336,11 @@ def _dense(xp: Namespace, x: Array, weight: Array, how: Geometry, out: Array) ->
     outputs, channels, *kernel = weight.shape
     _, *counts, _ = out.shape
     if _is_pointwise(x, kernel, counts, how) and out.flags.c_contiguous:
-        rows = x.reshape(-1, channels)
-        xp.matmul(rows, weight.reshape(outputs, channels).T, out=out.reshape(-1, outputs))
+        rows, matrix = x.reshape(-1, channels), weight.reshape(outputs, channels).T
+        if native.multiplies(rows, matrix):
+            out.reshape(-1, outputs)[...] = native.product(rows, matrix)
+        else:
+            xp.matmul(rows, matrix, out=out.reshape(-1, outputs))
         return
     stacked = _Stacked(xp, x, kernel, counts, how)
     if weight.strides[0] > weight.strides[1]:  # whichever way is the shorter one to copy
@@ -262,15 +363,15 @@ def _dense(xp: Namespace, x: Array, weight: Array, how: Geometry, out: Array) ->
 def _dense_paired(xp: Namespace, x: Array, y: Array, kernel: Sequence[int], how: Geometry) -> Any:
     _, *counts, outputs = y.shape
     if _is_pointwise(x, kernel, counts, how):
-        product = xp.matmul(y.reshape(-1, outputs).T, x.reshape(-1, x.shape[-1]))
-        return product.reshape(outputs, *kernel, -1)
+        matrix = product(y.reshape(-1, outputs).T, x.reshape(-1, x.shape[-1]))
+        return matrix.reshape(outputs, *kernel, -1)
     stacked = _Stacked(xp, x, kernel, counts, how)
     dtype = xp.result_type(x, y)
     if outputs < NARROW:  # BLAS is faster with the short side last
         out = xp.zeros((stacked.size, outputs), dtype).T
     else:
         out = xp.zeros((outputs, stacked.size), dtype)
-    product = xp.empty_like(out)
+    added = xp.empty_like(out)
     upstream = None
     for part, matrices in stacked:
         block = y[part]
@@ -280,7 +381,7 @@ def _dense_paired(xp: Namespace, x: Array, y: Array, kernel: Sequence[int], how:
         grid[:, : counts[-1]] = block.reshape(-1, counts[-1], outputs)  # 0 where lines end
         flat = grid.reshape(-1, outputs)
         for rows, windows in matrices:
-            out += xp.matmul(flat[rows].T, windows, out=product)
+            out += xp.matmul(flat[rows].T, windows, out=added)
     sizes = (outputs, x.shape[-1], *kernel)
     out = out.reshape(outputs, *(sizes[axis] for axis in stacked.order))
     places = [1 + stacked.order.index(axis) for axis in (*range(2, len(sizes)), 1)]
@@ -289,8 +390,8 @@ def _dense_paired(xp: Namespace, x: Array, y: Array, kernel: Sequence[int], how:
 
 def _is_pointwise(x: Array, kernel: Sequence[int], counts: Sequence[int], how: Geometry) -> bool:
     """Whether every pixel is a window."""
-    _, padding, _ = how
-    inside = not any(before for before, _ in padding)
+    stride, padding, _ = how
+    inside = not any(before for before, _ in padding) and set(stride) == {1}
     return inside and math.prod(kernel) == 1 and tuple(x.shape[1:-1]) == tuple(counts)
 
 
@@ -335,7 +436,7 @@ def _depthwise_paired(
         for part in _parts_of(xp, windows, ndim, CACHE // 4):
             total = total + _correlated(xp, windows[part], block[part])
         total = xp.zeros((*kernel, run), x.dtype) + total
-        parts.append(total.reshape(*kernel, run // channels, channels).sum(axis=-2, dtype=x.dtype))
+        parts.append(total.reshape(*kernel, run // channels, channels).sum(axis=-2))
     matrix = xp.stack(parts, -1).reshape(-1, outputs)
     return xp.ascontiguousarray(matrix.T).reshape(outputs, *kernel, 1)
 

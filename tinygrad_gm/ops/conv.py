@@ -23,7 +23,7 @@ import numpy as np
 
 from ..backend import Array, ArrayLike, Namespace
 from ..engine.call import op
-from ..kernels.convolution import convolved, paired
+from ..kernels.convolution import convolved, paired, with_bias
 from ..kernels.windows import (
     Geometry,
     Padding,
@@ -157,8 +157,8 @@ def conv(
     stride, padding, dilation = geometry("conv", weight.ndim - 2, stride, padding, dilation)
     shape = window_counts("conv", x.shape[2:], weight.shape[2:], stride, padding, dilation)
     x = xp.moveaxis(x, 1, -1)
-    out = convolved(xp, x, weight, shape, stride, padding, dilation, groups)
-    return xp.moveaxis(out if bias is None else _with_bias(xp, out, bias), -1, 1)
+    out = convolved(xp, x, weight, shape, stride, padding, dilation, groups, bias)
+    return xp.moveaxis(out, -1, 1)
 
 
 def _from_input(
@@ -219,25 +219,21 @@ def conv_transpose(
         out = xp.matmul(x[last_axes(*(0 for _ in kernel))], weight.reshape(len(weight), -1))
         out = out.reshape(len(x), *weight.shape[1:])  # one stamp for each example
         out = xp.ascontiguousarray(xp.moveaxis(out, 1, -1))
-        return xp.moveaxis(out if bias is None else _with_bias(xp, out, bias), -1, 1)
+        return xp.moveaxis(out if bias is None else with_bias(xp, out, bias), -1, 1)
     inner, ones = weight.shape[0] // groups, (1,) * len(kernel)
     blocks = weight.reshape(groups, inner, *weight.shape[1:])
     weight = xp.swapaxes(blocks, 1, 2).reshape(-1, inner, *kernel)  # as `conv` has it
     x = xp.moveaxis(x, 1, -1)
-    out = xp.zeros((x.shape[0], *shape, weight.shape[0]), xp.result_type(x, weight))
-    for phase in itertools.product(*map(_phases, sizes, kernel, shape, steps, pads, gaps)):
+    axes = [[*_phases(*axis)] for axis in zip(sizes, kernel, shape, steps, pads, gaps, strict=True)]
+    reached = all(sum(part[1] for part in parts) == n for parts, n in zip(axes, shape, strict=True))
+    make = xp.empty if reached else xp.zeros
+    out = make((x.shape[0], *shape, weight.shape[0]), xp.result_type(x, weight))
+    for phase in itertools.product(*axes):
         places, counts, taps, margins, spread = zip(*phase, strict=True)
         part = out[last_axes(*places, slice(None))]
         taken = weight[last_axes(*taps)]
-        convolved(xp, x, taken, counts, ones, margins, spread, groups, part)
-    return xp.moveaxis(out if bias is None else _with_bias(xp, out, bias), -1, 1)
-
-
-def _with_bias(xp: Namespace, out: Array, bias: Array) -> Any:
-    """out (N, *spatial, O) + bias, written to out line by line: NumPy is slow with short runs."""
-    lines = out.reshape(-1, math.prod(out.shape[-2:]))
-    lines += xp.tile(bias, out.shape[-2])
-    return out
+        convolved(xp, x, taken, counts, ones, margins, spread, groups, None, part)
+    return xp.moveaxis(out if bias is None else with_bias(xp, out, bias), -1, 1)
 
 
 def _phases(

@@ -25,7 +25,11 @@ from __future__ import annotations
 try:
     from ._native import (
         adam,
+        convolve,
+        convolve_weight,
         dense,
+        depthwise,
+        depthwise_weight,
         enable,
         find_blas,
         fits,
@@ -51,7 +55,11 @@ except ImportError as error:
 
 __all__ = [
     "adam",
+    "convolve",
+    "convolve_weight",
     "dense",
+    "depthwise",
+    "depthwise_weight",
     "enable",
     "find_blas",
     "fits",

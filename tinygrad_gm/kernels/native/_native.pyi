@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 
 from ...backend import Array
+from ..windows import Pairs
+
+PerAxis = tuple[int, ...]
 
 def fits(*arrays: object) -> bool: ...
 def dense(*arrays: object) -> bool: ...
@@ -30,3 +33,34 @@ def adam(
     exp_avg: Array,
     exp_avg_sq: Array,
 ) -> None: ...
+def convolve(
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    out: Array,
+    stride: PerAxis,
+    padding: Pairs,
+    dilation: PerAxis,
+    groups: int,
+) -> None: ...
+def convolve_weight(
+    x: Array,
+    y: Array,
+    out: Array,
+    stride: PerAxis,
+    padding: Pairs,
+    dilation: PerAxis,
+    groups: int,
+) -> bool: ...
+def depthwise(
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    out: Array,
+    stride: PerAxis,
+    padding: Pairs,
+    dilation: PerAxis,
+) -> None: ...
+def depthwise_weight(
+    x: Array, y: Array, out: Array, stride: PerAxis, padding: Pairs, dilation: PerAxis
+) -> bool: ...

@@ -83,6 +83,9 @@ int unwrap(const char *name, PyObject *const *args, Py_ssize_t count, const char
         case 'i':
             *va_arg(targets, Index *) = PyLong_AsSsize_t(value);
             break;
+        case 'p':
+            *va_arg(targets, PyObject **) = value;
+            break;
         case 'd':
             *va_arg(targets, double *) = PyFloat_AsDouble(value);
             break;

@@ -35,6 +35,7 @@ typedef struct {
  *   l  list or tuple of arrays       List *    (each to be unwrapped by `unwrap_array`)
  *   i  integer                       Index *
  *   d  number                        double *
+ *   p  any object                    PyObject **
  *
  * All arrays of one call are aligned, in the machine's byte order, and of one type, float or double,
  * which is returned as an index: 0 for float, 1 for double. A letter followed by * is an array of

@@ -3,8 +3,6 @@
 
 #include "pool.h"
 
-#include <stdlib.h>
-
 enum { SMALL = 8 }; /* pixels of a line, at most, and pictures, at least */
 
 static bool is_small(const Geometry *g)
@@ -37,10 +35,11 @@ static bool convolve(Convolution *c, int type)
         chunks = ceil_div(bands, c->share);
         scratch = is_inside(g) ? 0 : frame_size(g, c->band);
     }
-    c->packed = numbers(packed_size(g), type);
-    bool done = c->packed && run_chunks(kernels->convolution_pack[type], c, groups, 0) &&
+    void *memory = memory_for(packed_size(g), type);
+    c->packed = aligned(memory);
+    bool done = memory && run_chunks(kernels->convolution_pack[type], c, groups, 0) &&
                 run_chunks(kernel, c, chunks, (size_t)bytes_of(scratch, type));
-    free(c->packed);
+    free(memory);
     return done;
 }
 
@@ -99,10 +98,11 @@ static bool convolve_weight(ConvolutionWeight *c, int type)
         scratch = is_inside(g) ? 0 : frame_size(g, c->band);
         scratch += columns == g->outputs ? 0 : c->band * g->count[PIXEL] * columns;
     }
-    c->sums = numbers(c->parts * size, type);
-    bool done = c->sums && run_chunks(kernel, c, chunks, (size_t)bytes_of(scratch, type)) &&
+    void *memory = memory_for(c->parts * size, type);
+    c->sums = aligned(memory);
+    bool done = memory && run_chunks(kernel, c, chunks, (size_t)bytes_of(scratch, type)) &&
                 run_chunks(kernels->convolution_weight_sum[type], c, columns / COLUMNS, 0);
-    free(c->sums);
+    free(memory);
     return done;
 }
 

@@ -4,6 +4,8 @@
 
 #include "entries.h"
 
+#include <stdlib.h>
+
 #include "convolution.h"
 
 #include "convolution_weight.h"
@@ -36,8 +38,19 @@ static inline void *moved(const void *data, Index numbers, int type)
     return data ? (char *)data + bytes_of(numbers, type) : NULL;
 }
 
-/* Memory for so many numbers, aligned to a cache line, to be freed by the caller; or NULL. */
-void *numbers(Index count, int type);
+enum { LINE_BYTES = 64 }; /* of a cache */
+
+/* Memory for so many numbers, with room to align them; NULL if there is none. */
+static inline void *memory_for(Index numbers, int type)
+{
+    return malloc((size_t)bytes_of(numbers, type) + LINE_BYTES);
+}
+
+/* The first line of a cache in it. */
+static inline void *aligned(void *memory)
+{
+    return (char *)memory + (-(uintptr_t)memory & (LINE_BYTES - 1));
+}
 
 /* winograd.c: the same as convolutions.c does, where `suits_winograd`. */
 bool suits_winograd(const Geometry *g);

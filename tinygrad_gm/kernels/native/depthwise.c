@@ -3,8 +3,6 @@
 
 #include "pool.h"
 
-#include <stdlib.h>
-
 #include "depthwise.h"
 
 /* Cut into bands; the numbers of a frame, with a vector behind it that is read and dropped. */
@@ -22,11 +20,12 @@ static bool convolve_depthwise(Depthwise *d, int type)
     Index scratch = cut(d), columns = padded_channels(g);
     Index bands = g->pictures * g->count[PLANE] * d->bands;
     d->share = share_of(bands, work_of(g) / g->channels);
-    d->packed = numbers((kernel_size(g) + 1) * columns, type);
-    bool done = d->packed && run_chunks(kernels->depthwise_pack[type], d, columns / COLUMNS, 0) &&
+    void *memory = memory_for((kernel_size(g) + 1) * columns, type);
+    d->packed = aligned(memory);
+    bool done = memory && run_chunks(kernels->depthwise_pack[type], d, columns / COLUMNS, 0) &&
                 run_chunks(kernels->depthwise_bands[type], d, ceil_div(bands, d->share),
                            (size_t)bytes_of(scratch, type));
-    free(d->packed);
+    free(memory);
     return done;
 }
 
@@ -36,11 +35,12 @@ static bool convolve_depthwise_weight(Depthwise *d, int type)
     Index scratch = cut(d), columns = padded_channels(g), size = kernel_size(g) * columns;
     scratch += columns == g->channels ? 0 : d->band * g->count[PIXEL] * columns;
     d->parts = parts_of(g->pictures * g->count[PLANE] * d->bands, work_of(g) / g->channels, size);
-    d->packed = numbers(d->parts * size, type);
-    bool done = d->packed &&
+    void *memory = memory_for(d->parts * size, type);
+    d->packed = aligned(memory);
+    bool done = memory &&
                 run_chunks(kernels->depthwise_part[type], d, d->parts, (size_t)bytes_of(scratch, type)) &&
                 run_chunks(kernels->depthwise_sum[type], d, columns / COLUMNS, 0);
-    free(d->packed);
+    free(memory);
     return done;
 }
 

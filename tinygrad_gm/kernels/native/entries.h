@@ -14,7 +14,9 @@ extern bool enabled;           /* false: `fits` and its like send everything to 
     /* products.c */                                                                    \
     _(find_blas) _(multiplies) _(product)                                               \
     /* optimizers.c */                                                                  \
-    _(adam)
+    _(adam)                                                                             \
+    /* convolutions.c, depthwise.c */                                                   \
+    _(convolve) _(convolve_weight) _(depthwise) _(depthwise_weight)
 
 #define DECLARE(name) PyObject *enter_##name(PyObject *, PyObject *const *, Py_ssize_t);
 ALL_ENTRIES(DECLARE)

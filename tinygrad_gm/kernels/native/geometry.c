@@ -1,8 +1,5 @@
 /* From Python's arguments to the geometry of a convolution, and into how many chunks it is cut. */
-#define _GNU_SOURCE
 #include "convolutions.h"
-
-#include <stdlib.h>
 
 enum {
     FRAME = 1 << 16, /* numbers of a frame: it stays in a second-level cache */
@@ -22,7 +19,7 @@ static void last_axes(const Index *from, int ndim, Index value, Index by, int64_
 /* The same of a tuple of numbers that are ≥ low, or of pairs, whose first number is taken. */
 static bool read_axes(PyObject *tuple, int ndim, Index value, Index low, int64_t to[AXES])
 {
-    Index numbers[AXES];
+    Index numbers[AXES] = {0};
     if (!PyTuple_Check(tuple) || PyTuple_GET_SIZE(tuple) != ndim)
         return false;
     for (int axis = 0; axis < ndim; axis++) {
@@ -101,10 +98,4 @@ Index parts_of(Index items, Index work, Index size)
     Index parts = least(PARTS, ceil_div(work, WORK)), fit = SUMS / size;
     parts = least(parts, fit > 2 ? fit : 2);
     return least(parts, items);
-}
-
-void *numbers(Index count, int type)
-{
-    void *memory;
-    return posix_memalign(&memory, 64, (size_t)bytes_of(count, type)) ? NULL : memory;
 }

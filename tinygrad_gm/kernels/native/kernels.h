@@ -33,7 +33,14 @@ typedef void Kernel(const void *task, Index chunk, void *scratch);
 
 /* Every kernel: a page defines KERNEL(name) for each of these names. */
 #define ALL_KERNELS(_) \
-    _(adam)
+    /* optimizers.c */ _(adam)                                                              \
+    /* convolutions.c */                                                                    \
+    _(convolution_pack) _(convolution_bands) _(convolution_small)                           \
+    _(convolution_weight_part) _(convolution_weight_small) _(convolution_weight_sum)        \
+    /* depthwise.c */                                                                       \
+    _(depthwise_pack) _(depthwise_bands) _(depthwise_part) _(depthwise_sum)                 \
+    /* winograd.c */                                                                        \
+    _(winograd_pack) _(winograd_band) _(winograd_part) _(winograd_sum)
 
 #define FIELD(name) Kernel *name[2];
 typedef struct {

@@ -4,8 +4,6 @@
 
 #include "pool.h"
 
-#include <stdlib.h>
-
 #include "winograd.h"
 
 enum {
@@ -59,11 +57,12 @@ bool winograd(const Convolution *from, int type, bool *finite)
     Winograd w = {.x = from->x, .w = from->w, .bias = from->bias, .y = from->y,
                   .not_finite = &not_finite};
     Index scratch = cut(g, TILES, &w), groups = ceil_div(g->outputs, OUTPUTS);
-    w.packed = numbers(groups * OUTPUTS * PLACES * (1 + g->channels), type);
-    bool done = w.packed && run_chunks(kernels->winograd_pack[type], &w, groups, 0) &&
+    void *memory = memory_for(groups * OUTPUTS * PLACES * (1 + g->channels), type);
+    w.packed = aligned(memory);
+    bool done = memory && run_chunks(kernels->winograd_pack[type], &w, groups, 0) &&
                 run_chunks(kernels->winograd_band[type], &w, g->pictures * g->count[PLANE] * w.bands,
                            (size_t)bytes_of(scratch, type));
-    free(w.packed);
+    free(memory);
     *finite = !not_finite;
     return done;
 }
@@ -77,10 +76,11 @@ bool winograd_weight(const ConvolutionWeight *from, int type)
     Index scratch = cut(g, tiles < TILES ? TILES : tiles, &w);
     Index size = PLACES * g->channels * g->outputs;
     w.parts = parts_of(g->pictures * g->count[PLANE] * w.bands, work_of(g), size);
-    w.sums = numbers(w.parts * size, type);
-    bool done = w.sums &&
+    void *memory = memory_for(w.parts * size, type);
+    w.sums = aligned(memory);
+    bool done = memory &&
                 run_chunks(kernels->winograd_part[type], &w, w.parts, (size_t)bytes_of(scratch, type)) &&
                 run_chunks(kernels->winograd_sum[type], &w, g->outputs / COLUMNS, 0);
-    free(w.sums);
+    free(memory);
     return done;
 }
