@@ -184,7 +184,7 @@ def _convolved_by_kernel(
     given = (x, weight, out) if bias is None else (x, weight, out, bias)
     if not (native.fits(*given) and _kernels_take(weight.shape, groups, out)):
         return False
-    x, (stride, padding, dilation) = whole_channels(x), map(tuple, how)
+    x, (stride, padding, dilation) = whole_channels(x), how
     bias = None if bias is None else np.ascontiguousarray(bias)
     if weight.shape[1] == 1 < groups:
         native.depthwise(x, weight, bias, out, stride, padding, dilation)
@@ -203,7 +203,7 @@ def _paired_by_kernel(
     outputs, inner = y.shape[-1], x.shape[-1] // groups
     if not (native.fits(x, y) and _kernels_take((outputs, inner, *kernel), groups)):
         return None
-    x, y, (stride, padding, dilation) = whole_channels(x), whole_channels(y), map(tuple, how)
+    x, y, (stride, padding, dilation) = whole_channels(x), whole_channels(y), how
     out = np.empty((outputs, *kernel, inner), x.dtype)
     if inner == 1 < groups:
         finite = native.depthwise_weight(x, y, out, stride, padding, dilation)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ...backend import Array
 from ..windows import Pairs
 
-PerAxis = tuple[int, ...]
+PerAxis = Sequence[int]
 
 def fits(*arrays: object) -> bool: ...
 def dense(*arrays: object) -> bool: ...

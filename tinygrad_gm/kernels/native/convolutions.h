@@ -11,8 +11,8 @@
 #include "convolution_weight.h"
 
 /* The geometry of one of `groups` equal convolutions of x (N, *spatial, C) to y (N, *windows, O).
- * `w`: where the weight's kernel axes begin; `how`: stride, padding, dilation, which are tuples with
- * a number or a pair per axis. Raises ValueError if the kernels do not take it. */
+ * `w`: where the weight's kernel axes begin; `how`: stride, padding, dilation, with a number or a
+ * pair per axis. Raises ValueError if the kernels do not take it. */
 bool read_geometry(const char *name, const Array *x, const Array *y, const Array *w, int kernel_axis,
                    PyObject *const *how, Index groups, Geometry *g);
 

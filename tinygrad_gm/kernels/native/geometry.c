@@ -16,14 +16,14 @@ static void last_axes(const Index *from, int ndim, Index value, Index by, int64_
         to[axis] = axis < AXES - ndim ? value : from[axis - (AXES - ndim)] / by;
 }
 
-/* The same of a tuple of numbers that are ≥ low, or of pairs, whose first number is taken. */
-static bool read_axes(PyObject *tuple, int ndim, Index value, Index low, int64_t to[AXES])
+/* The same of a tuple or list of numbers that are ≥ low, or of pairs, whose first number is taken. */
+static bool read_axes(PyObject *values, int ndim, Index value, Index low, int64_t to[AXES])
 {
     Index numbers[AXES] = {0};
-    if (!PyTuple_Check(tuple) || PyTuple_GET_SIZE(tuple) != ndim)
+    if (!(PyTuple_Check(values) || PyList_Check(values)) || PySequence_Fast_GET_SIZE(values) != ndim)
         return false;
     for (int axis = 0; axis < ndim; axis++) {
-        PyObject *number = PyTuple_GET_ITEM(tuple, axis);
+        PyObject *number = PySequence_Fast_GET_ITEM(values, axis);
         if (PyTuple_Check(number) && PyTuple_GET_SIZE(number))
             number = PyTuple_GET_ITEM(number, 0);
         numbers[axis] = PyLong_AsSsize_t(number);
