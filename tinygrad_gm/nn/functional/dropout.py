@@ -17,6 +17,7 @@ from ...backend import ArrayLike
 from ...ops.choosing import select
 from ...random import default_generator
 from ...tensor import Tensor, asarray
+from .axes import Axes, over
 
 __all__ = ["drop_connect", "dropout", "dropout1d", "dropout2d", "dropout3d"]
 
@@ -40,7 +41,15 @@ def dropout(input: ArrayLike, p: float = 0.5, training: bool = True) -> Tensor:
     return _dropped(x, x.shape, p if training else 0)
 
 
-def dropout1d(input: ArrayLike, p: float = 0.5, training: bool = True) -> Tensor:
+def _channel_dropout(at: Axes, input: ArrayLike, p: float = 0.5, training: bool = True) -> Tensor:
+    x = _floating(at.name, input, p)
+    lead = 1 if at.batched(x)[1] else 2
+    shape = (*x.shape[:lead], *(1 for _ in x.shape[lead:]))
+    return _dropped(x, shape, p if training else 0)
+
+
+@over(1, _channel_dropout)
+def dropout1d() -> None:
     """`dropout` of whole channels of (N, C, L) or (C, L) (Tompson et al. 2015).
 
     Neighbouring elements are correlated: they would reveal a single dropped element.
@@ -48,25 +57,24 @@ def dropout1d(input: ArrayLike, p: float = 0.5, training: bool = True) -> Tensor
     >>> F.dropout1d(tg.ones((2, 3, 4)), p=0.5).std(axis=-1).max().item()
     0.0
     """
-    return _channels_dropped("dropout1d", input, p, training, 3)
 
 
-def dropout2d(input: ArrayLike, p: float = 0.5, training: bool = True) -> Tensor:
+@over(2, _channel_dropout)
+def dropout2d() -> None:
     """`dropout` of whole channels of (N, C, H, W) or (C, H, W) (Tompson et al. 2015, section 3.2).
 
     >>> F.dropout2d(tg.ones((2, 3, 4, 4)), p=0.5).std(axis=(2, 3)).max().item()
     0.0
     """
-    return _channels_dropped("dropout2d", input, p, training, 4)
 
 
-def dropout3d(input: ArrayLike, p: float = 0.5, training: bool = True) -> Tensor:
+@over(3, _channel_dropout)
+def dropout3d() -> None:
     """`dropout` of whole channels of (N, C, D, H, W) or (C, D, H, W) (Tompson et al. 2015).
 
     >>> F.dropout3d(tg.ones((3, 2, 2, 2)), p=0.5).std(axis=(1, 2, 3)).max().item()
     0.0
     """
-    return _channels_dropped("dropout3d", input, p, training, 5)
 
 
 def drop_connect(
@@ -112,17 +120,6 @@ def _floating(name: str, input: ArrayLike, p: float) -> Tensor:
     if x.dtype.kind != "f":
         raise TypeError(f"{name}: expected floating numbers; got {x.dtype}")
     return x
-
-
-def _channels_dropped(name: str, input: ArrayLike, p: float, training: bool, ndim: int) -> Tensor:
-    """`dropout` of whole channels; `ndim`: number of axes of an input with a batch."""
-    x = _floating(name, input, p)
-    if x.ndim not in (ndim, ndim - 1):
-        axes = ", ".join("DHW"[5 - ndim :]) if ndim > 3 else "L"
-        raise ValueError(f"{name}: expected an input (N, C, {axes}) or (C, {axes}); got {x.shape}")
-    lead = x.ndim - (ndim - 2)
-    shape = (*x.shape[:lead], *(1 for _ in x.shape[lead:]))
-    return _dropped(x, shape, p if training else 0)
 
 
 def _dropped(x: Tensor, shape: tuple[int, ...], p: float) -> Tensor:

@@ -14,18 +14,11 @@ import numpy as np
 
 from ...backend import ArrayLike
 from ...kernels.windows import PerAxis
-from ...ops import (
-    avg_pool,
-    max_pool,
-    permute_dims,
-    reshape,
-    take,
-    take_along_axis,
-)
+from ...ops import avg_pool, max_pool, permute_dims, reshape, take, take_along_axis
 from ...ops.pooling import avg_pool_transpose
 from ...ops.resampling import Weights, resample
 from ...tensor import Tensor, asarray
-from .spatial import batched
+from .axes import Axes, over
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -43,16 +36,27 @@ Scales = float | Sequence[float]
 # -------------------------------------------------------------------------------- adaptive pooling
 
 
-def adaptive_avg_pool1d(input: ArrayLike, output_size: Sizes) -> Tensor:
+def _adaptive_avg_pool(at: Axes, input: ArrayLike, output_size: Sizes) -> Tensor:
+    x, alone = at.batched(input)
+    sizes, lengths = x.shape[2:], _output_sizes(at.name, x.shape[2:], output_size)
+    if any(n % m for n, m in zip(sizes, lengths, strict=True)):
+        y = resample(x, tuple(map(_means, sizes, lengths)))
+    else:
+        y = avg_pool(x, tuple(n // m for n, m in zip(sizes, lengths, strict=True)))
+    return y[0] if alone else y
+
+
+@over(1, _adaptive_avg_pool)
+def adaptive_avg_pool1d() -> None:
     """`adaptive_avg_pool2d` with one spatial axis: (N, C, L).
 
     >>> F.adaptive_avg_pool1d(tg.tensor([[[1.0, 2.0, 3.0]]]), 2).tolist()
     [[[1.5, 2.5]]]
     """
-    return _adaptive_avg_pool("adaptive_avg_pool1d", 1, input, output_size)
 
 
-def adaptive_avg_pool2d(input: ArrayLike, output_size: Sizes) -> Tensor:
+@over(2, _adaptive_avg_pool)
+def adaptive_avg_pool2d() -> None:
     """The mean of every bin: bin i of L holds the positions ⌊i·S/L⌋ … ⌈(i+1)·S/L⌉−1.
 
     Args:
@@ -62,7 +66,6 @@ def adaptive_avg_pool2d(input: ArrayLike, output_size: Sizes) -> Tensor:
     >>> F.adaptive_avg_pool2d(tg.ones((2, 3, 7, 5)), (3, None)).shape
     (2, 3, 3, 5)
     """
-    return _adaptive_avg_pool("adaptive_avg_pool2d", 2, input, output_size)
 
 
 def adaptive_max_pool2d(input: ArrayLike, output_size: Sizes, return_indices: bool = False) -> Any:
@@ -76,9 +79,9 @@ def adaptive_max_pool2d(input: ArrayLike, output_size: Sizes, return_indices: bo
     >>> F.adaptive_max_pool2d(tg.arange(9.0).reshape(1, 3, 3), 2).tolist()
     [[[4.0, 5.0], [7.0, 8.0]]]
     """
-    name = "adaptive_max_pool2d"
-    x, alone = batched(name, input, 2)
-    sizes, lengths = x.shape[2:], _output_sizes(name, x.shape[2:], output_size)
+    at = Axes("adaptive_max_pool2d", 2)
+    x, alone = at.batched(input)
+    sizes, lengths = x.shape[2:], _output_sizes(at.name, x.shape[2:], output_size)
     if not return_indices and not any(n % m for n, m in zip(sizes, lengths, strict=True)):
         y = max_pool(x, tuple(n // m for n, m in zip(sizes, lengths, strict=True)))
         return y[0] if alone else y
@@ -92,16 +95,6 @@ def adaptive_max_pool2d(input: ArrayLike, output_size: Sizes, return_indices: bo
     found = elements.argmax(axis=-1, keepdims=True)
     indices = take_along_axis(asarray(flat)[None, None], found, -1)[..., 0]
     return (y[0], indices[0]) if alone else (y, indices)
-
-
-def _adaptive_avg_pool(name: str, ndim: int, input: ArrayLike, output_size: Sizes) -> Tensor:
-    x, alone = batched(name, input, ndim)
-    sizes, lengths = x.shape[2:], _output_sizes(name, x.shape[2:], output_size)
-    if any(n % m for n, m in zip(sizes, lengths, strict=True)):
-        y = resample(x, tuple(map(_means, sizes, lengths)))
-    else:
-        y = avg_pool(x, tuple(n // m for n, m in zip(sizes, lengths, strict=True)))
-    return y[0] if alone else y
 
 
 def _output_sizes(name: str, sizes: Sequence[int], given: Sizes) -> tuple[int, ...]:
@@ -183,7 +176,7 @@ def interpolate(
         raise ValueError("interpolate: expected exactly one of size and scale_factor")
     lengths, steps = _resized(sizes, size, scale_factor)
     if mode == "area":
-        return _adaptive_avg_pool("interpolate", len(sizes), x, lengths)
+        return _adaptive_avg_pool(Axes("interpolate", len(sizes)), x, lengths)
     if mode == "nearest":
         return _nearest(x, lengths, steps)
     corners = (bool(align_corners),) * len(sizes)

@@ -15,6 +15,7 @@ from ...ops import avg_pool, conv, conv_transpose, max_pool
 from ...ops.conv import check_shapes, geometry, transposed_shape, window_counts
 from ...ops.pooling import argmax_pool, pool_geometry
 from ...tensor import Tensor, asarray
+from .axes import Axes, over
 
 __all__ = [
     "avg_pool1d",
@@ -33,8 +34,11 @@ __all__ = [
 
 Padding = str | int | Sequence[int]
 
+# ---------------------------------------------------------------------------------- convolution
 
-def conv1d(
+
+def _conv(
+    at: Axes,
     input: ArrayLike,
     weight: ArrayLike,
     bias: ArrayLike = None,
@@ -43,23 +47,43 @@ def conv1d(
     dilation: PerAxis = 1,
     groups: int = 1,
 ) -> Tensor:
+    name, ndim = at
+    x, alone = at.batched(input)
+    weight = asarray(weight)
+    check_shapes(name, x, weight, bias, groups)
+    kernel, gaps = weight.shape[2:], per_axis(name, "dilation", dilation, ndim)
+    pads: Any = padding
+    if padding == "valid":
+        pads = 0
+    elif padding == "same":
+        if per_axis(name, "stride", stride, ndim) != (1,) * ndim:
+            raise ValueError(f'{name}: padding="same" goes with stride 1; got stride={stride}')
+        pads = same_padding(kernel, gaps)
+    elif isinstance(padding, str):
+        raise ValueError(f'{name}: padding is a number, "same" or "valid"; got {padding!r}')
+    steps, pads, gaps = geometry(name, ndim, stride, pads, gaps)
+    window_counts(name, x.shape[2:], kernel, steps, pads, gaps)
+    y = conv(x, weight, bias, steps, pads, gaps, groups)
+    return y[0] if alone else y
+
+
+def same_padding(kernel: Sequence[int], dilation: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """The pair (before, after) per axis that keeps the size; an odd element comes after."""
+    totals = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+    return tuple((total // 2, total - total // 2) for total in totals)
+
+
+@over(1, _conv)
+def conv1d() -> None:
     """`conv2d` with one spatial axis: (N, C, L) and (O, C / groups, K) give (N, O, L′).
 
     >>> F.conv1d(tg.tensor([[[1.0, 2.0, 4.0]]]), tg.tensor([[[-1.0, 1.0]]])).tolist()
     [[[1.0, 2.0]]]
     """
-    return _conv("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
-def conv2d(
-    input: ArrayLike,
-    weight: ArrayLike,
-    bias: ArrayLike = None,
-    stride: PerAxis = 1,
-    padding: Padding = 0,
-    dilation: PerAxis = 1,
-    groups: int = 1,
-) -> Tensor:
+@over(2, _conv)
+def conv2d() -> None:
     """Convolution (cross-correlation) of images with a bank of filters.
 
         y[n, o, i] = b[o] + Σ_c Σ_k x[n, c, stride·i + dilation·k − padding] · w[o, c, k]
@@ -82,27 +106,19 @@ def conv2d(
     >>> F.conv2d(tg.ones((8, 3, 28, 28)), tg.ones((16, 3, 5, 5)), stride=2, padding=2).shape
     (8, 16, 14, 14)
     """
-    return _conv("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
 
-def conv3d(
-    input: ArrayLike,
-    weight: ArrayLike,
-    bias: ArrayLike = None,
-    stride: PerAxis = 1,
-    padding: Padding = 0,
-    dilation: PerAxis = 1,
-    groups: int = 1,
-) -> Tensor:
+@over(3, _conv)
+def conv3d() -> None:
     """`conv2d` with three spatial axes: (N, C, D, H, W) and (O, C / groups, KD, KH, KW).
 
     >>> F.conv3d(tg.ones((1, 2, 4, 4, 4)), tg.ones((5, 2, 3, 3, 3)), padding="same").shape
     (1, 5, 4, 4, 4)
     """
-    return _conv("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
 
 
-def conv_transpose1d(
+def _conv_transpose(
+    at: Axes,
     input: ArrayLike,
     weight: ArrayLike,
     bias: ArrayLike = None,
@@ -112,25 +128,33 @@ def conv_transpose1d(
     groups: int = 1,
     dilation: PerAxis = 1,
 ) -> Tensor:
+    name, ndim = at
+    x, alone = at.batched(input)
+    weight = asarray(weight)
+    check_shapes(name, x, weight, bias, groups, transposed=True)
+    steps, pads, gaps = geometry(name, ndim, stride, padding, dilation)
+    extra = per_axis(name, "output_padding", output_padding, ndim, least=0)
+    if any(e >= max(s, d) for e, s, d in zip(extra, steps, gaps, strict=True)):
+        raise ValueError(
+            f"{name}: output_padding must be less than the stride {steps} or the dilation {gaps}; "
+            f"got {output_padding}"
+        )
+    transposed_shape(name, x.shape[2:], weight.shape[2:], steps, pads, gaps, extra)
+    y = conv_transpose(x, weight, bias, steps, pads, extra, gaps, groups)
+    return y[0] if alone else y
+
+
+@over(1, _conv_transpose)
+def conv_transpose1d() -> None:
     """`conv_transpose2d` with one spatial axis: (N, C, L) and (C, O / groups, K) give (N, O, L′).
 
     >>> F.conv_transpose1d(tg.ones((1, 1, 2)), tg.ones((1, 1, 3)), stride=2).tolist()
     [[[1.0, 1.0, 2.0, 1.0, 1.0]]]
     """
-    how = (stride, padding, output_padding, groups, dilation)
-    return _conv_transpose("conv_transpose1d", 1, input, weight, bias, *how)
 
 
-def conv_transpose2d(
-    input: ArrayLike,
-    weight: ArrayLike,
-    bias: ArrayLike = None,
-    stride: PerAxis = 1,
-    padding: PerAxis = 0,
-    output_padding: PerAxis = 0,
-    groups: int = 1,
-    dilation: PerAxis = 1,
-) -> Tensor:
+@over(2, _conv_transpose)
+def conv_transpose2d() -> None:
     """The transpose of `conv2d`: every input pixel adds a scaled copy of the filters to a larger
     output.
 
@@ -152,33 +176,22 @@ def conv_transpose2d(
     >>> F.conv_transpose2d(tg.ones((8, 16, 7, 7)), tg.ones((16, 3, 4, 4)), None, 2, 1).shape
     (8, 3, 14, 14)
     """
-    how = (stride, padding, output_padding, groups, dilation)
-    return _conv_transpose("conv_transpose2d", 2, input, weight, bias, *how)
 
 
-def conv_transpose3d(
-    input: ArrayLike,
-    weight: ArrayLike,
-    bias: ArrayLike = None,
-    stride: PerAxis = 1,
-    padding: PerAxis = 0,
-    output_padding: PerAxis = 0,
-    groups: int = 1,
-    dilation: PerAxis = 1,
-) -> Tensor:
+@over(3, _conv_transpose)
+def conv_transpose3d() -> None:
     """`conv_transpose2d` with three spatial axes: (N, C, D, H, W) and (C, O / groups, KD, KH, KW).
 
     >>> F.conv_transpose3d(tg.ones((1, 2, 2, 2, 2)), tg.ones((2, 5, 2, 2, 2)), None, 2).shape
     (1, 5, 4, 4, 4)
     """
-    how = (stride, padding, output_padding, groups, dilation)
-    return _conv_transpose("conv_transpose3d", 3, input, weight, bias, *how)
 
 
 # -------------------------------------------------------------------------------------- pooling
 
 
-def max_pool1d(
+def _max_pool(
+    at: Axes,
     input: ArrayLike,
     kernel_size: PerAxis,
     stride: PerAxis | None = None,
@@ -187,24 +200,27 @@ def max_pool1d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
+    x, alone = at.batched(input)
+    how = (kernel_size, stride, padding, dilation, ceil_mode)
+    pool_geometry(at.name, x.shape, *how)
+    y = max_pool(x, *how)
+    if not return_indices:
+        return y[0] if alone else y
+    indices = argmax_pool(x, *how)
+    return (y[0], indices[0]) if alone else (y, indices)
+
+
+@over(1, _max_pool)
+def max_pool1d() -> None:
     """`max_pool2d` with one spatial axis: (N, C, L).
 
     >>> F.max_pool1d(tg.tensor([[[1.0, 3.0, 2.0, 0.0]]]), 2).tolist()
     [[[3.0, 2.0]]]
     """
-    how = (kernel_size, stride, padding, dilation, ceil_mode)
-    return _max_pool("max_pool1d", 1, input, how, return_indices)
 
 
-def max_pool2d(
-    input: ArrayLike,
-    kernel_size: PerAxis,
-    stride: PerAxis | None = None,
-    padding: PerAxis = 0,
-    dilation: PerAxis = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any:
+@over(2, _max_pool)
+def max_pool2d() -> None:
     """The largest element of every window; among equal ones the gradient goes to the first.
 
     Args:
@@ -222,26 +238,33 @@ def max_pool2d(
     >>> F.max_pool2d(tg.zeros((8, 16, 28, 28)), 3, stride=2, padding=1).shape
     (8, 16, 14, 14)
     """
-    how = (kernel_size, stride, padding, dilation, ceil_mode)
-    return _max_pool("max_pool2d", 2, input, how, return_indices)
 
 
-def max_pool3d(
-    input: ArrayLike,
-    kernel_size: PerAxis,
-    stride: PerAxis | None = None,
-    padding: PerAxis = 0,
-    dilation: PerAxis = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any:
+@over(3, _max_pool)
+def max_pool3d() -> None:
     """`max_pool2d` with three spatial axes: (N, C, D, H, W).
 
     >>> F.max_pool3d(tg.zeros((1, 2, 4, 4, 4)), 2).shape
     (1, 2, 2, 2, 2)
     """
-    how = (kernel_size, stride, padding, dilation, ceil_mode)
-    return _max_pool("max_pool3d", 3, input, how, return_indices)
+
+
+def _avg_pool(
+    at: Axes,
+    input: ArrayLike,
+    kernel_size: PerAxis,
+    stride: PerAxis | None = None,
+    padding: PerAxis = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    x, alone = at.batched(input)
+    pool_geometry(at.name, x.shape, kernel_size, stride, padding, 1, ceil_mode)
+    if divisor_override == 0:
+        raise ValueError(f"{at.name}: divisor_override must not be 0")
+    y = avg_pool(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return y[0] if alone else y
 
 
 def avg_pool1d(
@@ -252,24 +275,17 @@ def avg_pool1d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:
-    """`avg_pool2d` with one spatial axis: (N, C, L).
+    """`avg_pool2d` with one spatial axis, (N, C, L), and without divisor_override.
 
     >>> F.avg_pool1d(tg.tensor([[[1.0, 3.0, 2.0, 0.0]]]), 2).tolist()
     [[[2.0, 1.0]]]
     """
-    how = (kernel_size, stride, padding, ceil_mode, count_include_pad, None)
-    return _avg_pool("avg_pool1d", 1, input, how)
+    at = Axes("avg_pool1d", 1)
+    return _avg_pool(at, input, kernel_size, stride, padding, ceil_mode, count_include_pad)
 
 
-def avg_pool2d(
-    input: ArrayLike,
-    kernel_size: PerAxis,
-    stride: PerAxis | None = None,
-    padding: PerAxis = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Tensor:
+@over(2, _avg_pool)
+def avg_pool2d() -> None:
     """The mean of every window.
 
     Args:
@@ -287,119 +303,12 @@ def avg_pool2d(
     >>> F.avg_pool2d(tg.ones((1, 1, 3, 3)), 3, 1, 1, count_include_pad=False)[0, 0, 0].tolist()
     [1.0, 1.0, 1.0]
     """
-    how = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
-    return _avg_pool("avg_pool2d", 2, input, how)
 
 
-def avg_pool3d(
-    input: ArrayLike,
-    kernel_size: PerAxis,
-    stride: PerAxis | None = None,
-    padding: PerAxis = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Tensor:
+@over(3, _avg_pool)
+def avg_pool3d() -> None:
     """`avg_pool2d` with three spatial axes: (N, C, D, H, W).
 
     >>> F.avg_pool3d(tg.zeros((1, 2, 4, 4, 4)), 2).shape
     (1, 2, 2, 2, 2)
     """
-    how = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
-    return _avg_pool("avg_pool3d", 3, input, how)
-
-
-# --------------------------------------------------------------------------------------- checks
-
-
-def batched(name: str, input: ArrayLike, ndim: int) -> tuple[Tensor, bool]:
-    """The input as (N, C, *spatial), and whether it came without N."""
-    x = asarray(input)
-    if x.ndim not in (ndim + 1, ndim + 2):
-        axes = ("L", "H, W", "D, H, W")[ndim - 1]
-        raise ValueError(f"{name}: expected an input (N, C, {axes}) or (C, {axes}); got {x.shape}")
-    alone = x.ndim == ndim + 1
-    return (x[None] if alone else x), alone
-
-
-def same_padding(kernel: Sequence[int], dilation: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """The pair (before, after) per axis that keeps the size; an odd element comes after."""
-    totals = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
-    return tuple((total // 2, total - total // 2) for total in totals)
-
-
-def _conv(
-    name: str,
-    ndim: int,
-    input: ArrayLike,
-    weight: ArrayLike,
-    bias: ArrayLike,
-    stride: PerAxis,
-    padding: Padding,
-    dilation: PerAxis,
-    groups: int,
-) -> Tensor:
-    x, alone = batched(name, input, ndim)
-    weight = asarray(weight)
-    check_shapes(name, x, weight, bias, groups)
-    kernel, gaps = weight.shape[2:], per_axis(name, "dilation", dilation, ndim)
-    pads: Any = padding
-    if padding == "valid":
-        pads = 0
-    elif padding == "same":
-        if per_axis(name, "stride", stride, ndim) != (1,) * ndim:
-            raise ValueError(f'{name}: padding="same" goes with stride 1; got stride={stride}')
-        pads = same_padding(kernel, gaps)
-    elif isinstance(padding, str):
-        raise ValueError(f'{name}: padding is a number, "same" or "valid"; got {padding!r}')
-    steps, pads, gaps = geometry(name, ndim, stride, pads, gaps)
-    window_counts(name, x.shape[2:], kernel, steps, pads, gaps)
-    y = conv(x, weight, bias, steps, pads, gaps, groups)
-    return y[0] if alone else y
-
-
-def _conv_transpose(
-    name: str,
-    ndim: int,
-    input: ArrayLike,
-    weight: ArrayLike,
-    bias: ArrayLike,
-    stride: PerAxis,
-    padding: PerAxis,
-    output_padding: PerAxis,
-    groups: int,
-    dilation: PerAxis,
-) -> Tensor:
-    x, alone = batched(name, input, ndim)
-    weight = asarray(weight)
-    check_shapes(name, x, weight, bias, groups, transposed=True)
-    steps, pads, gaps = geometry(name, ndim, stride, padding, dilation)
-    extra = per_axis(name, "output_padding", output_padding, ndim, least=0)
-    if any(e >= max(s, d) for e, s, d in zip(extra, steps, gaps, strict=True)):
-        raise ValueError(
-            f"{name}: output_padding is less than the stride {steps} or the dilation {gaps}; "
-            f"got {output_padding}"
-        )
-    transposed_shape(name, x.shape[2:], weight.shape[2:], steps, pads, gaps, extra)
-    y = conv_transpose(x, weight, bias, steps, pads, extra, gaps, groups)
-    return y[0] if alone else y
-
-
-def _max_pool(name: str, ndim: int, input: ArrayLike, how: Any, return_indices: bool) -> Any:
-    x, alone = batched(name, input, ndim)
-    pool_geometry(name, x.shape, *how)
-    y = max_pool(x, *how)
-    if not return_indices:
-        return y[0] if alone else y
-    indices = argmax_pool(x, *how)
-    return (y[0], indices[0]) if alone else (y, indices)
-
-
-def _avg_pool(name: str, ndim: int, input: ArrayLike, how: Any) -> Tensor:
-    x, alone = batched(name, input, ndim)
-    kernel, stride, padding, ceil_mode, _, divisor = how
-    pool_geometry(name, x.shape, kernel, stride, padding, 1, ceil_mode)
-    if divisor == 0:
-        raise ValueError(f"{name}: divisor_override must not be 0")
-    y = avg_pool(x, *how)
-    return y[0] if alone else y
