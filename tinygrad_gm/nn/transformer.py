@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from itertools import repeat
-from typing import Any
+from typing import Any, ClassVar
 
 from .. import ops
 from ..backend import ArrayLike
@@ -38,7 +38,62 @@ Activation = str | Callable[[Any], Any]
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"relu": ops.relu, "gelu": ops.gelu}
 
 
-class TransformerEncoderLayer(Module):
+class _Layer(Module):
+    """Base of the encoder's and the decoder's layer: attentions, a perceptron, norms, dropouts."""
+
+    _attentions: ClassVar[tuple[str, ...]]  # the sublayers before the perceptron
+    self_attn: MultiheadAttention
+    norm1: LayerNorm
+    norm2: LayerNorm
+    dropout1: Dropout
+    dropout2: Dropout
+
+    def __init__(
+        self,
+        d_model: int,
+        nhead: int,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: Activation = "relu",
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        place: dict[str, Any] = {"device": device, "dtype": dtype}
+        for name in self._attentions:
+            attention = MultiheadAttention(
+                d_model, nhead, dropout, bias, batch_first=batch_first, **place
+            )
+            setattr(self, name, attention)
+        self.linear1 = Linear(d_model, dim_feedforward, bias, **place)
+        self.dropout = Dropout(dropout)
+        self.linear2 = Linear(dim_feedforward, d_model, bias, **place)
+        self.norm_first = norm_first
+        numbers = range(1, len(self._attentions) + 2)
+        for number in numbers:
+            setattr(self, f"norm{number}", LayerNorm(d_model, layer_norm_eps, bias=bias, **place))
+        for number in numbers:
+            setattr(self, f"dropout{number}", Dropout(dropout))
+        self.activation = _function(type(self).__name__, activation)
+
+    def _run(self, x: Any, *sublayers: tuple[Callable[[Any], Any], Module, Module]) -> Tensor:
+        """x after the sublayers, each with its norm and its dropout and added to its input."""
+        for sublayer, norm, dropout in sublayers:
+            if self.norm_first:
+                x = x + dropout(sublayer(norm(x)))
+            else:
+                x = norm(x + dropout(sublayer(x)))
+        return x  # type: ignore[no-any-return]
+
+    def _perceptron(self, x: Any) -> Any:
+        return self.linear2(self.dropout(self.activation(self.linear1(x))))
+
+
+class TransformerEncoderLayer(_Layer):
     """Self-attention, then a perceptron; in boolean masks True = BLOCKED (this position is not
     attended to).
 
@@ -66,33 +121,7 @@ class TransformerEncoderLayer(Module):
     (5, 3, 8)
     """
 
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: Activation = "relu",
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = False,
-        norm_first: bool = False,
-        bias: bool = True,
-        device: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__()
-        place: dict[str, Any] = {"device": device, "dtype": dtype}
-        self.self_attn = MultiheadAttention(
-            d_model, nhead, dropout, bias, batch_first=batch_first, **place
-        )
-        self.linear1 = Linear(d_model, dim_feedforward, bias, **place)
-        self.dropout = Dropout(dropout)
-        self.linear2 = Linear(dim_feedforward, d_model, bias, **place)
-        self.norm_first = norm_first
-        self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias, **place)
-        self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, **place)
-        self.dropout1, self.dropout2 = Dropout(dropout), Dropout(dropout)
-        self.activation = _function("TransformerEncoderLayer", activation)
+    _attentions = ("self_attn",)
 
     def forward(
         self,
@@ -114,18 +143,13 @@ class TransformerEncoderLayer(Module):
 
         def attend(x: Any) -> Any:
             masks = src_key_padding_mask, False, src_mask, True, is_causal
-            return self.dropout1(self.self_attn(x, x, x, *masks, cache)[0])
+            return self.self_attn(x, x, x, *masks, cache)[0]
 
-        x = asarray(src)
-        for sublayer, norm in ((attend, self.norm1), (self._perceptron, self.norm2)):
-            x = x + sublayer(norm(x)) if self.norm_first else norm(x + sublayer(x))
-        return x
-
-    def _perceptron(self, x: Any) -> Any:
-        return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+        first = attend, self.norm1, self.dropout1
+        return self._run(asarray(src), first, (self._perceptron, self.norm2, self.dropout2))
 
 
-class TransformerDecoderLayer(Module):
+class TransformerDecoderLayer(_Layer):
     """Self-attention, attention to the encoder's output, a perceptron; in masks True = BLOCKED.
 
         x ← norm1(x + attention(x))          or, norm_first,    x ← x + attention(norm1(x))
@@ -139,38 +163,10 @@ class TransformerDecoderLayer(Module):
     (3, 5, 8)
     """
 
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: Activation = "relu",
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = False,
-        norm_first: bool = False,
-        bias: bool = True,
-        device: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__()
-        place: dict[str, Any] = {"device": device, "dtype": dtype}
-        self.self_attn = MultiheadAttention(
-            d_model, nhead, dropout, bias, batch_first=batch_first, **place
-        )
-        self.multihead_attn = MultiheadAttention(
-            d_model, nhead, dropout, bias, batch_first=batch_first, **place
-        )
-        self.linear1 = Linear(d_model, dim_feedforward, bias, **place)
-        self.dropout = Dropout(dropout)
-        self.linear2 = Linear(dim_feedforward, d_model, bias, **place)
-        self.norm_first = norm_first
-        self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias, **place)
-        self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, **place)
-        self.norm3 = LayerNorm(d_model, layer_norm_eps, bias=bias, **place)
-        self.dropout1, self.dropout2 = Dropout(dropout), Dropout(dropout)
-        self.dropout3 = Dropout(dropout)
-        self.activation = _function("TransformerDecoderLayer", activation)
+    _attentions = ("self_attn", "multihead_attn")
+    multihead_attn: MultiheadAttention
+    norm3: LayerNorm
+    dropout3: Dropout
 
     def forward(
         self,
@@ -200,23 +196,38 @@ class TransformerDecoderLayer(Module):
 
         def attend(x: Any) -> Any:
             masks = tgt_key_padding_mask, False, tgt_mask, True, tgt_is_causal
-            return self.dropout1(self.self_attn(x, x, x, *masks, cache)[0])
+            return self.self_attn(x, x, x, *masks, cache)[0]
 
         def look_up(x: Any) -> Any:
             masks = memory_key_padding_mask, False, memory_mask, True, memory_is_causal
-            return self.dropout2(self.multihead_attn(x, memory, memory, *masks)[0])
+            return self.multihead_attn(x, memory, memory, *masks)[0]
 
-        x = asarray(tgt)
-        sublayers = (attend, self.norm1), (look_up, self.norm2), (self._perceptron, self.norm3)
-        for sublayer, norm in sublayers:
-            x = x + sublayer(norm(x)) if self.norm_first else norm(x + sublayer(x))
-        return x
-
-    def _perceptron(self, x: Any) -> Any:
-        return self.dropout3(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+        first, second = (attend, self.norm1, self.dropout1), (look_up, self.norm2, self.dropout2)
+        third = self._perceptron, self.norm3, self.dropout3
+        return self._run(asarray(tgt), first, second, third)
 
 
-class TransformerEncoder(Module):
+class _Stack(Module):
+    """Base of the two stacks: copies of one layer, and perhaps a norm at the end."""
+
+    def __init__(self, layer: Module, num_layers: int, norm: Module | None) -> None:
+        super().__init__()
+        self.layers = ModuleList([copy.deepcopy(layer) for _ in range(num_layers)])
+        self.norm = norm
+
+    def _run(self, x: Any, caches: Sequence[KeyValueCache] | None, *arguments: Any) -> Any:
+        """The last layer's output; each layer is called with the arguments and its cache."""
+        count = len(self.layers)
+        if caches is not None and len(caches) != count:
+            raise ValueError(
+                f"{type(self).__name__}: expected one cache per layer, {count}; got {len(caches)}"
+            )
+        for layer, cache in zip(self.layers, caches or repeat(None), strict=False):
+            x = layer(x, *arguments, cache)
+        return x if self.norm is None else self.norm(x)
+
+
+class TransformerEncoder(_Stack):
     """A stack of encoder layers, and perhaps a norm at the end; in masks True = BLOCKED.
 
     Args:
@@ -230,9 +241,7 @@ class TransformerEncoder(Module):
     """
 
     def __init__(self, encoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
-        super().__init__()
-        self.layers = _copies(encoder_layer, num_layers)
-        self.norm = norm
+        super().__init__(encoder_layer, num_layers, norm)
 
     def forward(
         self,
@@ -251,13 +260,10 @@ class TransformerEncoder(Module):
         >>> len(caches[1])
         3
         """
-        x: Any = src
-        for layer, cache in _with_caches("TransformerEncoder", self.layers, caches):
-            x = layer(x, mask, src_key_padding_mask, is_causal, cache)
-        return x if self.norm is None else self.norm(x)
+        return self._run(src, caches, mask, src_key_padding_mask, is_causal)
 
 
-class TransformerDecoder(Module):
+class TransformerDecoder(_Stack):
     """A stack of decoder layers, and perhaps a norm at the end; in masks True = BLOCKED.
 
     Args:
@@ -271,9 +277,7 @@ class TransformerDecoder(Module):
     """
 
     def __init__(self, decoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
-        super().__init__()
-        self.layers = _copies(decoder_layer, num_layers)
-        self.norm = norm
+        super().__init__(decoder_layer, num_layers, norm)
 
     def forward(
         self,
@@ -289,10 +293,7 @@ class TransformerDecoder(Module):
     ) -> Any:
         """The last layer's output; arguments as `TransformerDecoderLayer`'s, a cache per layer."""
         masks = tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask
-        x: Any = tgt
-        for layer, cache in _with_caches("TransformerDecoder", self.layers, caches):
-            x = layer(x, memory, *masks, tgt_is_causal, memory_is_causal, cache)
-        return x if self.norm is None else self.norm(x)
+        return self._run(tgt, caches, memory, *masks, tgt_is_causal, memory_is_causal)
 
 
 class Transformer(Module):
@@ -403,14 +404,3 @@ def _function(layer: str, activation: Activation) -> Callable[[Any], Any]:
             f'{layer}: activation is {activation!r}; expected "relu", "gelu" or a function'
         )
     return ACTIVATIONS[activation]
-
-
-def _copies(layer: Module, count: int) -> ModuleList:
-    return ModuleList([copy.deepcopy(layer) for _ in range(count)])
-
-
-def _with_caches(stack: str, layers: Any, caches: Sequence[KeyValueCache] | None) -> Any:
-    """Each layer with its cache, or None."""
-    if caches is not None and len(caches) != len(layers):
-        raise ValueError(f"{stack}: expected one cache per layer, {len(layers)}; got {len(caches)}")
-    return zip(layers, caches or repeat(None), strict=False)

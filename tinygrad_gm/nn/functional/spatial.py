@@ -136,7 +136,7 @@ def _conv_transpose(
     extra = per_axis(name, "output_padding", output_padding, ndim, least=0)
     if any(e >= max(s, d) for e, s, d in zip(extra, steps, gaps, strict=True)):
         raise ValueError(
-            f"{name}: output_padding must be less than the stride {steps} or the dilation {gaps}; "
+            f"{name}: output_padding is less than the stride {steps} or the dilation {gaps}; "
             f"got {output_padding}"
         )
     transposed_shape(name, x.shape[2:], weight.shape[2:], steps, pads, gaps, extra)
