@@ -36,11 +36,16 @@ def add_weights(
         module.register_parameter(name + suffix, parameter)
 
 
-def draw_weights(module: Module, hidden: int, forget_bias: float) -> None:
-    """Draw all parameters from U(−1/√H, 1/√H); add the forget bias to its gate in `bias_ih`."""
+def draw_weights(module: Module, hidden: int) -> None:
+    """Draw all parameters from U(−1/√H, 1/√H)."""
     bound = 1 / math.sqrt(hidden)
-    for name, parameter in module.named_parameters():
+    for parameter in module.parameters():
         init.uniform_(parameter, -bound, bound)
+
+
+def add_forget_bias(module: Module, hidden: int, forget_bias: float) -> None:
+    """Add the forget bias of an LSTM to its gate in every `bias_ih`."""
+    for name, parameter in module.named_parameters():
         if forget_bias and name.startswith("bias_ih") and not is_placeholder(parameter):
             with no_grad():
                 parameter[hidden : 2 * hidden] += forget_bias
@@ -72,6 +77,13 @@ def check_forget_bias(module: Module, forget_bias: float, bias: bool) -> None:
         )
 
 
+def sizes_and_options(module: Any, **defaults: Any) -> str:
+    """The text of `extra_repr`: the sizes, and the options that differ from their defaults."""
+    options = ((name, getattr(module, name, default)) for name, default in defaults.items())
+    others = [f"{name}={value}" for name, value in options if value != defaults[name]]
+    return ", ".join([str(module.input_size), str(module.hidden_size), *others])
+
+
 class _Cell(Module):
     """Base of the three cells: weights, argument checks, and the zero state."""
 
@@ -83,16 +95,23 @@ class _Cell(Module):
     bias_hh: Parameter | None
 
     def __init__(
-        self, input_size: int, hidden_size: int, bias: bool, device: str | None, dtype: Any
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
         check_sizes(self, input_size=input_size, hidden_size=hidden_size)
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
         add_weights(self, self.gates, input_size, hidden_size, bias, "", dtype=dtype, device=device)
+        self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Re-initialise all parameters."""
-        draw_weights(self, self.hidden_size, self.forget_bias)
+        draw_weights(self, self.hidden_size)
+        add_forget_bias(self, self.hidden_size, self.forget_bias)
 
     def _input(self, input: Any) -> Tensor:
         x = asarray(input)
@@ -123,7 +142,7 @@ class _Cell(Module):
 
     def extra_repr(self) -> str:
         """The sizes, and the options that differ from their defaults."""
-        return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
+        return sizes_and_options(self, bias=True, nonlinearity="tanh")
 
 
 class RNNCell(_Cell):
@@ -162,7 +181,6 @@ class RNNCell(_Cell):
         super().__init__(input_size, hidden_size, bias, device, dtype)
         check_nonlinearity(self, nonlinearity)
         self.nonlinearity = nonlinearity
-        self.reset_parameters()
 
     def forward(self, input: Any, hx: Any = None) -> Tensor:
         """h′ for x and h."""
@@ -170,11 +188,6 @@ class RNNCell(_Cell):
         from_input, from_hidden = self._products(x, self._start(hx, x))
         hidden: Tensor = CELLS[self.nonlinearity](from_input + from_hidden)
         return hidden
-
-    def extra_repr(self) -> str:
-        """The sizes, and the options that differ from their defaults."""
-        other = f", nonlinearity={self.nonlinearity}" if self.nonlinearity != "tanh" else ""
-        return super().extra_repr() + other
 
 
 class LSTMCell(_Cell):
@@ -216,7 +229,7 @@ class LSTMCell(_Cell):
         super().__init__(input_size, hidden_size, bias, device, dtype)
         check_forget_bias(self, forget_bias, bias)
         self.forget_bias = forget_bias
-        self.reset_parameters()
+        add_forget_bias(self, hidden_size, forget_bias)
 
     def forward(self, input: Any, hx: Any = None) -> tuple[Tensor, Tensor]:
         """(h′, c′) for x and the pair (h, c)."""
@@ -250,17 +263,6 @@ class GRUCell(_Cell):
     """
 
     gates = 3
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, device, dtype)
-        self.reset_parameters()
 
     def forward(self, input: Any, hx: Any = None) -> Tensor:
         """h′ for x and h."""

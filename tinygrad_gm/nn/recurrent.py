@@ -21,12 +21,14 @@ from ..ops.fused.sequences import gru_sequence, lstm_sequence, rnn_sequence
 from ..tensor import Tensor, asarray
 from . import functional as F
 from .cells import (
+    add_forget_bias,
     add_weights,
     check_forget_bias,
     check_nonlinearity,
     check_sizes,
     draw_weights,
     pair,
+    sizes_and_options,
 )
 from .module import Module
 from .parameter import Parameter
@@ -67,13 +69,13 @@ class _Recurrent(Module):
         self,
         input_size: int,
         hidden_size: int,
-        num_layers: int,
-        bias: bool,
-        batch_first: bool,
-        dropout: float,
-        bidirectional: bool,
-        device: str | None,
-        dtype: Any,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: str | None = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
         check_sizes(self, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
@@ -84,7 +86,7 @@ class _Recurrent(Module):
         if dropout and num_layers == 1:
             warnings.warn(
                 f"{type(self).__name__}: dropout={dropout} acts between layers, and there is one",
-                stacklevel=3,
+                stacklevel=2 if type(self).__init__ is _Recurrent.__init__ else 3,
             )
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first = bias, batch_first
@@ -94,10 +96,12 @@ class _Recurrent(Module):
             for suffix in self._suffixes(number):
                 add_weights(self, self.gates, width, hidden_size, bias, suffix, **place)
             width = hidden_size * (1 + bidirectional)
+        self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Re-initialise all parameters."""
-        draw_weights(self, self.hidden_size, self.forget_bias)
+        draw_weights(self, self.hidden_size)
+        add_forget_bias(self, self.hidden_size, self.forget_bias)
 
     def _suffixes(self, number: int) -> list[str]:
         return [f"_l{number}", f"_l{number}_reverse"][: 1 + self.bidirectional]
@@ -195,12 +199,10 @@ class _Recurrent(Module):
 
     def extra_repr(self) -> str:
         """The sizes, and the options that differ from their defaults."""
-        defaults = {
-            "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0,
-            "bidirectional": False,
-        }  # fmt: skip
-        others = [f"{k}={getattr(self, k)}" for k, v in defaults.items() if getattr(self, k) != v]
-        return ", ".join([str(self.input_size), str(self.hidden_size), *others])
+        return sizes_and_options(
+            self, num_layers=1, bias=True, batch_first=False, dropout=0.0, bidirectional=False,
+            nonlinearity="tanh",
+        )  # fmt: skip
 
 
 def _sum_of(one: Parameter | None, other: Parameter | None) -> Tensor | None:
@@ -259,7 +261,6 @@ class RNN(_Recurrent):
         )  # fmt: skip
         check_nonlinearity(self, nonlinearity)
         self.nonlinearity = nonlinearity
-        self.reset_parameters()
 
     def forward(self, input: Any, hx: Any = None, lengths: Any = None) -> tuple[Tensor, Tensor]:
         """Run over a batch of sequences, or over one.
@@ -285,11 +286,6 @@ class RNN(_Recurrent):
         inputs = ops.linear(x, weight, _sum_of(bias, other))
         return (rnn_sequence(inputs, state[0], recurrent, self.nonlinearity),)
 
-    def extra_repr(self) -> str:
-        """The sizes, and the options that differ from their defaults."""
-        other = f", nonlinearity={self.nonlinearity}" if self.nonlinearity != "tanh" else ""
-        return super().extra_repr() + other
-
 
 class LSTM(_Recurrent):
     """A long short-term memory (Hochreiter & Schmidhuber 1997; Gers et al. 2000) over sequences.
@@ -306,9 +302,7 @@ class LSTM(_Recurrent):
         forget_bias: added to the forget gate's part of every `bias_ih` at initialisation: 1 makes a
             new network remember, which speeds up learning (Jozefowicz et al. 2015).
 
-    Shapes: with D = 2 where bidirectional, else 1, layer k has `weight_ih_lk` W (4H, input_size),
-    in higher layers (4H, D·H), `weight_hh_lk` U (4H, H), `bias_ih_lk` b and `bias_hh_lk` d (4H,) or
-    None; those of the second direction end in `_reverse`.
+    Shapes: as of `RNN`, with 4H rows instead of H, for i, f, g and o; `bias_hh_lk` is d.
 
     >>> lstm = nn.LSTM(3, 5, batch_first=True, forget_bias=1.0)
     >>> output, (h, c) = lstm(tg.ones((4, 7, 3)))
@@ -338,7 +332,7 @@ class LSTM(_Recurrent):
         )  # fmt: skip
         check_forget_bias(self, forget_bias, bias)
         self.forget_bias = forget_bias
-        self.reset_parameters()
+        add_forget_bias(self, hidden_size, forget_bias)
 
     def forward(
         self, input: Any, hx: Any = None, lengths: Any = None
@@ -367,9 +361,7 @@ class GRU(_Recurrent):
 
     The arguments are `RNN`'s, without the nonlinearity.
 
-    Shapes: with D = 2 where bidirectional, else 1, layer k has `weight_ih_lk` W (3H, input_size),
-    in higher layers (3H, D·H), `weight_hh_lk` U (3H, H), `bias_ih_lk` b and `bias_hh_lk` d (3H,) or
-    None; those of the second direction end in `_reverse`.
+    Shapes: as of `RNN`, with 3H rows instead of H, for r, z and n; `bias_hh_lk` is d.
 
     >>> output, h = nn.GRU(3, 5)(tg.ones((7, 3)))
     >>> output.shape, h.shape, bool((output[-1] == h[0]).all())
@@ -377,24 +369,6 @@ class GRU(_Recurrent):
     """
 
     gates = 3
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        device: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-            device, dtype,
-        )  # fmt: skip
-        self.reset_parameters()
 
     def forward(self, input: Any, hx: Any = None, lengths: Any = None) -> tuple[Tensor, Tensor]:
         """Run over a batch of sequences, or over one: arguments and results as `RNN.forward`."""
