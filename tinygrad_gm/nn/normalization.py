@@ -39,12 +39,25 @@ __all__ = [
 ]
 
 
-class _ChannelNorm(Module):
+class _Affine(Module):
+    """Base of the norms with γ, a Parameter or None, and perhaps β."""
+
+    weight: Parameter | None
+
+    def _add_parameter(self, name: str, shape: Any, learned: bool, device: Any, dtype: Any) -> None:
+        setattr(self, name, Parameter(empty(shape, dtype, device=device)) if learned else None)
+
+    def reset_parameters(self) -> None:
+        """Reset to γ = 1, β = 0."""
+        for name, parameter in self.named_parameters():
+            init.constant_(parameter, float(name == "weight"))
+
+
+class _ChannelNorm(_Affine):
     """Base of batch and instance norm: C channels, optional γ, β and running averages."""
 
     _ndims: tuple[int, ...]  # allowed numbers of axes
     _optional: ClassVar[tuple[str, ...]] = ("num_batches_tracked",)  # PyTorch 0.4 had none
-    weight: Parameter | None
     bias: Parameter | None
     running_mean: Tensor | None
     running_var: Tensor | None
@@ -53,19 +66,19 @@ class _ChannelNorm(Module):
     def __init__(
         self,
         num_features: int,
-        eps: float,
-        momentum: float | None,
-        affine: bool,
-        track_running_stats: bool,
-        device: str | None,
-        dtype: Any,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         shape, track = (num_features,), track_running_stats
-        self.weight = Parameter(empty(shape, dtype, device=device)) if affine else None
-        self.bias = Parameter(empty(shape, dtype, device=device)) if affine else None
+        self._add_parameter("weight", shape, affine, device, dtype)
+        self._add_parameter("bias", shape, affine, device, dtype)
         mean = zeros(shape, dtype, device=device) if track else None
         variance = ones(shape, dtype, device=device) if track else None
         self.register_buffer("running_mean", mean)
@@ -76,18 +89,15 @@ class _ChannelNorm(Module):
 
     def reset_running_stats(self) -> None:
         """Reset the running statistics: mean 0, variance 1, no batches."""
-        for buffer, value in (
-            (self.running_mean, 0),
-            (self.running_var, 1),
-            (self.num_batches_tracked, 0),
-        ):
+        buffers = self.running_mean, self.running_var, self.num_batches_tracked
+        for buffer, value in zip(buffers, (0, 1, 0), strict=True):
             if buffer is not None:
                 buffer.copy_(value)
 
     def reset_parameters(self) -> None:
         """Reset to γ = 1, β = 0, and the running statistics."""
         self.reset_running_stats()
-        _reset(self.weight, self.bias)
+        super().reset_parameters()
 
     def _checked(self, input: Any, channels: int = 1) -> Tensor:
         """Check the number of axes and of channels."""
@@ -110,18 +120,6 @@ class _ChannelNorm(Module):
 
 
 class _BatchNorm(_ChannelNorm):
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        device: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
-
     def forward(self, x: Any) -> Any:
         """(x − μ)/√(σ² + eps) · γ + β per channel; in training the running averages are updated."""
         x, mean, variance = self._checked(x), self.running_mean, self.running_var
@@ -207,17 +205,9 @@ class _InstanceNorm(_ChannelNorm):
         """(x − μ)/√(σ² + eps) · γ + β per example and channel."""
         batched = asarray(x).ndim == self._ndims[-1]
         x = self._checked(x, 1 if batched else 0)
-        own = self.training or self.running_mean is None
-        out = F.instance_norm(
-            x if batched else x[None],
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            own,
-            self.momentum or 0.0,
-            self.eps,
-        )
+        mean, variance = self.running_mean, self.running_var
+        how = (self.weight, self.bias, self.training or mean is None, self.momentum or 0.0)
+        out = F.instance_norm(x if batched else x[None], mean, variance, *how, self.eps)
         return out if batched else out[0]
 
 
@@ -259,7 +249,7 @@ class InstanceNorm3d(_InstanceNorm):
     _ndims = (4, 5)
 
 
-class GroupNorm(Module):
+class GroupNorm(_Affine):
     """(x − μ)/√(σ² + eps) · γ + β over groups of the channels of each example (Wu & He 2018).
 
     Unlike batch norm it does not depend on the size of the batch. One group is a layer norm over an
@@ -280,7 +270,6 @@ class GroupNorm(Module):
     [-1.0, 1.0, -1.0, 1.0]
     """
 
-    weight: Parameter | None
     bias: Parameter | None
 
     def __init__(
@@ -299,13 +288,9 @@ class GroupNorm(Module):
             )
         self.num_groups, self.num_channels = num_groups, num_channels
         self.eps, self.affine = eps, affine
-        self.weight = Parameter(empty(num_channels, dtype, device=device)) if affine else None
-        self.bias = Parameter(empty(num_channels, dtype, device=device)) if affine else None
+        self._add_parameter("weight", num_channels, affine, device, dtype)
+        self._add_parameter("bias", num_channels, affine, device, dtype)
         self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Reset to γ = 1, β = 0."""
-        _reset(self.weight, self.bias)
 
     def forward(self, x: Any) -> Any:
         """(x − μ)/√(σ² + eps) · γ + β over groups of channels."""
@@ -321,7 +306,7 @@ class GroupNorm(Module):
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
 
 
-class LayerNorm(Module):
+class LayerNorm(_Affine):
     """(x − μ)/√(σ² + eps) · γ + β over the last axes of each example (Ba, Kiros & Hinton 2016).
 
     Args:
@@ -338,7 +323,6 @@ class LayerNorm(Module):
     [[-1.0, 1.0], [-1.0, 1.0]]
     """
 
-    weight: Parameter | None
     bias: Parameter | None
 
     def __init__(
@@ -353,14 +337,9 @@ class LayerNorm(Module):
         super().__init__()
         self.normalized_shape = shape = _as_tuple(normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
-        shifts = elementwise_affine and bias
-        self.weight = Parameter(empty(shape, dtype, device=device)) if elementwise_affine else None
-        self.bias = Parameter(empty(shape, dtype, device=device)) if shifts else None
+        self._add_parameter("weight", shape, elementwise_affine, device, dtype)
+        self._add_parameter("bias", shape, elementwise_affine and bias, device, dtype)
         self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Reset to γ = 1, β = 0."""
-        _reset(self.weight, self.bias)
 
     def forward(self, x: Any) -> Any:
         """(x − μ)/√(σ² + eps) · γ + β over the last axes."""
@@ -374,7 +353,7 @@ class LayerNorm(Module):
         )
 
 
-class RMSNorm(Module):
+class RMSNorm(_Affine):
     """x/√(⟨x²⟩ + eps) · γ over the last axes: layer norm without a mean (Zhang & Sennrich 2019).
 
     Args:
@@ -391,8 +370,6 @@ class RMSNorm(Module):
     [0.20000000298023224, -1.399999976158142]
     """
 
-    weight: Parameter | None
-
     def __init__(
         self,
         normalized_shape: int | Sequence[int],
@@ -404,12 +381,8 @@ class RMSNorm(Module):
         super().__init__()
         self.normalized_shape = shape = _as_tuple(normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
-        self.weight = Parameter(empty(shape, dtype, device=device)) if elementwise_affine else None
+        self._add_parameter("weight", shape, elementwise_affine, device, dtype)
         self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """γ = 1."""
-        _reset(self.weight, None)
 
     def forward(self, x: Any) -> Any:
         """x/√(⟨x²⟩ + eps) · γ over the last axes."""
@@ -448,13 +421,6 @@ class LocalResponseNorm(FunctionLayer):
     def extra_repr(self) -> str:
         """The arguments."""
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
-
-
-def _reset(weight: Parameter | None, bias: Parameter | None) -> None:
-    if weight is not None:
-        init.ones_(weight)
-    if bias is not None:
-        init.zeros_(bias)
 
 
 def _as_tuple(shape: int | Sequence[int]) -> tuple[int, ...]:
