@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import module_of
 from ..options import as_number
 from .flat import Blocks
 from .optimizer import Optimizer, Params
@@ -59,21 +58,11 @@ class Adadelta(Optimizer):
         """See the class."""
         rho, eps = group["rho"], group["eps"]
         for block in blocks:
-            xp, g, scratch = module_of(block.param), block.grad, block.scratch
-            add, multiply = xp.add, xp.multiply
-            v, u = block.state("square_avg"), block.state("acc_delta")
-            multiply(g, g, scratch)
-            multiply(scratch, 1 - rho, scratch)
-            multiply(v, rho, v)
-            add(v, scratch, v)
-            delta = add(u, eps)
-            add(v, eps, scratch)
-            xp.divide(delta, scratch, delta)
+            xp, scratch = block.xp, block.scratch
+            v = block.average("square_avg", rho, block.squares(), 1 - rho)
+            delta = xp.add(block.state("acc_delta"), eps)
+            xp.divide(delta, xp.add(v, eps, scratch), delta)
             xp.sqrt(delta, delta)
-            multiply(delta, g, delta)
-            multiply(delta, delta, scratch)
-            multiply(scratch, 1 - rho, scratch)
-            multiply(u, rho, u)
-            add(u, scratch, u)
-            multiply(delta, group["lr"], delta)
-            xp.subtract(block.param, delta, block.param)
+            xp.multiply(delta, block.grad, delta)
+            block.average("acc_delta", rho, xp.multiply(delta, delta, scratch), 1 - rho)
+            block.descend(delta, group["lr"])

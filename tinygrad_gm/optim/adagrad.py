@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import module_of
 from ..options import as_number
 from .flat import Blocks
 from .optimizer import Optimizer, Params
@@ -60,14 +59,8 @@ class Adagrad(Optimizer):
         """See the class."""
         lr = group["lr"] / (1 + (step - 1) * group["lr_decay"])
         for block in blocks:
-            xp, g, scratch = module_of(block.param), block.grad, block.scratch
             total = block.state("sum")
             if step == 1:
                 total[...] = group["initial_accumulator_value"]
-            xp.multiply(g, g, scratch)
-            xp.add(total, scratch, total)
-            xp.sqrt(total, scratch)
-            xp.add(scratch, group["eps"], scratch)
-            xp.divide(g, scratch, scratch)
-            xp.multiply(scratch, lr, scratch)
-            xp.subtract(block.param, scratch, block.param)
+            block.xp.add(total, block.squares(), total)
+            block.descend(block.ratio(block.grad, total, group["eps"]), lr)

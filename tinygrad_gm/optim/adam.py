@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..backend import Array, module_of
+from ..backend import Array
 from ..kernels import native
 from ..options import as_flag
 from .flat import Block, Blocks
@@ -74,16 +74,11 @@ class Adam(Optimizer):
             native.adam(beta1, beta2, share_of_squares(beta1, beta2), eps, lr, *run)
             return
         for block in blocks:
-            xp, scratch = module_of(block.param), block.scratch
             m, v = moments(block, beta1, beta2)
             if group["amsgrad"]:
                 largest = block.state("max_exp_avg_sq")
-                v = xp.maximum(largest, v, out=largest)
-            xp.sqrt(v, scratch)
-            xp.add(scratch, eps, scratch)
-            xp.divide(m, scratch, scratch)
-            xp.multiply(scratch, lr, scratch)
-            xp.subtract(block.param, scratch, block.param)
+                v = block.xp.maximum(largest, v, out=largest)
+            block.descend(block.ratio(m, v, eps), lr)
 
 
 class AdamW(Adam):
@@ -133,15 +128,11 @@ class AdamW(Adam):
 
 def moments(block: Block, beta1: float, beta2: float) -> tuple[Array, Array]:
     """Update the moments m and v of a block whose `grad` is (1 − β₁) g, and return them."""
-    xp, g, scratch = module_of(block.param), block.grad, block.scratch
-    m, v = block.state("exp_avg"), block.state("exp_avg_sq")
+    xp, m = block.xp, block.state("exp_avg")
     xp.multiply(m, beta1, m)
-    xp.add(m, g, m)
-    xp.multiply(g, g, scratch)
-    xp.multiply(scratch, share_of_squares(beta1, beta2), scratch)
-    xp.multiply(v, beta2, v)
-    xp.add(v, scratch, v)
-    return m, v
+    xp.add(m, block.grad, m)
+    share = share_of_squares(beta1, beta2)
+    return m, block.average("exp_avg_sq", beta2, block.squares(), share)
 
 
 def share_of_squares(beta1: float, beta2: float) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import module_of
 from .flat import Blocks
 from .optimizer import Optimizer, Params
 
@@ -53,15 +52,10 @@ class Adamax(Optimizer):
         beta1, beta2 = group["betas"]
         lr = group["lr"] / (1 - beta1**step)
         for block in blocks:
-            xp, g, scratch = module_of(block.param), block.grad, block.scratch
-            m, u = block.state("exp_avg"), block.state("exp_inf")
-            xp.multiply(g, 1 - beta1, scratch)
-            xp.multiply(m, beta1, m)
-            xp.add(m, scratch, m)
-            xp.absolute(g, scratch)
+            xp, scratch, u = block.xp, block.scratch, block.state("exp_inf")
+            m = block.average("exp_avg", beta1, block.grad, 1 - beta1)
+            xp.absolute(block.grad, scratch)
             xp.add(scratch, group["eps"], scratch)
             xp.multiply(u, beta2, u)
             xp.maximum(u, scratch, out=u)
-            xp.divide(m, u, scratch)
-            xp.multiply(scratch, lr, scratch)
-            xp.subtract(block.param, scratch, block.param)
+            block.descend(xp.divide(m, u, scratch), lr)

@@ -28,17 +28,19 @@ BLOCK = 3 << 15  # elements: few calls of NumPy, and each result still in the ca
 class Block:
     """A slice of the vector: `param`, its gradient `grad`, and `scratch` to compute in.
 
-    All are vectors of one length. `param` and the results of `state` are updated in place; `grad`
-    may alias a user array and is read-only; `scratch` is uninitialised.
+    All are vectors of one length, of the array module `xp`. `param` and the results of `state` are
+    updated in place; `grad` may alias a user array and is read-only; `scratch` is uninitialised.
+    The methods after `state` are what the formulas have in common; they overwrite `scratch`.
     """
 
     __slots__ = (
-        "_gathered", "_pieces", "_states", "_stretch", "_stretches", "grad", "param", "scratch"
+        "_gathered", "_pieces", "_states", "_stretch", "_stretches",
+        "grad", "param", "scratch", "xp",
     )  # fmt: skip
     grad: Array
 
     def __init__(self, flat: Flat, lo: int, hi: int) -> None:
-        self.param, self.grad = flat.vector[lo:hi], None
+        self.param, self.grad, self.xp = flat.vector[lo:hi], None, module_of(flat.vector)
         self.scratch, self._gathered = (vector[: hi - lo] for vector in flat.scratch)
         self._states, self._stretch = flat.states, slice(lo, hi)
         self._stretches: dict[str, Array] = {}
@@ -59,7 +61,7 @@ class Block:
 
     def fill(self, gradients: Sequence[Array], scale: float, decay: float, keep: float) -> None:
         """Set `grad` to scale · (gradients + decay · param), and multiply param by `keep`."""
-        xp, grad = module_of(self.param), self._gathered
+        xp, grad = self.xp, self._gathered
         for i, part, place in self._pieces:
             source = gradients[i] if part is None else gradients[i].reshape(-1)[part]
             if scale != 1:
@@ -81,6 +83,29 @@ class Block:
         if stretch is None:
             stretch = self._stretches[name] = self._states[name][self._stretch]
         return stretch
+
+    def average(self, name: str, rate: float, value: Array, share: float) -> Array:
+        """Update a state, s ← rate · s + share · value, and return it."""
+        xp, state = self.xp, self.state(name)
+        xp.multiply(value, share, self.scratch)
+        xp.multiply(state, rate, state)
+        return xp.add(state, self.scratch, state)
+
+    def squares(self) -> Array:
+        """The squares of `grad`, in `scratch`."""
+        return self.xp.multiply(self.grad, self.grad, self.scratch)
+
+    def ratio(self, value: Array, squares: Array, eps: float) -> Array:
+        """value / (√squares + ε), in `scratch`."""
+        xp, scratch = self.xp, self.scratch
+        xp.sqrt(squares, scratch)
+        xp.add(scratch, eps, scratch)
+        return xp.divide(value, scratch, scratch)
+
+    def descend(self, direction: Array, lr: float) -> None:
+        """θ ← θ − lr · direction."""
+        self.xp.multiply(direction, lr, self.scratch)
+        self.xp.subtract(self.param, self.scratch, self.param)
 
 
 class Blocks:

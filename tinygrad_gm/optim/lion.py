@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import module_of
 from .flat import Blocks
 from .optimizer import Optimizer, Params
 
@@ -56,13 +55,8 @@ class Lion(Optimizer):
         """See the class."""
         beta1, beta2 = group["betas"]
         for block in blocks:
-            xp, g, scratch = module_of(block.param), block.grad, block.scratch
-            m = block.state("exp_avg")
-            xp.multiply(m, beta1, scratch)
+            xp, g, scratch = block.xp, block.grad, block.scratch
+            xp.multiply(block.state("exp_avg"), beta1, scratch)
             xp.add(scratch, g, scratch)  # g is (1 − β₁) times the gradient
-            xp.sign(scratch, scratch)
-            xp.multiply(scratch, group["lr"], scratch)
-            xp.subtract(block.param, scratch, block.param)
-            xp.multiply(g, (1 - beta2) / (1 - beta1), scratch)
-            xp.multiply(m, beta2, m)
-            xp.add(m, scratch, m)
+            block.descend(xp.sign(scratch, scratch), group["lr"])
+            block.average("exp_avg", beta2, g, (1 - beta2) / (1 - beta1))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from ..backend import module_of
 from ..options import as_number
 from .adam import moments
 from .flat import Blocks
@@ -77,7 +76,7 @@ class NAdam(Optimizer):
         of_gradient = group["lr"] * (1 - mu) / (1 - product) / (1 - beta1)
         of_moment = group["lr"] * mu_next / (1 - product * mu_next)
         for block in blocks:
-            xp, g, scratch = module_of(block.param), block.grad, block.scratch
+            xp, g, scratch = block.xp, block.grad, block.scratch
             m, v = moments(block, beta1, beta2)
             direction = xp.multiply(m, of_moment)
             xp.multiply(g, of_gradient, scratch)  # g is (1 − β₁) times the gradient

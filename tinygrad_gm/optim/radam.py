@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..backend import module_of
 from .adam import moments
 from .flat import Blocks
 from .optimizer import Optimizer, Params
@@ -72,13 +71,5 @@ class RAdam(Optimizer):
             share = (length - 4) * (length - 2) * limit
             lr *= math.sqrt(correction * share / ((limit - 4) * (limit - 2) * length))
         for block in blocks:
-            xp, scratch = module_of(block.param), block.scratch
             m, v = moments(block, beta1, beta2)
-            if rectified:
-                xp.sqrt(v, scratch)
-                xp.add(scratch, group["eps"], scratch)
-                xp.divide(m, scratch, scratch)
-                xp.multiply(scratch, lr, scratch)
-            else:
-                xp.multiply(m, lr, scratch)
-            xp.subtract(block.param, scratch, block.param)
+            block.descend(block.ratio(m, v, group["eps"]) if rectified else m, lr)

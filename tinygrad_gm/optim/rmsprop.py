@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import module_of
 from ..options import as_flag, as_number
 from .flat import Blocks
 from .optimizer import Optimizer, Params
@@ -67,31 +66,16 @@ class RMSprop(Optimizer):
         """See the class."""
         alpha = group["alpha"]
         for block in blocks:
-            xp, g, scratch = module_of(block.param), block.grad, block.scratch
-            add, multiply = xp.add, xp.multiply
-            v = block.state("square_avg")
-            multiply(g, g, scratch)
-            multiply(scratch, 1 - alpha, scratch)
-            multiply(v, alpha, v)
-            add(v, scratch, v)
+            xp, g, scratch = block.xp, block.grad, block.scratch
+            v = block.average("square_avg", alpha, block.squares(), 1 - alpha)
             if group["centered"]:
-                a = block.state("grad_avg")
-                multiply(g, 1 - alpha, scratch)
-                multiply(a, alpha, a)
-                add(a, scratch, a)
-                multiply(a, a, scratch)
-                xp.subtract(v, scratch, scratch)
-                xp.maximum(scratch, 0, out=scratch)  # rounding may leave less than 0, and √ NaN
-                xp.sqrt(scratch, scratch)
-            else:
-                xp.sqrt(v, scratch)
-            add(scratch, group["eps"], scratch)
-            xp.divide(g, scratch, scratch)
+                a = block.average("grad_avg", alpha, g, 1 - alpha)
+                xp.multiply(a, a, scratch)
+                v = xp.subtract(v, scratch, scratch)
+                xp.maximum(v, 0, out=v)  # rounding may leave less than 0, and √ NaN
+            direction = block.ratio(g, v, group["eps"])
             if group["momentum"]:
                 velocity = block.state("momentum_buffer")
-                multiply(velocity, group["momentum"], velocity)
-                add(velocity, scratch, velocity)
-                multiply(velocity, group["lr"], scratch)
-            else:
-                multiply(scratch, group["lr"], scratch)
-            xp.subtract(block.param, scratch, block.param)
+                xp.multiply(velocity, group["momentum"], velocity)
+                direction = xp.add(velocity, direction, velocity)
+            block.descend(direction, group["lr"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..backend import module_of
 from ..options import as_flag, as_number
 from .flat import Blocks
 from .optimizer import Optimizer, Params
@@ -68,7 +67,7 @@ class SGD(Optimizer):
         lr, momentum = group["lr"], group["momentum"]
         share = 1 - group["dampening"] if step > 1 else 1
         for block in blocks:
-            xp, direction, scratch = module_of(block.param), block.grad, block.scratch
+            xp, direction, scratch = block.xp, block.grad, block.scratch
             if momentum:
                 velocity = block.state("momentum_buffer")
                 xp.multiply(velocity, momentum, velocity)
@@ -79,5 +78,4 @@ class SGD(Optimizer):
                     direction = xp.add(scratch, direction, scratch)
                 else:
                     direction = velocity
-            xp.multiply(direction, lr, scratch)
-            xp.subtract(block.param, scratch, block.param)
+            block.descend(direction, lr)
