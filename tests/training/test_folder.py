@@ -8,11 +8,12 @@ import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from tinygrad_gm.app import cli
-from tinygrad_gm.training import Run
+from tinygrad_gm.training import Run, folder
 from tinygrad_gm.training.folder import LOCK
 from tinygrad_gm.training.metrics import read_metrics
 
@@ -115,6 +116,69 @@ def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch):
 
     monkeypatch.setattr(fcntl, "flock", flock)
     with pytest.warns(RuntimeWarning, match=r"cannot be locked \(no locks available\)"):
+        run = Run(tmp_path)
+    run.close()
+
+
+class Locks:
+    """A stand-in for `msvcrt`: exclusive locks of bytes, by open file, as Windows has them."""
+
+    LK_UNLCK, LK_LOCK, LK_NBLCK = 0, 1, 2
+
+    def __init__(self, failure: int = 0) -> None:
+        self.failure, self.owners = failure, {}
+
+    def locking(self, handle: int, mode: int, count: int) -> None:
+        place = os.fstat(handle).st_ino, os.lseek(handle, 0, os.SEEK_CUR)
+        assert place[1] >= os.fstat(handle).st_size  # what is locked cannot be read by others
+        assert (mode in (self.LK_UNLCK, self.LK_NBLCK), count) == (True, 1)
+        if self.failure:
+            raise OSError(self.failure, os.strerror(self.failure))
+        owner = self.owners.get(place)
+        if mode == self.LK_UNLCK:
+            assert owner == handle
+            del self.owners[place]
+        elif owner is not None:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        else:
+            self.owners[place] = handle
+
+
+@pytest.fixture
+def windows(monkeypatch):
+    """Locks as on Windows: call it with the errno of a failure to get a file system without."""
+
+    def install(failure: int = 0) -> Locks:
+        locks = Locks(failure)
+        monkeypatch.setattr(folder, "sys", SimpleNamespace(platform="win32"))
+        monkeypatch.setitem(sys.modules, "msvcrt", locks)
+        return locks
+
+    return install
+
+
+def test_the_lock_of_windows_keeps_a_second_run_out_until_the_first_is_closed(tmp_path, windows):
+    locks = windows()
+    first = Run(tmp_path)
+    with pytest.raises(BlockingIOError, match=rf"in use by process {os.getpid()} on \S+; wait"):
+        Run(tmp_path)
+    assert len(locks.owners) == 1
+    first.close()
+    assert locks.owners == {}
+    with Run(tmp_path) as second:
+        second.log({"loss": 1.0})
+    assert locks.owners == {}
+
+
+def test_a_deadlock_that_windows_reports_is_a_folder_in_use(tmp_path, windows):
+    windows(errno.EDEADLK)
+    with pytest.raises(BlockingIOError, match="in use by another process"):
+        Run(tmp_path)
+
+
+def test_a_file_system_of_windows_without_locks_is_a_warning(tmp_path, windows):
+    windows(errno.EINVAL)
+    with pytest.warns(RuntimeWarning, match=r"cannot be locked \(invalid argument\)"):
         run = Run(tmp_path)
     run.close()
 

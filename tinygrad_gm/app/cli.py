@@ -146,7 +146,7 @@ def train(argv: list[str]) -> None:
 
 def sample(argv: list[str]) -> None:
     """Draw new data from a trained model into a picture."""
-    args, samples = _sampler("sample", argv, count=64)
+    args, _, samples = _sampler("sample", argv, count=64)
     from .. import pictures
 
     began = time.perf_counter()
@@ -159,17 +159,21 @@ def sample(argv: list[str]) -> None:
 
 def judge(argv: list[str]) -> None:
     """Measure samples of a trained model: LeNet distance and purity, or mode coverage."""
-    args, samples = _sampler("judge", argv, count=5000)
+    args, config_class, samples = _sampler("judge", argv, count=5000)
     from .. import concat
     from ..models import metrics
     from ..training import read_checkpoint
+    from ..training.config import config_from
 
     drawn = concat([samples(min(500, args.count - done)) for done in range(0, args.count, 500)])
-    print(metrics.report(drawn, read_checkpoint(args.out)["run"]["config"].get("dataset")))
+    config = config_from(config_class, read_checkpoint(args.out)["run"]["config"])
+    print(metrics.report(drawn, config.dataset))
 
 
-def _sampler(command: str, argv: list[str], count: int) -> tuple[Any, Callable[[int], Any]]:
-    """Return the arguments of a sampling command, and a function that draws a number of samples."""
+def _sampler(command: str, argv: list[str], count: int) -> tuple[Any, Any, Callable[[int], Any]]:
+    """Return the arguments of a sampling command, the model's Config class, and a function that
+    draws a number of samples.
+    """
     name, module, rest = _model(command, argv, f"vae --count {count}")
     parser = _Parser(f"{PROGRAM} {command} {name}", COMMANDS[command].__doc__, "--seed 1")
     _add_out(parser, name)
@@ -203,7 +207,7 @@ def _sampler(command: str, argv: list[str], count: int) -> tuple[Any, Callable[[
         except ValueError as error:
             parser.error(str(error))
 
-    return args, samples
+    return args, module.Config, samples
 
 
 # What a user may ask of a model's `sample`, where it has a parameter of that name.

@@ -113,6 +113,7 @@ class Lock:
             if (self._folder / CHECKPOINT).exists():
                 with suppress(OSError):  # Windows cannot remove an open file
                     self._path.unlink()
+            _unlock(handle)
             os.close(handle)
 
     def __del__(self) -> None:
@@ -142,6 +143,16 @@ def _try_lock(handle: int, path: Path) -> bool:
             stacklevel=6,
         )
     return True
+
+
+def _unlock(handle: int) -> None:
+    """On Windows, release the lock of an open file: closing it would release it some time later."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        os.lseek(handle, _FAR, os.SEEK_SET)
+        with suppress(OSError):  # there was no lock, on a file system without locks
+            msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
 
 
 def _holder(handle: int) -> str:
