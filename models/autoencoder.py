@@ -1,32 +1,32 @@
 """The autoencoder: images through a bottleneck and back (Hinton and Salakhutdinov 2006).
 
-**The idea.** An *encoder* squeezes an image x into a code z of a few numbers, a *decoder* makes an
-image of the code, and both learn to give the image back:
+**The idea.** An *encoder* maps an image x to a code z of a few numbers, a *decoder* maps the code
+to an image, and both learn to reconstruct x:
 
     z = f(x),    x̂ = g(z),    loss = mean over the pixels of (x̂ − x)².
 
-The meaning of the code's numbers is not prescribed: it emerges from minimising the error.
+The meaning of the numbers is not prescribed: it emerges from minimising the error.
 
-**What keeps it from copying.** Not the number of parameters: a net with millions of them and a code
-of two numbers cannot copy, and one with a code as wide as the image copies with an identity matrix.
-Two things do: the *bottleneck*, and what makes copying useless, such as corrupted images.
+**What prevents copying** is not the number of parameters: a network with millions of them and a
+code of two numbers cannot copy, and one with a code as wide as the image copies with an identity
+matrix. It is the *bottleneck*, or a task in which copying is useless, such as denoising.
 
 **Linear, it is PCA.** With linear f and g the best code spans the leading principal components
-(Bourlard and Kamp 1988; Baldi and Hornik 1989). So PCA with as many components is the mark to
-beat, and what the curved f and g win over it is measured ("pca_loss").
+(Bourlard and Kamp 1988; Baldi and Hornik 1989). So PCA with the same number of components is the
+baseline; its error is logged as "pca_loss".
 
 **Denoising** (Vincent et al. 2008, "Extracting and Composing Robust Features with Denoising
-Autoencoders", section 2.3). The encoder sees an image of which each pixel was set to 0 with
-probability ν, and the loss is still that of the whole one. To fill a gap one must know what digits
-look like. A code wider than the image is then no danger, and the first layer learns spots and short
-strokes. (With a little Gaussian noise in place of the gaps, x̂ − x points to where images are
-denser, Alain and Bengio 2014: diffusion models make new images of that.)
+Autoencoders", section 2.3). Each pixel of the encoder's input is set to 0 with probability ν, and
+the loss is still that of the whole image. Filling a gap requires knowledge of what digits look
+like. The code may then be wider than the image, and the first layer learns spots and short strokes.
+(With a little Gaussian noise instead of gaps, x̂ − x points to where images are denser, Alain and
+Bengio 2014; diffusion models generate images from that.)
 
-**Why it cannot draw.** The loss says nothing about *where* the codes of images lie: between their
-clouds are places that no image came from, and the decoder was never asked about them. In
-`random_codes.png` are images of codes drawn from a Gaussian with the mean and the covariance of
-real ones: some are digits, many are none. The variational autoencoder (`vae`) gives the codes a
-distribution while it learns, and then there is something to sample; here there is no `sample`.
+**Why it cannot generate.** The loss does not determine *where* the codes of images lie. Between
+their clouds are regions without images, on which the decoder was never trained.
+`random_codes.png` shows decoded draws from a Gaussian with the mean and the covariance of the
+codes: some are digits, many are not. The variational autoencoder (`vae`) trains the codes to have a
+given distribution, from which one can sample; this model has no `sample`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 NETWORKS = ("fc", "conv")
-CONVOLVED = 64 * 7 * 7  # numbers that the convolutions make of an image
+CONVOLVED = 64 * 7 * 7  # size of the output of the convolutions
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,12 @@ class Config:
 
 
 class Autoencoder(nn.Module):
-    """Encoder x → z and decoder z → x̂, two hidden layers each; any numbers may come out.
+    """Encoder x → z and decoder z → x̂, two hidden layers each; the outputs are not bounded.
 
     Args:
-        input_dim: pixels of an image.
-        latent_dim: size of the code.
-        hidden_dim: width of the first hidden layer; the second one has a quarter of it.
+        input_dim: number of pixels of an image.
+        latent_dim: dimension of the code.
+        hidden_dim: width of the first hidden layer; that of the second is a quarter of it.
         network: "fc", or "conv" for images of 28 × 28 pixels.
 
     >>> model = Autoencoder(latent_dim=2)
@@ -131,7 +131,7 @@ class Autoencoder(nn.Module):
 
 
 def convolutions() -> nn.Sequential:
-    """Rows of 784 pixels → 64 planes of 7 × 7, flat: two convolutions that halve the sides."""
+    """Rows of 784 pixels → 64 · 7 · 7 features: two convolutions that halve the resolution."""
     return nn.Sequential(
         nn.Unflatten(1, (1, 28, 28)),
         *(nn.Conv2d(1, 32, 4, stride=2, padding=1), nn.ReLU()),
@@ -141,7 +141,7 @@ def convolutions() -> nn.Sequential:
 
 
 def transposed_convolutions() -> nn.Sequential:
-    """The way back: 64 planes of 7 × 7, flat, → 784 numbers."""
+    """Rows of 64 · 7 · 7 features → 784 pixels: the mirror image of `convolutions`."""
     return nn.Sequential(
         *(nn.ReLU(), nn.Unflatten(1, (64, 7, 7))),
         *(nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1), nn.ReLU()),
@@ -160,7 +160,7 @@ def corrupt(images: Tensor, share: float, generator: Generator) -> Tensor:
 def loss(
     model: Autoencoder, images: Tensor, generator: Generator, corruption: float = 0.0
 ) -> Tensor:
-    """The squared error per pixel of images (N, 1, 28, 28) made of their corrupted selves."""
+    """The squared error per pixel of images (N, 1, 28, 28) reconstructed from corrupted ones."""
     mnist_like.check("autoencoder", images)
     x = images.reshape(len(images), -1)
     return F.mse_loss(model(corrupt(x, corruption, generator)), x)
@@ -186,10 +186,8 @@ def decode(model: Autoencoder, z: Tensor) -> Tensor:
 
 
 def principal_components(rows: Any) -> tuple[Any, Any, Any]:
-    """The mean of rows (N, D), the directions in which they vary most, and how much.
-
-    Returns:
-        The mean (D,), the unit vectors as rows (D, D), largest variance first, the variances (D,).
+    """The mean (D,) of rows (N, D), their principal axes as rows (D, D), and the variances (D,),
+    the largest first.
     """
     mean = rows.mean(axis=0)
     variances, directions = np.linalg.eigh(np.atleast_2d(np.cov(rows - mean, rowvar=False)))
@@ -197,7 +195,7 @@ def principal_components(rows: Any) -> tuple[Any, Any, Any]:
 
 
 def pca_error(train: Tensor, test: Tensor, components: int) -> float:
-    """The squared error per pixel of test images reconstructed from `k` principal components."""
+    """The squared error per pixel of test images reconstructed from principal components."""
     seen, unseen = (images.numpy().reshape(len(images), -1) for images in (train, test))
     mean, directions, _ = principal_components(seen)
     kept = directions[:components]
@@ -205,7 +203,7 @@ def pca_error(train: Tensor, test: Tensor, components: int) -> float:
 
 
 def train(config: Config, run: Run) -> None:
-    """Train an autoencoder, and draw its codes, reconstructions, walks and failures."""
+    """Train an autoencoder, and draw its codes and reconstructions."""
     from .gallery import autoencoder as gallery
 
     split = mnist_like.load(config.dataset, config.images)
@@ -245,12 +243,12 @@ def build(config: Config) -> Autoencoder:
 
 
 def restore(folder: str | Path) -> Autoencoder:
-    """The model of a run's checkpoint."""
+    """Return the trained model of a run."""
     return restored(folder, Config, build)
 
 
 def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of an untrained model on 4 images, and the names of its leaves."""
+    """The loss of an untrained model on 4 images, and named tensors of its graph."""
     tg.manual_seed(config.seed)
     images, _ = data.mnist_small().train[:4]
     model = build(config)

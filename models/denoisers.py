@@ -1,7 +1,7 @@
-"""Networks that guess the noise in data: called as `network(x_t, t)`, the noise comes back.
+"""Networks that predict the noise in data: `network(x_t, t)` returns the noise in x_t.
 
-x_t (N, …) is data with noise, and t (N,) a whole number that says how much: it reaches a network as
-sines and cosines. `diffusion.DiffusionModel` takes any such network.
+x_t (N, …) are data with noise, and t (N,) is the integer step, encoded by sines and cosines.
+`diffusion.DiffusionModel` takes any such network.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from tinygrad_gm import Tensor, nn
 
 
 def timestep_embedding(t: Tensor, dim: int, period: float = 10_000.0) -> Tensor:
-    """Times (N,) as sines and cosines of `dim / 2` frequencies each (N, dim).
+    """Sines and cosines (N, dim) of steps (N,), with dim / 2 frequencies.
 
-    Vaswani et al. 2017, section 3.5, with all sines before all cosines, as in Ho et al.: a network
-    sees from the fast ones the single step, and from the slow ones roughly where it is.
+    Vaswani et al. 2017, section 3.5, with all sines before all cosines, as in Ho et al. The high
+    frequencies resolve single steps, the low ones the rough position.
 
     >>> timestep_embedding(tg.tensor([0, 1]), 4).round(2).tolist()
     [[0.0, 0.0, 1.0, 1.0], [0.8399999737739563, 0.0, 0.5400000214576721, 1.0]]
@@ -32,11 +32,11 @@ def timestep_embedding(t: Tensor, dim: int, period: float = 10_000.0) -> Tensor:
 
 
 class Mix(nn.Module):
-    """a x_t + b h: x_t itself and what a network has found, h, in shares learned for each time.
+    """a x_t + b h: the sum of x_t and the output h of a network, with weights learned from t.
 
-    Where there is hardly anything but noise, x_t is the answer, and a layer that had to repeat it
-    would err by more than what is left of the data. After Karras et al. 2022 ("Elucidating the
-    Design Space of Diffusion-Based Generative Models", section 5), who derive the shares.
+    Where x_t is almost only noise, x_t is the result, and the error of a layer that reproduced it
+    would exceed the rest of the data. After Karras et al. 2022 ("Elucidating the Design Space of
+    Diffusion-Based Generative Models", section 5), who derive the weights.
     """
 
     def __init__(self, time_dim: int) -> None:
@@ -52,7 +52,7 @@ class Mix(nn.Module):
 
 
 class MLPDenoiser(nn.Module):
-    """Points (N, dim) and times (N,) → noise (N, dim): four hidden layers with SiLU.
+    """Points (N, dim) and steps (N,) → noise (N, dim): four hidden layers with SiLU.
 
     >>> model = MLPDenoiser()
     >>> model(tg.zeros((5, 2)), tg.arange(5)).shape, sum(p.size for p in model.parameters())
@@ -74,9 +74,9 @@ class MLPDenoiser(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 × 3 convolutions with a shortcut; the time embedding is added between them.
+    """Two 3 × 3 convolutions with a shortcut; the embedding of the step is added between them.
 
-    Shapes: x (N, inputs, H, W), the code of the time (N, time_dim); out (N, outputs, H, W).
+    Shapes: x (N, inputs, H, W), code of the step (N, time_dim); output (N, outputs, H, W).
     """
 
     def __init__(self, inputs: int, outputs: int, time_dim: int) -> None:
@@ -87,7 +87,7 @@ class ResidualBlock(nn.Module):
         self.norm2 = nn.GroupNorm(8, outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.shortcut = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
-        nn.init.zeros_(self.conv2.weight)  # the block begins as its shortcut
+        nn.init.zeros_(self.conv2.weight)  # the block starts as its shortcut
 
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
         h = self.conv1(F.silu(self.norm1(x))) + self.time(code)[:, :, None, None]
@@ -96,10 +96,10 @@ class ResidualBlock(nn.Module):
 
 
 class ConvDenoiser(nn.Module):
-    """Grey images (N, 1, H, W), sides divisible by 4, and times (N,) → noise (N, 1, H, W).
+    """Grey images (N, 1, H, W), sides divisible by 4, and steps (N,) → noise (N, 1, H, W).
 
-    A small U: residual blocks at half the resolution, at a quarter with twice the channels, and at
-    half again, where they see what the first ones saw. The pixels of a 2 × 2 patch are four
+    A small U-Net: residual blocks at half the resolution, at a quarter with twice the channels, and
+    at half again, with a skip connection from the first ones. The pixels of a 2 × 2 patch are four
     channels, so no convolution runs at full resolution.
 
     >>> model = ConvDenoiser(channels=32)

@@ -1,55 +1,55 @@
 """Denoising diffusion (Ho, Jain and Abbeel 2020, "Denoising Diffusion Probabilistic Models").
 
-**Noising.** A little of the data x_0 is replaced by noise, T times over, until nothing is left:
+**Noising.** In T steps the data x_0 are gradually replaced by noise:
 
-    q(x_t|x_{t−1}) = N(√α_t x_{t−1}, β_t I),  α_t = 1 − β_t        (there, eq. 2)
+    q(x_t|x_{t−1}) = N(√α_t x_{t−1}, β_t I),  α_t = 1 − β_t        (eq. 2)
 
-Any x_t is reached in one leap. Let ᾱ_t = α_1 ⋯ α_t, and let x_{t−1} be √ᾱ_{t−1} x_0 plus a normal
-noise of variance 1 − ᾱ_{t−1}, which is so for t = 1 with ᾱ_0 = 1. The next step multiplies both by
-√α_t and adds a normal noise, and normals add up to a normal one, whose variance is here
+Any x_t can be drawn directly. Let ᾱ_t = α_1 ⋯ α_t, and let x_{t−1} be √ᾱ_{t−1} x_0 plus normal
+noise of variance 1 − ᾱ_{t−1}, which holds for t = 1 with ᾱ_0 = 1. The next step multiplies both by
+√α_t and adds normal noise; the sum of the noises is normal, with the variance
 α_t (1 − ᾱ_{t−1}) + β_t = 1 − ᾱ_t. Hence for every t, with ε ~ N(0, I),
 
     x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε                                  (eq. 4)
 
-**The way back, if one knew x_0.** By Bayes' rule q(x_{t−1}|x_t, x_0) is q(x_t|x_{t−1}) times
+**The reverse step, given x_0.** By Bayes' rule q(x_{t−1}|x_t, x_0) is q(x_t|x_{t−1}) times
 q(x_{t−1}|x_0), up to a constant. Both are squares of x_{t−1} in an exponent: the precisions add up,
 1/β̃_t = α_t/β_t + 1/(1 − ᾱ_{t−1}), and completing the square gives N(μ̃_t, β̃_t I) with
 
     μ̃_t = (√ᾱ_{t−1} β_t x_0 + √α_t (1 − ᾱ_{t−1}) x_t) / (1 − ᾱ_t)
     β̃_t = β_t (1 − ᾱ_{t−1}) / (1 − ᾱ_t)                            (eqs. 6 and 7)
 
-**The bound.** The model begins with p(x_T) = N(0, I) and goes back by p(x_{t−1}|x_t) =
-N(μ(x_t, t), β̃_t I). As in a variational autoencoder whose encoder q is fixed, Jensen's inequality
-bounds the likelihood, and the bound falls apart into one term for each step (eq. 5):
+**The bound.** The model starts with p(x_T) = N(0, I) and goes back by p(x_{t−1}|x_t) =
+N(μ(x_t, t), β̃_t I). As in a variational autoencoder with a fixed encoder q, Jensen's inequality
+bounds the likelihood by a sum with one term per step (eq. 5):
 
     −ln p(x_0) ≤ KL(q(x_T|x_0) ‖ p(x_T)) − E ln p(x_0|x_1)
                  + Σ_{t>1} E KL(q(x_{t−1}|x_t, x_0) ‖ p(x_{t−1}|x_t))
 
 The first term has no parameters. Two normals of equal variance are ‖μ̃_t − μ‖² / (2 β̃_t) apart.
-Put x_0 as eq. 4 gives it into μ̃_t, and it becomes (x_t − β_t ε / √(1 − ᾱ_t)) / √α_t (eq. 11).
-A network that is handed x_t has thus to guess nothing but ε, and the sum is one of
+With x_0 from eq. 4, μ̃_t is (x_t − β_t ε / √(1 − ᾱ_t)) / √α_t (eq. 11). So a network with the
+input x_t has to predict only ε, and the terms of the sum are
 
     β_t² / (2 β̃_t α_t (1 − ᾱ_t)) · ‖ε − ε_θ(x_t, t)‖²              (eq. 12, with β̃_t for its σ_t²)
 
 **The loss** is this without the weight, the mean squared error of the noise at a random t (eq. 14).
 The weight is largest at small t, where there is hardly any noise and little to learn; without it
-the network works on the steps that decide what the picture will be. At any t, the best guess is the
-mean of the ε that lead to x_t, which is −√(1 − ᾱ_t) times the gradient of ln q(x_t): learning to
+the network learns the steps that determine the content of the image. At any t, the best prediction
+is the mean of ε given x_t, which is −√(1 − ᾱ_t) times the gradient of ln q(x_t): learning to
 denoise is learning the score.
 
 **Sampling.** Song, Meng and Ermon 2021 ("Denoising Diffusion Implicit Models") note that the loss
-knows of q(x_t|x_0) alone, not of the chain, and that other chains have the same q(x_t|x_0):
+depends only on q(x_t|x_0), not on the chain, and that other chains have the same q(x_t|x_0):
 
     x_s = √ᾱ_s x_0 + √(1 − ᾱ_s − σ²) ε + σ z,  z ~ N(0, I)
     σ = η √((1 − ᾱ_s) / (1 − ᾱ_t)) √(1 − ᾱ_t / ᾱ_s)                (eqs. 7, 12 and 16)
 
-η = 1 is the posterior above, σ² = β̃_t for s = t − 1: from T down to 0, step by step, it is
-*ancestral sampling*. η = 0 is *DDIM*: nothing is drawn but x_T, and the same x_T gives the same
-sample. In both, x_0 is what eq. 4 says for the network's ε; and as s need not be t − 1, DDIM does
-with few steps.
+η = 1 is the posterior above, with σ² = β̃_t for s = t − 1: in all steps from T to 0 this is
+*ancestral sampling*. η = 0 is *DDIM*: only x_T is random, and the same x_T gives the same sample.
+In both, x_0 is computed by eq. 4 from the network's ε; since s need not be t − 1, DDIM can use few
+steps.
 
-**Counting.** The papers' step t = 1 … T is t − 1 = 0 … T − 1 in the code, as in the notes. What the
-papers call x_0 has the number −1 there, with ᾱ = 1.
+**Indices.** The papers' steps t = 1 … T are 0 … T − 1 in the code, as in the notes, and the papers'
+x_0 has the index −1, with ᾱ = 1.
 """
 
 from __future__ import annotations
@@ -96,16 +96,18 @@ class Config:
 
 
 def linear_schedule(timesteps: int) -> Tensor:
-    """β_1 … β_T on a line from 1e-4 to 0.02 (Ho et al., section 4), float64.
+    """β_1 … β_T in even steps from 1e-4 to 0.02 (Ho et al., section 4), float64.
 
-    The paper's T is 1000. For another the ends are multiplied by 1000/T, so that as much noise is
-    added in all; below T = 20 that is more than there can be.
+    The paper's T is 1000. For another T the ends are multiplied by 1000/T, for the same amount of
+    noise in total; for T < 20 a β would exceed 1.
 
     >>> f"{tg.cumulative_prod(1 - linear_schedule(1000))[-1].item():.3g}"
     '4.04e-05'
     """
     if timesteps < 20:
-        raise ValueError(f"diffusion: a linear schedule has at least 20 steps, not {timesteps}")
+        raise ValueError(
+            f"diffusion: timesteps must be at least 20 for the linear schedule, not {timesteps}"
+        )
     scale = 1000 / timesteps
     ends = scale * 1e-4, scale * 0.02
     return tg.clip(tg.linspace(*ends, timesteps, dtype=tg.float64), 0, 0.999)
@@ -116,8 +118,8 @@ def cosine_schedule(timesteps: int) -> Tensor:
 
         ᾱ_t = f(t) / f(0),  f(t) = cos²((t/T + s) / (1 + s) · π/2),  s = 0.008
 
-    so β_t = 1 − f(t) / f(t − 1), clipped to 0.999: the last would be 1. The signal fades evenly,
-    where the linear schedule drowns small images in noise long before T.
+    so β_t = 1 − f(t) / f(t − 1), clipped to 0.999, since the last would be 1. The signal decreases
+    evenly, while the linear schedule destroys small images long before T.
 
     >>> f"{cosine_schedule(1000)[0].item():.3e}"
     '4.128e-05'
@@ -129,16 +131,16 @@ def cosine_schedule(timesteps: int) -> Tensor:
 
 
 class DiffusionModel(nn.Module):
-    """Noising, the loss, and sampling, around any network that guesses noise.
+    """Noising, the loss and sampling for any network that predicts noise.
 
     Args:
-        model: called as `model(x_t, t)`, x_t (N, …) and t (N,) int64, from 0 to timesteps − 1;
-            returns its guess of the noise in x_t, of the shape of x_t.
+        model: called as `model(x_t, t)` with x_t (N, …) and t (N,), int64 from 0 to timesteps − 1;
+            returns the predicted noise in x_t, of the shape of x_t.
         timesteps: T.
         schedule: "linear" or "cosine".
-        clip: the largest absolute value that data has; a guess of x_0 beyond it is clipped in
-            sampling. At high noise a small error of ε is a large one of x_0, and the larger the
-            fewer the steps. None: nothing is clipped.
+        clip: the largest absolute value of data, to which predictions of x_0 are clipped in
+            sampling. At high noise a small error of ε is a large error of x_0, above all with few
+            steps. None: no clipping.
 
     Attributes:
         betas: β, (T,), a buffer, float64: 1 − ᾱ near 0 has few digits left in float32.
@@ -166,7 +168,9 @@ class DiffusionModel(nn.Module):
         if timesteps < 1:
             raise ValueError(f"diffusion: timesteps is {timesteps}; expected at least 1")
         if schedule not in SCHEDULES:
-            raise ValueError(f"diffusion: schedule is {' or '.join(SCHEDULES)}, not {schedule!r}")
+            raise ValueError(
+                f"diffusion: schedule must be {' or '.join(SCHEDULES)}, not {schedule!r}"
+            )
         self.model, self.timesteps, self.clip = model, timesteps, clip
         betas = (linear_schedule if schedule == "linear" else cosine_schedule)(timesteps)
         self.register_buffer("betas", betas)
@@ -179,32 +183,34 @@ class DiffusionModel(nn.Module):
 
         Args:
             x0: data of any rank, (N, …).
-            t: how much noise each gets, (N,), whole numbers from 0 to T − 1.
+            t: the step of each row, (N,), integers from 0 to T − 1.
             noise: ε, of the shape of x0; None: drawn.
 
-        Raises ValueError for another t, noise of another shape, or whole numbers as x0.
+        Raises ValueError for another t, noise of another shape, or x0 of integers.
         """
         if x0.ndim == 0 or x0.dtype.kind != "f":
             raise ValueError(
-                f"forward_diffusion: x0 is rows of floating-point data, not {x0.dtype} of shape "
-                f"{x0.shape}"
+                "forward_diffusion: x0 must be floating-point data of shape (N, …), not "
+                f"{x0.dtype} of shape {x0.shape}"
             )
         if t.shape != x0.shape[:1] or t.dtype.kind not in "iu":
             raise ValueError(
-                f"forward_diffusion: t is a whole number for each of the {len(x0)} rows of x0, "
-                f"not {t.dtype} of shape {t.shape}"
+                f"forward_diffusion: t must be integers of shape ({len(x0)},), not {t.dtype} of "
+                f"shape {t.shape}"
             )
         if len(t) and not 0 <= int(t.min()) <= int(t.max()) < self.timesteps:
             raise ValueError(
-                f"forward_diffusion: t lies in 0 … {self.timesteps - 1}, and these in "
+                f"forward_diffusion: t must lie in 0 … {self.timesteps - 1}; these lie in "
                 f"{int(t.min())} … {int(t.max())}"
             )
         if noise is None:
             noise = tg.randn(x0.shape, x0.dtype, device=x0.device)
         if noise.shape != x0.shape:
-            raise ValueError(f"forward_diffusion: x0 is {x0.shape}, and its noise {noise.shape}")
+            raise ValueError(
+                f"forward_diffusion: noise has shape {noise.shape}; expected that of x0, {x0.shape}"
+            )
         alpha_bar = self.alpha_bar(t, x0)
-        return _rooted(alpha_bar, x0) * x0 + _rooted(1 - alpha_bar, x0) * noise, noise
+        return _sqrt(alpha_bar, x0) * x0 + _sqrt(1 - alpha_bar, x0) * noise, noise
 
     def train_step(self, x0: Tensor) -> Tensor:
         """The loss on data (N, …): the mean squared error of the noise, each row at a random t."""
@@ -218,9 +224,9 @@ class DiffusionModel(nn.Module):
         return found.reshape(-1, *[1] * (x.ndim - 1))
 
     def predict_x0(self, x_t: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """Eq. 4 solved for x_0: (x_t − √(1 − ᾱ_t) ε) / √ᾱ_t, clipped to what data can be."""
+        """Eq. 4 solved for x_0: (x_t − √(1 − ᾱ_t) ε) / √ᾱ_t, clipped to the range of data."""
         alpha_bar = self.alpha_bar(t, x_t)
-        x0 = (x_t - _rooted(1 - alpha_bar, x_t) * noise) / _rooted(alpha_bar, x_t)
+        x0 = (x_t - _sqrt(1 - alpha_bar, x_t) * noise) / _sqrt(alpha_bar, x_t)
         return x0 if self.clip is None else tg.clip(x0, -self.clip, self.clip)
 
     def posterior(
@@ -229,27 +235,27 @@ class DiffusionModel(nn.Module):
         """Mean (N, …) and variance (N, 1, …, 1) of x_s, given x_t and x_0.
 
         Args:
-            x0: data, or a guess of it.
+            x0: data, or a prediction of them.
             x_t: the same with noise.
-            t: how much noise each has, (N,), 0 at least.
-            s: how much it is to have, (N,), −1 for none; None: t − 1.
-            eta: η: 1 gives q(x_s|x_t, x_0), with μ̃_t and β̃_t for s = t − 1; 0 gives DDIM, which
-                goes both ways: with s > t towards the noise.
+            t: the step of each row of x_t, (N,), at least 0.
+            s: the step of each row of the result, (N,), −1 for data; None: t − 1.
+            eta: η: 1 gives q(x_s|x_t, x_0), with μ̃_t and β̃_t for s = t − 1; 0 gives DDIM, in
+                both directions: with s > t it adds noise.
 
-        Raises ValueError for η outside [0, 1], or a step towards the noise with η > 0.
+        Raises ValueError for η outside [0, 1], or for s > t with η > 0.
         """
         s = t - 1 if s is None else s
         if not 0 <= eta <= 1:
             raise ValueError(f"diffusion: eta is {eta}; expected a number in [0, 1]")
         now, then = self.alpha_bar(t, x_t), self.alpha_bar(s, x_t)
-        noise = (x_t - _rooted(now, x_t) * x0) / _rooted(1 - now, x_t)
+        noise = (x_t - _sqrt(now, x_t) * x0) / _sqrt(1 - now, x_t)
         variance = tg.zeros_like(now)
-        if eta > 0:  # towards the noise this is the root of a negative number, and 0 · NaN is NaN
+        if eta > 0:  # for s > t the variance would be negative
             if bool(tg.any(s > t)):
-                raise ValueError("diffusion: a step towards the noise wants eta = 0")
+                raise ValueError("diffusion: a step that adds noise needs eta = 0")
             variance = eta**2 * (1 - then) / (1 - now) * (1 - now / then)
         rest = tg.maximum(1 - then - variance, 0.0)
-        mean = _rooted(then, x_t) * x0 + _rooted(rest, x_t) * noise
+        mean = _sqrt(then, x_t) * x0 + _sqrt(rest, x_t) * noise
         return mean, variance.astype(x_t.dtype)
 
     def walk(
@@ -260,13 +266,13 @@ class DiffusionModel(nn.Module):
         eta: float = 1.0,
         generator: Generator | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Denoise x_T step by step: after each step where x is, and the guess of x_0 behind it.
+        """Denoise x_T step by step; yield x and the prediction of x_0 after each step.
 
         Args: as for `sample`.
         """
         steps = self.timesteps if steps is None else steps
         if not 1 <= steps <= self.timesteps:
-            raise ValueError(f"diffusion: steps lie in 1 … {self.timesteps}, not {steps}")
+            raise ValueError(f"diffusion: steps must lie in 1 … {self.timesteps}, not {steps}")
         times = np.linspace(self.timesteps, 0, steps + 1).round().astype(int) - 1
         for t, s in zip(times[:-1].tolist(), times[1:].tolist(), strict=True):
             x, x0 = self._step(x, t, s, eta, generator)
@@ -292,15 +298,15 @@ class DiffusionModel(nn.Module):
         eta: float = 1.0,
         generator: Generator | None = None,
     ) -> Tensor:
-        """New data of a shape (N, …).
+        """Draw new data.
 
         Args:
-            shape: of the result.
-            steps: in how many steps, evenly spread over 1 … T, to walk from T to 0; None: T.
-            eta: η: 1 with all steps is ancestral sampling; 0 is DDIM, better in few steps.
+            shape: shape of the result, (N, …).
+            steps: number of steps, evenly spread from T to 0; None: T.
+            eta: η: 1 with all steps is ancestral sampling; 0 is DDIM, better with few steps.
             generator: random generator; None: the default generator.
 
-        Raises ValueError if steps are not in 1 … T.
+        Raises ValueError if steps is not in 1 … T.
         """
         x = tg.randn(shape, device=self.betas.device, generator=generator)
         for moved, _ in self.walk(x, steps=steps, eta=eta, generator=generator):
@@ -308,7 +314,7 @@ class DiffusionModel(nn.Module):
         return x
 
 
-def _rooted(coefficient: Tensor, x: Tensor) -> Tensor:
+def _sqrt(coefficient: Tensor, x: Tensor) -> Tensor:
     """The square root of a coefficient from the schedule, in the dtype of the data."""
     return tg.sqrt(coefficient).astype(x.dtype)
 
@@ -317,7 +323,7 @@ def _rooted(coefficient: Tensor, x: Tensor) -> Tensor:
 
 
 def build(config: Config) -> DiffusionModel:
-    """The untrained model that a config describes."""
+    """The untrained model of a config."""
     points = config.dataset in points2d.DATASETS
     network = MLPDenoiser(width=config.width) if points else ConvDenoiser(config.channels)
     return DiffusionModel(network, config.timesteps, config.schedule, clip=2.5 if points else 1.0)
@@ -338,16 +344,13 @@ def as_images(x: Tensor) -> Tensor:
 
 
 def loss(model: DiffusionModel, x: Tensor) -> Tensor:
-    """The loss on points (N, 2), or on images (N, 1, 28, 28) in [0, 1], which are noised around 0.
-
-    Raises ValueError for other data.
-    """
+    """The loss on points (N, 2) or images (N, 1, 28, 28) in [0, 1]; ValueError for other data."""
     return model.train_step(centred(x))
 
 
 @tg.no_grad()
 def evaluate(model: DiffusionModel, x: Tensor, seed: int = 0) -> float:
-    """The loss on points or images, with times and noise that depend on the seed alone."""
+    """The loss on points or images, with steps and noise that depend on the seed only."""
     with tg.random.using(Generator(seed)):
         return batches.mean(lambda part: loss(model, part), x)
 
@@ -367,7 +370,7 @@ def sample(
 
 
 def train(config: Config, run: Run) -> None:
-    """Train on points or digits, and write pictures of what was learned."""
+    """Train on points or digits, and draw noising, denoising and samples."""
     from .gallery import diffusion as gallery
 
     train_set: data.Dataset
@@ -407,7 +410,7 @@ def train(config: Config, run: Run) -> None:
 
 
 def restore(folder: str | Path) -> DiffusionModel:
-    """The model of a run's checkpoint, with the averaged weights."""
+    """Return the trained model of a run, with the averaged weights."""
 
     def load(model: DiffusionModel, state: dict[str, Any]) -> None:
         model.load_state_dict(state["ema"]["model"])
@@ -416,14 +419,14 @@ def restore(folder: str | Path) -> DiffusionModel:
 
 
 def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of an untrained model on a few rows, and the names of its leaves."""
+    """The loss of an untrained model on a few rows, and named tensors of its graph."""
     tg.manual_seed(config.seed)
     if config.dataset in points2d.DATASETS:
         x0, _ = points2d.Draws(config.dataset, 8).batch(range(8))
     else:
         x0, _ = mnist_like.load("mnist_small").train[:2]
     model = build(config)
-    x0 = centred(x0).requires_grad_()  # so that its way into the network is drawn
+    x0 = centred(x0).requires_grad_()  # so that its path into the network is drawn
     t = tg.randint(0, config.timesteps, (len(x0),))
     x_t, noise = model.forward_diffusion(x0, t)
     predicted = model.model(x_t, t)

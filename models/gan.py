@@ -1,46 +1,48 @@
 """Generative adversarial networks (Goodfellow et al. 2014, "Generative Adversarial Nets").
 
-**The game.** A *generator* G turns noise z ~ N(0, I) into data G(z), whose distribution is p_G; a
-*discriminator* D says how probable it is that x is one of the data p and not one of G's:
+**The game.** A *generator* G maps noise z ~ N(0, I) to samples G(z), with the distribution p_G; a
+*discriminator* D computes the probability that x is from the data, with the distribution p, and not
+from G:
 
     min_G max_D V(D, G),  V = E_p [ln D(x)] + E_{p_G} [ln(1 − D(x))]              (eq. 1)
 
 **What is minimised.** At each x, p ln D + p_G ln(1 − D) is largest where p/D = p_G/(1 − D), that is
-for D* = p/(p + p_G) (proposition 1). So the best discriminator knows the ratio of two densities
-neither of which anybody can compute: its logit is ln p − ln p_G. Put into V it gives (theorem 1)
+for D* = p/(p + p_G) (proposition 1). So the best discriminator computes the ratio of two unknown
+densities: its logit is ln p − ln p_G. Inserted into V it gives (theorem 1)
 
     V(D*, G) = −ln 4 + 2 JS(p ‖ p_G),  JS = ½ KL(p ‖ m) + ½ KL(p_G ‖ m),  m = ½ (p + p_G)
 
 with the Jensen-Shannon divergence, which is 0 for p_G = p and positive otherwise.
 
-**Logits.** D ends in a logit l, and D = σ(l) is never computed: −ln σ(l) = softplus(−l) and
-−ln(1 − σ(l)) = softplus(l) are finite where ln D and ln(1 − D) have long become −∞.
+**Logits.** D returns a logit l, and D = σ(l) is never computed: −ln σ(l) = softplus(−l) and
+−ln(1 − σ(l)) = softplus(l) are finite where ln D and ln(1 − D) overflow to −∞.
 
-**What the generator sees.** The slope of ln(1 − D) in l is −σ(l): nothing, wherever D is sure of a
-fake, as it soon is. So G rather minimises −ln D ("non-saturating", section 3), whose slope is
-−σ(−l): the same fixed point, and a strong gradient where G is bad. Other games are
+**The gradient of G.** The derivative of ln(1 − D) by l is −σ(l), which vanishes where D is certain
+of a fake, as it soon is. So G minimises −ln D instead ("non-saturating", section 3), with the
+derivative −σ(−l): the same fixed point, and a strong gradient where G is bad. Other games are
 
                     what D minimises                    what G minimises
     least squares   ½ E(l_real − 1)² + ½ E l_fake²      ½ E(l_fake − 1)²    Mao et al. 2017, eq. 9
     hinge           E[1 − l_real]₊ + E[1 + l_fake]₊     −E l_fake           Lim and Ye 2017
     wasserstein     E l_fake − E l_real                 −E l_fake           Arjovsky et al. 2017
 
-**Wasserstein.** How far must mass be moved to make p of p_G? By Kantorovich-Rubinstein duality this
-distance is the largest E_p f − E_{p_G} f over all functions f whose slope is at most 1 everywhere:
-a *critic* in D's place, with a constraint. The *gradient penalty* (Gulrajani et al. 2017, eq. 3)
+**Wasserstein.** This distance is the least mean path on which mass must be moved to turn p_G into
+p. By Kantorovich-Rubinstein duality it is the maximum of E_p f − E_{p_G} f over all functions f
+with slopes of at most 1: a *critic* instead of D, with a constraint. The *gradient penalty*
+(Gulrajani et al. 2017, eq. 3)
 
     λ E [(‖∇_x f(x)‖ − 1)²],  x = u x_real + (1 − u) x_fake,  u ~ U[0, 1] for each x
 
-asks for it between the data and the fakes, where the best f has exactly the slope 1. Its gradient
-is a derivative of a derivative. A batch norm would make f(x) depend on the other x in the batch, so
-the critic has none. *Spectral normalisation* (Miyato et al. 2018) bounds the slope layer by layer.
+imposes it between the data and the fakes, where the best f has exactly the slope 1. Its gradient is
+a second derivative. With batch norm f(x) would depend on the other x in the batch, so the critic
+has none. *Spectral normalisation* (Miyato et al. 2018) bounds the slope layer by layer.
 
 **Conditional** (Mirza and Osindero 2014): both players get the one-hot class in addition to their
 input.
 
-**Taking turns.** A step of D changes D alone, for its fakes are made without a record; a step of G
-changes G alone, for D is frozen while the gradient goes through it. The two circle each other
-rather than settle, so samples are drawn with the mean of G's last weights (`optim.EMA`).
+**Alternating steps.** A step of D changes D only, since its fakes are made without gradients; a
+step of G changes G only, since D is frozen. The two do not converge but circle each other, so
+samples are drawn with an average of G's last weights (`optim.EMA`).
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ TRAINING_TIME = "about a minute on two cores"
 NETWORKS = ("mlp", "dcgan", "plane")
 LOSSES = ("non-saturating", "saturating", "least-squares", "hinge", "wasserstein")
 CLASSES = {"ring": 8, "grid": 25, "moons": 2, **dict.fromkeys(mnist_like.DATASETS, 10)}
-STEPS = 100  # of the generator in an epoch of points, drawn continually
+STEPS = 100  # steps of the generator in an epoch of points
 
 
 @dataclass(frozen=True)
@@ -107,14 +109,14 @@ class Config:
         check(self)
         if (self.network == "plane") != (self.dataset in points2d.DATASETS):
             fitting = "plane" if self.dataset in points2d.DATASETS else "mlp or dcgan"
-            raise ValueError(f"gan: {self.dataset} wants the network {fitting}")
+            raise ValueError(f"gan: the data set {self.dataset} needs the network {fitting}")
         if self.loss == "wasserstein" and not (self.penalty or self.spectral_norm):
             raise ValueError(
-                "gan: the wasserstein loss has no bound unless the critic's slope has one: give "
-                "it a penalty or spectral_norm"
+                "gan: the wasserstein loss is unbounded unless the critic's slope is bounded: set "
+                "penalty or spectral_norm"
             )
         if self.conditional and self.dataset not in CLASSES:
-            raise ValueError(f"gan: {self.dataset} has no classes to be conditional on")
+            raise ValueError(f"gan: the data set {self.dataset} has no classes for conditional")
 
 
 # ------------------------------------------------------------------------------ the networks
@@ -136,7 +138,7 @@ class Generator(nn.Sequential):
 
 
 class Discriminator(nn.Sequential):
-    """The notes' D: images (N, input_dim) → logits (N, 1), without the sigmoid that ends theirs."""
+    """The notes' D: images (N, input_dim) → logits (N, 1), without their final sigmoid."""
 
     def __init__(self, input_dim: int) -> None:
         super().__init__(
@@ -149,8 +151,8 @@ class Discriminator(nn.Sequential):
 class ConvGenerator(nn.Sequential):
     """DCGAN's G (Radford et al. 2016, fig. 1): noise (N, latent_dim) → images (N, 1, 32, 32).
 
-    The noise becomes a 4 × 4 image of many channels; three times a transposed convolution doubles
-    its sides and halves its channels.
+    A linear layer makes a 4 × 4 image of many channels; each transposed convolution doubles its
+    sides and halves its channels.
 
     >>> ConvGenerator(100, channels=32)(tg.zeros((2, 100))).shape
     (2, 1, 32, 32)
@@ -159,7 +161,7 @@ class ConvGenerator(nn.Sequential):
     def __init__(self, latent_dim: int, channels: int) -> None:
         c = channels
         super().__init__(
-            nn.Linear(latent_dim, 4 * c * 4 * 4, bias=False),  # before a norm a bias does nothing
+            nn.Linear(latent_dim, 4 * c * 4 * 4, bias=False),  # the norm would remove a bias
             nn.Unflatten(1, (4 * c, 4, 4)),
             *(nn.BatchNorm2d(4 * c), nn.ReLU()),
             nn.ConvTranspose2d(4 * c, 2 * c, 4, stride=2, padding=1, bias=False),
@@ -172,7 +174,7 @@ class ConvGenerator(nn.Sequential):
 
 
 class ConvDiscriminator(nn.Sequential):
-    """DCGAN's D: images (N, planes, 32, 32) → logits (N, 1); `norm`: with batch norms."""
+    """DCGAN's D: images (N, planes, 32, 32) → logits (N, 1), with or without batch norms."""
 
     def __init__(self, planes: int, channels: int, norm: bool = True) -> None:
         c = channels
@@ -181,7 +183,7 @@ class ConvDiscriminator(nn.Sequential):
             return nn.BatchNorm2d(width) if norm else nn.Identity()
 
         super().__init__(
-            *(nn.Conv2d(planes, c, 4, stride=2, padding=1), nn.LeakyReLU(0.2)),  # no norm here
+            *(nn.Conv2d(planes, c, 4, stride=2, padding=1), nn.LeakyReLU(0.2)),  # no norm
             nn.Conv2d(c, 2 * c, 4, stride=2, padding=1, bias=not norm),
             *(norm_of(2 * c), nn.LeakyReLU(0.2)),
             nn.Conv2d(2 * c, 4 * c, 4, stride=2, padding=1, bias=not norm),
@@ -192,7 +194,7 @@ class ConvDiscriminator(nn.Sequential):
 
 
 def _initialize(network: nn.Module) -> None:
-    """Weights from N(0, 0.02²), those of norms around 1, biases 0 (Radford et al., section 4)."""
+    """Weights from N(0, 0.02²), those of norms from N(1, 0.02²), biases 0 (Radford et al., §4)."""
     for name, parameter in network.named_parameters():
         if name.endswith("bias"):
             nn.init.zeros_(parameter)
@@ -201,7 +203,7 @@ def _initialize(network: nn.Module) -> None:
 
 
 def perceptron(input_dim: int, output_dim: int, hidden_dim: int) -> nn.Sequential:
-    """Three hidden layers of ReLU: either player in the plane (Gulrajani et al.'s are 512 wide)."""
+    """Either player for points: three hidden layers (512 wide in Gulrajani et al.)."""
     h = hidden_dim
     return nn.Sequential(
         *(nn.Linear(input_dim, h), nn.ReLU()),
@@ -212,13 +214,14 @@ def perceptron(input_dim: int, output_dim: int, hidden_dim: int) -> nn.Sequentia
 
 
 class GAN(nn.Module):
-    """The two players of a config, and how data look to them.
+    """The two players of a config.
 
-    Outside, images are (N, 1, 28, 28) in [0, 1]. Inside they lie in [−1, 1], and are flat for the
-    notes' networks and framed to 32 × 32 for DCGAN. Points are the same inside and outside.
+    The players see images in [−1, 1]: flat for the notes' networks, padded to 32 × 32 for DCGAN.
+    `inside` and `outside` convert from and to images (N, 1, 28, 28) in [0, 1]. Points are not
+    changed.
 
     Attributes:
-        classes: how many the players are shown, 0 if they are shown none.
+        classes: number of classes that the players see; 0: none.
     """
 
     def __init__(self, config: Config) -> None:
@@ -242,7 +245,7 @@ class GAN(nn.Module):
                     nn.spectral_norm(layer)
 
     def inside(self, x: Tensor) -> Tensor:
-        """Data as the players see them; ValueError for a wrong shape or range."""
+        """Data as inputs of the players; ValueError for a wrong shape or range."""
         if self.network == "plane":
             points2d.check("gan", x)
             return x
@@ -251,19 +254,19 @@ class GAN(nn.Module):
         return 2 * x - 1
 
     def outside(self, x: Tensor) -> Tensor:
-        """What G made, as the data are."""
+        """Outputs of G as data."""
         if self.network == "plane":
             return x
         x = (x + 1) / 2
         return mnist_like.cropped(x) if self.network == "dcgan" else x.reshape(-1, 1, 28, 28)
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Noise (N, latent_dim), and the classes (N,) if it is shown any → fakes, as inside."""
+        """Noise (N, latent_dim), and any classes (N,) → fakes, as inputs of D."""
         fakes: Tensor = self.generator(with_class("gan", z, labels, self.classes))
         return fakes
 
     def judge(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Data, as inside, and the classes (N,) if it is shown any → D's logits (N,)."""
+        """Inputs of D, and any classes (N,) → D's logits (N,)."""
         logits: Tensor = self.discriminator(with_class("gan", x, labels, self.classes))
         return logits.reshape(-1)
 
@@ -272,7 +275,7 @@ class GAN(nn.Module):
 
 
 def discriminator_loss(loss: str, real: Tensor, fake: Tensor) -> Tensor:
-    """What D minimises, of its logits for data and for fakes; −V for either saturation.
+    """The loss of D from its logits for data and fakes; −V for the first two losses.
 
     >>> discriminator_loss("non-saturating", tg.tensor([200.0]), tg.tensor([-200.0])).item()
     0.0
@@ -287,9 +290,9 @@ def discriminator_loss(loss: str, real: Tensor, fake: Tensor) -> Tensor:
 
 
 def generator_loss(loss: str, fake: Tensor) -> Tensor:
-    """What G minimises, of D's logits for its fakes.
+    """The loss of G from D's logits for its fakes.
 
-    >>> logits = tg.tensor([-20.0], requires_grad=True)  # D is sure
+    >>> logits = tg.tensor([-20.0], requires_grad=True)  # D is certain
     >>> for loss in ("saturating", "non-saturating"):
     ...     (slope,) = tg.grad(generator_loss(loss, logits), [logits])
     ...     print(f"{slope.item():.1g}")
@@ -308,7 +311,7 @@ def generator_loss(loss: str, fake: Tensor) -> Tensor:
 def gradient_penalty(
     critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, generator: tg.Generator
 ) -> Tensor:
-    """E (‖∇_x f(x)‖ − 1)², one x at a random place between each of the data and its fake.
+    """E (‖∇_x f(x)‖ − 1)², with one random x between each sample of the data and its fake.
 
     >>> critic = lambda x: x @ tg.tensor([3.0, 4.0])  # has the slope 5
     >>> gradient_penalty(critic, tg.zeros((6, 2)), tg.ones((6, 2)), tg.Generator(0)).item()
@@ -316,7 +319,7 @@ def gradient_penalty(
     """
     u = tg.rand((len(real), *(1 for _ in real.shape[1:])), real.dtype, generator=generator)
     x = (u * real + (1 - u) * fake).detach().requires_grad_()
-    # Each logit depends on its own x alone, so the gradient of the sum has all their gradients.
+    # Each logit depends on its own x only, so the gradient of the sum has all their gradients.
     (slopes,) = tg.grad(tg.sum(critic(x)), [x], create_graph=True)
     return tg.mean((tg.norm(slopes.reshape(len(slopes), -1), axis=1) - 1) ** 2)
 
@@ -332,8 +335,8 @@ def discriminator_step(
     generator: tg.Generator,
     config: Config,
 ) -> dict[str, Tensor]:
-    """One step of D, on as many fakes as there are data; G and its gradients stay as they are."""
-    with tg.no_grad():  # so no gradient reaches G
+    """One step of D, with as many fakes as data; G and its gradients are unchanged."""
+    with tg.no_grad():  # no gradient reaches G
         fake = model.generate(noise(model, len(real), generator), labels)
     real_logits, fake_logits = model.judge(real, labels), model.judge(fake, labels)
     loss = discriminator_loss(config.loss, real_logits, fake_logits)
@@ -355,7 +358,7 @@ def generator_step(
     generator: tg.Generator,
     config: Config,
 ) -> dict[str, Tensor]:
-    """One step of G, on a fake for each of the labels; D's gradients stay as they are."""
+    """One step of G, with one fake for each label; D and its gradients are unchanged."""
     with frozen(model.discriminator):
         fake = model.generate(noise(model, len(labels), generator), labels)
         loss = generator_loss(config.loss, model.judge(fake, labels))
@@ -367,7 +370,7 @@ def generator_step(
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """In this block gradients go through a module, but its own parameters get none."""
+    """A block in which a module passes gradients on, but its parameters get none."""
     module.requires_grad_(False)
     try:
         yield
@@ -381,12 +384,12 @@ def noise(model: GAN, count: int, generator: tg.Generator) -> Tensor:
 
 
 def train(config: Config, run: Run) -> None:
-    """Train both players in turn, and write what the mean of G's weights has learned.
+    """Train both players alternately, and draw samples of the average of G's weights.
 
-    A step is one of G and `critic_steps` of D, each on data of its own. Its metrics: "loss", D's,
-    without the penalty, and "generator_loss"; "score" and "fake_score", D's mean logits for data
-    and for fakes; "penalty", without λ. After each epoch of a mixture: how many of its "modes" are
-    covered, and the shares of samples that are "near" to one and "sharp", as in `metrics.Modes`.
+    A step is one step of G and `critic_steps` of D, each on its own data. Its metrics: "loss" of D
+    without the penalty, "generator_loss", "score" and "fake_score", D's mean logits for data and
+    fakes, and "penalty" without λ. After each epoch of a mixture: the number of covered "modes",
+    and the fractions of samples that are "near" a mode and "sharp", as in `metrics.Modes`.
     """
     from .gallery import gan as gallery
 
@@ -441,7 +444,7 @@ def train(config: Config, run: Run) -> None:
 
 
 def restore(folder: str | Path) -> GAN:
-    """The model of a run's checkpoint, its G with the mean of the weights."""
+    """Return the trained model of a run, with the averaged weights of G."""
 
     def load(model: GAN, state: dict[str, Any]) -> None:
         model.load_state_dict(state["model"])
@@ -454,9 +457,10 @@ def restore(folder: str | Path) -> GAN:
 
 
 def sample(model: GAN, count: int, generator: tg.Generator, *, label: int | None = None) -> Tensor:
-    """New images (count, 1, 28, 28) in [0, 1] or points (count, 2), of one class or of all in turn.
+    """New images (count, 1, 28, 28) in [0, 1] or points (count, 2).
 
-    Raises ValueError for a class that the model has not learned.
+    A conditional model draws the class `label`, or all classes in turn. Raises ValueError for a
+    class that the model does not have.
     """
     labels = labels_for(label, count, model.classes)
     return render(model, noise(model, count, generator), labels)
@@ -464,7 +468,7 @@ def sample(model: GAN, count: int, generator: tg.Generator, *, label: int | None
 
 @tg.no_grad()
 def render(model: GAN, z: Tensor, labels: Tensor) -> Tensor:
-    """Fakes of noise (N, latent_dim) and classes (N,), as the data are; the mode is kept."""
+    """Noise (N, latent_dim) and classes (N,) → fakes as data, in evaluation mode."""
     training = model.training
     model.eval()
     fakes = concatenated(lambda *batch: model.outside(model.generate(*batch)), z, labels)
@@ -473,7 +477,7 @@ def render(model: GAN, z: Tensor, labels: Tensor) -> Tensor:
 
 
 def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of an untrained generator for 4 fakes, and the names of its leaves."""
+    """The loss of an untrained generator for 4 fakes, and named tensors of its graph."""
     tg.manual_seed(config.seed)
     model = GAN(config)
     z, labels = noise(model, 4, tg.Generator(config.seed)), tg.arange(4) % max(model.classes, 1)

@@ -1,26 +1,26 @@
-"""How good a generative model is, in numbers: of images, of points in the plane, of likelihoods.
+"""Measures of generative models: of images, of points in the plane, of likelihoods.
 
-**Images** have no likelihood that all models could be compared by, so a judge looks at them: the
-LeNet-5 of this package, trained once and for all (`lenet.pretrained`). Two things are asked.
+**Images.** Not all models have a likelihood, so samples are judged by the LeNet-5 of this package
+(`lenet.pretrained`), by two measures.
 
-*Do they look like digits as a whole?* The 84 numbers from which the LeNet decides are taken of n
-generated images and of the 10,000 test images. Each set is summarised by its mean m and covariance
-C, and the *LeNet distance* is the Fréchet distance between two normals with these moments (Heusel
-et al. 2017, "GANs Trained by a Two Time-Scale Update Rule", eq. 6; there for another network):
+*Are the images as a whole like digits?* The inputs of the LeNet's last layer, 84 numbers, are
+computed for n generated images and for the 10,000 test images. Each set has a mean m and a
+covariance C, and the *LeNet distance* is the Fréchet distance of two normals with these moments
+(Heusel et al. 2017, "GANs Trained by a Two Time-Scale Update Rule", eq. 6, with another network):
 
     d² = |m₁ − m₂|² + tr(C₁ + C₂ − 2 (C₁ C₂)^½).
 
-It grows when images are bad, and also when they are all alike. It depends on n, for the moments of
-fewer images are farther from the truth: only distances with equal n may be compared, and beside
-each stands its *floor*, the distance of n training images.
+It increases if images are bad, and also if they are all alike. It depends on n, since the moments
+of fewer images are less exact: compare only distances with equal n. The *floor* of a distance is
+the distance of n training images.
 
-*Is each of them a digit?* The *purity* is the share of images to whose likeliest class the LeNet
-gives a probability of 0.9 or more; the shares of the classes show whether one is missing.
+*Is each image a digit?* The *purity* is the fraction of images whose most probable class has a
+probability of at least 0.9; the fractions of the classes show whether one is missing.
 
-**Points** from a model of a mixture are counted mode by mode, each to the nearest centre: none may
-be lost, and few points may lie in between.
+**Points** of a model of a mixture are counted per mode, each for the nearest centre: no mode should
+be lost, and few points should lie in between.
 
-**Likelihoods** that have only a lower bound get a tighter one from several draws of the code.
+**Likelihoods** with only a lower bound get a tighter one from several draws of the code.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ from tinygrad_gm import Generator, Tensor, data
 
 from . import batches, lenet, mnist_like, points2d
 
-SURE = 0.9  # the probability from which on an image counts as one of its class
-NEAR = 0.3  # the distance up to which a point belongs to a mode
-MIXTURES: dict[str, Callable[[], data.Mixture]] = {  # of points2d.Draws, those with modes
+SURE = 0.9  # smallest probability of an image that counts as one of its class
+NEAR = 0.3  # largest distance of a point that belongs to a mode
+MIXTURES: dict[str, Callable[[], data.Mixture]] = {  # the data sets of points2d with modes
     "ring": lambda: data.gaussians_ring(8, 8, Generator(0)),
     "grid": lambda: data.gaussians_grid(25, 25, Generator(0)),
 }
 
 
 def report(samples: Tensor, dataset: str) -> str:
-    """All that is measured of a model's samples, as lines of text.
+    """All measures of a model's samples, as lines of text.
 
     Args:
         samples: images (N, 1, 28, 28) or (N, 1, 32, 32) in [0, 1], or points (N, 2).
-        dataset: what the model learned from; of points "ring" or "grid".
+        dataset: data set of the model; for points "ring" or "grid".
 
     >>> print(report(tg.data.gaussians_ring(8, n=2400).points, "ring"))
     8 of 8 modes have at least 24 of the 2,400 points within 0.1
@@ -77,11 +77,10 @@ class Distance(NamedTuple):
 
 
 def lenet_distance(images: Tensor) -> Distance:
-    """How far images (N, 1, 28, 28) in [0, 1] are from MNIST; of 32 × 32 the margin is cut off.
+    """The LeNet distance of images (N, 1, 28, 28) in [0, 1] from MNIST; 32 × 32 pixels are cropped.
 
-    The floor is the distance of the first N training images, so N is at least 2, at most 60,000.
-
-    Raises ValueError for other images, and FileNotFoundError where MNIST cannot be had.
+    The floor is the distance of the first N training images, so N is from 2 to 60,000. Raises
+    ValueError for other images, and FileNotFoundError if MNIST is not available.
     """
     images = _checked("lenet_distance", images)
     n = len(images)
@@ -96,8 +95,8 @@ def lenet_distance(images: Tensor) -> Distance:
 def frechet_distance(mean1: Any, covariance1: Any, mean2: Any, covariance2: Any) -> float:
     """d² of two normals in D dimensions: float64 arrays (D,), (D, D), (D,), (D, D).
 
-    (C₁ C₂)^½ is not symmetric, but has the trace of (C₁^½ C₂ C₁^½)^½, which is: the sum of the
-    singular values of C₁^½ C₂^½.
+    (C₁ C₂)^½ is not symmetric, but has the trace of the symmetric (C₁^½ C₂ C₁^½)^½, which is the
+    sum of the singular values of C₁^½ C₂^½.
 
     >>> round(frechet_distance(np.zeros(2), np.eye(2), np.full(2, 3.0), 4 * np.eye(2)), 9)
     20.0
@@ -109,7 +108,7 @@ def frechet_distance(mean1: Any, covariance1: Any, mean2: Any, covariance2: Any)
 
 
 def _root(covariance: Any) -> Any:
-    """The symmetric root; eigenvalues that may be rounding errors, and would grow, are set to 0."""
+    """The symmetric root, with eigenvalues of the size of rounding errors set to 0."""
     values, vectors = np.linalg.eigh(covariance)
     rounding = len(values) * np.finfo(np.float64).eps * values[-1]
     return vectors * np.sqrt(np.where(values > rounding, values, 0)) @ vectors.T
@@ -117,14 +116,14 @@ def _root(covariance: Any) -> Any:
 
 @tg.no_grad()
 def _moments(images: Tensor) -> tuple[Any, Any]:
-    """Mean (84,) and covariance (84, 84) of what the judge sees in the images, in float64."""
+    """Mean (84,) and covariance (84, 84) of the LeNet's features of images, in float64."""
     judge = lenet.pretrained()
     features = batches.concatenated(judge.features, images).numpy().astype(np.float64)
     return features.mean(axis=0), np.cov(features, rowvar=False)
 
 
 def _checked(name: str, images: Tensor) -> Tensor:
-    """Images as the judge knows them; ValueError, in the name of a function, for other ones."""
+    """Images of 28 × 28 pixels; ValueError, naming a function, for wrong ones."""
     if images.shape[-1:] != (32,):
         mnist_like.check(name, images)
         return images
@@ -133,7 +132,7 @@ def _checked(name: str, images: Tensor) -> Tensor:
 
 
 class Classes(NamedTuple):
-    """The share of the images that are surely of one class, and the shares (10,) of the classes."""
+    """The purity of images, and the fractions (10,) of the classes."""
 
     purity: float
     shares: Tensor
@@ -146,7 +145,7 @@ class Classes(NamedTuple):
 
 
 def classes(images: Tensor) -> Classes:
-    """What the judge takes images (N, 1, 28, 28) in [0, 1] for; of 32 × 32 the margin is cut off.
+    """The purity and the classes of images (N, 1, 28, 28) in [0, 1]; 32 × 32 pixels are cropped.
 
     >>> images, labels = tg.data.mnist_small().test.tensors
     >>> classes(images[labels == 3]).shares.argmax().item()
@@ -167,13 +166,13 @@ def _percent(*shares: float) -> str:
 
 
 class Modes(NamedTuple):
-    """What of n points lies where in a mixture.
+    """The distribution of n points over the modes of a mixture.
 
     Attributes:
-        n: how many points there are.
-        shares: (modes,): of all points, those of each mode, with its centre within 0.3.
-        covered: how many modes have a hundredth of the points within 0.1.
-        sharp: the share of the points that lie within 3 σ of a centre.
+        n: number of points.
+        shares: fraction of the points within 0.3 of the centre of each mode, (modes,).
+        covered: number of modes with at least a hundredth of the points within 0.1.
+        sharp: fraction of the points within 3 σ of a centre.
     """
 
     n: int
@@ -193,9 +192,9 @@ class Modes(NamedTuple):
 
 
 def modes(points: Tensor, dataset: str) -> Modes:
-    """How points (N, 2) spread over the modes of "ring" or "grid"; ValueError for another one."""
+    """The modes of points (N, 2) for "ring" or "grid"; ValueError for another data set."""
     if dataset not in MIXTURES:
-        raise ValueError(f"modes: {' or '.join(MIXTURES)} has modes, and not {dataset!r}")
+        raise ValueError(f"modes: the data set must be {' or '.join(MIXTURES)}, not {dataset!r}")
     points2d.check("modes", points)
     mixture, n = MIXTURES[dataset](), len(points)
     near, close, sharp = (
@@ -206,12 +205,12 @@ def modes(points: Tensor, dataset: str) -> Modes:
 
 
 def mode_counts(points: Tensor, centers: Tensor, radius: float) -> Tensor:
-    """For each mode of a mixture, how many points lie nearest to its centre, and within `radius`.
+    """The number of points for each mode of a mixture, counted at the nearest centre.
 
     Args:
         points: (N, 2).
-        centers: (modes, 2), as a `data.Mixture` has them.
-        radius: points that are farther from every centre count to none.
+        centers: (modes, 2), as in `data.Mixture`.
+        radius: points farther than this from all centres are not counted.
 
     Returns:
         int64, (modes,).
@@ -233,12 +232,11 @@ def _hundredth(n: int) -> int:
 
 
 def importance_weighted_bound(log_weights: Tensor) -> Tensor:
-    """The bound of Burda et al. 2016 ("Importance Weighted Autoencoders", eq. 8), for each image.
+    """The bound of Burda et al. 2016 ("Importance Weighted Autoencoders", eq. 8) for each image.
 
         L_k = E [ln (1/k) Σ_i w_i],  w_i = p(x|z_i) p(z_i) / q(z_i|x),  z_i ~ q(z|x)
 
-    L_1 is the ELBO; L_k grows with k, towards ln p(x). As each image has its own, a few at a time
-    may be computed.
+    L_1 is the ELBO; L_k increases with k, towards ln p(x).
 
     Args:
         log_weights: ln w_i, (k, N): k draws of the code for each of N images.

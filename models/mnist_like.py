@@ -13,7 +13,7 @@ def load(name: str, images: int | None = None) -> data.Split:
 
     Args:
         name: "mnist_small", 9,000 training and 1,000 test images; "mnist", 60,000 and 10,000;
-            "digits", 1,437 and 360, which are 8 × 8, enlarged threefold and framed.
+            "digits", 1,437 and 360 of 8 × 8 pixels, enlarged threefold and padded.
         images: maximum number of training images; None: all.
 
     Raises ValueError for another name.
@@ -22,7 +22,7 @@ def load(name: str, images: int | None = None) -> data.Split:
     (360, 1, 28, 28)
     """
     if name not in DATASETS:
-        raise ValueError(f"the data set is {', '.join(DATASETS)}, not {name!r}")
+        raise ValueError(f"the data set must be one of {', '.join(DATASETS)}, not {name!r}")
     split: data.Split = getattr(data, name)()
     if name == "digits":
         split = data.Split(*(_enlarged(part) for part in split))
@@ -30,9 +30,8 @@ def load(name: str, images: int | None = None) -> data.Split:
 
 
 def check(model: str, images: Tensor, size: int = 28) -> None:
-    """Raise unless the argument is a batch of grey images (N, 1, size, size) with values in [0, 1].
-
-    Raises ValueError, in the name of the `model`.
+    """Raise ValueError, naming the `model`, unless the argument is a batch of grey images
+    (N, 1, size, size) with values in [0, 1].
 
     >>> check("vae", tg.full((2, 1, 28, 28), 255.0))
     Traceback (most recent call last):
@@ -43,7 +42,7 @@ def check(model: str, images: Tensor, size: int = 28) -> None:
         wanted = f"(N, 1, {size}, {size})"
         raise ValueError(f"{model}: expected images of shape {wanted}; got {images.shape}")
     if not len(images):
-        raise ValueError(f"{model}: the batch holds no image")
+        raise ValueError(f"{model}: expected at least one image; got none")
     low, high = images.data.min(), images.data.max()
     if not (low >= 0 and high <= 1):
         raise ValueError(
@@ -53,12 +52,12 @@ def check(model: str, images: Tensor, size: int = 28) -> None:
 
 
 def framed(images: Tensor) -> Tensor:
-    """Images (N, 1, 28, 28) with a margin of two black pixels: (N, 1, 32, 32)."""
+    """Images (N, 1, 28, 28) padded with two black pixels on each side: (N, 1, 32, 32)."""
     return F.pad(images, (2, 2, 2, 2))
 
 
 def cropped(images: Tensor) -> Tensor:
-    """Images (N, 1, 32, 32) without their margin: (N, 1, 28, 28)."""
+    """Images (N, 1, 32, 32) without two pixels on each side: (N, 1, 28, 28)."""
     return images[:, :, 2:-2, 2:-2]
 
 

@@ -4,8 +4,8 @@ With p = σ(z), z = Xw + b and L = (1/n) Σ (p − y)², the chain rule by hand 
 
     ∂L/∂w = (2/n) · Xᵀ [(p − y) · p · (1 − p)]        ∂L/∂b = (2/n) · Σ (p − y) · p · (1 − p)
 
-Below it is not written down: `loss.backward()` derives it from the steps of the forward pass. The
-tests hold the two side by side.
+The code does not contain these formulas: `loss.backward()` computes the gradients. The tests
+compare both.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def single_neuron_model(
     weights: Sequence[float],
     bias: float,
 ) -> tuple[list[float], float]:
-    """The neuron's probability for each row of features, and their mean squared error.
+    """The probabilities of the neuron for rows of features, and their mean squared error.
 
     Args:
         features: n rows of d numbers.
@@ -63,7 +63,7 @@ def train_neuron(
     learning_rate: float,
     epochs: int,
 ) -> tuple[list[float], float, list[float]]:
-    """Gradient descent on the mean squared error, all rows at once.
+    """Train the neuron by gradient descent on all rows at once.
 
     Args:
         features: n rows of d numbers.
@@ -71,7 +71,7 @@ def train_neuron(
         initial_weights: d numbers.
         initial_bias: one number.
         learning_rate: the step size.
-        epochs: how many steps; 0 returns the start.
+        epochs: number of steps.
 
     Returns:
         The weights, the bias, and the error of each epoch before its step, rounded to 4 decimals.
@@ -80,7 +80,7 @@ def train_neuron(
     ([0.1036, -0.1425], -0.0167, [0.3033, 0.2942])
     """
     if epochs < 0:
-        raise ValueError(f"train_neuron: epochs must not be negative, got {epochs}")
+        raise ValueError(f"train_neuron: epochs must be at least 0, not {epochs}")
     x, y, w, b = _as_tensors("train_neuron", features, labels, initial_weights, initial_bias)
     errors = []
     for _ in range(epochs):
@@ -105,7 +105,7 @@ def squared_error(p: Tensor, y: Tensor) -> Tensor:
 
 
 def train(config: Config, run: Run) -> None:
-    """Train on the worked example and write the error of each epoch."""
+    """Train on the worked example, and log the error of each epoch."""
     weights, bias, errors = train_neuron(
         FEATURES, LABELS, INITIAL_WEIGHTS, 0.0, config.learning_rate, config.epochs
     )
@@ -115,7 +115,7 @@ def train(config: Config, run: Run) -> None:
 
 
 def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:
-    """The error of the neuron on the first point, scalar by scalar, and the names of its leaves."""
+    """The error of the neuron on the first point, computed from scalars, and its named leaves."""
     leaves = {
         "x1": tg.tensor(FEATURES[0][0]),
         "w1": tg.tensor(INITIAL_WEIGHTS[0], requires_grad=True),

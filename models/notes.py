@@ -1,8 +1,8 @@
-"""The small functions of the notes, under their names: a few lines each, on our Tensor.
+"""The small functions of the study notes, under their names, on Tensors.
 
-They take and return what the notes' functions do, plain numbers, lists and NumPy arrays, rounded
-where those round. Each docstring says where the real thing lives: the layer, the loss or the
-optimizer that a model would use. `docs/notes-errata.md` tells what the notes' own code did wrong.
+They have the arguments and results of the notes' functions: numbers, lists and NumPy arrays,
+rounded like theirs. Each docstring names the layer, loss or optimizer for use in a model.
+`docs/notes-errata.md` lists the errors in the notes' code.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 
 
 def sigmoid(z: float) -> float:
-    """1/(1 + e^−z), rounded to 4 decimals. The real one: `tg.sigmoid`, `nn.Sigmoid`.
+    """1/(1 + e^−z), rounded to 4 decimals. See `tg.sigmoid`, `nn.Sigmoid`.
 
     >>> sigmoid(0), sigmoid(-1000)
     (0.5, 0.0)
@@ -44,7 +44,7 @@ def sigmoid(z: float) -> float:
 
 
 def softmax(scores: Sequence[float]) -> list[float]:
-    """e^sᵢ / Σ e^sⱼ of a list, rounded to 4 decimals. The real one: `tg.softmax`, `nn.Softmax`.
+    """e^sᵢ / Σ e^sⱼ of a list, rounded to 4 decimals. See `tg.softmax`, `nn.Softmax`.
 
     >>> softmax([1, 2, 3]), softmax([1000, 0])
     ([0.09, 0.2447, 0.6652], [1.0, 0.0])
@@ -53,7 +53,7 @@ def softmax(scores: Sequence[float]) -> list[float]:
 
 
 def log_softmax(scores: ArrayLike, axis: int = -1) -> Any:
-    """s − ln Σ e^s along an axis, as a NumPy array. The real one: `tg.log_softmax`.
+    """s − ln Σ e^s along an axis, as a NumPy array. See `tg.log_softmax`.
 
     >>> log_softmax([1, 2, 3]).round(4).tolist()
     [-2.4076, -1.4076, -0.4076]
@@ -64,16 +64,15 @@ def log_softmax(scores: ArrayLike, axis: int = -1) -> Any:
 def kl_divergence_normal(mu_p: float, sigma_p: float, mu_q: float, sigma_q: float) -> float:
     """KL(N(μ_p, σ_p²) ‖ N(μ_q, σ_q²)) = ln(σ_q/σ_p) + (σ_p² + (μ_p − μ_q)²)/(2σ_q²) − ½, in nats.
 
-    The real one takes log-variances, which a network may give: `F.kl_normal`.
-
-    Raises ValueError for a standard deviation that is not positive.
+    See `F.kl_normal`, which takes log-variances, the outputs of a network. Raises ValueError for a
+    standard deviation that is not positive.
 
     >>> kl_divergence_normal(0, 1, 1, 1)
     0.5
     """
     if not (sigma_p > 0 and sigma_q > 0):
         raise ValueError(
-            f"kl_divergence_normal: both sigmas must be > 0, got {sigma_p} and {sigma_q}"
+            f"kl_divergence_normal: both sigmas must be positive, not {sigma_p} and {sigma_q}"
         )
     log_vars = 2 * math.log(sigma_p), 2 * math.log(sigma_q)
     p, q = ((_tensor(mu), _tensor(v)) for mu, v in zip((mu_p, mu_q), log_vars, strict=True))
@@ -90,16 +89,14 @@ def adam_optimizer(
     epsilon: float = 1e-8,
     num_iterations: int = 10,
 ) -> Any:
-    """Where Adam has come from `x0` after some iterations down a function; a NumPy array.
-
-    The real one finds gradients itself: `optim.Adam`.
+    """Minimise a function by Adam; return the last point as a NumPy array. See `optim.Adam`.
 
     Args:
-        f: the function. The steps depend on its gradient alone.
-        grad: the gradient of f at an array.
-        x0: where to start.
+        f: the function; only its gradient is used.
+        grad: function that returns the gradient of f at an array.
+        x0: the starting point.
         learning_rate, beta1, beta2, epsilon: as in `optim.Adam`.
-        num_iterations: how many steps.
+        num_iterations: number of steps.
 
     >>> x = adam_optimizer(lambda x: (x**2).sum(), lambda x: 2 * x, [1.0, -3.0], 0.1)
     >>> x.round(4).tolist()
@@ -114,12 +111,10 @@ def adam_optimizer(
 
 
 def simple_conv2d(input_matrix: ArrayLike, kernel: ArrayLike, padding: int, stride: int) -> Any:
-    """One matrix cross-correlated with one kernel, after zero padding; a NumPy array.
+    """Cross-correlate a matrix with a kernel, after zero padding; return a NumPy array.
 
-    out[i, j] = Σ kernel[a, b] · padded[i·stride + a, j·stride + b]. As everywhere in this field the
-    kernel is not flipped. The real one: `F.conv2d`, `nn.Conv2d`.
-
-    Raises ValueError where the kernel is larger than the padded input.
+    out[i, j] = Σ kernel[a, b] · padded[i·stride + a, j·stride + b]; the kernel is not flipped. See
+    `F.conv2d`, `nn.Conv2d`. Raises ValueError if the kernel is larger than the padded input.
 
     >>> simple_conv2d([[1, 2, 3], [4, 5, 6], [7, 8, 9]], [[1, 0], [0, 1]], 0, 1).tolist()
     [[6.0, 8.0], [12.0, 14.0]]
@@ -139,7 +134,7 @@ def rnn_forward(
     Wh: ArrayLike,
     b: ArrayLike,
 ) -> list[float]:
-    """h ← tanh(Wx x + Wh h + b) over a sequence; the last h, rounded to 4. The real one: `nn.RNN`.
+    """h ← tanh(Wx x + Wh h + b) over a sequence; return the last h, rounded. See `nn.RNN`.
 
     >>> rnn_forward([[1.0], [2.0], [3.0]], [0.0], [[0.5]], [[0.8]], [0.0])
     [0.9759]
@@ -151,15 +146,15 @@ def rnn_forward(
 
 
 class LSTM:
-    """A long short-term memory for one sequence of column vectors. The real one: `nn.LSTM`.
+    """A long short-term memory for one sequence of column vectors. See `nn.LSTM`.
 
     With z = [h; x], each gate is W z + b with W of shape (hidden, hidden + input):
 
         f = σ(W_f z + b_f)   i = σ(W_i z + b_i)   c̃ = tanh(W_c z + b_c)   o = σ(W_o z + b_o)
         c ← f·c + i·c̃,      h ← o·tanh(c)
 
-    The weights are drawn from U(−1/√hidden, 1/√hidden): with N(0, 1), as in the notes, every gate
-    is nearly open or nearly shut from the start. The biases are 0; the forget gate's may be given.
+    The weights are drawn from U(−1/√hidden, 1/√hidden): with N(0, 1), as in the notes, all gates
+    are almost open or closed at the start. The biases are 0, except that of the forget gate.
 
     Attributes: `Wf Wi Wc Wo`, (hidden, hidden + input), and `bf bi bc bo`, (hidden, 1).
 
@@ -191,7 +186,7 @@ class LSTM:
         Returns:
             NumPy arrays (length, hidden, 1), (hidden, 1) and (hidden, 1).
         """
-        # tg.lstm_cell wants the gates side by side, in the order i, f, c̃, o
+        # tg.lstm_cell takes the gates concatenated in the order i, f, c̃, o.
         weights = _tensor(np.concatenate([self.Wi, self.Wf, self.Wc, self.Wo]))
         biases = _tensor(np.concatenate([self.bi, self.bf, self.bc, self.bo]))
         h, c = _tensor(initial_hidden_state), _tensor(initial_cell_state)

@@ -5,16 +5,16 @@ distribution over images of one conditional distribution per pixel,
 
     p(x) = Π_i p(x_i | x_1, …, x_{i−1}).
 
-This is exact, and no bound. A pixel takes one of K values, so a network that gives K logits per
-pixel gives all the factors at once, if only the logits at i never look at x_i or at what comes
-after it. The loss is −ln p(x) in nats, a sum of cross-entropies, and every pixel of an image is an
-example to learn from. A pixel enters as a one-hot vector: its values need no order. So pixels that
-are black or white (K = 2) and the codes of a VQ-VAE (K = 64) are the same to it.
+This is exact, not a bound. A pixel has one of K values, so a network with K logits per pixel
+computes all factors at once, provided that the logits at i do not depend on x_i or later pixels.
+The loss is −ln p(x) in nats, a sum of cross-entropies: every pixel of an image is a training
+example. Pixels are one-hot vectors, so their values need no order: the same network models black
+and white pixels (K = 2) and the codes of a VQ-VAE (K = 64).
 
-**Masks** (2016a, "Pixel Recurrent Neural Networks", section 3). A window of k × k pixels looks in
-all directions. So the weights on what comes later are set to 0, and in the first layer also the one
-on the pixel itself (*mask A*). The layers after it may look at their own place (*mask B*), for by
-then it holds nothing of x_i.
+**Masks** (2016a, "Pixel Recurrent Neural Networks", section 3). A window of k × k pixels covers all
+directions. So the weights of later pixels are set to 0, and in the first layer also the weight of
+the pixel itself (*mask A*). The other layers may use their own position (*mask B*), since their
+input at i does not depend on x_i.
 
     1 1 1 1 1
     1 1 1 1 1
@@ -22,14 +22,14 @@ then it holds nothing of x_i.
     0 0 0 0 0
     0 0 0 0 0
 
-This has a **blind spot**: a window 3 × 3 reaches one column to the right for each row that it goes
-up, so what lies further to the right than above is never seen, however deep the network is.
+This has a **blind spot**: a 3 × 3 window reaches one column to the right for each row up, so pixels
+further to the right than up have no influence, for any depth of the network.
 
-**Two stacks** cure it (2016b, "Conditional Image Generation with PixelCNN Decoders", section 2.2).
-A *vertical* stack looks at the rows above i in their whole width. A *horizontal* one looks at what
-stands left of i in its row, and at what the vertical one found at i; the vertical one never looks
-at the horizontal one. Nothing need be masked: the image is shifted, down by a row for the one, to
-the right by a column for the other, and from there on all windows end at their own pixel.
+**Two stacks** remove it (2016b, "Conditional Image Generation with PixelCNN Decoders", section
+2.2). A *vertical* stack sees the rows above i in their whole width. A *horizontal* stack sees the
+pixels on the left of i in its row, and the output of the vertical stack at i; the vertical stack
+does not see the horizontal one. No masks are needed: the image is shifted, down by a row for the
+one, to the right by a column for the other, and then all windows end at their own pixel.
 
         vertical v          horizontal h          each layer, with windows k = 3:
 
@@ -37,17 +37,17 @@ the right by a column for the other, and from there on all windows end at their 
         ■ ■ ■ ■ ■           · · · · ·             v ← v + gate(a)
         · · i · ·           ■ ■ i · ·             h ← h + U gate(H ∗ h + L a)      1 × 2
 
-**Gates** (there, equations 2 and 4): half of the channels is content and half says how much of it
-passes, gate(a) = tanh(a₁) ⊙ σ(a₂). A class y enters as a bias, a + b_y.
+**Gates** (equations 2 and 4): half of the channels are content, and the other half scale it,
+gate(a) = tanh(a₁) ⊙ σ(a₂). A class y enters as a bias, a + b_y.
 
-**Two things are not in the paper.** v too is added up, not h alone; so it learns faster. And the
-rows that a vertical window sees are 1, 2, 4, 1, 2, 4, … apart, layer after layer, so that for the
-same work eight layers see 21 rows up, and not 12. A network that sees 12 has no way to know that a
-digit has been finished: it often begins another one at the bottom.
+**Two changes to the paper.** v also has residual connections, not only h, and learns faster. And
+the rows of the vertical windows are 1, 2, 4, 1, 2, 4, … apart (dilation), so that for the same cost
+eight layers see 21 rows up instead of 12. A network that sees 12 rows cannot know that a digit is
+complete, and often begins another one at the bottom.
 
-**Sampling** is completing an image of which nothing is known. It goes pixel by pixel, each drawn
-given those before it. But the vertical stack depends on the rows above alone, so it is computed
-once per row, and then for each pixel the horizontal stack in that one row.
+**Sampling** completes an empty image, pixel by pixel, each drawn given those before it. The
+vertical stack depends only on the rows above, so it is computed once per row, and the horizontal
+stack once per pixel, in that row.
 
 **In numbers**, for `train pixelcnn --dataset mnist --epochs 1`: 100 nats after 4,000 images, 94
 after 8,000, 89.7 after 12,800, 86.3 after 30,000, and 83.7 on the test images after all 60,000.
@@ -72,8 +72,8 @@ from .classes import check_class
 
 TRAINING_TIME = "about 3 minutes on two cores"
 NETWORKS = ("gated", "masked")
-FIRST = 7  # the size of the windows on the pixels themselves
-ROWS_APART = (1, 2, 4)  # in the vertical stack for digits: 8 layers see 21 rows up
+FIRST = 7  # kernel size of the first layer
+ROWS_APART = (1, 2, 4)  # dilations of the vertical stack for digits: 8 layers see 21 rows up
 
 
 @dataclass(frozen=True)
@@ -102,12 +102,12 @@ class Config:
 
 
 class MaskedConv2d(nn.Conv2d):
-    """A convolution k × k that keeps its size and sees what was read before its pixel.
+    """A k × k convolution that keeps the size of images and sees earlier pixels only.
 
     Args:
         in_channels, out_channels: as in `nn.Conv2d`.
         kernel_size: k, odd.
-        itself: whether it sees its own pixel (mask B) or not (mask A).
+        itself: whether it also sees its own pixel (mask B) or not (mask A).
 
     >>> MaskedConv2d(1, 1, 3, itself=False).mask[0, 0].tolist()
     [[1.0, 1.0, 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
@@ -133,10 +133,10 @@ class MaskedPixelCNN(nn.Module):
     """Masked convolutions with residual connections; it has the blind spot.
 
     Args:
-        categories: K, the values of a pixel.
-        channels: of the hidden layers.
-        layers: masked with B, after the first.
-        kernel: the windows of those.
+        categories: K, the number of values of a pixel.
+        channels: number of channels of the hidden layers.
+        layers: number of layers after the first, with mask B.
+        kernel: their kernel size.
 
     >>> model = MaskedPixelCNN(categories=2, channels=8, layers=2)
     >>> model(tg.zeros((5, 28, 28), dtype=tg.int64)).shape
@@ -169,26 +169,26 @@ class MaskedPixelCNN(nn.Module):
     def row(
         self, images: Tensor, i: int, label: Tensor | None = None
     ) -> Callable[[Tensor], Tensor]:
-        """A function of images that gives the logits (N, K, W) of their row i.
+        """Return a function of images that computes the logits (N, K, W) of their row i.
 
-        The rows above must be those of `images` here; row i may have been drawn further since.
+        The rows above must be those of `images`; pixels of row i may have been drawn since.
         """
         start = max(0, i - self.reach)
         return lambda images: self(images[:, start : i + 1], label)[:, :, -1]
 
 
 class CausalConv2d(nn.Conv2d):
-    """A convolution that keeps its size and whose windows end at their pixel.
+    """A convolution that keeps the size of images, with windows that end at their own pixel.
 
-    The *vertical* one sees k//2 rows above and its own row, k//2 columns on either side; the
-    *horizontal* one its own row, k//2 columns on the left and its own.
+    The *vertical* one sees its own row and k//2 rows above, k//2 columns on either side; the
+    *horizontal* one its own row, its own column and k//2 columns on the left.
 
     Args:
         in_channels, out_channels: as in `nn.Conv2d`.
         kernel_size: k, odd.
-        vertical: which of the two.
-        apart: the distance of the rows that are seen, where it is vertical (dilation).
-        classes: how many labels there are, each with a bias of its own; 0: none.
+        vertical: vertical or horizontal.
+        apart: distance between the rows of a vertical window (dilation).
+        classes: number of classes, each with its own bias; 0: none.
 
     >>> CausalConv2d(1, 1, 3, vertical=True).weight.shape[2:]
     (2, 3)
@@ -222,7 +222,7 @@ class CausalConv2d(nn.Conv2d):
 
 
 class VerticalLayer(nn.Module):
-    """v → (v of the next layer, what the horizontal stack gets)."""
+    """v → (v of the next layer, input of the horizontal stack)."""
 
     def __init__(self, channels: int, kernel: int, classes: int, apart: int) -> None:
         super().__init__()
@@ -238,7 +238,7 @@ class VerticalLayer(nn.Module):
 
 
 class HorizontalLayer(nn.Module):
-    """h, and what comes from the vertical stack → h of the next layer."""
+    """h and the output of the vertical stack → h of the next layer."""
 
     def __init__(self, channels: int, kernel: int, classes: int) -> None:
         super().__init__()
@@ -252,16 +252,13 @@ class HorizontalLayer(nn.Module):
 
 
 class GatedPixelCNN(nn.Module):
-    """The two stacks; there is no blind spot.
+    """The two stacks, without a blind spot.
 
     Args:
-        categories: K, the values of a pixel.
-        channels: of the hidden layers.
-        layers: after the first.
-        kernel: the windows of those.
-        classes: how many labels there are; 0: images have none.
-        apart: the distances of the rows that the vertical windows see, layer after layer and then
-            from the start again. (1, 2, 4) sees 7 rows up where (1, 1, 1) sees 3.
+        categories, channels, layers, kernel: as in `MaskedPixelCNN`.
+        classes: number of classes; 0: none.
+        apart: distances between the rows of the vertical windows, one per layer, repeated as
+            needed. (1, 2, 4) sees 7 rows up, (1, 1, 1) sees 3.
 
     >>> model = GatedPixelCNN(categories=64, channels=8, layers=2, classes=10)
     >>> model(tg.zeros((5, 7, 7), dtype=tg.int64), tg.arange(5)).shape
@@ -288,15 +285,15 @@ class GatedPixelCNN(nn.Module):
         self.head = _head(channels, categories)
 
     def forward(self, images: Tensor, label: Tensor | None = None) -> Tensor:
-        """Images (N, H, W), integers in [0, K), perhaps labels (N,) → logits (N, K, H, W)."""
+        """Images (N, H, W), integers in [0, K), and any labels (N,) → logits (N, K, H, W)."""
         return self.logits(planes(images, self.categories), label)
 
     def logits(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """One-hot images (N, K, H, W), perhaps labels (N,) → logits (N, K, H, W)."""
+        """One-hot images (N, K, H, W) and any labels (N,) → logits (N, K, H, W)."""
         return self.left(x, self.above(x, label), label)
 
     def above(self, x: Tensor, label: Tensor | None) -> list[Tensor]:
-        """The vertical stack: what it hands to the horizontal one in each layer."""
+        """The outputs of the vertical stack for the horizontal one, one per layer."""
         _check_label(self, label)
         v, found = self.first_vertical(F.pad(x, (0, 0, 1, -1))), []  # shifted down
         for layer in self.vertical:
@@ -315,10 +312,7 @@ class GatedPixelCNN(nn.Module):
     def row(
         self, images: Tensor, i: int, label: Tensor | None = None
     ) -> Callable[[Tensor], Tensor]:
-        """A function of images that gives the logits (N, K, W) of their row i.
-
-        The rows above must be those of `images` here; row i may have been drawn further since.
-        """
+        """As `MaskedPixelCNN.row`."""
         seen = images[:, max(0, i - self.reach) : i + 1]
         above = [part[:, :, -1:] for part in self.above(planes(seen, self.categories), label)]
         return lambda images: self.left(
@@ -344,7 +338,7 @@ def gate(a: Tensor) -> Tensor:
 
 
 def negative_log_likelihood(model: PixelCNN, images: Tensor, label: Tensor | None = None) -> Tensor:
-    """−ln p(x) in nats of each of the images (N, H, W), integers, perhaps with labels (N,)."""
+    """−ln p(x) in nats of each of the images (N, H, W), integers, given any labels (N,)."""
     return F.cross_entropy(model(images, label), images, reduction="none").sum(axis=(1, 2))
 
 
@@ -352,17 +346,17 @@ def negative_log_likelihood(model: PixelCNN, images: Tensor, label: Tensor | Non
 def complete(
     model: PixelCNN, images: Tensor, generator: Generator, label: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Draw the pixels that are not known, each given all that come before it.
+    """Draw the unknown pixels of images, each given all before it.
 
     Args:
         model: one of the networks.
-        images: integers (N, H, W); −1 where a pixel is not known. What is known *behind* such a
-            pixel is kept, but has no influence on it.
-        generator: for the draws.
-        label: (N,), if the model has classes.
+        images: integers (N, H, W), −1 for an unknown pixel. Known pixels after an unknown one are
+            kept, but have no influence on it.
+        generator: random generator of the pixels.
+        label: classes (N,), if the model has any.
 
     Returns:
-        The images, and Σ ln p over the pixels that were drawn, (N,).
+        The images, and Σ ln p over the drawn pixels, (N,).
     """
     wanted, images = images < 0, tg.maximum(images, 0)
     log_p = tg.zeros(len(images))
@@ -416,15 +410,10 @@ def evaluate(model: PixelCNN, images: Tensor, labels: Tensor, generator: Generat
 def sample(
     model: PixelCNN, count: int, generator: Generator, *, label: int | None = None
 ) -> Tensor:
-    """New images (count, 1, 28, 28), black and white.
+    """New images (count, 1, 28, 28), black and white, of a model with K = 2.
 
-    Args:
-        model: a model of 28 × 28 pixels with K = 2.
-        count: number of images.
-        generator: random generator of the pixels.
-        label: class of all images; None: if the model has classes, one is drawn for each image.
-
-    Raises ValueError for a class that the model does not have.
+    A conditional model draws the class `label`, or a random class for each image. Raises ValueError
+    for a class that the model does not have.
     """
     check_class(label, model.classes)
     labels = None
@@ -445,11 +434,10 @@ def build(config: Config) -> PixelCNN:
 
 
 def train(config: Config, run: Run) -> None:
-    """Train on black and white digits, and write samples, completions and what a pixel sees.
+    """Train on black and white digits, and draw samples, completions and receptive fields.
 
-    The training images are binarised again each time. Of the test images there is one draw, the
-    same for every seed. (Figures in papers are for another draw, that of Larochelle and Murray
-    2011.)
+    The training images are binarised at each use, the test images once, with the same draw for
+    every seed. (Figures in papers use the draw of Larochelle and Murray 2011.)
     """
     from .gallery import pixelcnn as gallery
 
@@ -488,12 +476,12 @@ def train(config: Config, run: Run) -> None:
 
 
 def restore(folder: str | Path) -> PixelCNN:
-    """The model of a run's checkpoint."""
+    """Return the trained model of a run."""
     return restored(folder, Config, build).eval()
 
 
 def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of an untrained model of one layer on 2 images, and the names of its leaves."""
+    """The loss of an untrained model of one layer on 2 images, and named tensors of its graph."""
     tg.manual_seed(config.seed)
     images, labels = data.mnist_small().train[:2]
     model = build(replace(config, layers=1))

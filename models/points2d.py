@@ -13,15 +13,15 @@ DATASETS = ("ring", "grid", "moons", "swiss_roll")
 
 
 class Draws(data.Dataset):
-    """Points (2,) with their labels, drawn again for each batch, `count` of them in an epoch.
+    """Points (2,) with labels, newly drawn for each batch.
 
-    In a loader they come from the batch's own generator: what is drawn depends on (seed, epoch,
-    batch number) alone.
+    In a loader they are drawn from the generator of the batch, so they depend on (seed, epoch,
+    batch number) only.
 
     Args:
         name: "ring", eight Gaussians on a circle of radius √2; "grid", 25 on a square; "moons" or
             "swiss_roll".
-        count: how many points make an epoch.
+        count: number of points in an epoch.
 
     Raises ValueError for another name.
 
@@ -32,7 +32,7 @@ class Draws(data.Dataset):
 
     def __init__(self, name: str, count: int) -> None:
         if name not in DATASETS:
-            raise ValueError(f"the data set is {', '.join(DATASETS)}, not {name!r}")
+            raise ValueError(f"the data set must be one of {', '.join(DATASETS)}, not {name!r}")
         self.name, self.count = name, count
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
@@ -43,7 +43,7 @@ class Draws(data.Dataset):
         return self.count
 
     def batch(self, indices: ArrayLike) -> tuple[Tensor, ...]:
-        """As many new points as there are indices."""
+        """New points, one for each index."""
         found: Any = _SOURCES[self.name](len(indices))
         return found[0], found[1]
 
@@ -57,8 +57,7 @@ _SOURCES: dict[str, Callable[[int], Any]] = {
 
 
 def check(model: str, points: Tensor) -> None:
-    """Raise ValueError, in the name of the `model`, unless the argument is a batch of finite points
-    (N, 2).
+    """Raise ValueError, naming the `model`, unless the argument is a batch of finite points (N, 2).
 
     >>> check("gan", tg.zeros((5, 3)))
     Traceback (most recent call last):

@@ -1,10 +1,10 @@
 """The variational autoencoder (Kingma and Welling 2014, "Auto-Encoding Variational Bayes").
 
-**The model.** An image x comes from a hidden code z: z ~ N(0, I), x ~ p(x|z). The *decoder*
-computes from z what p(x|z) needs: for *Bernoulli* pixels, black or white, their logits, or for
-*Gaussian* ones their means, with one variance σ² for all, learned or given. The likelihood
-p(x) = ∫ p(x|z) p(z) dz has no closed form, so an *encoder* proposes codes for a given image,
-q(z|x) = N(μ(x), diag σ²(x)).
+**The model.** An image x is generated from a latent code z: z ~ N(0, I), x ~ p(x|z). The *decoder*
+computes the parameters of p(x|z) from z: for *Bernoulli* pixels, black or white, their logits, or
+for *Gaussian* ones their means, with one variance σ² for all, learned or given. The likelihood
+p(x) = ∫ p(x|z) p(z) dz has no closed form, so an *encoder* computes an approximate posterior of the
+code of an image, q(z|x) = N(μ(x), diag σ²(x)).
 
 **The bound.** By Jensen's inequality (the logarithm is concave),
 
@@ -14,29 +14,29 @@ The loss is −ELBO in nats: a reconstruction term, which is −ln p(x|z) summed
 
     Bernoulli: Σ_i ln(1 + e^{l_i}) − x_i l_i        Gaussian: ½ Σ_i (x_i − m_i)²/σ² + ln 2πσ²,
 
-and a regulariser that for two normals is known in closed form (there, appendix B):
+and a regulariser, which for two normals has a closed form (appendix B):
 
     KL = −½ Σ_j (1 + ln σ_j² − μ_j² − σ_j²).
 
 Both are summed over pixels or codes and averaged over the batch, so the learning rate does not
-depend on the batch size. The decoder ends in logits: a sigmoid followed by a logarithm would lose
-every pixel it is sure of. A grey level is taken as the probability that its pixel is white, and is
-drawn again each time (*dynamic binarisation*). A Gaussian −ELBO is one of a density: it can be
-negative, and compares with no Bernoulli one.
+depend on the batch size. The decoder returns logits, since a sigmoid followed by a logarithm
+underflows where it is confident. A grey level is the probability that its pixel is white, and is
+drawn again at each use (*dynamic binarisation*). A Gaussian −ELBO is one of a density: it can be
+negative, and cannot be compared with a Bernoulli one.
 
 **Reparameterisation.** To differentiate through the random z, the randomness is moved outside:
 z = μ + σ·ε with ε ~ N(0, I), so ∂z/∂μ = 1 and ∂z/∂σ = ε.
 
 **A tighter bound** (Burda et al. 2016, "Importance Weighted Autoencoders"). The mean of k weights
 w = p(x|z) p(z) / q(z|x) is a better estimate of p(x) than one of them. So E [ln (1/k) Σ w_i] grows
-with k from the ELBO towards ln p(x), and the gap says how much of −ELBO is the encoder's fault.
+with k from the ELBO towards ln p(x), and the gap is the part of −ELBO that is due to the encoder.
 
-**Variants.** *β-VAE* (Higgins et al. 2017) weights the KL by β: above 1 fewer numbers of the code
-are used, each for one thing. *Warm-up* (Bowman et al. 2016; Sønderby et al. 2016) lets the weight
-rise from 0, so that the code is not given up before the decoder has learned to read it. The
-*conditional* VAE (Sohn et al. 2015) hands the class y to both nets: a bound on ln p(x|y), and the
-code is left to say how the digit is written. (A wide code goes on carrying the class all the same
-for long, and the sampled digits are then not those asked for; β = 3 presses it out.)
+**Variants.** *β-VAE* (Higgins et al. 2017) weights the KL by β: for β > 1 fewer numbers of the code
+are used, each for one feature. *Warm-up* (Bowman et al. 2016; Sønderby et al. 2016) increases the
+weight from 0, so that the code is not ignored before the decoder has learned to use it. The
+*conditional* VAE (Sohn et al. 2015) gives the class y to both networks: a bound on ln p(x|y), and
+the code describes the style of the digit. (A wide code carries the class as well for a long time,
+and the sampled digits then differ from the class; β = 3 prevents that.)
 """
 
 from __future__ import annotations
@@ -98,13 +98,13 @@ class VAE(nn.Module):
     """Encoder x → (μ, ln σ²) and decoder z → logits, one hidden layer each.
 
     Args:
-        input_dim: pixels of an image.
-        latent_dim: size of the code.
+        input_dim: number of pixels of an image.
+        latent_dim: dimension of the code.
         hidden_dim: width of the hidden layers.
         network: "fc", or "conv" for images of 28 × 28 pixels, with two convolutions before the
-            hidden layer and two transposed ones after the other.
-        classes: how many there are, where the class is told to both nets; else 0.
-        likelihood: "bernoulli", or "gaussian": then the decoder's numbers are means.
+            hidden layer of the encoder and two transposed ones after that of the decoder.
+        classes: number of classes of a conditional model, or 0.
+        likelihood: "bernoulli", or "gaussian": then the decoder returns means.
         sigma: standard deviation of the Gaussian likelihood; 0: a parameter, `pixel_log_var`.
 
     >>> model = VAE(input_dim=784, latent_dim=20)
@@ -137,7 +137,7 @@ class VAE(nn.Module):
             *([transposed_convolutions()] if convolutional else []),
         )
         self.pixel_log_var: nn.Parameter | None = None
-        if likelihood == "gaussian":  # where it is learned, it starts near the pixels' variance
+        if likelihood == "gaussian":  # a learned variance starts near that of the pixels
             log_var = tg.tensor(2 * math.log(sigma or 0.3))
             self.pixel_log_var = nn.Parameter(log_var, requires_grad=not sigma)
 
@@ -167,12 +167,12 @@ class VAE(nn.Module):
 def reconstruction_loss(
     logits: Tensor, x: Tensor, pixel_log_var: Tensor | None = None, reduction: str = "sum"
 ) -> Tensor:
-    """−ln p(x|z) in nats: the sum over all pixels, or with reduction="none" that of each pixel.
+    """−ln p(x|z) in nats: the sum over all pixels, or with reduction="none" for each pixel.
 
     Args:
-        logits: of the pixels, (N, D); for a Gaussian likelihood their means.
+        logits: logits of the pixels, (N, D); for a Gaussian likelihood means.
         x: the pixels, (N, D), in [0, 1].
-        pixel_log_var: ln σ² of a Gaussian likelihood; None: a Bernoulli one.
+        pixel_log_var: ln σ² of a Gaussian likelihood; None: Bernoulli.
         reduction: "sum" or "none".
 
     >>> round(reconstruction_loss(tg.zeros((1, 1)), tg.ones((1, 1))).item(), 4)  # ln 2
@@ -197,15 +197,12 @@ def negative_elbo(
     pixel_log_var: Tensor | None = None,
     beta: float = 1.0,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """−ELBO in nats per image (with the KL weighted by β), and its two parts.
+    """−ELBO in nats per image, with the KL weighted by β, and its two parts.
 
     Args:
-        logits: of the pixels, (N, D); for a Gaussian likelihood their means.
-        x: the pixels, (N, D), in [0, 1].
-        mu: means of the code, (N, L).
-        log_var: logarithms of its variances, (N, L).
-        pixel_log_var: ln σ² of a Gaussian likelihood; None: a Bernoulli one.
-        beta: weight of the KL; only 1 gives a bound.
+        logits, x, pixel_log_var: as in `reconstruction_loss`.
+        mu, log_var: means and logarithms of the variances of the code, (N, L).
+        beta: weight of the KL; the result is a bound for β = 1 only.
     """
     reconstruction = reconstruction_loss(logits, x, pixel_log_var) / len(x)
     kl = F.kl_normal(mu, log_var, reduction="sum") / len(x)
@@ -220,7 +217,7 @@ def loss(
     labels: Tensor | None = None,
     beta: float = 1.0,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """−ELBO of images (N, 1, 28, 28), for freshly binarised Bernoulli pixels."""
+    """−ELBO of images (N, 1, 28, 28), binarised for a Bernoulli likelihood, and its parts."""
     x = _pixels(model, images, generator)
     noise = tg.randn((len(x), model.latent_dim), generator=generator)
     logits, mu, log_var = model(x, noise, labels)
@@ -228,7 +225,7 @@ def loss(
 
 
 def _pixels(model: VAE, images: Tensor, generator: Generator) -> Tensor:
-    """Images as the rows whose likelihood is meant: grey, or drawn as black and white ones."""
+    """Images as rows: of grey pixels, or for a Bernoulli likelihood of binarised ones."""
     mnist_like.check("vae", images, model.side)
     rows = images.reshape(len(images), -1)
     return rows if model.pixel_log_var is not None else tg.bernoulli(rows, generator=generator)
@@ -238,7 +235,7 @@ def _pixels(model: VAE, images: Tensor, generator: Generator) -> Tensor:
 def evaluate(
     model: VAE, images: Tensor, labels: Tensor, beta: float = 1.0, seed: int = 0
 ) -> dict[str, float]:
-    """The "loss" and its parts on all images, one binarisation and one code for each."""
+    """The "loss" and its parts on all images, with one binarisation and one code each."""
     generator, found = Generator(seed), {"loss": 0.0, "reconstruction": 0.0, "kl": 0.0}
     for some, classes in batches(images, labels):
         total, parts = loss(model, some, generator, classes, beta)
@@ -251,10 +248,9 @@ def evaluate(
 def bounds(
     model: VAE, images: Tensor, labels: Tensor, sizes: tuple[int, ...] = (1, 5, 50), seed: int = 0
 ) -> dict[int, float]:
-    """For each k the mean over the images of the importance weighted bound L_k; L_1 is the ELBO.
+    """The mean over the images of the importance weighted bound L_k for each k; L_1 is the ELBO.
 
-    All are of the same codes, as many as the largest k, which each of the others must divide: so
-    they never fall with k.
+    All k use the same codes, so the bounds never fall with k; each k must divide the largest.
     """
     generator, count = Generator(seed), max(sizes)
     totals = dict.fromkeys(sizes, 0.0)
@@ -282,7 +278,7 @@ def log_weights(
 
 
 def train(config: Config, run: Run) -> None:
-    """Train a VAE, and write what it has learned as pictures."""
+    """Train a VAE, and draw its reconstructions, samples and codes."""
     from .gallery import vae as gallery
 
     split = mnist_like.load(config.dataset, config.images)
@@ -331,21 +327,16 @@ def build(config: Config) -> VAE:
 
 
 def restore(folder: str | Path) -> VAE:
-    """The model of a run's checkpoint."""
+    """Return the trained model of a run."""
     return restored(folder, Config, build)
 
 
 @tg.no_grad()
 def sample(model: VAE, count: int, generator: Generator, *, label: int | None = None) -> Tensor:
-    """New images (count, 1, 28, 28): the pixels' expectations for codes drawn from N(0, I).
+    """Draw codes from N(0, I), and return the expected pixels as images (count, 1, 28, 28).
 
-    Args:
-        model: a trained model.
-        count: number of images.
-        generator: random generator of the codes.
-        label: class of all images, for a conditional model; None: its classes in turn.
-
-    Raises ValueError for a class that the model does not have.
+    A conditional model draws the class `label`, or all classes in turn. Raises ValueError for a
+    class that the model does not have.
     """
     labels = labels_for(label, count, model.classes)
     z = tg.randn((count, model.latent_dim), generator=generator)
@@ -354,7 +345,7 @@ def sample(model: VAE, count: int, generator: Generator, *, label: int | None = 
 
 @tg.no_grad()
 def render(model: VAE, z: Tensor, labels: Tensor | None = None) -> Tensor:
-    """Codes (N, latent_dim) → the pixels' expectations, as images (N, 1, 28, 28) in [0, 1]."""
+    """Codes (N, latent_dim) → the expected pixels, as images (N, 1, 28, 28) in [0, 1]."""
     out = model.decode(z, labels)
     pixels = tg.sigmoid(out) if model.pixel_log_var is None else tg.clip(out, 0, 1)
     return pixels.reshape(len(z), 1, model.side, model.side)
@@ -362,13 +353,13 @@ def render(model: VAE, z: Tensor, labels: Tensor | None = None) -> Tensor:
 
 @tg.no_grad()
 def reconstruct(model: VAE, images: Tensor, labels: Tensor | None = None) -> Tensor:
-    """Images (N, 1, 28, 28) encoded to the mean code and decoded again."""
+    """Images (N, 1, 28, 28) decoded from the mean of their code."""
     mu, _ = model.encode(images.reshape(len(images), -1), labels)
     return render(model, mu, labels)
 
 
 def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of an untrained model on 16 images, and the names of its leaves."""
+    """The loss of an untrained model on 16 images, and named tensors of its graph."""
     tg.manual_seed(config.seed)
     images, labels = data.mnist_small().train[:16]
     model = build(config)

@@ -1,49 +1,48 @@
 """The vector-quantised variational autoencoder (van den Oord et al. 2017, arXiv 1711.00937).
 
-**The model.** The hidden code of an image is not a vector of real numbers but a small map of whole
-numbers, here 7 × 7 of them in 0 … K−1. Each names one of K vectors e_k, the *codebook*. The encoder
-computes a vector z_e at each place, which is replaced by the nearest entry (there, eq. 1 and 2),
+**The model.** The latent code of an image is not a vector of real numbers but a small map of
+integers, here 7 × 7 in 0 … K−1. Each is the index of one of K vectors e_k, the *codebook*. The
+encoder computes a vector z_e at each position, which is replaced by the nearest entry (eq. 1, 2),
 
     k* = argmin_k ‖z_e − e_k‖²,   z_q = e_k*,
 
-and the decoder makes the image of the map of z_q. In the words of `vae.py`, q(k|x) is certain of
-one code, and with an even p(k) the KL term of the ELBO is ln K at every place, whatever the weights
-are: only the reconstruction is left to be learned. The prior is learned afterwards, see below.
+and the decoder computes the image from the map of z_q. In the terms of `vae.py`, q(k|x) is one-hot,
+and with a uniform p(k) the KL term of the ELBO is ln K at every position, independent of the
+weights: only the reconstruction is learned. The prior is learned afterwards, see below.
 
-**The straight-through estimator** (Bengio et al. 2013, arXiv 1308.3432). The argmin is a staircase:
-its derivative is 0 wherever it has one, so nothing would reach the encoder. Therefore the decoder's
-gradient is copied: forwards z_q = e_k*, backwards ∂L/∂z_e := ∂L/∂z_q, as if z_q were z_e, to which
-it is near. Stopping gradients does not do this. sg[x], x with the derivative 0, can only take a
-path away, and with z_q = sg[e_k*] none is left. What makes one is a term of value 0 and slope 1:
+**The straight-through estimator** (Bengio et al. 2013, arXiv 1308.3432). The argmin is piecewise
+constant: its derivative is 0, so no gradient would reach the encoder. Therefore the decoder's
+gradient is copied: forward z_q = e_k*, backward ∂L/∂z_e := ∂L/∂z_q, as if z_q were z_e, to which it
+is close. Stopping gradients alone cannot do this: sg[x], x with the derivative 0, only removes
+paths, and with z_q = sg[e_k*] none is left. A term with value 0 and derivative 1 adds one:
 
     z_q = sg[e_k*] + (z_e − sg[z_e]).
 
-**The loss** (eq. 3) has a part for each of the three, and here sg has its place: it says who moves
-towards whom.
+**The loss** (eq. 3) has a part for each of the three. In it sg determines which side moves.
 
     L = ‖x − x̂(z_q)‖²  +  ‖sg[z_e] − e‖²  +  β ‖z_e − sg[e]‖²
         decoder, encoder    codebook           encoder: *commitment*
 
-Each is a mean, over pixels or over the numbers in z_e. The first one says nothing to the codebook,
-since in z_q the entries stand behind an sg.
+Each is a mean, over pixels or over the numbers in z_e. The first has no gradient for the codebook,
+since z_q contains the entries within an sg.
 
-**The codebook as a running mean** (appendix A.1) can take the place of the second part. The best
-e_k is the mean of the z_e that chose it, as in k-means. So count and sum them, with a decay γ:
+**The codebook as a running mean** (appendix A.1) can replace the second part. The best e_k is the
+mean of the z_e assigned to it, as in k-means. So count and sum them, with a decay γ:
 
     N_k ← γ N_k + (1−γ) n_k,   m_k ← γ m_k + (1−γ) Σ z_e,   e_k = m_k / N_k.
 
-In the denominator N_k is smoothed (Laplace), (N_k + ε) · n / (n + K ε) with n = Σ N_k, so that none
-is 0 and their sum stays.
+In the denominator N_k is smoothed (Laplace), (N_k + ε) · n / (n + K ε) with n = Σ N_k: no count is
+0, and the sum is the same.
 
-**Dead codes.** An entry that nothing chooses gets no gradient and no mean: it stays where it is,
-and nothing will ever choose it. What is chosen less than once a batch (N_k < 1) is put on a z_e of
-the batch, drawn at random (Dhariwal et al. 2020, "Jukebox", arXiv 2005.00341, section 3.1). In the
-first step that is all of them, so the codebook begins among the z_e. The *perplexity*, exp of the
-entropy of how often codes are used, says how many of the K are worth their place.
+**Dead codes.** An unused entry gets no gradient and no mean: it never moves, and is never used
+again. Entries used less than once a batch (N_k < 1) are reset to random z_e of the batch (Dhariwal
+et al. 2020, "Jukebox", arXiv 2005.00341, section 3.1). In the first step these are all entries, so
+the codebook starts among the z_e. The *perplexity*, exp of the entropy of the code frequencies, is
+the effective number of codes in use.
 
-**The prior.** Codes drawn evenly decode to scribbles. So a `pixelcnn.GatedPixelCNN` learns p(k) of
-the maps of the training images, each code given those before it and the digit. A sample is a map
-drawn from it, decoded.
+**The prior.** Uniformly drawn codes decode to scribbles. So a `pixelcnn.GatedPixelCNN` learns p(k)
+of the maps of the training images, each code given those before it and the digit. A sample is a
+decoded map drawn from it.
 """
 
 from __future__ import annotations
@@ -93,12 +92,12 @@ class Config:
 
 
 class VectorQuantizer(nn.Module):
-    """A codebook of K vectors, and how it follows the vectors z_e that are looked up in it.
+    """A codebook of K vectors, which follows the vectors z_e that are looked up in it.
 
     Args:
         codes: K.
         dim: the length D of the vectors.
-        learned: the codebook is a parameter, which a loss moves; else it is a running mean.
+        learned: the codebook is a parameter, learned by a loss; otherwise a running mean.
         decay: γ of the running means.
 
     Shapes: `codebook` and `sum` (K, D), `count` (K,).
@@ -130,21 +129,21 @@ class VectorQuantizer(nn.Module):
 
     @tg.no_grad()
     def nearest(self, z: Tensor) -> Tensor:
-        """Vectors (N, D, H, W) → the numbers of their entries (N, H, W), the first of equals."""
-        # ‖z − e‖² = ‖z‖² − 2 z·e + ‖e‖², one matrix product instead of K differences for each z.
-        # Its terms cancel where z and e are near each other and far from 0; so in float64.
+        """Vectors (N, D, H, W) → indices of the nearest entries (N, H, W), the first of equals."""
+        # ‖z − e‖² = ‖z‖² − 2 z·e + ‖e‖²: one matrix product instead of K differences for each z.
+        # In float64, since its terms cancel if z and e are close to each other and far from 0.
         rows, entries = self._rows(z).astype(tg.float64), self.codebook.astype(tg.float64)
         squares = tg.sum(rows * rows, axis=1, keepdims=True), tg.sum(entries * entries, axis=1)
         distances = squares[0] - 2 * (rows @ entries.T) + squares[1]
         return tg.argmin(distances, axis=1).reshape(len(z), *z.shape[2:])
 
     def lookup(self, codes: Tensor) -> Tensor:
-        """Numbers of entries (N, H, W) → the entries (N, D, H, W)."""
+        """Indices of entries (N, H, W) → the entries (N, D, H, W)."""
         return tg.permute_dims(F.embedding(codes, self.codebook), (0, 3, 1, 2))
 
     @tg.no_grad()
     def restart(self, z: Tensor, generator: Generator) -> None:
-        """Put the entries that are chosen less than once a batch on vectors of this batch."""
+        """Reset the entries used less than once a batch to random vectors of this batch."""
         rows = self._rows(z)
         drawn = rows[generator.integers(0, len(rows), (self.codes,))]
         dead = self.count < 1
@@ -154,7 +153,7 @@ class VectorQuantizer(nn.Module):
 
     @tg.no_grad()
     def follow(self, z: Tensor, codes: Tensor, eps: float = 1e-5) -> None:
-        """Count who was chosen; a codebook that no loss moves goes to the running means."""
+        """Update the counts, and a codebook that is not learned by a loss to the running means."""
         chosen = tg.one_hot(codes.reshape(-1), self.codes, z.dtype)
         self.count.copy_(self.decay * self.count + (1 - self.decay) * tg.sum(chosen, axis=0))
         if not self.learned:
@@ -162,7 +161,7 @@ class VectorQuantizer(nn.Module):
             self.codebook.copy_(self.sum / self.smoothed(eps)[:, None])
 
     def smoothed(self, eps: float) -> Tensor:
-        """The counts with ε more for each, scaled to the old sum."""
+        """The counts plus ε, scaled to the same sum."""
         total = tg.sum(self.count)
         return (self.count + eps) * (total / (total + self.codes * eps))
 
@@ -179,7 +178,7 @@ class VectorQuantizer(nn.Module):
 
 
 def straight_through(z: Tensor, chosen: Tensor) -> Tensor:
-    """The values of `chosen`, bit for bit, with the gradient going to z as it comes.
+    """The values of `chosen`, bit for bit; its gradient is passed to z unchanged.
 
     >>> z = tg.tensor([0.4, 0.9], requires_grad=True)
     >>> z_q = straight_through(z, tg.tensor([0.0, 1.0]))
@@ -191,7 +190,7 @@ def straight_through(z: Tensor, chosen: Tensor) -> Tensor:
 
 
 class Residual(nn.Module):
-    """x + the answer of a 3 × 3 and a 1 × 1 convolution."""
+    """A residual block of a 3 × 3 and a 1 × 1 convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -282,7 +281,7 @@ def objective(
 
 
 def perplexity(codes: Tensor, count: int) -> Tensor:
-    """exp of the entropy of how often each of `count` codes is used, in [1, count].
+    """exp of the entropy of the frequencies of `count` codes, in [1, count].
 
     >>> perplexity(tg.tensor([0, 1, 2, 2, 1, 0]), 64).round(3).item()
     3.0
@@ -292,14 +291,14 @@ def perplexity(codes: Tensor, count: int) -> Tensor:
 
 
 class TwoStages(NamedTuple):
-    """What a run has trained: the autoencoder, and the prior over its codes."""
+    """The result of a run: the autoencoder, and the prior over its codes."""
 
     autoencoder: VQVAE
     prior: pixelcnn.GatedPixelCNN
 
 
 def train(config: Config, run: Run) -> None:
-    """Train the autoencoder, then the prior in the folder `prior`; write what they have learned."""
+    """Train the autoencoder, then the prior in the subfolder `prior`, and draw their pictures."""
     from .gallery import vqvae as gallery
 
     split = mnist_like.load(config.dataset)
@@ -325,7 +324,7 @@ def train(config: Config, run: Run) -> None:
 def train_prior(
     model: VQVAE, split: data.Split, config: Config, run: Run
 ) -> pixelcnn.GatedPixelCNN:
-    """Train p(k), or p(k | digit), on the codes of the training images, which are made once."""
+    """Train p(k), or p(k | digit), on the codes of the training images."""
     coded = data.TensorDataset(model.encode(split.train.tensors[0]), split.train.tensors[1])
     codes, labels = model.encode(split.test.tensors[0]), split.test.tensors[1]
     loader = data.DataLoader(coded, config.batch_size, shuffle=True, seed=config.seed)
@@ -351,7 +350,7 @@ def train_prior(
 
 
 def condition(prior: pixelcnn.GatedPixelCNN, labels: Tensor) -> tuple[Tensor, ...]:
-    """The labels as further arguments of a conditional prior; none for another one."""
+    """The labels as further arguments of the prior, if it is conditional."""
     return (labels,) if prior.classes else ()
 
 
@@ -362,7 +361,7 @@ def nats(prior: pixelcnn.GatedPixelCNN, codes: Tensor, labels: Tensor) -> Tensor
 
 @tg.no_grad()
 def evaluate(model: VQVAE, images: Tensor) -> dict[str, float]:
-    """The squared error per pixel of images that are decoded again, and their codes' perplexity."""
+    """The squared error per pixel of reconstructed images, and the perplexity of their codes."""
     codes = model.encode(images)
     error = F.mse_loss(model.decode(codes), images)
     return {
@@ -378,7 +377,7 @@ def evaluate_prior(prior: pixelcnn.GatedPixelCNN, codes: Tensor, labels: Tensor)
 
 
 def reconstruct(model: VQVAE, images: Tensor) -> Tensor:
-    """Images (N, 1, 28, 28), encoded and decoded again."""
+    """Images (N, 1, 28, 28), encoded and decoded."""
     return model.decode(model.encode(images))
 
 
@@ -387,13 +386,8 @@ def sample(
 ) -> Tensor:
     """New images (count, 1, 28, 28): maps of codes drawn from the prior, decoded.
 
-    Args:
-        model: both stages, from `restore`.
-        count: number of images.
-        generator: random generator of the digits and the codes.
-        label: the digit of all images; None: a random one for each image.
-
-    Raises ValueError for a label that is no digit, or if the prior is not conditional.
+    A conditional prior draws the digit `label`, or a random digit for each image. Raises ValueError
+    for a class that the prior does not have.
     """
     autoencoder, prior = model
     check_class(label, prior.classes)
@@ -403,13 +397,13 @@ def sample(
 
 
 def build(config: Config) -> VQVAE:
-    """The autoencoder of a config, with the weights that its seed gives."""
+    """The untrained autoencoder of a config."""
     tg.manual_seed(config.seed)
     return VQVAE(config.codes, config.code_dim, config.channels, learned=config.codebook == "loss")
 
 
 def build_prior(config: Config) -> pixelcnn.GatedPixelCNN:
-    """The prior of a config, with the weights that its seed gives."""
+    """The untrained prior of a config."""
     tg.manual_seed(config.seed)
     classes = 10 if config.conditional else 0
     return pixelcnn.GatedPixelCNN(
@@ -418,14 +412,14 @@ def build_prior(config: Config) -> pixelcnn.GatedPixelCNN:
 
 
 def restore(folder: str | Path) -> TwoStages:
-    """Both stages of a run, from their checkpoints."""
+    """Return both trained stages of a run."""
     model = restored(folder, Config, build)
     prior = restored(Path(folder) / "prior", Config, build_prior)
     return TwoStages(model.eval(), prior.eval())
 
 
 def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of an untrained model on 4 images, and the names of its leaves."""
+    """The loss of an untrained model on 4 images, and named tensors of its graph."""
     images, _ = mnist_like.load("mnist_small").train[:4]
     model = build(config)
     z = model.encoder(images)

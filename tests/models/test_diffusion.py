@@ -428,28 +428,28 @@ def test_each_row_of_a_batch_is_judged_by_its_own_time_alone():
     ("call", "message"),
     [
         (lambda m: DiffusionModel(m.model, 0), "timesteps is 0; expected at least 1"),
-        (lambda m: DiffusionModel(m.model, 10, "linear"), "at least 20 steps, not 10"),
+        (lambda m: DiffusionModel(m.model, 10, "linear"), "at least 20 for the linear schedule, not 10"),
         (lambda m: DiffusionModel(m.model, 10, "square"), "linear or cosine, not 'square'"),
-        (lambda m: m.forward_diffusion(tg.zeros((2, 2)), tg.tensor([0, 9])), "0 … 8, and these"),
-        (lambda m: m.forward_diffusion(tg.zeros((2, 2)), tg.tensor([-1, 0])), "and these in -1"),
+        (lambda m: m.forward_diffusion(tg.zeros((2, 2)), tg.tensor([0, 9])), "in 0 … 8; these lie in 0 … 9"),
+        (lambda m: m.forward_diffusion(tg.zeros((2, 2)), tg.tensor([-1, 0])), "these lie in -1 … 0"),
         (lambda m: m.forward_diffusion(tg.zeros((2, 2)), tg.tensor([0])), r"of shape \(1,\)"),
         (lambda m: m.forward_diffusion(tg.zeros((2, 2)), tg.zeros(2)), "not float32 of shape"),
         (
             lambda m: m.forward_diffusion(tg.zeros((2, 2)), tg.tensor([0, 1]), tg.zeros(2)),
-            r"x0 is \(2, 2\), and its noise \(2,\)",
+            r"noise has shape \(2,\); expected that of x0, \(2, 2\)",
         ),
         (
             lambda m: m.forward_diffusion(tg.zeros((2, 2), tg.uint8), tg.tensor([0, 1])),
-            r"floating-point data, not uint8 of shape \(2, 2\)",
+            r"floating-point data of shape \(N, …\), not uint8 of shape \(2, 2\)",
         ),
-        (lambda m: m.sample((1, 2), steps=10), "steps lie in 1 … 9, not 10"),
-        (lambda m: m.sample((1, 2), steps=0), "steps lie in 1 … 9, not 0"),
+        (lambda m: m.sample((1, 2), steps=10), "steps must lie in 1 … 9, not 10"),
+        (lambda m: m.sample((1, 2), steps=0), "steps must lie in 1 … 9, not 0"),
         (lambda m: m.sample((1, 2), eta=1.5), "eta is 1.5"),
         (
             lambda m: m.posterior(
                 tg.zeros((1, 2)), tg.zeros((1, 2)), tg.tensor([1]), tg.tensor([4])
             ),
-            "towards the noise wants eta = 0",
+            "a step that adds noise needs eta = 0",
         ),
         (lambda m: diffusion.loss(m, tg.zeros((3, 3))), r"points of shape \(N, 2\)"),
         (lambda m: diffusion.loss(m, tg.full((3, 2), math.nan)), "must be finite"),

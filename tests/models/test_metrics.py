@@ -160,7 +160,7 @@ def test_a_lost_mode_and_points_in_between_are_seen():
 
 
 def test_only_a_mixture_has_modes():
-    with pytest.raises(ValueError, match="ring or grid has modes, and not 'moons'"):
+    with pytest.raises(ValueError, match="the data set must be ring or grid, not 'moons'"):
         metrics.modes(tg.zeros((5, 2)), "moons")
     with pytest.raises(ValueError, match=r"expected points of shape \(N, 2\); got \(5, 3\)"):
         metrics.modes(tg.zeros((5, 3)), "ring")
@@ -212,4 +212,4 @@ def test_the_command_line_judges_points_and_says_what_it_cannot(capsys, tmp_path
     assert cli.main([*argv, str(tmp_path / "ring")]) == 0
     assert capsys.readouterr().out == out
     assert cli.main([*argv, str(tmp_path / "moons")]) == 1
-    assert "ring or grid has modes, and not 'moons'" in capsys.readouterr().err
+    assert "the data set must be ring or grid, not 'moons'" in capsys.readouterr().err

@@ -52,7 +52,7 @@ def test_kl_is_the_integral_of_p_ln_p_over_q(case):
 
 
 def test_kl_of_a_spread_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="sigmas must be > 0, got 0 and 1"):
+    with pytest.raises(ValueError, match="sigmas must be positive, not 0 and 1"):
         notes.kl_divergence_normal(0, 0, 0, 1)
 
 
