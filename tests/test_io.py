@@ -137,7 +137,7 @@ def test_a_cut_off_file_is_called_that(tmp_path):
     path = tmp_path / "state"
     tg.save(path, {"w": tg.ones(300)})
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(CheckpointError, match=r"state is cut off: it has \d+ bytes of \d+"):
+    with pytest.raises(CheckpointError, match=r"state is truncated: it has \d+ bytes of \d+"):
         tg.load(path)
 
 
@@ -150,7 +150,7 @@ def test_a_cut_off_file_is_called_that(tmp_path):
         (b"\x80\x04\x95" + bytes(40), "pickle"),
         (b"\x93NUMPY\x01\x00" + bytes(40), "npy"),
         (b"\x89HDF\r\n\x1a\n" + bytes(40), "HDF5"),
-        ((2**40).to_bytes(8, "little") + b'{"a":1}', "header claims 1099511627776 bytes"),
+        ((2**40).to_bytes(8, "little") + b'{"a":1}', "header has 1099511627776 bytes"),
         ((7).to_bytes(8, "little") + b'{"a":1}', "header is not readable"),
         ((8).to_bytes(8, "little") + b'{"a": "b', "header is not readable"),
         ((2).to_bytes(8, "little") + b"[]", "not a .safetensors file"),
@@ -175,7 +175,7 @@ def entry(dtype, shape, start, end):
 @pytest.mark.parametrize("dtype", ["F8_E4M3", "F8_E5M2", "F4", "C64"])
 def test_a_dtype_that_is_not_supported_is_named(tmp_path, dtype):
     path = write(tmp_path / "file", {"w": entry(dtype, [2], 0, 2)}, bytes(2))
-    with pytest.raises(CheckpointError, match=rf"'w' in .* has the dtype {dtype}, which is not"):
+    with pytest.raises(CheckpointError, match=rf"'w' in .* has dtype {dtype}, which is not"):
         tg.load(path)
 
 
@@ -203,18 +203,26 @@ def test_float16_of_another_program_becomes_float32_and_ours_stays(tmp_path):
 @pytest.mark.parametrize(
     ("header", "data", "words"),
     [
-        ({"w": entry("F32", [2], 0, 8)}, bytes(7), r"cut off: it has \d+ bytes of \d+"),
-        ({"w": entry("F32", [2], 0, 8)}, bytes(9), "1 bytes at its end belong to no array"),
+        ({"w": entry("F32", [2], 0, 8)}, bytes(7), r"truncated: it has \d+ bytes of \d+"),
+        ({"w": entry("F32", [2], 0, 8)}, bytes(9), "it has 1 extra bytes at its end"),
         ({"w": entry("F32", [3], 0, 8)}, bytes(8), "'w' does not have the place"),
         ({"w": entry("F32", [2], 4, 12)}, bytes(12), "'w' does not have the place"),
         ({"w": entry("F32", [2], 8, 0)}, bytes(8), "'w' does not have the place"),
-        ({"w": entry("F32", [-2], 0, 8)}, bytes(8), "the shape or the place of 'w'"),
-        ({"w": entry("F32", [2.0], 0, 8)}, bytes(8), "the shape or the place of 'w'"),
-        ({"w": entry("F32", [True], 0, 4)}, bytes(4), "the shape or the place of 'w'"),
-        ({"w": entry("U8", [1] * 65, 0, 1)}, bytes(1), "the shape or the place of 'w'"),
+        ({"w": entry("F32", [-2], 0, 8)}, bytes(8), "the shape or the position of 'w' is invalid"),
+        ({"w": entry("F32", [2.0], 0, 8)}, bytes(8), "the shape or the position of 'w' is invalid"),
+        (
+            {"w": entry("F32", [True], 0, 4)},
+            bytes(4),
+            "the shape or the position of 'w' is invalid",
+        ),
+        (
+            {"w": entry("U8", [1] * 65, 0, 1)},
+            bytes(1),
+            "the shape or the position of 'w' is invalid",
+        ),
         ({"w": entry("U8", [2**80, 0], 0, 0)}, b"", "'w' has an impossible shape"),
         ({"w": entry("U8", [0, 2**62, 2**62], 0, 0)}, b"", "'w' has an impossible shape"),
-        ({"w": entry("F32", [2**60], 0, 2**62)}, b"", "cut off"),
+        ({"w": entry("F32", [2**60], 0, 2**62)}, b"", "is truncated"),
         ({"w": entry("BOOL", [2], 0, 2)}, b"\1\2", "'w' has bytes that are neither"),
         ({"w": {"dtype": "F32", "shape": [1]}}, bytes(4), "header is not readable"),
         ({"w": entry("F32", 1, 0, 4)}, bytes(4), "header is not readable"),
@@ -250,15 +258,15 @@ def test_a_header_that_does_not_fit_the_file_is_refused(tmp_path, header, data, 
 @pytest.mark.parametrize(
     ("tree", "words"),
     [
-        ("[1]", "its tree is no dict"),
-        ('{"a": {"$tensor": "b"}}', "its tree does not fit it"),
-        ('{"a": {"$tensor": ["w"]}}', "its tree does not fit it"),
-        ('{"a": {"$tuple": 3}}', "its tree does not fit it"),
-        ('{"a": {"$dict": [[1, 2, 3]]}}', "its tree does not fit it"),
-        ("{", "its tree does not fit it"),
-        ("[" * 100_000, "its tree does not fit it"),
+        ("[1]", "its tree is not a dict"),
+        ('{"a": {"$tensor": "b"}}', "its tree does not fit its arrays"),
+        ('{"a": {"$tensor": ["w"]}}', "its tree does not fit its arrays"),
+        ('{"a": {"$tuple": 3}}', "its tree does not fit its arrays"),
+        ('{"a": {"$dict": [[1, 2, 3]]}}', "its tree does not fit its arrays"),
+        ("{", "its tree does not fit its arrays"),
+        ("[" * 100_000, "its tree does not fit its arrays"),
         ('{"a":' * 900 + "1" + "}" * 900, None),
-        ("\ud800", "its metadata are not whole"),
+        ("\ud800", "its metadata are incomplete"),
     ],
 )
 def test_a_tree_that_does_not_fit_its_file_is_refused_though_its_checksum_is_right(
@@ -281,7 +289,7 @@ def test_a_file_that_lost_one_of_our_two_entries_is_not_taken_for_a_foreign_one(
     good = (tmp_path / "state").read_bytes()
     for name in (b"tinygrad_gm.tree", b"tinygrad_gm.crc32"):
         (tmp_path / "state").write_bytes(good.replace(name, name[:-1] + b"X"))
-        with pytest.raises(CheckpointError, match="its metadata are not whole"):
+        with pytest.raises(CheckpointError, match="its metadata are incomplete"):
             tg.load(tmp_path / "state")
 
 
@@ -293,7 +301,7 @@ def test_a_state_that_contains_itself_is_refused(tmp_path):
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"there is no file .*nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere.* does not exist"):
         tg.load(tmp_path / "nowhere")
     with pytest.raises(OSError, match="cannot read"):
         tg.load(tmp_path)
@@ -311,9 +319,9 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     ("state", "error", "words"),
     [
         (tg.ones(2), TypeError, r"model\.state_dict\(\); got a Tensor"),
-        ({"model": {"layer": object()}}, TypeError, "'model/layer' is of the type object"),
-        ({"names": np.array(["a"])}, TypeError, "'names' is of the type <U1"),
-        ({"z": np.array([1j])}, TypeError, "'z' is of the type complex128"),
+        ({"model": {"layer": object()}}, TypeError, "'model/layer' has type object"),
+        ({"names": np.array(["a"])}, TypeError, "'names' has type <U1"),
+        ({"z": np.array([1j])}, TypeError, "'z' has type complex128"),
         ({"a": {1.5: 2}}, TypeError, r"a key of a is 1\.5"),
         ({"a/b": tg.ones(1), "a": {"b": tg.ones(1)}}, ValueError, "'a/b' is not free"),
         ({"__metadata__": tg.ones(1)}, ValueError, "not free"),

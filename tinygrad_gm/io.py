@@ -1,10 +1,10 @@
-"""`save` and `load`: nested dicts of Tensors and plain values, in one `.safetensors` file.
+"""`save` and `load`: nested dicts of Tensors and plain values in one `.safetensors` file.
 
-A file is written beside its destination and then renamed, so at every moment the path holds either
-the old file or the new one, whole. Its metadata carry two entries of ours. `tinygrad_gm.tree` is
-the nesting as JSON, with a mention in the place of each array, whose own name is the path of its
-keys joined by "/". `tinygrad_gm.crc32` is a checksum of the tree and of every array's name, dtype,
-shape and bytes: without it a flipped bit would be silently wrong data. Nothing is ever unpickled.
+A file is written under a temporary name in the same folder and then renamed, so the path holds
+either the complete old file or the complete new one. The metadata have two entries of this package.
+`tinygrad_gm.tree` is the nested dict as JSON, in which each array is replaced by its name: the path
+of its keys, joined by "/". `tinygrad_gm.crc32` is a checksum of the tree and of the name, dtype,
+shape and bytes of every array, which detects damage. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -38,33 +38,33 @@ _CODES = {
     **{f"uint{bits}": f"U{bits}" for bits in (8, 16, 32, 64)},
 }
 _DTYPES = {code: np.dtype(name).newbyteorder("<") for name, code in _CODES.items()} | {
-    "BF16": np.dtype("<u2"),  # NumPy has none; 16 bits to be widened
-    "BOOL": np.dtype("u1"),  # bytes that are yet to be checked
+    "BF16": np.dtype("<u2"),  # not in NumPy; widened after reading
+    "BOOL": np.dtype("u1"),  # checked after reading
 }
 _FOREIGN = {
-    b"PK\x03\x04": "a zip archive, as .npz and PyTorch's own files are",
+    b"PK\x03\x04": "a zip archive, such as a .npz file or a file of PyTorch",
     b"\x93NUMPY": "a .npy file of NumPy",
-    b"\x80": "a pickle, and those are never read",
+    b"\x80": "a pickle, which is not supported",
     b"\x89HDF": "an HDF5 file",
 }
 
 
 class CheckpointError(ValueError):
-    """A file that is damaged, cut off, or of another kind."""
+    """A file that is damaged, truncated, or of another kind."""
 
 
 def save(path: PathLike, state: Mapping[Any, Any]) -> None:
-    """Write a dict to a `.safetensors` file, replacing an older one.
+    """Write a dict to a `.safetensors` file, replacing an existing one.
 
     Args:
-        path: of the file; its folder must exist.
+        path: path of the file; its folder must exist.
         state: a dict of Tensors, arrays, numbers, strings, None, and lists, tuples and dicts of
-            these. A plain state dict keeps its names in the file, so that other programs read it.
+            these. The names of a plain state dict are the names in the file, for other programs.
 
     Raises:
-        TypeError: there is something else in `state`.
-        ValueError: two of its arrays would have one name, or it contains itself.
-        OSError: the file cannot be written; an older one is left as it was.
+        TypeError: `state` contains another type.
+        ValueError: two arrays would have the same name, or the dict contains itself.
+        OSError: the file cannot be written; an existing one is unchanged.
 
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "run.safetensors")
@@ -82,9 +82,9 @@ def save(path: PathLike, state: Mapping[Any, Any]) -> None:
     try:
         tree = json.dumps(_encode(state, (), arrays))
     except RecursionError:
-        raise ValueError("save: the dict is nested too deeply, or contains itself") from None
+        raise ValueError("save: the dict is nested too deeply or contains itself") from None
     header: dict[str, Any] = {"__metadata__": {_TREE: tree, _CRC: _checksum(tree, arrays)}}
-    wide_first = sorted(arrays, key=lambda name: -arrays[name].itemsize)  # keeps them all aligned
+    wide_first = sorted(arrays, key=lambda name: -arrays[name].itemsize)  # for alignment
     end = 0
     for name in wide_first:
         array, start, end = arrays[name], end, end + arrays[name].nbytes
@@ -99,15 +99,15 @@ def save(path: PathLike, state: Mapping[Any, Any]) -> None:
 
 
 def load(path: PathLike) -> dict[Any, Any]:
-    """What `save` was given; from any other `.safetensors` file a flat dict of Tensors.
+    """Read the dict written by `save`, or a flat dict of Tensors from any `.safetensors` file.
 
-    The Tensors are on the CPU and require no gradient. Half-precision numbers of other programs
-    (BF16, F16) become float32, which holds each of them exactly; `save`'s own float16 stay so.
+    The Tensors are on the CPU and require no gradient. Half-precision arrays of other programs
+    (BF16, F16) are converted to float32, which is exact; float16 arrays of `save` stay float16.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        CheckpointError: it is cut off, damaged, or no `.safetensors` file, or has a dtype that
-            is not supported, such as F8_E4M3.
+        FileNotFoundError: the file does not exist.
+        CheckpointError: it is truncated, damaged, or not a `.safetensors` file, or has an
+            unsupported dtype, such as F8_E4M3.
     """
     metadata, arrays = _read(path)
     if not {_TREE, _CRC} & set(metadata):
@@ -116,26 +116,26 @@ def load(path: PathLike) -> dict[Any, Any]:
         tree = metadata[_TREE]
         sound = metadata[_CRC] == _checksum(tree, arrays)
     except (KeyError, ValueError) as error:
-        raise _damaged(path, "its metadata are not whole") from error
+        raise _damaged(path, "its metadata are incomplete") from error
     if not sound:
-        raise _damaged(path, "its contents do not have the checksum that it carries")
+        raise _damaged(path, "its contents differ from its checksum")
     try:
         state = _decode(json.loads(tree), arrays)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _damaged(path, "its tree does not fit it") from error
+        raise _damaged(path, "its tree does not fit its arrays") from error
     if not isinstance(state, dict):
-        raise _damaged(path, "its tree is no dict")
+        raise _damaged(path, "its tree is not a dict")
     return state
 
 
 @contextmanager
 def replacing(path: PathLike) -> Iterator[Path]:
-    """A temporary path to write to; at the end of the block it becomes `path`, all at once.
+    """A block with a temporary path to write to, which is renamed to `path` at the end.
 
-    The new contents are on the disk before the name changes hands, and the name before the block
-    ends. After an exception `path` is as it was. A symbolic link stays one, and its target is
-    replaced; the new file has the permissions of the old one. What is no file, such as
-    `/dev/stdout`, cannot be replaced and is written to as it is.
+    The contents are on the disk before the file is renamed, and the name before the block ends.
+    After an exception `path` is unchanged. A symbolic link is kept, and its target is replaced; the
+    new file has the permissions of the old one. A path that is not a regular file, such as
+    `/dev/stdout`, is written to directly.
     """
     target = Path(os.path.realpath(path))
     temporary: Path | None = None
@@ -164,23 +164,23 @@ def replacing(path: PathLike) -> Iterator[Path]:
 
 
 def write_file(path: PathLike, content: str | bytes) -> None:
-    """Write a whole file as `replacing` does; text in UTF-8, its line ends as they are."""
+    """Write a file by `replacing`; text in UTF-8, with its line endings."""
     with replacing(path) as temporary, open(temporary, "wb") as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
 def append(path: PathLike, file: BinaryIO, line: bytes) -> None:
-    """Append a line to an unbuffered file: the whole of it, or after an OSError nothing.
+    """Append a complete line to an unbuffered file, or nothing if an OSError is raised.
 
     Args:
-        path: of the file, for the message.
-        file: opened with mode "ab" and `buffering=0`.
-        line: ends with a line feed.
+        path: path of the file, for the message.
+        file: the file, opened with mode "ab" and `buffering=0`.
+        line: the line, with a line feed at its end.
     """
     start = os.fstat(file.fileno()).st_size
     try:
         rest = memoryview(line)
-        while rest:  # a disk that fills up takes a part, and refuses the rest
+        while rest:  # a full disk may accept only a part
             rest = rest[file.write(rest) :]
     except OSError as error:
         with suppress(OSError):
@@ -190,7 +190,7 @@ def append(path: PathLike, file: BinaryIO, line: bytes) -> None:
 
 
 def replaced_by(temporary: str) -> str | None:
-    """The name of the file that a temporary of `replacing` was for; None for any other name.
+    """The name of the file that a temporary file of `replacing` was for; None for other names.
 
     >>> replaced_by(".curves.png.0123456789abcdef.tmp"), replaced_by(".notes.tmp")
     ('curves.png', None)
@@ -200,7 +200,7 @@ def replaced_by(temporary: str) -> str | None:
 
 
 def _temporary(target: Path) -> Path:
-    """A new empty file beside `target`, with a name that no other call has chosen."""
+    """Create an empty file with a unique name in the folder of `target`."""
     while True:
         path = target.with_name(f".{target.name[:40]}.{os.urandom(8).hex()}.tmp")
         with suppress(FileExistsError):
@@ -209,19 +209,19 @@ def _temporary(target: Path) -> Path:
 
 
 def _take_over(temporary: Path, target: Path) -> None:
-    """Give a new file the owner and the permissions of the one that it is to replace."""
+    """Give a new file the owner and the permissions of the file that it replaces."""
     try:
         old = target.stat()
     except FileNotFoundError:
         return
     if hasattr(os, "chown"):
-        with suppress(OSError):  # only the superuser may give a file away
+        with suppress(OSError):  # only the superuser may change the owner
             os.chown(temporary, old.st_uid, old.st_gid)
     os.chmod(temporary, stat.S_IMODE(old.st_mode))
 
 
 def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # Windows opens no folders, and needs none of this
+    if os.name == "nt":  # Windows cannot open folders
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -234,7 +234,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _encode(value: Any, path: tuple[str, ...], arrays: dict[str, Any]) -> Any:
-    """`value` as JSON, with its arrays put into `arrays` and mentioned by their names."""
+    """Convert `value` to JSON, with its arrays moved to `arrays` and replaced by their names."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -255,9 +255,9 @@ def _encode(value: Any, path: tuple[str, ...], arrays: dict[str, Any]) -> Any:
     name = "/".join(path)
     if not hasattr(array, "dtype") or getattr(array.dtype, "name", "") not in _CODES:
         what = getattr(array, "dtype", type(array).__name__)
-        raise TypeError(f"save: {name!r} is of the type {what}, which cannot be saved")
+        raise TypeError(f"save: {name!r} has type {what}, which cannot be saved")
     if name in arrays or name == "__metadata__":
-        raise ValueError(f"save: {name!r} is not free as a name in the file; rename the entry")
+        raise ValueError(f"save: the name {name!r} in the file is already used; rename the entry")
     array = backend.to_device(array, "cpu")
     arrays[name] = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
     return {kind: name}
@@ -266,7 +266,7 @@ def _encode(value: Any, path: tuple[str, ...], arrays: dict[str, Any]) -> Any:
 def _key(key: Any, path: tuple[str, ...]) -> Any:
     if not isinstance(key, (str, int)):
         place = "/".join(path) or "the dict"
-        raise TypeError(f"save: a key of {place} is {key!r}; keys are strings or ints")
+        raise TypeError(f"save: a key of {place} is {key!r}; expected a string or an int")
     return key
 
 
@@ -291,7 +291,7 @@ def _decode(tree: Any, arrays: Mapping[str, Any]) -> Any:
 
 
 def _checksum(tree: str, arrays: Mapping[str, Any]) -> str:
-    """CRC-32 of the tree, and of each array's name, dtype, shape and bytes in order of names."""
+    """CRC-32 of the tree, and of the name, dtype, shape and bytes of each array, sorted by name."""
     crc = zlib.crc32(tree.encode())
     for name, array in sorted(arrays.items()):
         crc = zlib.crc32(f"\0{name}\0{array.dtype.name}\0{list(array.shape)}\0".encode(), crc)
@@ -300,7 +300,7 @@ def _checksum(tree: str, arrays: Mapping[str, Any]) -> str:
 
 
 def _read(path: PathLike) -> tuple[dict[str, str], dict[str, Any]]:
-    """A file's metadata and arrays. Memory is asked for only when the file has bytes to fill it."""
+    """Read the metadata and arrays. Memory is allocated after the size of the file is checked."""
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -308,14 +308,14 @@ def _read(path: PathLike) -> tuple[dict[str, str], dict[str, Any]]:
             metadata, entries = _checked(path, header, start, size)
             return metadata, {entry.name: _read_array(path, file, entry) for entry in entries}
     except FileNotFoundError:
-        raise FileNotFoundError(f"load: there is no file {path}") from None
+        raise FileNotFoundError(f"load: {path} does not exist") from None
     except OSError as error:
         reason = error.strerror or str(error)
         raise type(error)(f"load: cannot read {path}: {reason.lower()}") from error
 
 
 class _Entry(NamedTuple):
-    """What the header says of an array."""
+    """The entry of an array in the header."""
 
     name: str
     code: str
@@ -325,7 +325,7 @@ class _Entry(NamedTuple):
 
 
 def _read_header(path: PathLike, file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
-    """The header, and where the data begin."""
+    """The header, and the position of the data."""
     mark = file.read(8)
     length = int.from_bytes(mark, "little")
     text = file.read(min(length, _LARGEST_HEADER, size))
@@ -335,8 +335,9 @@ def _read_header(path: PathLike, file: BinaryIO, size: int) -> tuple[dict[str, A
     if size < 8 or text[:1] not in (b"{", b""):
         raise CheckpointError(f"load: {path} ({size} bytes) is not a .safetensors file")
     if length > _LARGEST_HEADER:
-        allowed = f"{_LARGEST_HEADER} are allowed"
-        raise _damaged(path, f"its header claims {length} bytes, and {allowed}")
+        raise _damaged(
+            path, f"its header has {length} bytes; at most {_LARGEST_HEADER} are allowed"
+        )
     if len(text) < length:
         raise _cut_off(path, size, 8 + length)
     try:
@@ -347,14 +348,14 @@ def _read_header(path: PathLike, file: BinaryIO, size: int) -> tuple[dict[str, A
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found := dict(pairs)) < len(pairs):
-        raise ValueError("a name stands twice in one object")
+        raise ValueError("a name occurs twice in an object")
     return found
 
 
 def _checked(
     path: PathLike, header: dict[str, Any], begin: int, size: int
 ) -> tuple[dict[str, str], list[_Entry]]:
-    """The metadata and the entries, which fill the file from `begin` without gap or overlap."""
+    """The metadata and the entries, which must fill the file without gap or overlap."""
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise _damaged(path, "its header is not readable")
@@ -368,23 +369,23 @@ def _checked(
         except (TypeError, KeyError, ValueError) as error:
             raise _damaged(path, "its header is not readable") from error
         if not whole or len(shape) > _MOST_AXES:
-            raise _damaged(path, f"the shape or the place of {name!r} is not one")
+            raise _damaged(path, f"the shape or the position of {name!r} is invalid")
         if not known:
             raise CheckpointError(
-                f"load: {name!r} in {path} has the dtype {entry.code}, which is not supported; "
-                "save it as float32 with the program that made it"
+                f"load: {name!r} in {path} has dtype {entry.code}, which is not supported; save it "
+                "as float32 with the program that wrote it"
             )
         entries.append(entry)
     entries.sort(key=lambda entry: (entry.start, entry.end))
     for entry in entries:
         expected = math.prod(entry.shape) * _DTYPES[entry.code].itemsize
         if entry.start != end or entry.end - entry.start != expected:
-            raise _damaged(path, f"{entry.name!r} does not have the place that its shape needs")
+            raise _damaged(path, f"the position of {entry.name!r} does not fit its shape")
         end = entry.end
     if size < begin + end:
         raise _cut_off(path, size, begin + end)
     if size > begin + end:
-        raise _damaged(path, f"{size - begin - end} bytes at its end belong to no array")
+        raise _damaged(path, f"it has {size - begin - end} extra bytes at its end")
     return metadata, entries
 
 
@@ -392,10 +393,10 @@ def _read_array(path: PathLike, file: BinaryIO, entry: _Entry) -> Any:
     dtype = _DTYPES[entry.code]
     try:
         array = np.empty(entry.shape, dtype)
-    except (ValueError, OverflowError) as error:  # no items, but an axis too long to be one
+    except (ValueError, OverflowError) as error:  # an axis of 0 and one that is too long
         raise _damaged(path, f"{entry.name!r} has an impossible shape") from error
     if array.size and file.readinto(array.data) != array.nbytes:  # type: ignore[attr-defined]
-        raise CheckpointError(f"load: {path} became shorter while it was read")
+        raise CheckpointError(f"load: {path} was truncated while it was read")
     if entry.code == "BF16":  # the upper half of a float32's bits
         array = array.astype("<u4")
         array <<= 16
@@ -416,4 +417,4 @@ def _damaged(path: PathLike, how: str) -> CheckpointError:
 
 
 def _cut_off(path: PathLike, size: int, wanted: int) -> CheckpointError:
-    return CheckpointError(f"load: {path} is cut off: it has {size} bytes of {wanted}")
+    return CheckpointError(f"load: {path} is truncated: it has {size} bytes of {wanted}")

@@ -1,6 +1,6 @@
 """Pictures of data and of training: images, clouds of points, curves, films; as Pillow images.
 
-Everything is drawn twice as large as wanted and then halved, which smooths the lines.
+Lines and points are drawn at twice the size and then halved, which smooths them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
-# Six of Okabe and Ito 2008, two of Tol's, and theirs again: told apart by colour-blind eyes too.
+# From Okabe and Ito 2008 and Tol: distinguishable with colour blindness.
 COLOURS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"),
     *("#882255", "#999933", "#000000", "#F0E442"),
 )
 INK, PALE = "#222222", "#E3E3E3"
-LARGEST = 1e300  # beyond it the differences of two numbers, and round ones around them, overflow
+LARGEST = 1e300  # beyond it, differences and round numbers overflow
 
 
 def grid(
@@ -37,16 +37,16 @@ def grid(
     gap: int = 2,
     path: str | Path | None = None,
 ) -> Image:
-    """A sheet of images, row by row.
+    """Draw images on a sheet, row by row.
 
     Args:
-        images: (N, H, W), (N, 1, H, W) or (N, 3, H, W). Floats and booleans are shares of white in
-            [0, 1]; integers are levels from 0 to 255, but wider ones than uint8 that are all 0 or 1
-            are shares. Other values are clipped.
-        columns: images in a row; None: as near to a square sheet as it goes.
+        images: (N, H, W), (N, 1, H, W) or (N, 3, H, W). Floats and booleans are intensities in [0,
+            1]; integers are levels from 0 to 255, except that integers wider than uint8 that are
+            all 0 or 1 are intensities. Other values are clipped.
+        columns: number of images in a row; None: an almost square sheet.
         scale: screen pixels per image pixel.
-        gap: pixels between images.
-        path: where to save the sheet, if anywhere; the suffix gives the format.
+        gap: number of pixels between images.
+        path: path of a file for the sheet; the suffix gives the format. None: not saved.
 
     Raises:
         ValueError: another shape, or no image.
@@ -72,7 +72,7 @@ def grid(
 
 
 def sheet(samples: ArrayLike, *, path: str | Path | None = None) -> Image:
-    """Samples of a model, whatever they are: points (N, 2) as a cloud, images as a grid.
+    """Draw samples of a model: points (N, 2) by `scatter`, images by `grid`.
 
     >>> sheet(tg.zeros((5, 2))).size == scatter({"samples": tg.zeros((5, 2))}).size
     True
@@ -90,19 +90,19 @@ def scatter(
     size: int = 480,
     path: str | Path | None = None,
 ) -> Image:
-    """Points of the plane, each cloud in a colour of its own, the later ones above.
+    """Draw clouds of points in the plane, each in its own colour, the last one on top.
 
     Args:
         clouds: points (N, 2) by name.
-        bounds: the smallest and the largest coordinate shown, on both axes; None: 1.1 times the
-            largest there is. Points that are not finite or outside are left out.
-        ground: the first of several clouds is drawn pale, as the ground for the others. Otherwise
-            all are alike, as classes are, and each one's name also stands in its middle.
-        size: width and height of the square in pixels; a line for the names comes on top.
-        path: where to save the picture, if anywhere; the suffix gives the format.
+        bounds: the smallest and the largest coordinate shown, on both axes; None: ±1.1 times the
+            largest absolute value. Points that are not finite or outside are omitted.
+        ground: whether the first of several clouds is drawn pale, as the background of the others.
+            Otherwise all are alike, as for classes, with their names also at their medians.
+        size: width and height of the square in pixels; a line for the names is added at the top.
+        path: path of a file for the picture; the suffix gives the format. None: not saved.
 
     Raises:
-        ValueError: there is no cloud, or one of another shape.
+        ValueError: there is no cloud, or one has another shape.
 
     >>> scatter({"data": [[0.0, 1.0]], "samples": [[1.0, 0.0]]}, size=200).size
     (200, 224)
@@ -111,7 +111,7 @@ def scatter(
 
     points = {name: _as_cloud(name, cloud) for name, cloud in clouds.items()}
     if not points:
-        raise ValueError("scatter: there is no cloud to draw")
+        raise ValueError("scatter: expected at least one cloud")
     reach = max((float(np.abs(cloud).max()) for cloud in points.values() if cloud.size), default=1)
     low, high = bounds or (-1.1 * (reach or 1.0), 1.1 * (reach or 1.0))
     picture = Image.new("RGB", (2 * size, 2 * size + 48), "white")
@@ -138,12 +138,12 @@ def scatter(
 
 
 def film(frames: Sequence[str | Path], path: str | Path, *, seconds: float = 0.25) -> None:
-    """Pictures of one size, read from files, as an animated GIF that starts again at its end.
+    """Write an animated GIF of pictures of one size, which repeats.
 
     Args:
         frames: the files of the pictures, in order.
-        path: of the GIF.
-        seconds: how long each is shown; the last stays for two seconds more.
+        path: path of the GIF.
+        seconds: duration of a frame; the last is shown for two more seconds.
 
     Raises:
         ValueError: there is no frame.
@@ -151,7 +151,7 @@ def film(frames: Sequence[str | Path], path: str | Path, *, seconds: float = 0.2
     from PIL import Image
 
     if not frames:
-        raise ValueError("film: there is no frame")
+        raise ValueError("film: expected at least one frame")
     first, *others = (
         Image.open(frame).convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames
     )
@@ -170,20 +170,19 @@ def curves(
     size: tuple[int, int] = (720, 400),
     path: str | Path | None = None,
 ) -> Image:
-    """Lines over one pair of axes.
+    """Draw lines on one pair of axes.
 
     Args:
-        series: a name for each line, with its values, or with a pair (x values, y values). Without
-            x values the points are numbered from 1. Values that are not finite, or are beyond
-            ±1e300, leave a gap.
-        title: above the axes.
-        x_label: below the horizontal axis.
-        y_label: beside the title's left end, naming the vertical axis.
+        series: the values of each line by name, or pairs (x values, y values). Without x values the
+            points are numbered from 1. Values that are not finite, or beyond ±1e300, leave a gap.
+        title: title above the axes.
+        x_label: label below the horizontal axis.
+        y_label: label of the vertical axis, below the title.
         size: width and height in pixels.
-        path: where to save the picture, if anywhere; the suffix gives the format.
+        path: path of a file for the picture; the suffix gives the format. None: not saved.
 
     Raises:
-        ValueError: there is no finite value to draw.
+        ValueError: there is no finite value.
 
     >>> curves({"loss": [3.0, 2.0, 1.5]}, size=(300, 200)).size
     (300, 200)
@@ -193,14 +192,14 @@ def curves(
     lines = {name: _as_points(name, values) for name, values in series.items()}
     points = [(x, y) for line in lines.values() for x, y in line if _is_drawable(x, y)]
     if not points:
-        raise ValueError("curves: there is no finite value to draw")
+        raise ValueError("curves: expected at least one finite value")
     width, height = 2 * size[0], 2 * size[1]
     picture = Image.new("RGB", (width, height), "white")
     axes = _Axes(ImageDraw.Draw(picture), (width, height), points)
     axes.draw_frame(title, x_label, y_label)
     for number, (name, line) in enumerate(lines.items()):
         axes.draw_line(line, COLOURS[number % len(COLOURS)])
-        if [str(name) for name in lines] != [title or y_label]:  # which says it already
+        if [str(name) for name in lines] != [title or y_label]:
             axes.draw_legend(number, name, COLOURS[number % len(COLOURS)])
     return _saved(picture.resize(size, Image.Resampling.LANCZOS), path)
 
@@ -284,7 +283,7 @@ def _as_pixels(images: ArrayLike) -> Any:
 
 
 def as_levels(array: Any) -> Any:
-    """Grey or colour levels as uint8, from 0 to 255, of values as `grid` takes them."""
+    """Convert the values that `grid` accepts to levels from 0 to 255, uint8."""
     if array.dtype == np.uint8:
         return array
     if array.dtype.kind in "iu" and array.size and array.max() > 1:
@@ -302,7 +301,7 @@ def _as_cloud(name: object, cloud: ArrayLike) -> Any:
 
 
 def _is_drawable(x: float, y: float) -> bool:
-    return abs(x) <= LARGEST and abs(y) <= LARGEST  # not so for NaN
+    return abs(x) <= LARGEST and abs(y) <= LARGEST  # False for NaN
 
 
 def _as_points(name: object, values: Any) -> list[tuple[float, float]]:
@@ -316,7 +315,7 @@ def _ticks(values: Sequence[float]) -> list[float]:
     """Four to nine round numbers that enclose the values."""
     low, high = min(values), max(values)
     span, size = high - low, max(abs(low), abs(high))
-    if span <= max(1e-12 * size, 1 / LARGEST):  # as good as equal: rounding would be all one sees
+    if span <= max(1e-12 * size, 1 / LARGEST):  # the differences are rounding errors
         span = size if size > 1 / LARGEST else 1.0
     unit = 10.0 ** math.floor(math.log10(span))
     step = next(unit * part for part in (0.1, 0.2, 0.25, 0.5, 1, 2) if span / (unit * part) <= 7)
@@ -337,11 +336,11 @@ def _plain(text: object) -> str:
 
 
 def save(picture: Image, path: str | Path) -> None:
-    """Write a picture to a file, all at once; the suffix gives the format.
+    """Write a picture to a file by `io.replacing`; the suffix gives the format.
 
     Raises:
-        ValueError: a suffix that Pillow does not know.
-        OSError: the file cannot be written; an older one is left as it was.
+        ValueError: the suffix is unknown to Pillow.
+        OSError: the file cannot be written; an existing one is unchanged.
     """
     from PIL import Image
 

@@ -42,7 +42,10 @@ def test_every_command_has_help_that_ends_with_an_example(capsys, command):
         (["train", "vae", "--epochs", "three"], "--epochs: invalid int value: 'three'"),
         (["sample", "neuron"], "neuron is not a generative model"),
         (["sample", "vae", "--count", "0"], "--count is 0"),
-        (["draw", "neuron", "--steps", "--depth", "1"], "--depth and --engine are not for steps"),
+        (
+            ["draw", "neuron", "--steps", "--depth", "1"],
+            "--depth and --engine cannot be combined with steps",
+        ),
         (["draw", "neuron", "--steps", "-o", "a.svg"], r"writes .html, .gif or a folder"),
         (["draw", "neuron", "--theme", "pink"], "invalid choice: 'pink'"),
         (["draw", "dragon"], "no model 'dragon', only neuron, lenet, "),

@@ -428,10 +428,19 @@ def test_each_row_of_a_batch_is_judged_by_its_own_time_alone():
     ("call", "message"),
     [
         (lambda m: DiffusionModel(m.model, 0), "timesteps is 0; expected at least 1"),
-        (lambda m: DiffusionModel(m.model, 10, "linear"), "at least 20 for the linear schedule, not 10"),
+        (
+            lambda m: DiffusionModel(m.model, 10, "linear"),
+            "at least 20 for the linear schedule, not 10",
+        ),
         (lambda m: DiffusionModel(m.model, 10, "square"), "linear or cosine, not 'square'"),
-        (lambda m: m.forward_diffusion(tg.zeros((2, 2)), tg.tensor([0, 9])), "in 0 … 8; these lie in 0 … 9"),
-        (lambda m: m.forward_diffusion(tg.zeros((2, 2)), tg.tensor([-1, 0])), "these lie in -1 … 0"),
+        (
+            lambda m: m.forward_diffusion(tg.zeros((2, 2)), tg.tensor([0, 9])),
+            "in 0 … 8; these lie in 0 … 9",
+        ),
+        (
+            lambda m: m.forward_diffusion(tg.zeros((2, 2)), tg.tensor([-1, 0])),
+            "these lie in -1 … 0",
+        ),
         (lambda m: m.forward_diffusion(tg.zeros((2, 2)), tg.tensor([0])), r"of shape \(1,\)"),
         (lambda m: m.forward_diffusion(tg.zeros((2, 2)), tg.zeros(2)), "not float32 of shape"),
         (

@@ -147,7 +147,9 @@ def test_the_pretrained_lenet_reads_993_of_1000_of_mnists_test_images():
 def test_weights_that_are_missing_or_damaged_are_refused(tmp_path, monkeypatch):
     content = bytearray(lenet.WEIGHTS.read_bytes())
     monkeypatch.setattr(lenet, "WEIGHTS", tmp_path / "lenet.safetensors")
-    with pytest.raises(FileNotFoundError, match=r"weights .*lenet.safetensors are missing; reinstall"):
+    with pytest.raises(
+        FileNotFoundError, match=r"weights .*lenet.safetensors are missing; reinstall"
+    ):
         lenet.pretrained()
     content[-1] ^= 1
     lenet.WEIGHTS.write_bytes(content)

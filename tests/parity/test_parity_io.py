@@ -35,7 +35,7 @@ def test_every_bfloat16_is_read_as_pytorch_reads_it(tmp_path):
 @pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e5m2", "complex64"])
 def test_a_dtype_of_pytorch_that_is_not_supported_is_named(tmp_path, name):
     save_file({"w": torch.zeros(2).to(getattr(torch, name))}, tmp_path / "file")
-    with pytest.raises(tg.io.CheckpointError, match=r"'w' in .* has the dtype (F8_E|C64)"):
+    with pytest.raises(tg.io.CheckpointError, match=r"'w' in .* has dtype (F8_E|C64)"):
         tg.load(tmp_path / "file")
 
 

@@ -1,1 +1,1 @@
-"""The command line: its commands, and the tour that `tinygrad-gm quickstart` gives."""
+"""The command line: its commands, and the page of `tinygrad-gm quickstart`."""

@@ -22,22 +22,22 @@ PROGRAM = "tinygrad-gm"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code is 0, 1 for a failure, 2 for a wrong argument or folder."""
+    """Run one command; return the exit code: 0, 1 (failure) or 2 (wrong argument or folder)."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="replace")  # no ∂ in cp1252, no lone surrogate in UTF-8
+            stream.reconfigure(errors="replace")  # cp1252 has no ∂, UTF-8 no lone surrogates
     try:
         interrupts.raise_again()
         try:
             return _command(list(sys.argv[1:] if argv is None else argv))
         finally:
-            sys.stdout.flush()  # here, where a failure can still be answered
+            sys.stdout.flush()  # here, where a failure can still be reported
     except KeyboardInterrupt:
         return interrupts.EXIT_CODE
     except OSError as error:  # of standard output
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
-            return 128 + 13  # as a shell reports a program that SIGPIPE has ended
+            return 128 + 13  # the exit code of a program ended by SIGPIPE
         print(f"{PROGRAM}: standard output: {error}", file=sys.stderr)
         return 1
 
@@ -82,7 +82,7 @@ class _Parser(argparse.ArgumentParser):
         )
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """The arguments; what is unknown is refused, and the nearest flag named."""
+        """Parse the arguments; an error for an unknown one names the nearest flag."""
         known, unknown = self.parse_known_args(args, namespace)
         if unknown:
             near = self._nearest(next((word for word in unknown if word.startswith("-")), ""))
@@ -91,7 +91,7 @@ class _Parser(argparse.ArgumentParser):
         return known
 
     def _nearest(self, word: str) -> str | None:
-        """The flag with these initials, with this beginning, or else the most similar one."""
+        """The flag with these initials or this beginning, or else the most similar one."""
         word = word.partition("=")[0]
         flags = [flag for action in self._actions for flag in action.option_strings]
         for flag in flags:
@@ -101,14 +101,16 @@ class _Parser(argparse.ArgumentParser):
         return next(iter(difflib.get_close_matches(word, flags, 1)), None)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {' '.join(message.split())}; --help tells more\n")
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}; see --help\n")
 
 
 def quickstart(argv: list[str]) -> None:
-    """Train a VAE on handwritten digits and show what happened, in 90 seconds."""
+    """Train a VAE on handwritten digits and show the results, in 90 seconds."""
     parser = _Parser(f"{PROGRAM} quickstart", quickstart.__doc__, "--out tour")
     folder = Path("runs/quickstart")
-    parser.add_argument("--out", type=_folder, default=folder, help=f"output folder ({folder})")
+    parser.add_argument(
+        "--out", type=_folder, default=folder, help=f"output folder (default {folder})"
+    )
     args = parser.parse_args(argv)
     from . import quickstart as tour
 
@@ -145,7 +147,7 @@ def train(argv: list[str]) -> None:
 
 
 def sample(argv: list[str]) -> None:
-    """Draw new data from a trained model into a picture."""
+    """Draw samples from a trained model, and write a picture of them."""
     args, _, samples = _sampler("sample", argv, count=64)
     from .. import pictures
 
@@ -210,7 +212,7 @@ def _sampler(command: str, argv: list[str], count: int) -> tuple[Any, Any, Calla
     return args, module.Config, samples
 
 
-# What a user may ask of a model's `sample`, where it has a parameter of that name.
+# Flags for optional parameters of a model's `sample`.
 WISHES = {
     "label": ("--class", "draw this class only"),
     "steps": ("--steps", "number of steps of the sampler"),
@@ -218,36 +220,37 @@ WISHES = {
 
 
 def draw(argv: list[str]) -> None:
-    """Draw the training graph of a model, or with --steps how its gradients come about."""
+    """Draw the training graph of a model, or with --steps its gradients step by step."""
     name, module, rest = _model("draw", argv, "neuron")
     parser = _Parser(f"{PROGRAM} draw {name}", draw.__doc__, f"--out {name}.svg")
     parser.add_argument(
         "-o",
         "--out",
         type=Path,
-        help=f"file to write: .svg, .png, .pdf, .json or .gv; with --steps .html, .gif or a folder "
-        f"for pictures ({name}.svg or {name}.html)",
+        help="output file: .svg, .png, .pdf, .json or .gv; with --steps .html, .gif or a folder for "
+        f"pictures (default {name}.svg or {name}.html)",
     )
     parser.add_argument(
-        "--depth", type=int, help="depth at which modules are closed (1: those of the model itself)"
+        "--depth", type=int, help="depth of the modules drawn as one node (1: direct submodules)"
     )
     parser.add_argument(
         "--steps",
         action="store_true",
-        help="write the forward pass, the backward pass and the update step by step",
+        help="draw the forward pass, the backward pass and the update step by step",
     )
     _add_choice(parser, "theme", "colours of the drawing", ("light", "dark", "print"))
-    _add_choice(parser, "direction", "from left to right or from top to bottom", ("LR", "TB"))
+    direction = "direction of the drawing, left to right or top to bottom"
+    _add_choice(parser, "direction", direction, ("LR", "TB"))
     parser.add_argument(
         "--engine",
         choices=ENGINES,
-        help=f"program that lays the drawing out: {', '.join(ENGINES)} (default: the first found)",
+        help=f"layout engine: {', '.join(ENGINES)} (default: the first available)",
     )
     args = parser.parse_args(rest)
     path = args.out or Path(f"{name}.html" if args.steps else f"{name}.svg")
     steps = args.steps or path.suffix in (".html", ".gif")
     if steps and not (args.depth is args.engine is None):
-        parser.error("--depth and --engine are not for steps")
+        parser.error("--depth and --engine cannot be combined with steps")
     from .. import viz
 
     loss, leaves = module.example(module.Config())
@@ -267,7 +270,7 @@ def draw(argv: list[str]) -> None:
 
 
 def info(argv: list[str]) -> None:
-    """Print versions, kernels, devices and drawing engines, for a report of a problem."""
+    """Print versions, kernels, devices and layout engines, for bug reports."""
     _Parser(f"{PROGRAM} info", info.__doc__, "").parse_args(argv)
     import importlib.metadata
     import importlib.util
@@ -304,7 +307,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
 
 
 def _model(command: str, argv: list[str], example: str) -> tuple[str, Any, list[str]]:
-    """The model that a command's first argument names, and the arguments after it."""
+    """The name and the module of a command's model, and the arguments after it."""
     from .. import models as catalogue
 
     parser = _Parser(f"{PROGRAM} {command}", COMMANDS[command].__doc__, example)
@@ -317,7 +320,7 @@ def _model(command: str, argv: list[str], example: str) -> tuple[str, Any, list[
 
 
 def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None:
-    """A flag for a field of a Config: on or off, one of its `choices`, or a value of its type."""
+    """Add a flag for a field of a Config: on or off, one of its choices, or a value of its type."""
     flag = f"--{field.name.replace('_', '-')}"
     choices = field.metadata.get("choices")
     listed = f": {', '.join(choices)}" if choices else ""
@@ -338,7 +341,7 @@ def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -
 
 
 def _checked(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
-    """What makes a field's value of a word; the parser itself refuses what is not a choice."""
+    """A function that converts and checks an argument for a field; the parser checks choices."""
     from ..training.config import complaint
 
     kind: Any = type(field.default)
@@ -354,14 +357,15 @@ def _checked(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
 
 
 def _add_choice(parser: _Parser, name: str, text: str, choices: tuple[str, ...]) -> None:
-    """A flag for one of some words, of which the first is the default."""
+    """Add a flag with choices, of which the first is the default."""
     text = f"{text}: {', '.join(choices)} (default {choices[0]})"
     parser.add_argument(f"--{name}", default=choices[0], choices=choices, help=text)
 
 
 def _add_out(parser: _Parser, name: str) -> None:
     folder = Path("runs") / name
-    parser.add_argument("--out", type=_folder, default=folder, help=f"the run's folder ({folder})")
+    text = f"folder of the run (default {folder})"
+    parser.add_argument("--out", type=_folder, default=folder, help=text)
 
 
 def _folder(name: str) -> Path:

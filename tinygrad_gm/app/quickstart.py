@@ -1,4 +1,4 @@
-"""The tour of the command line: one trained model and one page that shows what happened."""
+"""`tinygrad-gm quickstart`: train one model, and show the results on one page."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SECTION = """<h2>{title}</h2>
 
 
 def run(folder: Path) -> None:
-    """Draw a neuron, train the VAE, and write pictures and `index.html` into `folder`."""
+    """Draw a neuron, train a VAE, and write pictures and `index.html` to `folder`."""
     from .. import viz
     from ..models import neuron, vae
     from ..training import Run
@@ -60,7 +60,7 @@ def run(folder: Path) -> None:
 
 
 def write_page(folder: Path) -> None:
-    """`index.html` with all pictures inside it, a sentence each: one file that can be passed on."""
+    """Write `index.html`, which contains all pictures with a text each, in one file."""
     sections = "".join(
         SECTION.format(
             title=html.escape(title),
@@ -76,46 +76,45 @@ def write_page(folder: Path) -> None:
 
 
 LEAD = (
-    "A <em>variational autoencoder</em> has just learned handwritten digits here, on nothing but "
-    "NumPy. Every number on this page comes from this run; the checkpoint and the measured values "
-    "lie beside it in <code>vae/</code>."
+    "A <em>variational autoencoder</em> has been trained on handwritten digits, with NumPy only. "
+    "All numbers on this page are from this run; the checkpoint and the metrics are in "
+    "<code>vae/</code>."
 )
 CONTENTS = (
     (
         "A neuron, and how it learns",
-        "Two inputs, two weights, a bias, a sigmoid, a squared error. Read it from left to right "
-        "for the values, from right to left for the gradients: what arrives at a disc from the "
-        "right is multiplied by the local derivative on the edge and handed on to the left. Where "
-        "two arrows leave one card, what they bring back adds up.",
+        "Two inputs, two weights, a bias, a sigmoid, a squared error. Values are computed from "
+        "left to right, gradients from right to left: the gradient that arrives at a disc is "
+        "multiplied by the local derivative on the edge and passed on to the left. If two arrows "
+        "leave one card, their gradients are added.",
         "neuron.svg",
     ),
     (
         "Learning",
-        "The loss −ELBO in nats per image, on the training images and on 1,000 images that the "
-        "model has never seen, and its two parts. Predicting each pixel on its own would cost "
-        "207.8 nats. The dots at the end are tighter bounds, by 5 and by 50 codes for an image.",
+        "The loss −ELBO in nats per image, on the training images and on 1,000 test images, and "
+        "its two parts. Predicting each pixel independently would cost 207.8 nats. The dots at the "
+        "end are tighter bounds, with 5 and 50 codes per image.",
         "vae/curves.png",
     ),
     (
-        "Seen and reconstructed",
-        "Digits the model has never seen (upper rows), squeezed into 20 numbers and decoded again "
-        "(lower rows).",
+        "Reconstructions",
+        "Test images (upper rows), encoded as 20 numbers and decoded (lower rows).",
         "vae/reconstructions.png",
     ),
     (
-        "Digits nobody wrote",
-        "Codes drawn from N(0, I), decoded: samples of the model.",
+        "New digits",
+        "Samples of the model: decoded codes drawn from N(0, I).",
         "vae/samples.png",
     ),
     (
-        "A walk through the code",
-        "One digit; in each row one of its 20 numbers moves from −3 to 3. The rows at the top move "
-        "what matters most for this digit.",
+        "The numbers of the code",
+        "One digit; in each row one of its 20 numbers changes from −3 to 3. The first rows are the "
+        "numbers with the most information about this digit.",
         "vae/traversal.png",
     ),
     (
-        "The training step, drawn",
-        "The record that <code>backward()</code> walks, drawn as it is: each card a variable with "
+        "The graph of a training step",
+        "The recorded graph that <code>backward()</code> traverses: each card is a variable with "
         "its gradient, each disc an operation.",
         "vae-graph.svg",
     ),

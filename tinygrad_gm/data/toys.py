@@ -17,9 +17,9 @@ class Mixture(NamedTuple):
     Attributes:
         points: (N, 2) float32.
         labels: (N,) int64: the Gaussian of each point; all have the same weight.
-        centers: (modes, 2) float32: their means. A model's sample is usually counted to a mode if
-            it lies within 3 σ of its centre, and a mode without samples is lost.
-        std: σ, the standard deviation of each along either axis.
+        centers: (modes, 2) float32: their means. A sample is usually counted for a mode if it lies
+            within 3 σ of its centre; a mode without samples is lost.
+        std: σ, the standard deviation along each axis.
     """
 
     points: Tensor
@@ -31,8 +31,8 @@ class Mixture(NamedTuple):
 def gaussians_ring(modes: int = 8, n: int = 1000, generator: Generator | None = None) -> Mixture:
     """Gaussians with σ 0.01414 around evenly spaced centres on a circle of radius √2.
 
-    Unrolled GANs' ring (Metz et al. 2017; radius 2, σ 0.02) divided by √2. The centre with the
-    number k lies at the angle 2πk / modes.
+    The ring of unrolled GANs (Metz et al. 2017; radius 2, σ 0.02) divided by √2. Centre k lies at
+    the angle 2πk / modes.
 
     >>> ring = tg.data.gaussians_ring(8, n=400)
     >>> ring.points.shape, ring.centers.shape, round(ring.std, 5)
@@ -47,8 +47,8 @@ def gaussians_ring(modes: int = 8, n: int = 1000, generator: Generator | None = 
 def gaussians_grid(modes: int = 25, n: int = 1000, generator: Generator | None = None) -> Mixture:
     """Gaussians with σ 0.01768 around the points of a square grid with the spacing 0.7071.
 
-    The grid of Gulrajani et al. 2017 and Lin et al. 2018 (spacing 2, σ 0.05) divided by 2√2. Its
-    middle is the origin; ValueError if `modes` is no square number.
+    The grid of Gulrajani et al. 2017 and Lin et al. 2018 (spacing 2, σ 0.05) divided by 2√2,
+    centred at the origin. Raises ValueError if `modes` is not a square number.
 
     >>> grid = tg.data.gaussians_grid(25)
     >>> [round(x, 4) for x in grid.centers[0].tolist()]
@@ -68,17 +68,17 @@ def moons(
 ) -> tuple[Tensor, Tensor]:
     """Two interleaving half circles of radius 1, with Gaussian noise; as in scikit-learn.
 
-    At a uniform angle θ in [0, π] a point of the upper one is (cos θ, sin θ), and of the lower one
-    (1 − cos θ, ½ − sin θ).
+    For a uniform angle θ in [0, π], the points of the upper one are (cos θ, sin θ), and those of
+    the lower one (1 − cos θ, ½ − sin θ).
 
     Args:
-        n: how many points.
-        noise: standard deviation of what is added to each coordinate.
+        n: number of points.
+        noise: standard deviation of the noise added to each coordinate.
         generator: random generator; None: the default generator.
 
     Returns:
-        The points, float32 of shape (n, 2), and the half circle of each: 0 (upper) or 1, int64 of
-        shape (n,), half of them each.
+        The points, float32 of shape (n, 2), and the half circle of each, 0 (upper) or 1, int64 of
+        shape (n,); half of the points are in each.
 
     >>> points, labels = tg.data.moons(100)
     >>> points.shape, labels.sum().item()
@@ -96,19 +96,16 @@ def moons(
 def swiss_roll(
     n: int = 1000, noise: float = 0.05, generator: Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """A spiral of one and a half turns, with Gaussian noise; scikit-learn's seen from its end.
+    """A spiral of one and a half turns with Gaussian noise: scikit-learn's roll in two dimensions.
 
-    At a uniform angle t in [1.5 π, 4.5 π] a point is (t cos t, t sin t) / 10: scikit-learn's roll,
-    without the axis along which it is flat, at a tenth of its size, as is usual for diffusion.
+    For a uniform angle t in [1.5 π, 4.5 π], a point is (t cos t, t sin t) / 10: a tenth of the size
+    of scikit-learn's roll, as is usual for diffusion models.
 
     Args:
-        n: how many points.
-        noise: standard deviation of what is added to each coordinate.
-        generator: random generator; None: the default generator.
+        n, noise, generator: as in `moons`.
 
     Returns:
-        The points, float32 of shape (n, 2), and where on the spiral each lies: t, float32 of shape
-        (n,).
+        The points, float32 of shape (n, 2), and the angle t of each, float32 of shape (n,).
 
     >>> points, t = tg.data.swiss_roll(100, noise=0.0)
     >>> bool(tg.allclose(points.square().sum(axis=1).sqrt(), t / 10, rtol=1e-5))
@@ -132,7 +129,7 @@ def _mixture(centers: _Array, std: float, n: int, generator: Generator | None) -
 
 
 def _shares(n: int, parts: int, generator: Generator) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """For each of n points its part, in random order; the parts differ by one point at most."""
+    """The part of each of n points, in random order; sizes of parts differ by at most one."""
     shares: np.ndarray[tuple[int], np.dtype[np.int64]] = generator.permutation(n).numpy() % parts
     return shares
 

@@ -1,7 +1,7 @@
-"""The checkpoint of a run: whether it is whole, which model it is of, and the model that it holds.
+"""The checkpoint of a run: reading it with checks, and restoring its model.
 
-A checksum tells that a file is as it was written, not that it was written by this version or for
-this model. So whatever is read here is checked before it is used.
+A checksum shows that a file is complete, not that it was written by this version or for this model.
+So all contents are checked before use.
 """
 
 from __future__ import annotations
@@ -20,15 +20,14 @@ M = TypeVar("M", bound=Module)
 
 
 def read_checkpoint(folder: PathLike) -> dict[str, Any]:
-    """The checkpoint of a run: for each part its state, and under "run" the rest.
+    """Read the checkpoint of a run: the state of each part, and an entry "run".
 
-    `read_checkpoint(folder)["run"]` has the "config" as a dict, the name of the "model" (None where
-    the config is not that of one of the package's models), the "version" of the package, and the
-    "step".
+    The entry "run" has the "config" as a dict, the name of the "model" (None if the config is not
+    that of a model of this package), the "version" of the package, and the "step".
 
     Raises:
         FileNotFoundError: the folder has no checkpoint.
-        CheckpointError: it is damaged, or not that of a run.
+        CheckpointError: it is damaged, or not the checkpoint of a run.
     """
     path = Path(folder) / CHECKPOINT
     if not path.exists():
@@ -74,9 +73,6 @@ _FACTS = {
 _REQUIRED = ("config", "step", "metrics_bytes", "loader", "generator")
 
 
-# ----------------------------------------------------------------------- the model
-
-
 def _load_model(model: Module, state: dict[str, Any]) -> None:
     model.load_state_dict(state["model"])
 
@@ -87,14 +83,14 @@ def restored(
     build: Callable[[C], M],
     load: Callable[[M, dict[str, Any]], object] = _load_model,
 ) -> M:
-    """The model of a run's checkpoint.
+    """Restore the model of a run's checkpoint.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
         config_class: the `Config` of the expected model.
-        build: the untrained model of a config. It is called twice: at first without memory for the
-            weights, to see whether the checkpoint's fit.
-        load: loads a checkpoint into such a model; by default the state of its part "model".
+        build: function that returns the untrained model of a config. It is called twice, first
+            without memory for the weights, to check that those of the checkpoint fit.
+        load: function that loads a checkpoint into the model; by default its part "model".
 
     Raises:
         FileNotFoundError: there is no checkpoint.
@@ -122,7 +118,7 @@ def restored(
 
 
 def in_one_line(error: BaseException) -> str:
-    """What an exception says, or its kind where that would be said too briefly."""
+    """The message of an exception in one line, with its type if the message alone is unclear."""
     words = " ".join(str(error).split())
     clear = isinstance(error, (ValueError, RuntimeError, OSError)) and words
     return words if clear else f"{type(error).__name__} {words}".rstrip()
