@@ -205,9 +205,9 @@ def test_float16_of_another_program_becomes_float32_and_ours_stays(tmp_path):
     [
         ({"w": entry("F32", [2], 0, 8)}, bytes(7), r"truncated: it has \d+ bytes of \d+"),
         ({"w": entry("F32", [2], 0, 8)}, bytes(9), "it has 1 extra bytes at its end"),
-        ({"w": entry("F32", [3], 0, 8)}, bytes(8), "'w' does not have the place"),
-        ({"w": entry("F32", [2], 4, 12)}, bytes(12), "'w' does not have the place"),
-        ({"w": entry("F32", [2], 8, 0)}, bytes(8), "'w' does not have the place"),
+        ({"w": entry("F32", [3], 0, 8)}, bytes(8), "the position of 'w' does not fit its shape"),
+        ({"w": entry("F32", [2], 4, 12)}, bytes(12), "the position of 'w' does not fit its shape"),
+        ({"w": entry("F32", [2], 8, 0)}, bytes(8), "the position of 'w' does not fit its shape"),
         ({"w": entry("F32", [-2], 0, 8)}, bytes(8), "the shape or the position of 'w' is invalid"),
         ({"w": entry("F32", [2.0], 0, 8)}, bytes(8), "the shape or the position of 'w' is invalid"),
         (
@@ -241,12 +241,12 @@ def test_float16_of_another_program_becomes_float32_and_ours_stays(tmp_path):
         (
             {"a": entry("U8", [2], 0, 2), "b": entry("U8", [2], 1, 3)},
             bytes(3),
-            "'b' does not have the place",
+            "the position of 'b' does not fit its shape",
         ),
         (
             {"a": entry("U8", [2], 0, 2), "b": entry("U8", [2], 3, 5)},
             bytes(5),
-            "'b' does not have the place",
+            "the position of 'b' does not fit its shape",
         ),
     ],
 )
@@ -323,8 +323,12 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         ({"names": np.array(["a"])}, TypeError, "'names' has type <U1"),
         ({"z": np.array([1j])}, TypeError, "'z' has type complex128"),
         ({"a": {1.5: 2}}, TypeError, r"a key of a is 1\.5"),
-        ({"a/b": tg.ones(1), "a": {"b": tg.ones(1)}}, ValueError, "'a/b' is not free"),
-        ({"__metadata__": tg.ones(1)}, ValueError, "not free"),
+        (
+            {"a/b": tg.ones(1), "a": {"b": tg.ones(1)}},
+            ValueError,
+            "'a/b' is reserved or occurs twice",
+        ),
+        ({"__metadata__": tg.ones(1)}, ValueError, "'__metadata__' is reserved"),
     ],
 )
 def test_what_cannot_be_saved_is_named_and_leaves_the_older_file(tmp_path, state, error, words):

@@ -86,7 +86,7 @@ def test_a_falling_line_falls():
 
 def test_values_that_are_not_finite_leave_a_gap_and_nothing_finite_is_refused():
     pictures.curves({"loss": [1.0, math.nan, 2.0], "test": ([1, 3], [2.0, math.inf])})
-    with pytest.raises(ValueError, match="no finite value"):
+    with pytest.raises(ValueError, match="at least one finite value"):
         pictures.curves({"loss": [math.nan]})
 
 
@@ -139,7 +139,7 @@ def test_points_outside_and_not_finite_are_left_out_and_wrong_clouds_refused():
     pictures.scatter({"a": np.zeros((0, 2))})
     with pytest.raises(ValueError, match=r"a: expected points \(N, 2\); got \(3, 3\)"):
         pictures.scatter({"a": np.zeros((3, 3))})
-    with pytest.raises(ValueError, match="no cloud"):
+    with pytest.raises(ValueError, match="at least one cloud"):
         pictures.scatter({})
 
 
@@ -162,7 +162,7 @@ def test_a_film_shows_every_frame_in_order_and_the_last_one_longer(tmp_path):
             lengths.append(film.info["duration"])
     assert shown == pytest.approx([0, 128, 255], abs=1)
     assert lengths == [100, 100, 2100]
-    with pytest.raises(ValueError, match="no frame"):
+    with pytest.raises(ValueError, match="at least one frame"):
         pictures.film([], tmp_path / "none.gif")
 
 

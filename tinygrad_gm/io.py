@@ -257,7 +257,9 @@ def _encode(value: Any, path: tuple[str, ...], arrays: dict[str, Any]) -> Any:
         what = getattr(array, "dtype", type(array).__name__)
         raise TypeError(f"save: {name!r} has type {what}, which cannot be saved")
     if name in arrays or name == "__metadata__":
-        raise ValueError(f"save: the name {name!r} in the file is already used; rename the entry")
+        raise ValueError(
+            f"save: {name!r} is reserved or occurs twice in the file; rename the entry"
+        )
     array = backend.to_device(array, "cpu")
     arrays[name] = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
     return {kind: name}
