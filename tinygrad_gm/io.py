@@ -155,8 +155,7 @@ def replacing(path: PathLike) -> Iterator[Path]:
         os.replace(temporary, target)
         _sync_folder(target.parent)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise type(error)(f"cannot write {path}: {reason.lower()}") from error
+        raise failure(f"cannot write {path}", error) from error
     finally:
         if temporary is not None:
             with suppress(OSError):
@@ -185,8 +184,12 @@ def append(path: PathLike, file: BinaryIO, line: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             os.ftruncate(file.fileno(), start)
-        reason = error.strerror or str(error)
-        raise type(error)(f"cannot write {path}: {reason.lower()}") from error
+        raise failure(f"cannot write {path}", error) from error
+
+
+def failure(what: str, error: OSError) -> OSError:
+    """An error of the same type, with a message in one line that begins with `what`."""
+    return type(error)(f"{what}: {(error.strerror or str(error)).lower()}")
 
 
 def replaced_by(temporary: str) -> str | None:
@@ -312,8 +315,7 @@ def _read(path: PathLike) -> tuple[dict[str, str], dict[str, Any]]:
     except FileNotFoundError:
         raise FileNotFoundError(f"load: {path} does not exist") from None
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise type(error)(f"load: cannot read {path}: {reason.lower()}") from error
+        raise failure(f"load: cannot read {path}", error) from error
 
 
 class _Entry(NamedTuple):

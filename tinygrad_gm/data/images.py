@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,17 +69,9 @@ def mnist() -> Split:
     plain = [file.name.removesuffix(".gz") for file in _MNIST]
     first = find(plain[0], _MNIST[0].name, "mnist_full.npz")
     if first is not None and first.suffix == ".npz":
-        rows = {"x": (None, 784), "y": (None,)}
-        keys = ("x_train", "y_train", "x_test", "y_test")
-        x_train, y_train, x_test, y_test = read_npz(first, {key: rows[key[0]] for key in keys})
-        name = str(first)
-    else:
-        paths = [fetch(file, name) for file, name in zip(_MNIST, plain, strict=True)]
-        x_train, y_train, x_test, y_test = map(read_idx, paths)
-        name = f"MNIST in {paths[0].parent}"
-    return Split(
-        _pairs(name, x_train, y_train, (1, 28, 28)), _pairs(name, x_test, y_test, (1, 28, 28))
-    )
+        return _split(str(first), _read_npz(first, (784,)), (1, 28, 28))
+    paths = [fetch(file, name) for file, name in zip(_MNIST, plain, strict=True)]
+    return _split(f"MNIST in {paths[0].parent}", list(map(read_idx, paths)), (1, 28, 28))
 
 
 def cifar10() -> Split:
@@ -107,16 +100,23 @@ def cifar10() -> Split:
         f"{folder}/data_batch_1.bin", "data_batch_1.bin", _CIFAR10.name, "cifar10_sub.npz"
     ) or fetch(_CIFAR10)
     if path.suffix == ".npz":
-        photographs = {"x": (None, 32, 32, 3), "y": (None,)}
-        keys = ("x_train", "y_train", "x_test", "y_test")
-        x_train, y_train, x_test, y_test = read_npz(path, {k: photographs[k[0]] for k in keys})
-        x_train, x_test = (x.transpose(0, 3, 1, 2) for x in (x_train, x_test))
+        arrays = _read_npz(path, (32, 32, 3))
+        arrays[::2] = (pixels.transpose(0, 3, 1, 2) for pixels in arrays[::2])
     else:
-        x_train, y_train, x_test, y_test = read_cifar(path)
-    return Split(
-        _pairs(str(path), x_train, y_train, (3, 32, 32)),
-        _pairs(str(path), x_test, y_test, (3, 32, 32)),
+        arrays = list(read_cifar(path))
+    return _split(str(path), arrays, (3, 32, 32))
+
+
+def _read_npz(path: Path, shape: tuple[int, ...]) -> list[Any]:
+    """Training images and labels, and test images and labels, of an `.npz` file."""
+    images, labels = (None, *shape), (None,)
+    return read_npz(
+        path, {"x_train": images, "y_train": labels, "x_test": images, "y_test": labels}
     )
+
+
+def _split(name: str, arrays: list[Any], shape: tuple[int, int, int]) -> Split:
+    return Split(_pairs(name, *arrays[:2], shape), _pairs(name, *arrays[2:], shape))
 
 
 def _pairs(name: str, pixels: Any, labels: Any, shape: tuple[int, int, int]) -> TensorDataset:

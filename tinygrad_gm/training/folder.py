@@ -10,7 +10,7 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
-from ..io import replaced_by
+from ..io import failure, replaced_by
 
 CHECKPOINT = "checkpoint.safetensors"
 LOCK = ".tinygrad_gm.lock"
@@ -32,8 +32,7 @@ def claim(folder: Path) -> Lock:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise type(error)(f"Run: cannot make the folder {folder}: {reason}") from error
+        raise failure(f"Run: cannot make the folder {folder}", error) from error
     # In this order: another process may be starting, and writes its lock file first.
     foreign = [name for name in NAMES if os.path.lexists(folder / name)]
     known = CHECKPOINT in foreign or (folder / LOCK).exists() or _is_logged(folder)
@@ -76,8 +75,7 @@ class Lock:
             try:
                 handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
             except OSError as error:
-                reason = (error.strerror or str(error)).lower()
-                raise type(error)(f"Run: cannot write {self._path}: {reason}") from error
+                raise failure(f"Run: cannot write {self._path}", error) from error
             try:
                 self._check_free(handle)
                 if self._is_file(handle):
