@@ -116,7 +116,8 @@ def _read_npz(path: Path, shape: tuple[int, ...]) -> list[Any]:
 
 
 def _split(name: str, arrays: list[Any], shape: tuple[int, int, int]) -> Split:
-    return Split(_pairs(name, *arrays[:2], shape), _pairs(name, *arrays[2:], shape))
+    x_train, y_train, x_test, y_test = arrays
+    return Split(_pairs(name, x_train, y_train, shape), _pairs(name, x_test, y_test, shape))
 
 
 def _pairs(name: str, pixels: Any, labels: Any, shape: tuple[int, int, int]) -> TensorDataset:
