@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from ..backend import Array, ArrayLike, Namespace
+from ..backend import Array, ArrayLike, Namespace, Shape
 from ..engine.call import op
 from ..hints import named
 from ..kernels.indices import along
@@ -48,21 +48,22 @@ __all__ = [
 ]
 
 
-def _axes(axis: Axes | None, ndim: int) -> tuple[int, ...]:
+Axis = Axes | None  # None: all axes
+
+
+def _axes(axis: Axis, ndim: int) -> Shape:
     """The reduced axes, counted from the front; a number has none, whatever `axis` says."""
     if axis is None or not ndim:
         return tuple(range(ndim))
     return tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
 
 
-def _count(shape: tuple[int, ...], axis: Axes | None) -> int:
+def _count(shape: Shape, axis: Axis) -> int:
     """How many elements go into one result."""
     return math.prod(shape[a] for a in _axes(axis, len(shape)))
 
 
-def _kept(
-    xp: Namespace, reduced: Array, shape: tuple[int, ...], axis: Axes | None, keepdims: bool
-) -> Any:
+def _kept(xp: Namespace, reduced: Array, shape: Shape, axis: Axis, keepdims: bool) -> Any:
     """A reduced array with its reduced axes back, of size 1."""
     if keepdims or (axis is None and not shape):
         return reduced
@@ -70,19 +71,13 @@ def _kept(
     return xp.reshape(reduced, tuple(1 if i in gone else n for i, n in enumerate(shape)))
 
 
-def _sum_rule(
-    xp: Namespace, g: Array, x_shape: tuple[int, ...], axis: Axes | None, keepdims: bool
-) -> Any:
+def _sum_rule(xp: Namespace, g: Array, x_shape: Shape, axis: Axis, keepdims: bool) -> Any:
     return xp.broadcast_to(_kept(xp, g, x_shape, axis, keepdims), x_shape)
 
 
 @op(_sum_rule, symbol="Σ", local=["1"])
 def sum(
-    xp: Namespace,
-    x: ArrayLike,
-    axis: Axes | None = None,
-    keepdims: bool = False,
-    dtype: Any = None,
+    xp: Namespace, x: ArrayLike, axis: Axis = None, keepdims: bool = False, dtype: Any = None
 ) -> Any:
     """The sum of the elements (0 of none), pairwise along every axis; integers are summed in int64.
 
@@ -98,15 +93,13 @@ def sum(
     return summed(xp, x.astype(dtype, copy=False), axis, keepdims).astype(dtype, copy=False)
 
 
-def _mean_rule(
-    xp: Namespace, g: Array, x_shape: tuple[int, ...], axis: Axes | None, keepdims: bool
-) -> Any:
+def _mean_rule(xp: Namespace, g: Array, x_shape: Shape, axis: Axis, keepdims: bool) -> Any:
     share = 1.0 / (_count(x_shape, axis) or 1)  # of no elements there is no gradient either
     return _sum_rule(xp, g * share, x_shape, axis, keepdims)
 
 
 @op(_mean_rule, symbol="mean", local=["1/n"])
-def mean(xp: Namespace, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
+def mean(xp: Namespace, x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Any:
     """The arithmetic mean, Σx / n (NaN of none).
 
     >>> tg.mean(tg.tensor([1.0, 2.0, 6.0])).item()
@@ -115,12 +108,12 @@ def mean(xp: Namespace, x: ArrayLike, axis: Axes | None = None, keepdims: bool =
     return divided(summed(xp, x, axis, keepdims), _count(x.shape, axis))
 
 
-def _deviation(xp: Namespace, x: Array, axis: Axes | None) -> Any:
+def _deviation(xp: Namespace, x: Array, axis: Axis) -> Any:
     return x - xp.mean(x, axis, True)
 
 
 def _var_rule(
-    xp: Namespace, g: Array, x: Array, axis: Axes | None, correction: float, keepdims: bool
+    xp: Namespace, g: Array, x: Array, axis: Axis, correction: float, keepdims: bool
 ) -> Any:
     scale = divided(2.0, _count(x.shape, axis) - correction)
     return _kept(xp, g, x.shape, axis, keepdims) * (_deviation(xp, x, axis) * scale)
@@ -128,11 +121,7 @@ def _var_rule(
 
 @op(_var_rule, local=["2(x−mean)/(n−correction)"])
 def var(
-    xp: Namespace,
-    x: ArrayLike,
-    axis: Axes | None = None,
-    correction: float = 0,
-    keepdims: bool = False,
+    xp: Namespace, x: ArrayLike, axis: Axis = None, correction: float = 0, keepdims: bool = False
 ) -> Any:
     """The variance, Σ(x − mean)² / (n − correction). (PyTorch's default correction is 1, here 0.)
 
@@ -144,7 +133,7 @@ def var(
     return _variance(xp, x, axis, correction, keepdims)
 
 
-def _variance(xp: Namespace, x: Array, axis: Axes | None, correction: float, keepdims: bool) -> Any:
+def _variance(xp: Namespace, x: Array, axis: Axis, correction: float, keepdims: bool) -> Any:
     gone, count = _axes(axis, x.ndim), _count(x.shape, axis)
     # seen from the first element, equal numbers are all 0, which their rounded mean may miss
     x = x - x[tuple(slice(1 if i in gone else None) for i in range(x.ndim))]
@@ -154,28 +143,17 @@ def _variance(xp: Namespace, x: Array, axis: Axes | None, correction: float, kee
 
 
 def _std_rule(
-    xp: Namespace,
-    g: Array,
-    x: Array,
-    out: Array,
-    axis: Axes | None,
-    correction: float,
-    keepdims: bool,
+    xp: Namespace, g: Array, x: Array, out: Array, axis: Axis, correction: float, keepdims: bool
 ) -> Any:
-    out = _kept(xp, out, x.shape, axis, keepdims)
+    """That of √var, and 0 at 0."""
     flat = out == 0
-    scale = divided(1.0, _count(x.shape, axis) - correction)
-    g = xp.select(_kept(xp, g, x.shape, axis, keepdims), xp.logical_not(flat))
-    return g * (_deviation(xp, x, axis) * scale / xp.where(flat, 1.0, out))
+    g = xp.select(g, xp.logical_not(flat)) / xp.where(flat, 2.0, 2.0 * out)
+    return _var_rule(xp, g, x, axis, correction, keepdims)
 
 
 @op(_std_rule, local=["(x−mean)/((n−correction)·std)"])
 def std(
-    xp: Namespace,
-    x: ArrayLike,
-    axis: Axes | None = None,
-    correction: float = 0,
-    keepdims: bool = False,
+    xp: Namespace, x: ArrayLike, axis: Axis = None, correction: float = 0, keepdims: bool = False
 ) -> Any:
     """The standard deviation, √var. The gradient of equal numbers is 0, not NaN.
 
@@ -186,9 +164,7 @@ def std(
 
 
 def _extreme_rule(best: str) -> Any:
-    def rule(
-        xp: Namespace, g: Array, x: Array, out: Array, axis: Axes | None, keepdims: bool
-    ) -> Any:
+    def rule(xp: Namespace, g: Array, x: Array, out: Array, axis: Axis, keepdims: bool) -> Any:
         g = _kept(xp, g, x.shape, axis, keepdims)
         if axis is None or isinstance(axis, tuple) or not x.shape:
             chosen = xp.equal(x, _kept(xp, out, x.shape, axis, keepdims))
@@ -201,7 +177,7 @@ def _extreme_rule(best: str) -> Any:
 
 
 @op(_extreme_rule("argmax"), local=["1 at the maximum"])
-def max(xp: Namespace, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
+def max(xp: Namespace, x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Any:
     """The largest element. Among equal ones the gradient goes to the first along one axis, and is
     divided evenly over several or all axes.
 
@@ -212,7 +188,7 @@ def max(xp: Namespace, x: ArrayLike, axis: Axes | None = None, keepdims: bool = 
 
 
 @op(_extreme_rule("argmin"), local=["1 at the minimum"])
-def min(xp: Namespace, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
+def min(xp: Namespace, x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Any:
     """The smallest element; ties as in `max`.
 
     >>> tg.min(tg.tensor([[1.0, 5.0], [7.0, 2.0]]), axis=1).tolist()
@@ -221,7 +197,7 @@ def min(xp: Namespace, x: ArrayLike, axis: Axes | None = None, keepdims: bool = 
     return x.min(axis=axis, keepdims=keepdims)
 
 
-def _prod_rule(xp: Namespace, g: Array, x: Array, axis: Axes | None, keepdims: bool) -> Any:
+def _prod_rule(xp: Namespace, g: Array, x: Array, axis: Axis, keepdims: bool) -> Any:
     """Each element's derivative is the product of all others: those before it times those after."""
     gone = _axes(axis, len(x.shape))
     order = gone + tuple(a for a in range(len(x.shape)) if a not in gone)
@@ -236,11 +212,7 @@ def _prod_rule(xp: Namespace, g: Array, x: Array, axis: Axes | None, keepdims: b
 
 @op(_prod_rule, symbol="Π", local=["product of the others"])
 def prod(
-    xp: Namespace,
-    x: ArrayLike,
-    axis: Axes | None = None,
-    keepdims: bool = False,
-    dtype: Any = None,
+    xp: Namespace, x: ArrayLike, axis: Axis = None, keepdims: bool = False, dtype: Any = None
 ) -> Any:
     """The product of the elements (1 of none); its derivatives are exact with zeros among them.
 
@@ -257,14 +229,14 @@ def prod(
 
 
 def _logsumexp_rule(
-    xp: Namespace, g: Array, x: Array, out: Array, axis: Axes | None, keepdims: bool
+    xp: Namespace, g: Array, x: Array, out: Array, axis: Axis, keepdims: bool
 ) -> Any:
     out = _kept(xp, out, x.shape, axis, keepdims)
     finite = xp.where(out == -math.inf, 0.0, out)
     return _kept(xp, g, x.shape, axis, keepdims) * xp.exp(x - finite)
 
 
-def _logsumexp_decomposition(x: ArrayLike, axis: Axes | None, keepdims: bool) -> Any:
+def _logsumexp_decomposition(x: ArrayLike, axis: Axis, keepdims: bool) -> Any:
     if not math.prod(x.shape):
         return sum(x, axis, keepdims) - math.inf
     largest = max(x, axis, True).detach()
@@ -276,7 +248,7 @@ def _logsumexp_decomposition(x: ArrayLike, axis: Axes | None, keepdims: bool) ->
 
 
 @op(_logsumexp_rule, decomposition=_logsumexp_decomposition, closed=True, local=["softmax x"])
-def logsumexp(xp: Namespace, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
+def logsumexp(xp: Namespace, x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Any:
     """ln Σ e^x without overflow; −inf, with gradient 0, where every element is −inf.
 
     >>> round(tg.logsumexp(tg.tensor([1000.0, 1000.0])).item(), 3)
@@ -287,7 +259,7 @@ def logsumexp(xp: Namespace, x: ArrayLike, axis: Axes | None = None, keepdims: b
 
 
 def _norm_rule(
-    xp: Namespace, g: Array, x: Array, out: Array, axis: Axes | None, ord: float, keepdims: bool
+    xp: Namespace, g: Array, x: Array, out: Array, axis: Axis, ord: float, keepdims: bool
 ) -> Any:
     g = _kept(xp, g, x.shape, axis, keepdims)
     out = _kept(xp, out, x.shape, axis, keepdims)
@@ -304,11 +276,7 @@ def _norm_rule(
 
 @op(_norm_rule, symbol="‖x‖", local=["x/‖x‖"])
 def vector_norm(
-    xp: Namespace,
-    x: ArrayLike,
-    axis: Axes | None = None,
-    ord: float = 2,
-    keepdims: bool = False,
+    xp: Namespace, x: ArrayLike, axis: Axis = None, ord: float = 2, keepdims: bool = False
 ) -> Any:
     """(Σ |x|^ord)^(1/ord): the operation behind `norm`.
 
@@ -331,11 +299,7 @@ def vector_norm(
 
 @named
 def norm(
-    x: ArrayLike,
-    *ambiguous: NoReturn,
-    axis: Axes | None = None,
-    ord: float = 2,
-    keepdims: bool = False,
+    x: ArrayLike, *ambiguous: NoReturn, axis: Axis = None, ord: float = 2, keepdims: bool = False
 ) -> Tensor:
     """The vector norm (Σ |x|^ord)^(1/ord) over all elements, or over those along `axis`.
 
@@ -397,7 +361,7 @@ def _accumulated(
 
 
 def _cumulative_sum_rule(
-    xp: Namespace, g: Array, x_shape: tuple[int, ...], axis: int | None, include_initial: bool
+    xp: Namespace, g: Array, x_shape: Shape, axis: int | None, include_initial: bool
 ) -> Any:
     axis = axis or 0
     if include_initial:
@@ -464,11 +428,7 @@ def cumulative_prod(
 
 @named
 def diff(
-    x: ArrayLike,
-    n: int = 1,
-    axis: int = -1,
-    prepend: ArrayLike = None,
-    append: ArrayLike = None,
+    x: ArrayLike, n: int = 1, axis: int = -1, prepend: ArrayLike = None, append: ArrayLike = None
 ) -> Tensor:
     """The differences x[i+1] − x[i] of neighbours along an axis, taken n times.
 
@@ -520,7 +480,7 @@ def argmin(xp: Namespace, x: ArrayLike, axis: int | None = None, keepdims: bool 
 
 
 @op(None)
-def any(xp: Namespace, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
+def any(xp: Namespace, x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Any:
     """Whether at least one element is true (not zero).
 
     >>> tg.any(tg.tensor([[0, 1], [0, 0]]), axis=1).tolist()
@@ -530,7 +490,7 @@ def any(xp: Namespace, x: ArrayLike, axis: Axes | None = None, keepdims: bool = 
 
 
 @op(None)
-def all(xp: Namespace, x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Any:
+def all(xp: Namespace, x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Any:
     """Whether every element is true (not zero).
 
     >>> tg.all(tg.tensor([[1, 1], [0, 1]]), axis=1).tolist()
@@ -540,7 +500,7 @@ def all(xp: Namespace, x: ArrayLike, axis: Axes | None = None, keepdims: bool = 
 
 
 @named
-def count_nonzero(x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
+def count_nonzero(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The number of elements that are not 0 (NaN is not 0).
 
     >>> tg.count_nonzero(tg.tensor([[0.0, 3.0], [1.0, 2.0]]), axis=0).tolist()
