@@ -99,12 +99,7 @@ def multiply(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     return x * y
 
 
-@op(
-    lambda g, y: g / y,
-    lambda g, y, out: -g * out / y,
-    symbol="÷",
-    local=["1/y", "−x/y²"],
-)
+@op(lambda g, y: g / y, lambda g, y, out: -g * out / y, symbol="÷", local=["1/y", "−x/y²"])
 def divide(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """x / y; a floating result also for integers.
 

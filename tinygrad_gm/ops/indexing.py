@@ -187,10 +187,7 @@ def take_along_axis(xp: Namespace, x: ArrayLike, indices: Array, axis: int = -1)
     return xp.take_along_axis(x, indices, axis)
 
 
-@op(
-    lambda xp, g, indices, axis: xp.take_along_axis(g, indices, axis),
-    local=["1 where written"],
-)
+@op(lambda xp, g, indices, axis: xp.take_along_axis(g, indices, axis), local=["1 where written"])
 def scatter_along_axis(
     xp: Namespace, values: ArrayLike, indices: Array, axis: int, shape: tuple[int, ...]
 ) -> Any:

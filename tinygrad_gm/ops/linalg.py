@@ -79,12 +79,7 @@ def _solve_right_rule(xp: Namespace, g: Array, x: Array, y_shape: tuple[int, ...
     return xp.solve(_t(xp, x), g)
 
 
-@op(
-    _solve_left_rule,
-    _solve_right_rule,
-    symbol="A⁻¹b",
-    local=["−A⁻ᵀ · outᵀ", "A⁻ᵀ"],
-)
+@op(_solve_left_rule, _solve_right_rule, symbol="A⁻¹b", local=["−A⁻ᵀ · outᵀ", "A⁻ᵀ"])
 def solve(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """The solution of x · out = y: x (…, n, n) with a vector y (n,) or matrices y (…, n, k).
 

@@ -103,11 +103,7 @@ def _nll_decomposition(
 
 
 def _nll_rule(
-    xp: Namespace,
-    g: Array,
-    residuals: Arrays,
-    log_probabilities_shape: Shape,
-    reduction: str,
+    xp: Namespace, g: Array, residuals: Arrays, log_probabilities_shape: Shape, reduction: str
 ) -> Any:
     """−weight at the target, 0 elsewhere."""
     places, slopes, counts, axis = residuals

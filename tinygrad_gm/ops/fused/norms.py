@@ -231,11 +231,7 @@ def _batch_norm_decomposition(x: ArrayLike, weight: ArrayLike, bias: ArrayLike, 
     floating=True,
 )
 def batch_norm(
-    xp: Namespace,
-    x: ArrayLike,
-    weight: ArrayLike = None,
-    bias: ArrayLike = None,
-    eps: float = 1e-5,
+    xp: Namespace, x: ArrayLike, weight: ArrayLike = None, bias: ArrayLike = None, eps: float = 1e-5
 ) -> Any:
     """(x − μ)/√(σ² + eps) · weight + bias with the μ and σ² of a batch (Ioffe & Szegedy 2015).
 

@@ -111,12 +111,7 @@ def _gru_decomposition(from_input: ArrayLike, from_hidden: ArrayLike, hidden: Ar
 
 
 def _gru_rule(
-    xp: Namespace,
-    g: Array,
-    from_input: Array,
-    from_hidden: Array,
-    hidden: Array,
-    argnums: Shape,
+    xp: Namespace, g: Array, from_input: Array, from_hidden: Array, hidden: Array, argnums: Shape
 ) -> Any:
     r, z, _ = _parts(xp.sigmoid(from_input + from_hidden), 3)
     n_hidden = _parts(from_hidden, 3)[2]
