@@ -272,7 +272,7 @@ ENGINE = [
         "a class number too large",
         lambda: tg.cross_entropy(tg.zeros((2, 10)), tg.tensor([1, 10])),
         IndexError,
-        ["cross_entropy", "[1, 10]", "10 classes"],
+        ["cross_entropy", "[1, 10]", "[0, 10)"],
     ),
     Mistake(
         "floating class numbers",
@@ -296,7 +296,7 @@ ENGINE = [
         "a reduction that does not exist",
         lambda: tg.cross_entropy(tg.zeros((1, 2)), [0], reduction="avg"),
         ValueError,
-        ["'avg'", '"none", "sum" or "mean"'],
+        ["'avg'", '"mean", "sum" or "none"'],
     ),
     Mistake("bits of floats", lambda: ~tg.ones(2), TypeError, ["bitwise_invert", "float32"]),
     Mistake(

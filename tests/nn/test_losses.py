@@ -502,15 +502,15 @@ def test_mistakes_are_named() -> None:
     x, labels = tg.zeros((2, 3)), tg.tensor([0, 1])
     with pytest.raises(ValueError, match=r"label_smoothing lies in \[0, 1\]; got 1.5"):
         F.cross_entropy(x, labels, label_smoothing=1.5)
-    with pytest.raises(ValueError, match=r"a weight \(3,\).* got \(2,\)"):
+    with pytest.raises(ValueError, match=r"weight .*\(3,\).* got \(2,\)"):
         F.cross_entropy(x, labels, tg.ones(2))
-    with pytest.raises(ValueError, match=r"a weight \(3,\).* got \(2,\)"):
+    with pytest.raises(ValueError, match=r"weight .*\(3,\).* got \(2,\)"):
         F.cross_entropy(x, tg.ones((2, 3)), tg.ones(2))
     with pytest.raises(ValueError, match=r"one shape; got \(2, 3\) and \(2, 4\)"):
         F.cross_entropy(x, tg.ones((2, 4)))
-    with pytest.raises(IndexError, match="3 classes are numbered from 0"):
+    with pytest.raises(IndexError, match=r"class numbers in \[0, 3\)"):
         F.cross_entropy(x, tg.tensor([0, 3]), label_smoothing=0.1)
-    with pytest.raises(TypeError, match="class numbers, not float32"):
+    with pytest.raises(TypeError, match=r"class numbers, .* got float32"):
         F.cross_entropy(x, tg.tensor([0.0, 1.0]))
     with pytest.raises(ValueError, match=r"probabilities lie in \[0, 1\]; got \[-2.0, 2.0\]"):
         F.binary_cross_entropy(tg.tensor([-2.0, 2.0]), tg.ones(2))

@@ -213,14 +213,26 @@ def test_the_padding_row_is_read_but_gets_no_gradient() -> None:
 
 
 ERRORS: list[tuple[Any, type[Exception], str]] = [
-    (lambda: tg.embedding(tg.ones((3, 2)), [3]), IndexError, r"\[3, 3\], the 3 rows"),
+    (
+        lambda: tg.embedding(tg.ones((3, 2)), [3]),
+        IndexError,
+        r"row numbers in \[0, 3\); got \[3, 3\]",
+    ),
     (lambda: tg.embedding(tg.ones((3, 2)), [-1]), IndexError, r"embedding: .*\[-1, -1\]"),
-    (lambda: tg.embedding(tg.ones((3, 2)), [0.0]), TypeError, "embedding: indices are integers"),
-    (lambda: tg.embedding(tg.ones(3), [0]), ValueError, r"\(count, width\) is wanted; got \(3,\)"),
+    (
+        lambda: tg.embedding(tg.ones((3, 2)), [0.0]),
+        TypeError,
+        "embedding: expected row numbers, which are integers",
+    ),
+    (lambda: tg.embedding(tg.ones(3), [0]), ValueError, r"\(count, width\); got \(3,\)"),
     (lambda: tg.embedding(tg.ones((3, 2)), [0], 3), IndexError, "padding_idx is 3"),
-    (lambda: tg.nll_loss(tg.ones((1, 3)), [3]), IndexError, "nll_loss: .* the 3 classes"),
+    (lambda: tg.nll_loss(tg.ones((1, 3)), [3]), IndexError, r"nll_loss: .* in \[0, 3\)"),
     (lambda: tg.nll_loss(tg.ones((2, 3)), [0]), ValueError, r"\(2, 3\) and targets \(1,\)"),
-    (lambda: tg.nll_loss(tg.ones((1, 3)), [0], tg.ones(2)), ValueError, r"a weight \(3,\)"),
+    (
+        lambda: tg.nll_loss(tg.ones((1, 3)), [0], tg.ones(2)),
+        ValueError,
+        r"expected weight of shape \(3,\)",
+    ),
     (lambda: tg.nll_loss(tg.ones((1, 3)), [0], reduction="max"), ValueError, "nll_loss: reduction"),
     (lambda: tg.mse_loss(tg.ones(3), tg.ones(1)), ValueError, r"one shape; got \(3,\) and \(1,\)"),
     (
@@ -230,13 +242,21 @@ ERRORS: list[tuple[Any, type[Exception], str]] = [
     ),
     (lambda: tg.linear(tg.ones((2, 3)), tg.ones(3)), ValueError, r"linear: .*weight \(3,\)"),
     (lambda: tg.linear(2.0, tg.ones((2, 3))), ValueError, r"linear: .*input \(\)"),
-    (lambda: tg.linear(tg.ones(3), tg.ones((2, 3)), 1.0), ValueError, r"bias \(2,\) .*got \(\)"),
+    (
+        lambda: tg.linear(tg.ones(3), tg.ones((2, 3)), 1.0),
+        ValueError,
+        r"bias of shape \(2,\); got \(\)",
+    ),
     (lambda: tg.linear(tg.ones(3), tg.ones((2, 3)), tg.ones(3)), ValueError, r"bias .*got \(3,\)"),
     (lambda: tg.cross_entropy(tg.ones((2, 3)), [0]), ValueError, r"\(2, 3\) and targets \(1,\)"),
     (lambda: tg.cross_entropy(1.0, [0]), ValueError, r"logits \(\) and targets \(1,\)"),
-    (lambda: tg.cross_entropy(tg.ones((1, 3)), [3]), IndexError, r"\[3, 3\], the 3 classes"),
+    (
+        lambda: tg.cross_entropy(tg.ones((1, 3)), [3]),
+        IndexError,
+        r"class numbers in \[0, 3\); got \[3, 3\]",
+    ),
     (lambda: tg.cross_entropy(tg.ones((1, 3)), [-1]), IndexError, r"\[-1, -1\]"),
-    (lambda: tg.cross_entropy(tg.ones((1, 3)), [0.0]), TypeError, "class numbers, not float32"),
+    (lambda: tg.cross_entropy(tg.ones((1, 3)), [0.0]), TypeError, "class numbers, .* got float32"),
     (lambda: tg.cross_entropy(tg.ones((1, 3)), [0], "max"), ValueError, "reduction is 'max'"),
     (
         lambda: tg.binary_cross_entropy_with_logits(tg.ones(3), tg.ones((3, 1))),

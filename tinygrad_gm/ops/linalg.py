@@ -18,18 +18,13 @@ from ..engine.call import op
 from ..engine.op import vocabulary
 from ..hints import named
 from . import reduction
+from .matmul import transposed
 from .shape import moveaxis, normalize_axis, reshape
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
 __all__ = ["diagonal", "trace"]
-
-
-def _t(xp: Namespace, x: Array) -> Any:
-    """x with its last two axes exchanged."""
-    ndim = len(x.shape)
-    return xp.permute_dims(x, (*range(ndim - 2), ndim - 1, ndim - 2))
 
 
 def _square(name: str, x: Array) -> Any:
@@ -48,7 +43,7 @@ def _checked(name: str, function: Callable[..., Array], *args: Array) -> Any:
 
 
 def _inv_rule(xp: Namespace, g: Array, out: Array) -> Any:
-    back = _t(xp, out)
+    back = transposed(xp, out)
     return -xp.matmul(xp.matmul(back, g), back)
 
 
@@ -70,13 +65,13 @@ def _solve_left_rule(
     back = _solve_right_rule(xp, g, x, y_shape)
     if len(y_shape) == 1:
         return -(back[..., :, None] * out[..., None, :])
-    return -xp.matmul(back, _t(xp, out))
+    return -xp.matmul(back, transposed(xp, out))
 
 
 def _solve_right_rule(xp: Namespace, g: Array, x: Array, y_shape: tuple[int, ...]) -> Any:
     if len(y_shape) == 1:  # then g may be a batch of vectors, which `solve` takes for a matrix
-        return xp.solve(_t(xp, x), g[..., None])[..., 0]
-    return xp.solve(_t(xp, x), g)
+        return xp.solve(transposed(xp, x), g[..., None])[..., 0]
+    return xp.solve(transposed(xp, x), g)
 
 
 @op(_solve_left_rule, _solve_right_rule, symbol="A⁻¹b", local=["−A⁻ᵀ · outᵀ", "A⁻ᵀ"])
@@ -101,10 +96,10 @@ def solve(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
 
 def _cholesky_rule(xp: Namespace, g: Array, out: Array, residuals: Array) -> Any:
     """(S + Sᵀ)/2, S = L⁻ᵀ Φ(Lᵀ g) L⁻¹; Φ takes the lower triangle with half of the diagonal."""
-    back, lower = _t(xp, out), residuals != 0
+    back, lower = transposed(xp, out), residuals != 0
     inner = xp.select(xp.matmul(back, xp.select(g, lower)), lower) * residuals
-    s = _t(xp, xp.solve(back, _t(xp, xp.solve(back, inner))))
-    return 0.5 * (s + _t(xp, s))
+    s = transposed(xp, xp.solve(back, transposed(xp, xp.solve(back, inner))))
+    return 0.5 * (s + transposed(xp, s))
 
 
 @op(_cholesky_rule, closed=True, symbol="L", local=["sym L⁻ᵀ Φ(Lᵀ ·) L⁻¹"])
@@ -140,7 +135,7 @@ def det(xp: Namespace, x: ArrayLike) -> Any:
 
 def _transposed_inverse(xp: Namespace, x: Array, why: str) -> Any:
     try:
-        return _t(xp, xp.inv(x))
+        return transposed(xp, xp.inv(x))
     except ValueError as error:
         raise ValueError(f"{why}; got a singular one among {x.shape}") from error
 
@@ -158,10 +153,10 @@ def _cofactor_rule(xp: Namespace, g: Array, residuals: tuple[Array, Array, Array
     """
     left, values, right, sign = residuals
     ones = xp.module.eye(values.shape[-1], dtype=values.dtype)
-    h = xp.matmul(xp.matmul(_t(xp, left), g * sign), _t(xp, right))
+    h = xp.matmul(xp.matmul(transposed(xp, left), g * sign), transposed(xp, right))
     pairs = _products_without_two(xp.module, values)
     diagonal = xp.matmul(pairs, xp.sum(h * ones, -1)[..., None])
-    return xp.matmul(xp.matmul(left, diagonal * ones - pairs * _t(xp, h)), right)
+    return xp.matmul(xp.matmul(left, diagonal * ones - pairs * transposed(xp, h)), right)
 
 
 @op(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..backend import Array, ArrayLike, Namespace
+from ..backend import Array, ArrayLike, Namespace, Shape
 from ..engine.call import op
 from ..kernels.products import product
 
@@ -13,11 +13,12 @@ __all__ = ["matmul"]
 
 
 def transposed(xp: Namespace, matrix: Array) -> Any:
+    """`matrix_transpose` in the vocabulary of rules."""
     ndim = len(matrix.shape)
     return xp.permute_dims(matrix, (*range(ndim - 2), ndim - 1, ndim - 2))
 
 
-def _left_rule(xp: Namespace, g: Array, y: Array, x_shape: tuple[int, ...]) -> Any:
+def _left_rule(xp: Namespace, g: Array, y: Array, x_shape: Shape) -> Any:
     """g @ yᵀ; a vector stands for a matrix with one row (left) or one column (right)."""
     if len(y.shape) == 1:
         return g[..., None] * y
@@ -26,7 +27,7 @@ def _left_rule(xp: Namespace, g: Array, y: Array, x_shape: tuple[int, ...]) -> A
     return xp.matmul(g, transposed(xp, y))
 
 
-def _right_rule(xp: Namespace, g: Array, x: Array, y_shape: tuple[int, ...]) -> Any:
+def _right_rule(xp: Namespace, g: Array, x: Array, y_shape: Shape) -> Any:
     """xᵀ @ g; with one matrix on the right, all leading axes of x are rows of one product."""
     if len(x.shape) == 1:
         column = x if len(y_shape) == 1 else x[:, None]

@@ -19,7 +19,6 @@ from ..elementwise import add, divide, exp, multiply, subtract
 from ..matmul import matmul
 from ..reduction import max, sum
 from ..shape import matrix_transpose
-from .softmax import stopped
 
 __all__ = ["scaled_dot_product_attention"]
 
@@ -46,7 +45,7 @@ def attention_weights(
         scores = add(
             scores, kernels.causal_bias(module_of(scores._data), rows, columns, scores.dtype)
         )
-    largest = stopped(max(scores, -1, True))
+    largest = max(scores, -1, True).detach()
     powers = exp(subtract(scores, where(largest == -math.inf, 0.0, largest)))
     total = sum(powers, -1, True)
     return divide(powers, where(total == 0.0, 1.0, total))

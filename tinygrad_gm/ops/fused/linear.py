@@ -1,4 +1,4 @@
-"""The linear layer, and what it does to one-hot vectors: looking up a row."""
+"""The linear layer, and the embedding: the linear layer of one-hot vectors, which looks up rows."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import Array, ArrayLike, Namespace
+from ...backend import Array, ArrayLike, Namespace, Shape
 from ...engine.call import op
 from ...kernels.products import product
+from ..checks import check_below, check_shape
 from ..choosing import where
 from ..comparison import equal
 from ..elementwise import add
 from ..indexing import getitem, plain_index
 from ..matmul import as_rows, matmul
 from ..shape import expand_dims, matrix_transpose
-from .softmax import stopped
 
 __all__ = ["embedding", "linear"]
 
 
-def _linear_decomposition(x: ArrayLike, weight: ArrayLike, bias: ArrayLike = None) -> Any:
+def _linear_decomposition(x: ArrayLike, weight: ArrayLike, bias: ArrayLike) -> Any:
     product = matmul(x, matrix_transpose(weight))
     return product if bias is None else add(product, bias)
 
@@ -47,15 +47,14 @@ def linear(xp: Namespace, x: ArrayLike, weight: ArrayLike, bias: ArrayLike = Non
     >>> tg.linear(tg.ones((4, 3)), tg.ones((2, 3))).shape
     (4, 2)
     """
-    inputs: tuple[int, ...] = getattr(x, "shape", ())
-    weights: tuple[int, ...] = getattr(weight, "shape", ())
+    inputs: Shape = getattr(x, "shape", ())
+    weights: Shape = getattr(weight, "shape", ())
     if not inputs or len(weights) != 2 or inputs[-1] != weights[1]:
         raise ValueError(
-            "linear: an input (…, in) and a weight (out, in) are wanted; got input "
-            f"{inputs} and weight {weights}"
+            f"linear: expected an input (…, in) and a weight (out, in); got input {inputs} and "
+            f"weight {weights}"
         )
-    if bias is not None and getattr(bias, "shape", ()) != weights[:1]:
-        raise ValueError(f"linear: a bias {weights[:1]} is wanted; got {np.shape(bias)}")
+    check_shape("linear", weights[:1], bias=bias)
     *batch, length = inputs
     rows = x if len(batch) == 1 else x.reshape(math.prod(batch), length)
     out = product(rows, weight.T)
@@ -64,18 +63,16 @@ def linear(xp: Namespace, x: ArrayLike, weight: ArrayLike, bias: ArrayLike = Non
     return out if rows is x else out.reshape(*batch, weights[0])
 
 
-def _embedding_decomposition(
-    weight: ArrayLike, indices: ArrayLike, padding_idx: int | None = None
-) -> Any:
+def _embedding_decomposition(weight: ArrayLike, indices: ArrayLike, padding_idx: int | None) -> Any:
     rows = getitem(weight, plain_index(indices))
     if padding_idx is None:
         return rows
     fixed = expand_dims(equal(indices, padding_idx), -1)
-    return where(fixed, stopped(rows), rows)
+    return where(fixed, rows.detach(), rows)
 
 
 def _embedding_rule(
-    xp: Namespace, g: Array, residuals: tuple[Array, Array | None], weight_shape: tuple[int, ...]
+    xp: Namespace, g: Array, residuals: tuple[Array, Array | None], weight_shape: Shape
 ) -> Any:
     indices, trained = residuals
     return xp.scatter(g if trained is None else xp.select(g, trained), indices, weight_shape)
@@ -96,7 +93,7 @@ def embedding(
     Args:
         weight: one row per word.
         indices: integers in [0, count).
-        padding_idx: the row at this index gets no gradient, so that training leaves it alone.
+        padding_idx: the row at this index gets no gradient, so training does not change it.
 
     Raises:
         IndexError: an index is not in [0, count).
@@ -105,17 +102,10 @@ def embedding(
     [[2.0, 3.0], [2.0, 3.0], [0.0, 1.0]]
     """
     if getattr(weight, "ndim", 0) != 2:
-        raise ValueError(f"embedding: a weight (count, width) is wanted; got {np.shape(weight)}")
-    indices = xp.asarray(indices)
-    if indices.dtype.kind not in "iu":
-        raise TypeError(f"embedding: indices are integers, not {indices.dtype}")
-    count = len(weight)
-    if indices.size and indices.astype(xp.uint64, copy=False).max() >= count:  # −1 becomes huge
-        raise IndexError(
-            f"embedding: indices lie in [{indices.min()}, {indices.max()}], "
-            f"the {count} rows are numbered from 0"
-        )
+        raise ValueError(f"embedding: expected a weight (count, width); got {np.shape(weight)}")
+    indices, count = xp.asarray(indices), len(weight)
+    check_below("embedding", "row numbers", indices, count)
     if padding_idx is not None and not 0 <= padding_idx < count:
-        raise IndexError(f"embedding: padding_idx is {padding_idx}, the rows are 0 to {count - 1}")
+        raise IndexError(f"embedding: padding_idx is {padding_idx}; expected a row in [0, {count})")
     trained = None if padding_idx is None else (indices != padding_idx)[..., None]
     return weight.take(indices, 0), (indices, trained)

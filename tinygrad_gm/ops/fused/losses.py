@@ -1,4 +1,4 @@
-"""Losses: one number, or one per example, that says how far from the target a prediction is."""
+"""Losses: the distance of predictions from targets, one number or one per example."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from ...engine.record import Traced
 from ...kernels import softmax as kernels
 from ...kernels.selection import selected
 from ...kernels.summation import divided, summed
+from ..checks import check_below, check_same_shape, check_shape
 from ..choosing import maximum, where
 from ..comparison import not_equal
 from ..elementwise import log, multiply, sigmoid, square, subtract
 from ..indexing import take, take_along_axis
 from ..shape import expand_dims, squeeze
-from .softmax import log_softmax_decomposition, stopped
+from .softmax import log_softmax_decomposition
 
 if TYPE_CHECKING:
     from ...tensor import Tensor
@@ -40,7 +41,7 @@ def _scaled(g: Array, count: int, reduction: str) -> Any:
 
 def _check_reduction(name: str, reduction: str) -> None:
     if reduction not in ("none", "sum", "mean"):
-        raise ValueError(f'{name}: reduction is {reduction!r}; "none", "sum" or "mean" is wanted')
+        raise ValueError(f'{name}: reduction is {reduction!r}; expected "mean", "sum" or "none"')
 
 
 def _cross_entropy_decomposition(logits: ArrayLike, target: ArrayLike, reduction: str) -> Any:
@@ -78,7 +79,7 @@ def cross_entropy(
     _check_reduction("cross_entropy", reduction)
     target, scores = xp.asarray(target), getattr(logits, "shape", ())
     axis = _class_axis("cross_entropy", scores, target)
-    _check_classes("cross_entropy", target, scores[axis])
+    check_below("cross_entropy", "class numbers", target, scores[axis])
     losses, probabilities, places = kernels.cross_entropy(xp, logits, target, axis)
     return _reduced(losses, reduction), (probabilities, places, axis)
 
@@ -94,7 +95,7 @@ def _nll_decomposition(
     counts = not_equal(target, ignore_index)
     safe = where(counts, target, 0)
     picked = squeeze(take_along_axis(log_probabilities, expand_dims(safe, axis), axis), axis)
-    weights: Tensor | float = 1.0 if weight is None else stopped(take(weight, safe, 0))
+    weights: Tensor | float = 1.0 if weight is None else take(weight, safe, 0).detach()
     losses = where(counts, multiply(where(counts, picked, 0.0), -weights), 0.0)
     if reduction == "mean":
         total: Tensor = where(counts, weights, 0.0).sum()
@@ -133,10 +134,10 @@ def nll_loss(
     """−weight[target] · log_probabilities[target]: the negative log-likelihood of the targets.
 
     Args:
-        log_probabilities: (N, C, …), or (C,): what `log_softmax` gives.
+        log_probabilities: (N, C, …), or (C,): the result of `log_softmax`.
         target: integers in [0, C), (N, …), or ().
         weight: (C,), a factor per class; None: 1. It gets no gradient.
-        ignore_index: a target of this number does not count.
+        ignore_index: targets of this number are ignored.
         reduction: "mean", Σ losses / Σ weights of the targets; "sum"; or "none".
 
     >>> tg.nll_loss(tg.tensor([[-1.0, -2.0], [-3.0, -5.0]]), tg.tensor([0, 1])).item()
@@ -147,9 +148,8 @@ def nll_loss(
     axis = _class_axis("nll_loss", shape, target)
     counts = target != ignore_index
     safe = xp.where(counts, target, 0)
-    _check_classes("nll_loss", safe, shape[axis])
-    if weight is not None and np.shape(weight) != (shape[axis],):
-        raise ValueError(f"nll_loss: a weight ({shape[axis]},) is wanted; got {np.shape(weight)}")
+    check_below("nll_loss", "class numbers", safe, shape[axis])
+    check_shape("nll_loss", shape[axis : axis + 1], weight=weight)
     slopes = -counts.astype(log_probabilities.dtype)
     if weight is not None:
         slopes *= weight[safe]
@@ -159,34 +159,23 @@ def nll_loss(
     if reduction == "mean":
         total = -summed(xp, slopes)
         if not total:
-            return out * math.nan, (places, slopes, counts, axis)  # none counts: gradient 0
+            return out * math.nan, (places, slopes, counts, axis)  # all ignored: gradient 0
         out, slopes = out / total, slopes / total
     return out, (places, slopes, counts, axis)
 
 
 def _class_axis(name: str, scores: Shape, target: Array) -> int:
-    """Where the classes are: axis 1, or 0 where there is only one; the target has the others."""
+    """The axis of the classes: 1, or 0 of a single axis; the target has the other axes."""
     axis = 0 if len(scores) == 1 else 1
     if not scores or scores[:axis] + scores[axis + 1 :] != target.shape:
         raise ValueError(
-            f"{name}: logits (N, C, …) go with targets (N, …); got logits "
-            f"{scores} and targets {target.shape}"
+            f"{name}: expected logits (N, C, …) and targets (N, …); got logits {scores} and "
+            f"targets {target.shape}"
         )
-    if target.dtype.kind not in "iu":
-        raise TypeError(f"{name}: targets are class numbers, not {target.dtype}")
     return axis
 
 
-def _check_classes(name: str, target: Array, count: int) -> None:
-    unsigned = target.astype(np.uint64, copy=False)  # a negative number becomes a huge one
-    if target.size and unsigned.max() >= count:
-        raise IndexError(
-            f"{name}: targets lie in [{target.min()}, {target.max()}], "
-            f"the {count} classes are numbered from 0"
-        )
-
-
-LEAST = -100.0  # what a logarithm counts as at least
+LEAST = -100.0  # the lower limit of logarithms
 SMALLEST = math.exp(LEAST)
 
 
@@ -214,9 +203,9 @@ def _logarithm(xp: Namespace, p: Array) -> Any:
     local=["(p − t)/max(p(1 − p), 10⁻¹²)", "ln(1 − p) − ln p"],
 )
 def binary_cross_entropy(xp: Namespace, input: ArrayLike, target: ArrayLike) -> Any:
-    """−[t·ln p + (1 − t)·ln(1 − p)] of each element, a logarithm being at least −100.
+    """−[t·ln p + (1 − t)·ln(1 − p)] of each element, with logarithms limited to ≥ −100.
 
-    At p = 0 and 1, where the derivative is infinite or 0/0, it is (p − t)·10¹².
+    At p = 0 and 1, where the derivative is infinite or 0/0, it is taken as (p − t)·10¹².
 
     Args:
         input: p in [0, 1].
@@ -251,8 +240,8 @@ def binary_cross_entropy_with_logits(
 ) -> Any:
     """−[t·ln σ(z) + (1 − t)·ln(1 − σ(z))] = max(z, 0) − z·t + ln(1 + e^−|z|), of equal shapes.
 
-    The right-hand side neither overflows nor takes the logarithm of 0, as σ followed by a logarithm
-    does from |z| ≈ 17 on in float32.
+    The right-hand side does not overflow, and takes no logarithm of 0, as σ followed by a logarithm
+    does in float32 from |z| ≈ 17 on.
 
     Args:
         logits: z, any shape.
@@ -264,12 +253,8 @@ def binary_cross_entropy_with_logits(
     """
     name = "binary_cross_entropy_with_logits"
     _check_reduction(name, reduction)
-    if np.shape(logits) != np.shape(target):
-        raise ValueError(
-            f"{name}: logits and target must have one shape; got {np.shape(logits)} and "
-            f"{np.shape(target)}"
-        )
-    # several times faster than with max(z, 0): NumPy has no vector loop for a scalar there
+    check_same_shape(name, logits=logits, target=target)
+    # several times faster than max(z, 0), for which NumPy has no vectorised loop
     losses = xp.log1p(xp.exp(-xp.abs(logits))) + logits * ((logits > 0) - target)
     return _reduced(losses, reduction)
 
@@ -294,17 +279,13 @@ def mse_loss(xp: Namespace, input: ArrayLike, target: ArrayLike, reduction: str 
     """(input − target)², of equal shapes.
 
     Args:
-        input, target: of one shape: broadcasting would hide a mistake.
+        input, target: of one shape, since broadcasting would hide a mistake.
         reduction: "mean" over all elements, "sum", or "none".
 
     >>> tg.mse_loss(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0])).item()
     2.0
     """
     _check_reduction("mse_loss", reduction)
-    if np.shape(input) != np.shape(target):
-        raise ValueError(
-            f"mse_loss: input and target must have one shape; got {np.shape(input)} and "
-            f"{np.shape(target)}"
-        )
+    check_same_shape("mse_loss", input=input, target=target)
     difference = xp.subtract(input, target)
     return _reduced(difference * difference, reduction)

@@ -14,15 +14,10 @@ from ..reduction import max, sum
 __all__ = ["log_softmax", "softmax"]
 
 
-def stopped(x: ArrayLike) -> Any:
-    """x as a constant: gradients do not flow through it."""
-    return x.detach()
-
-
 def _softmax_decomposition(x: ArrayLike, axis: int) -> Any:
     if not math.prod(x.shape):
         return exp(x)
-    powers = exp(subtract(x, stopped(max(x, axis, True))))
+    powers = exp(subtract(x, max(x, axis, True).detach()))
     return powers / sum(powers, axis, True)
 
 
@@ -46,7 +41,7 @@ def softmax(xp: Namespace, x: ArrayLike, axis: int = -1) -> Any:
 def log_softmax_decomposition(x: ArrayLike, axis: int) -> Any:
     if not math.prod(x.shape):
         return exp(x)
-    shifted = subtract(x, stopped(max(x, axis, True)))
+    shifted = subtract(x, max(x, axis, True).detach())
     return shifted - log(sum(exp(shifted), axis, True))
 
 
