@@ -122,24 +122,13 @@ INNER_NAMES = re.compile(r"^(?:[a-z]\w*: )+")  # that a message starts with
 FORMER = {"twin": "decomposition"}  # keywords of earlier versions
 NUMPYS = ("absolute", "arccos", "arcsin", "arctan", "arctan2", "array", "concatenate")
 UFUNCS = {  # NumPy's names of the binary operators, and ours
-    "add": "add",
-    "subtract": "subtract",
-    "multiply": "multiply",
-    "divide": "divide",
-    "floor_divide": "floor_divide",
-    "remainder": "remainder",
+    **{name: name for name in (
+        "add", "subtract", "multiply", "divide", "floor_divide", "remainder", "matmul", "equal",
+        "not_equal", "less", "less_equal", "greater", "greater_equal", "bitwise_and", "bitwise_or",
+        "bitwise_xor",
+    )},
     "power": "pow",
-    "matmul": "matmul",
-    "equal": "equal",
-    "not_equal": "not_equal",
-    "less": "less",
-    "less_equal": "less_equal",
-    "greater": "greater",
-    "greater_equal": "greater_equal",
-    "bitwise_and": "bitwise_and",
-    "bitwise_or": "bitwise_or",
-    "bitwise_xor": "bitwise_xor",
-}
+}  # fmt: skip
 RENAMED = {  # NumPy's other ufuncs whose names differ from ours
     "absolute": "abs",
     "arccos": "acos",

@@ -70,8 +70,7 @@ class PReLU(Module):
     Args:
         num_parameters: 1, or the number of channels for one weight per channel.
         init: initial weight.
-        device: device of the weight; None: the default device.
-        dtype: dtype of the weight; None: the default dtype.
+        device, dtype: of the weight; None: the defaults.
 
     Shapes: x any; (N, C, …) with num_parameters = C > 1. `weight` (num_parameters,).
 
@@ -100,7 +99,6 @@ class PReLU(Module):
         return F.prelu(x, self.weight)
 
     def extra_repr(self) -> str:
-        """The number of weights."""
         return f"num_parameters={self.num_parameters}"
 
 

@@ -115,8 +115,7 @@ class MultiheadAttention(Module):
         add_zero_attn: add a key and a value of zeros, visible to every query.
         kdim, vdim: the widths of keys and values; None: E.
         batch_first: (N, L, E) instead of (L, N, E).
-        device: device of the parameters; None: the default device.
-        dtype: dtype of the parameters; None: the default dtype.
+        device, dtype: of the parameters; None: the defaults.
 
     Shapes: `in_proj_weight` (3E, E), the stacked weights of queries, keys and values, or
     `q_proj_weight` (E, E), `k_proj_weight` (E, kdim), `v_proj_weight` (E, vdim) if kdim or vdim
@@ -267,7 +266,6 @@ class MultiheadAttention(Module):
         return out, weights
 
     def extra_repr(self) -> str:
-        """The sizes."""
         return f"embed_dim={self.embed_dim}, num_heads={self.num_heads}"
 
     def _check(self, query: Tensor, key: Tensor, value: Tensor) -> None:

@@ -141,7 +141,6 @@ class _Cell(Module):
         )
 
     def extra_repr(self) -> str:
-        """The sizes, and the options that differ from their defaults."""
         return sizes_and_options(self, bias=True, nonlinearity="tanh")
 
 
@@ -153,8 +152,7 @@ class RNNCell(_Cell):
         hidden_size: H, the length of h.
         bias: whether to add b and c.
         nonlinearity: "tanh" or "relu".
-        device: device of the parameters; None: the default device.
-        dtype: dtype of the parameters; None: the default dtype.
+        device, dtype: of the parameters; None: the defaults.
 
     Shapes: x (N, input_size) and h (N, H), or both without N; `weight_ih` W (H, input_size),
     `weight_hh` U (H, H), `bias_ih` b and `bias_hh` c (H,) or None. The default h is 0.
@@ -201,8 +199,7 @@ class LSTMCell(_Cell):
         input_size: the length of x.
         hidden_size: H, the length of h and of c.
         bias: whether to add b and d.
-        device: device of the parameters; None: the default device.
-        dtype: dtype of the parameters; None: the default dtype.
+        device, dtype: of the parameters; None: the defaults.
         forget_bias: added to the forget gate's part of `bias_ih` at initialisation: 1 makes a new
             network remember, which speeds up learning (Jozefowicz et al. 2015).
 
@@ -252,8 +249,7 @@ class GRUCell(_Cell):
         input_size: the length of x.
         hidden_size: H, the length of h.
         bias: whether to add b and d.
-        device: device of the parameters; None: the default device.
-        dtype: dtype of the parameters; None: the default dtype.
+        device, dtype: of the parameters; None: the defaults.
 
     Shapes: x (N, input_size) and h (N, H), or both without N; `weight_ih` W (3H, input_size),
     `weight_hh` U (3H, H), `bias_ih` b and `bias_hh` d (3H,) or None. The default h is 0.

@@ -194,7 +194,6 @@ class ParameterList(_Listed[Parameter]):
         super()._add(name, Parameter(part) if plain else part)
 
     def extra_repr(self) -> str:
-        """The shapes."""
         return ", ".join(f"({name}): {part.shape}" for name, part in self._parts(Parameter))
 
 

@@ -90,7 +90,6 @@ class _Convolution(Module):
             )
 
     def extra_repr(self) -> str:
-        """The sizes, and the options that differ from their defaults."""
         none, one = (0,) * self._ndim, (1,) * self._ndim
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"
         text += f", stride={self.stride}"
@@ -189,8 +188,7 @@ class Conv2d(_Conv):
         bias: whether to add a bias.
         padding_mode: the values of the padding: "zeros", or "reflect", "replicate", "circular" as
             in `F.pad`.
-        device: device of the parameters; None: the default device.
-        dtype: dtype of the parameters; None: the default dtype.
+        device, dtype: of the parameters; None: the defaults.
 
     Shapes: x (N, C, H, W) or (C, H, W), y (N, O, H′, W′) or (O, H′, W′) with
 
@@ -319,8 +317,7 @@ class ConvTranspose2d(_ConvTranspose):
         bias: whether to add a bias.
         dilation: step between the elements of the kernel, in pixels.
         padding_mode: only "zeros".
-        device: device of the parameters; None: the default device.
-        dtype: dtype of the parameters; None: the default dtype.
+        device, dtype: of the parameters; None: the defaults.
 
     Shapes: x (N, C, H, W) or (C, H, W), y (N, O, H′, W′) or (O, H′, W′) with
 

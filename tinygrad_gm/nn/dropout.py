@@ -60,7 +60,6 @@ class _Dropping(Module):
         return self._p(before)
 
     def extra_repr(self) -> str:
-        """The probability, or its function's name."""
         return f"p={getattr(self._p, '__name__', self._p)}"
 
 
@@ -142,8 +141,7 @@ class DropConnect(_Dropping, Linear):
         out_features: the length of the last axis of y.
         p: the probability of dropping an entry, in [0, 1], or a schedule, as in `Dropout`.
         bias: whether to add b.
-        device: device of the parameters; None: the default device.
-        dtype: dtype of the parameters; None: the default dtype.
+        device, dtype: of the parameters; None: the defaults.
 
     Shapes: x (…, in_features), y (…, out_features), `weight` (out_features, in_features), `bias`
     (out_features,) or None.
@@ -171,5 +169,4 @@ class DropConnect(_Dropping, Linear):
         return F.drop_connect(x, self.weight, self.bias, self._rate(), self.training)
 
     def extra_repr(self) -> str:
-        """The sizes and the probability."""
         return f"{Linear.extra_repr(self)}, {super().extra_repr()}"

@@ -27,8 +27,7 @@ class Embedding(Module):
         embedding_dim: the length of their vectors, the width.
         padding_idx: index of a word (negative: from the end) whose vector starts as zeros and gets
             no gradient.
-        device: device of the parameters; None: the default device.
-        dtype: dtype of the parameters; None: the default dtype.
+        device, dtype: of the parameters; None: the defaults.
 
     Shapes: x integers (…) in [0, num_embeddings), y (…, embedding_dim), `weight` (num_embeddings,
     embedding_dim).
@@ -94,6 +93,5 @@ class Embedding(Module):
         return F.embedding(input, self.weight, self.padding_idx)
 
     def extra_repr(self) -> str:
-        """The sizes and padding_idx."""
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
         return f"{self.num_embeddings}, {self.embedding_dim}{padding}"

@@ -73,5 +73,4 @@ class Unflatten(Module):
         return reshape(x, (*x.shape[:axis], *sizes, *x.shape[axis + 1 :]))
 
     def extra_repr(self) -> str:
-        """The axis and its sizes."""
         return f"axis={self.axis}, unflattened_size={self.unflattened_size}"

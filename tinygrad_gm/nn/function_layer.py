@@ -25,5 +25,4 @@ class FunctionLayer(Module):
         return [getattr(self, name) for name in self._options]
 
     def extra_repr(self) -> str:
-        """The options."""
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in self._options)

@@ -24,8 +24,7 @@ class Linear(Module):
         in_features: the length of the last axis of x.
         out_features: the length of the last axis of y.
         bias: whether to add b.
-        device: device of the parameters; None: the default device.
-        dtype: dtype of the parameters; None: the default dtype.
+        device, dtype: of the parameters; None: the defaults.
 
     Shapes: x (…, in_features), y (…, out_features), `weight` (out_features, in_features), `bias`
     (out_features,) or None.
@@ -66,7 +65,6 @@ class Linear(Module):
         return ops.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        """The sizes."""
         bias = self.bias is not None
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={bias}"
 
@@ -81,8 +79,7 @@ class Bilinear(Module):
         in2_features: the length of the last axis of x₂.
         out_features: the length of the last axis of y.
         bias: whether to add b.
-        device: device of the parameters; None: the default device.
-        dtype: dtype of the parameters; None: the default dtype.
+        device, dtype: of the parameters; None: the defaults.
 
     Shapes: x₁ (…, in1_features), x₂ (…, in2_features), y (…, out_features), `weight`
     (out_features, in1_features, in2_features), `bias` (out_features,) or None.
@@ -123,7 +120,6 @@ class Bilinear(Module):
         return F.bilinear(input1, input2, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        """The sizes."""
         return (
             f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
             f"out_features={self.out_features}, bias={self.bias is not None}"

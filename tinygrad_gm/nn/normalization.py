@@ -112,7 +112,6 @@ class _ChannelNorm(_Affine):
         return x
 
     def extra_repr(self) -> str:
-        """The arguments."""
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
             f"affine={self.affine}, track_running_stats={self.track_running_stats}"
@@ -151,8 +150,7 @@ class BatchNorm1d(_BatchNorm):
         affine: whether to learn γ and β.
         track_running_stats: keep running averages; otherwise evaluation uses the batch's statistics
             as well.
-        device: device of parameters and averages; None: the default device.
-        dtype: dtype of the parameters; None: the default dtype.
+        device, dtype: of parameters and averages; None: the defaults.
 
     Shapes: `weight` (γ), `bias` (β), `running_mean`, `running_var` (C,); `num_batches_tracked` is
     one integer.
@@ -224,8 +222,7 @@ class InstanceNorm1d(_InstanceNorm):
         momentum: weight of the new batch in the running averages.
         affine: whether to learn γ and β (default False).
         track_running_stats: keep running averages, as in `BatchNorm1d`, and use them in evaluation.
-        device: device of parameters and averages; None: the default device.
-        dtype: dtype of the parameters; None: the default dtype.
+        device, dtype: of parameters and averages; None: the defaults.
 
     Raises:
         ValueError: a wrong number of axes or channels; or one element per example and channel.
@@ -260,8 +257,7 @@ class GroupNorm(_Affine):
         num_channels: C.
         eps: added to σ², keeps 1/σ finite.
         affine: whether to learn γ and β.
-        device: device of the parameters; None: the default device.
-        dtype: dtype of the parameters; None: the default dtype.
+        device, dtype: of the parameters; None: the defaults.
 
     Shapes: x and y (N, C, …); `weight` (γ), `bias` (β) (C,).
 
@@ -302,7 +298,6 @@ class GroupNorm(_Affine):
         return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        """The arguments."""
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
 
 
@@ -314,8 +309,7 @@ class LayerNorm(_Affine):
         eps: added to σ², keeps 1/σ finite.
         elementwise_affine: whether to learn γ and β.
         bias: whether to learn β.
-        device: device of the parameters; None: the default device.
-        dtype: dtype of the parameters; None: the default dtype.
+        device, dtype: of the parameters; None: the defaults.
 
     Shapes: x and y (…, *normalized_shape); `weight` (γ), `bias` (β) normalized_shape.
 
@@ -346,7 +340,6 @@ class LayerNorm(_Affine):
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        """The arguments."""
         return (
             f"{self.normalized_shape}, eps={self.eps}, "
             f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
@@ -361,8 +354,7 @@ class RMSNorm(_Affine):
             one.
         eps: keeps the result finite; None: the machine epsilon of x's dtype.
         elementwise_affine: whether to learn γ.
-        device: device of the weight; None: the default device.
-        dtype: dtype of the weight; None: the default dtype.
+        device, dtype: of the weight; None: the defaults.
 
     Shapes: x and y (…, *normalized_shape); `weight` (γ) normalized_shape.
 
@@ -389,7 +381,6 @@ class RMSNorm(_Affine):
         return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
-        """The arguments."""
         affine = self.elementwise_affine
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={affine}"
 
@@ -419,7 +410,6 @@ class LocalResponseNorm(FunctionLayer):
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
     def extra_repr(self) -> str:
-        """The arguments."""
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
 
 

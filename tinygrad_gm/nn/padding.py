@@ -31,7 +31,6 @@ class _Pad2d(Module):
         return F.pad(x, self.padding, self._mode)
 
     def extra_repr(self) -> str:
-        """The widths."""
         return f"{self.padding}"
 
 

@@ -50,7 +50,6 @@ class _MaxPool(FunctionLayer):
         self.return_indices, self.ceil_mode = return_indices, ceil_mode
 
     def extra_repr(self) -> str:
-        """The arguments."""
         return (
             f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
             f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
@@ -129,7 +128,6 @@ class _AvgPool(FunctionLayer):
         self.count_include_pad, self.divisor_override = count_include_pad, divisor_override
 
     def extra_repr(self) -> str:
-        """The arguments."""
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
@@ -250,5 +248,4 @@ class AdaptiveMaxPool2d(FunctionLayer):
         self.output_size, self.return_indices = output_size, return_indices
 
     def extra_repr(self) -> str:
-        """The size."""
         return f"output_size={self.output_size}"

@@ -30,8 +30,7 @@ class SinusoidalPositionalEncoding(Module):
         dropout: the probability of dropping an entry of the sum, in training.
         batch_first: the layout of a batch: (N, L, d_model), or (L, N, d_model) if False. `nn.RNN`,
             `nn.Transformer` and other sequence layers take the latter by default, as in PyTorch.
-        device: device of the code; None: the default device.
-        dtype: dtype of the code; None: the default dtype.
+        device, dtype: of the code; None: the defaults.
 
     Shapes: x (N, L, d_model), (L, N, d_model) without `batch_first`, or (L, d_model); out the same.
     The buffer `pe` (max_len, d_model) follows from the arguments: it is not in the state dict.
@@ -89,7 +88,6 @@ class SinusoidalPositionalEncoding(Module):
         return self.dropout(x + code)  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
-        """The sizes, and the layout if it is not the default."""
         layout = "" if self.batch_first else ", batch_first=False"
         return f"d_model={self.d_model}, max_len={self.max_len}{layout}"
 

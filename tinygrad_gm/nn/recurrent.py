@@ -198,7 +198,6 @@ class _Recurrent(Module):
         return list(ops.unstack(given if batched else ops.expand_dims(given, 1)))
 
     def extra_repr(self) -> str:
-        """The sizes, and the options that differ from their defaults."""
         return sizes_and_options(
             self, num_layers=1, bias=True, batch_first=False, dropout=0.0, bidirectional=False,
             nonlinearity="tanh",
@@ -227,8 +226,7 @@ class RNN(_Recurrent):
             training.
         bidirectional: whether each layer has a second network that reads the reversed sequence; the
             layer's output is the concatenation of both.
-        device: device of the parameters; None: the default device.
-        dtype: dtype of the parameters; None: the default dtype.
+        device, dtype: of the parameters; None: the defaults.
 
     Shapes: with D = 2 where bidirectional, else 1, layer k has `weight_ih_lk` W (H, input_size),
     in higher layers (H, D·H), `weight_hh_lk` U (H, H), `bias_ih_lk` b and `bias_hh_lk` c (H,) or

@@ -51,7 +51,6 @@ class Upsample(FunctionLayer):
         self.mode, self.align_corners = mode, align_corners
 
     def extra_repr(self) -> str:
-        """The size or the factor, and the mode."""
         if self.size is None:
             return f"scale_factor={self.scale_factor}, mode={self.mode!r}"
         return f"size={self.size}, mode={self.mode!r}"

@@ -113,8 +113,7 @@ class TransformerEncoderLayer(_Layer):
         batch_first: (N, L, E) instead of (L, N, E).
         norm_first: norm before the sublayer instead of after the sum.
         bias: whether linear maps and norms have a bias.
-        device: device of the parameters; None: the default device.
-        dtype: dtype of the parameters; None: the default dtype.
+        device, dtype: of the parameters; None: the defaults.
 
     >>> layer = nn.TransformerEncoderLayer(d_model=8, nhead=2, batch_first=True)
     >>> layer(tg.randn((5, 3, 8))).shape

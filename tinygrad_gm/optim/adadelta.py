@@ -50,12 +50,10 @@ class Adadelta(Optimizer):
         super().__init__(params, {**options, "maximize": maximize})
 
     def check(self, group: dict[str, Any]) -> None:
-        """Check the options; see `Optimizer.check`."""
         super().check(group)
         group["rho"] = as_number(self, "rho", group["rho"], high=1)
 
     def update(self, group: dict[str, Any], step: int, blocks: Blocks) -> None:
-        """See the class."""
         rho, eps = group["rho"], group["eps"]
         for block in blocks:
             xp, scratch = block.xp, block.scratch

@@ -50,13 +50,11 @@ class Adagrad(Optimizer):
         super().__init__(params, {**options, "maximize": maximize})
 
     def check(self, group: dict[str, Any]) -> None:
-        """Check the options; see `Optimizer.check`."""
         super().check(group)
         for name in ("lr_decay", "initial_accumulator_value"):
             group[name] = as_number(self, name, group[name])
 
     def update(self, group: dict[str, Any], step: int, blocks: Blocks) -> None:
-        """See the class."""
         lr = group["lr"] / (1 + (step - 1) * group["lr_decay"])
         for block in blocks:
             total = block.state("sum")

@@ -56,7 +56,6 @@ class Adam(Optimizer):
         super().__init__(params, {**options, "decoupled_weight_decay": decoupled_weight_decay})
 
     def check(self, group: dict[str, Any]) -> None:
-        """Check the options; see `Optimizer.check`."""
         super().check(group)
         group["amsgrad"] = as_flag(self, "amsgrad", group["amsgrad"])
 
@@ -65,9 +64,8 @@ class Adam(Optimizer):
         return 1 - float(group["betas"][0])
 
     def update(self, group: dict[str, Any], step: int, blocks: Blocks) -> None:
-        """See the class. The bias correction of v̂ is applied to lr and ε: numbers, not vectors."""
         beta1, beta2 = group["betas"]
-        correction = math.sqrt(1 - beta2**step)
+        correction = math.sqrt(1 - beta2**step)  # of v̂, applied to lr and ε: numbers, not vectors
         lr, eps = group["lr"] * correction / (1 - beta1**step), group["eps"] * correction
         run = None if group["amsgrad"] else blocks.for_kernel("exp_avg", "exp_avg_sq")
         if run is not None:

@@ -48,7 +48,6 @@ class Adamax(Optimizer):
         super().__init__(params, {**options, "maximize": maximize})
 
     def update(self, group: dict[str, Any], step: int, blocks: Blocks) -> None:
-        """See the class."""
         beta1, beta2 = group["betas"]
         lr = group["lr"] / (1 - beta1**step)
         for block in blocks:

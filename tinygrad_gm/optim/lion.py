@@ -52,7 +52,6 @@ class Lion(Optimizer):
         return 1 - float(group["betas"][0])
 
     def update(self, group: dict[str, Any], step: int, blocks: Blocks) -> None:
-        """See the class."""
         beta1, beta2 = group["betas"]
         for block in blocks:
             xp, g, scratch = block.xp, block.grad, block.scratch

@@ -60,7 +60,6 @@ class NAdam(Optimizer):
         super().__init__(params, {**options, "decoupled_weight_decay": decoupled_weight_decay})
 
     def check(self, group: dict[str, Any]) -> None:
-        """Check the options; see `Optimizer.check`."""
         super().check(group)
         group["momentum_decay"] = as_number(self, "momentum_decay", group["momentum_decay"])
 
@@ -69,7 +68,6 @@ class NAdam(Optimizer):
         return 1 - float(group["betas"][0])
 
     def update(self, group: dict[str, Any], step: int, blocks: Blocks) -> None:
-        """See the class."""
         (beta1, beta2), decay = group["betas"], group["momentum_decay"]
         mu, mu_next = (beta1 * (1 - 0.5 * 0.96 ** (t * decay)) for t in (step, step + 1))
         product = blocks.numbers["mu_product"] = blocks.numbers["mu_product"] * mu

@@ -61,7 +61,6 @@ class RAdam(Optimizer):
         return 1 - float(group["betas"][0])
 
     def update(self, group: dict[str, Any], step: int, blocks: Blocks) -> None:
-        """See the class."""
         beta1, beta2 = group["betas"]
         lr, correction = group["lr"] / (1 - beta1**step), 1 - beta2**step
         limit = 2 / (1 - beta2) - 1

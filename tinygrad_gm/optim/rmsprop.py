@@ -56,14 +56,12 @@ class RMSprop(Optimizer):
         super().__init__(params, options)
 
     def check(self, group: dict[str, Any]) -> None:
-        """Check the options; see `Optimizer.check`."""
         super().check(group)
         group["alpha"] = as_number(self, "alpha", group["alpha"], high=1)
         group["momentum"] = as_number(self, "momentum", group["momentum"])
         group["centered"] = as_flag(self, "centered", group["centered"])
 
     def update(self, group: dict[str, Any], step: int, blocks: Blocks) -> None:
-        """See the class."""
         alpha = group["alpha"]
         for block in blocks:
             xp, g, scratch = block.xp, block.grad, block.scratch

@@ -54,7 +54,6 @@ class SGD(Optimizer):
         super().__init__(params, options)
 
     def check(self, group: dict[str, Any]) -> None:
-        """Check the options; see `Optimizer.check`."""
         super().check(group)
         group["momentum"] = as_number(self, "momentum", group["momentum"])
         group["dampening"] = as_number(self, "dampening", group["dampening"], low=-math.inf)
@@ -63,7 +62,6 @@ class SGD(Optimizer):
             raise ValueError("SGD: nesterov needs momentum > 0 and dampening = 0")
 
     def update(self, group: dict[str, Any], step: int, blocks: Blocks) -> None:
-        """See the class."""
         lr, momentum = group["lr"], group["momentum"]
         share = 1 - group["dampening"] if step > 1 else 1
         for block in blocks:

@@ -44,7 +44,6 @@ class CosineAnnealingLR(LRScheduler):
         return self._rates()
 
     def get_lr(self) -> list[float]:
-        """See the class."""
         t, T = self.last_epoch, self.T_max
         if (t - 1 - T) % (2 * T) == 0:  # from the lowest rate, whose distance is 0
             rise = (1 - cos(pi / T)) / 2
@@ -91,7 +90,6 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
-        """See the class."""
         t, length = self.last_epoch, self.T_0
         if self.T_mult == 1:
             t %= length

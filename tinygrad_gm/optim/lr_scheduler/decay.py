@@ -36,7 +36,6 @@ class StepLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
-        """See the class."""
         due = self.last_epoch > 0 and self.last_epoch % self.step_size == 0
         return self._rates(self.gamma if due else 1)
 
@@ -71,7 +70,6 @@ class MultiStepLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
-        """See the class."""
         return self._rates(self.gamma ** self.milestones.count(self.last_epoch))
 
 
@@ -98,7 +96,6 @@ class ExponentialLR(LRScheduler):
         return self._rates()
 
     def get_lr(self) -> list[float]:
-        """See the class."""
         return self._rates(self.gamma)
 
 
@@ -132,7 +129,6 @@ class ConstantLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
-        """See the class."""
         if self.last_epoch == 0:
             return self._rates(self.factor)
         if self.last_epoch != self.total_iters:
@@ -181,7 +177,6 @@ class LinearLR(LRScheduler):
         return self._rates(self.start_factor if self.last_epoch == 0 else 1)
 
     def get_lr(self) -> list[float]:
-        """See the class."""
         if self.last_epoch > self.total_iters:
             return self._rates()
         rise = self.end_factor - self.start_factor  # of total_iters times the factor, in each step
@@ -224,7 +219,6 @@ class LambdaLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
-        """See the class."""
         pairs = zip(self.base_lrs, self.lr_lambdas, strict=True)
         return [base * function(self.last_epoch) for base, function in pairs]
 
@@ -268,7 +262,6 @@ class NoamLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
-        """See the class."""
         t = self.last_epoch + 1
         lr = self.factor * self.d_model**-0.5 * min(t**-0.5, t * self.warmup_steps**-1.5)
         return [lr] * len(self.base_lrs)

@@ -93,23 +93,19 @@ class OneCycleLR(LRScheduler):
         of_first = as_number(self, "div_factor", div_factor, without="low")
         of_last = as_number(self, "final_div_factor", final_div_factor, without="low")
         if last_epoch == -1:
-            for group, highest in zip(
-                optimizer.param_groups, self._per_group("max_lr", max_lr), strict=True
-            ):
+            groups = optimizer.param_groups
+            for group, highest in zip(groups, self._per_group("max_lr", max_lr), strict=True):
                 first = highest / of_first
                 group.update(initial_lr=first, max_lr=highest, min_lr=first / of_last)
-            if cycle_momentum:
-                for name, value in (
-                    ("max_momentum", max_momentum),
-                    ("base_momentum", base_momentum),
-                ):
-                    values = self._per_group(name, value, high=1)
-                    for group, momentum in zip(optimizer.param_groups, values, strict=True):
-                        group[name] = momentum
+            momenta = {"max_momentum": max_momentum, "base_momentum": base_momentum}
+            for name, value in momenta.items() if cycle_momentum else ():
+                values = self._per_group(name, value, high=1)
+                for group, momentum in zip(groups, values, strict=True):
+                    group[name] = momentum
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
-        """See the class; sets the momentum as well."""
+        """Return the groups' learning rates, and set their momentum."""
         if self.last_epoch > self.total_steps:
             raise ValueError(
                 f"OneCycleLR: step {self.last_epoch} of a cycle of {self.total_steps} steps"

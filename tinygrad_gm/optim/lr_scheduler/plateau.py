@@ -100,10 +100,7 @@ class ReduceLROnPlateau(LRScheduler):
 
     def _is_better(self, number: float) -> bool:
         sign = 1 if self.mode == "min" else -1
+        margin = sign * self.threshold
         relative = self.threshold_mode == "rel"
-        target = (
-            self.best * (1 - sign * self.threshold)
-            if relative
-            else self.best - sign * self.threshold
-        )
+        target = self.best * (1 - margin) if relative else self.best - margin
         return sign * number < sign * target
