@@ -9,6 +9,7 @@ those of PyTorch. The subpackages are loaded when they are first used.
 
 from . import interrupts  # noqa: F401 (before NumPy, whose import takes a moment)
 
+# ruff: noqa: F403
 # isort: split
 import importlib
 import os
@@ -33,39 +34,23 @@ from numpy import (
     uint8,
 )
 
-from . import cuda, hints, kernels, linalg, ops, random
+from . import creation, cuda, derivatives, dtypes, hints, kernels, linalg, ops, random
 from .backend import (
     default_device,
     default_dtype,
     set_default_device,
     set_default_dtype,
 )
-from .creation import (
-    arange,
-    empty,
-    empty_like,
-    eye,
-    full,
-    full_like,
-    linspace,
-    meshgrid,
-    ones,
-    ones_like,
-    tril,
-    tril_indices,
-    triu,
-    zeros,
-    zeros_like,
-)
-from .derivatives import hessian, hvp, jacobian, jvp, vjp
-from .dtypes import finfo, iinfo, isdtype, result_type
+from .creation import *
+from .derivatives import *
+from .dtypes import *
 from .engine.anomaly import detect_anomaly
 from .engine.backward import grad
 from .engine.call import op
 from .engine.checkpointing import checkpoint
 from .engine.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled, textbook
 from .io import load, save
-from .ops import *  # noqa: F403
+from .ops import *
 from .random import (
     Generator,
     bernoulli,
@@ -94,7 +79,6 @@ __all__ = [
     "Generator",
     "Tensor",
     "__version__",
-    "arange",
     "asarray",
     "bernoulli",
     "bool",
@@ -106,20 +90,11 @@ __all__ = [
     "default_generator",
     "detect_anomaly",
     "e",
-    "empty",
-    "empty_like",
     "enable_grad",
-    "eye",
-    "finfo",
     "float16",
     "float32",
     "float64",
-    "full",
-    "full_like",
     "grad",
-    "hessian",
-    "hvp",
-    "iinfo",
     "inf",
     "int8",
     "int16",
@@ -127,22 +102,15 @@ __all__ = [
     "int64",
     "io",
     "is_grad_enabled",
-    "isdtype",
-    "jacobian",
-    "jvp",
     "kernels",
     "linalg",
-    "linspace",
     "load",
     "manual_seed",
-    "meshgrid",
     "models",
     "nan",
     "newaxis",
     "nn",
     "no_grad",
-    "ones",
-    "ones_like",
     "op",
     "ops",
     "optim",
@@ -155,7 +123,6 @@ __all__ = [
     "randn_like",
     "random",
     "randperm",
-    "result_type",
     "save",
     "set_default_device",
     "set_default_dtype",
@@ -165,14 +132,8 @@ __all__ = [
     "testing",
     "textbook",
     "training",
-    "tril",
-    "tril_indices",
-    "triu",
     "uint8",
     "viz",
-    "vjp",
-    "zeros",
-    "zeros_like",
 ]
 
 
@@ -194,7 +155,7 @@ if not os.path.isfile(os.path.join(__path__[0], "models", "__init__.py")):  # as
 _LAZY = ("data", "models", "nn", "optim", "pictures", "testing", "training", "viz")
 
 if not TYPE_CHECKING:  # a type checker would take any misspelt name for an Any
-    __all__ += ops.__all__
+    __all__ += [*creation.__all__, *derivatives.__all__, *dtypes.__all__, *ops.__all__]
 
     def __getattr__(name):
         if name in _LAZY:

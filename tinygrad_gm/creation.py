@@ -16,6 +16,24 @@ from . import backend, ops
 from .backend import Array, ArrayLike
 from .tensor import Tensor, asarray
 
+__all__ = [
+    "arange",
+    "empty",
+    "empty_like",
+    "eye",
+    "full",
+    "full_like",
+    "linspace",
+    "meshgrid",
+    "ones",
+    "ones_like",
+    "tril",
+    "tril_indices",
+    "triu",
+    "zeros",
+    "zeros_like",
+]
+
 Shape: TypeAlias = int | tuple[int, ...]
 
 

@@ -9,6 +9,8 @@ import numpy as np
 from .backend import ArrayLike, default_dtype
 from .engine.record import Traced
 
+__all__ = ["finfo", "iinfo", "isdtype", "result_type"]
+
 
 def finfo(dtype: Any) -> np.finfo[Any]:
     """The limits of a floating dtype, or of a tensor's: `.eps .max .min .smallest_normal .bits`.
