@@ -443,7 +443,7 @@ LIBRARY = [
         "a run where one is already",
         run_in_a_used_folder,
         FileExistsError,
-        ["there is a run in", "--resume"],
+        ["already contains a run", "--resume"],
     ),
     Mistake(
         "a folder that cannot be made",
@@ -455,7 +455,7 @@ LIBRARY = [
         "NaN in the data",
         lambda: train_on([1.0, float("nan")], scratch()),
         DivergenceError,
-        ["loss is nan", "Look for NaN in the data"],
+        ["loss is nan", "Check the data for NaN"],
     ),
     Mistake(
         "an unknown model",

@@ -104,8 +104,6 @@ def _cloud(clouds: dict[str, Tensor], size: int = 220) -> Image:
 
 
 def _in_a_row(images: list[Image]) -> Image:
-    width, height = images[0].size
-    row = images[0].resize((width * len(images), height))
-    for number, image in enumerate(images):
-        row.paste(image, (number * width, 0))
-    return row
+    from PIL import Image
+
+    return Image.fromarray(np.hstack([np.asarray(image) for image in images]))

@@ -83,7 +83,7 @@ def test_a_vae_is_trained_sampled_and_not_overwritten(capsys, tmp_path):
     assert f"{folder}/samples.png" in out
     code, _, err = run(capsys, "train", "vae", "--out", folder, *SMALL)
     assert code == 1
-    assert "there is a run in" in err
+    assert "already contains a run" in err
     assert "--resume" in err
     code, _, err = run(capsys, "train", "vae", "--out", folder, "--resume", *SMALL, "--seed", "1")
     assert code == 1

@@ -333,9 +333,9 @@ def test_data_of_the_wrong_range_or_shape_are_refused():
         ({"dataset": "ring"}, "gan: the data set ring needs the network plane"),
         ({"network": "plane"}, "gan: the data set mnist_small needs the network mlp or dcgan"),
         ({"loss": "wasserstein"}, "the critic's slope"),
-        ({"loss": "minimax"}, "gan: loss, 'minimax', is not one of non-saturating, "),
-        ({"penalty": -1.0}, "gan: penalty, -1.0, is not a number from 0 on"),
-        ({"critic_steps": 0}, "gan: critic_steps, 0, is not a number from 1 on"),
+        ({"loss": "minimax"}, "gan: loss 'minimax' is not one of non-saturating, "),
+        ({"penalty": -1.0}, "gan: penalty -1.0 is not a number ≥ 0"),
+        ({"critic_steps": 0}, "gan: critic_steps 0 is not a number ≥ 1"),
         (
             {"dataset": "swiss_roll", "network": "plane", "conditional": True},
             "gan: the data set swiss_roll has no classes",

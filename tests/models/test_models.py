@@ -156,4 +156,4 @@ def test_a_bad_flag_is_refused_in_one_line_before_anything_is_written(
 def test_nothing_is_built_of_size_zero(capsys, flag):
     with pytest.raises(SystemExit):
         cli.main(["train", "vae", flag, "0"])
-    assert f"{flag}: 0 is not a number from 1 on" in capsys.readouterr().err
+    assert f"{flag}: 0 is not a number ≥ 1" in capsys.readouterr().err

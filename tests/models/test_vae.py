@@ -309,8 +309,8 @@ def test_bad_images_and_settings_are_refused_in_one_sentence():
     with pytest.raises(ValueError, match="needs the class of each sample"):
         vae.loss(vae.VAE(hidden_dim=4, classes=10), tg.zeros((2, 1, 28, 28)), generator)
     for kwargs, words in (
-        ({"sigma": -1.0}, "vae: sigma, -1.0, is not a number from 0 on"),
-        ({"beta": -1.0}, "vae: beta, -1.0, is not a number from 0 on"),
+        ({"sigma": -1.0}, "vae: sigma -1.0 is not a number ≥ 0"),
+        ({"beta": -1.0}, "vae: beta -1.0 is not a number ≥ 0"),
         ({"sigma": 0.1}, "--likelihood gaussian"),
     ):
         with pytest.raises(ValueError, match=words):

@@ -103,7 +103,7 @@ def test_two_runs_of_one_process_do_not_share_a_folder(tmp_path):
         first.log({"loss": 1.0})
     second.log({"loss": 2.0})
     second.close()
-    with pytest.raises(ValueError, match="has lines that this run has not written"):
+    with pytest.raises(ValueError, match="has been changed since this run was closed"):
         first.log({"loss": 1.0})
     assert read_metrics(tmp_path) == [{"loss": 2.0}]
 

@@ -100,9 +100,9 @@ def test_values_that_cannot_be_drawn_are_left_out(drawn):
         (b'{"loss": null}', "'loss' is None; expected a number"),
         (b'{"loss": {"a": 1}}', "'loss' is {'a': 1}; expected a number"),
         (b'{"loss": ' + b"9" * 400 + b"}", "'loss' is beyond the largest float"),
-        (b'{"step": -1}', "'step' is -1, no whole number from 0"),
-        (b'{"step": 0.5}', "'step' is 0.5, no whole number from 0"),
-        (b'{"step": 1, "epoch": NaN}', "'epoch' is nan, no whole number from 0"),
+        (b'{"step": -1}', "'step' is -1; expected an int ≥ 0"),
+        (b'{"step": 0.5}', "'step' is 0.5; expected an int ≥ 0"),
+        (b'{"step": 1, "epoch": NaN}', "'epoch' is nan; expected an int ≥ 0"),
     ],
 )
 def test_a_hostile_line_is_refused_by_its_number(tmp_path, line, words):

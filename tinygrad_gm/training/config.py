@@ -55,7 +55,7 @@ def complaint(field: dataclasses.Field[Any], value: Any) -> str | None:
     """
     kind = type(field.default)
     if type(value) is not kind and not (kind is float and type(value) is int):
-        return f"is not of the type {kind.__name__}"
+        return f"is not of type {kind.__name__}"
     choices = field.metadata.get("choices")
     if choices and value not in choices:
         return f"is not one of {', '.join(choices)}"
@@ -63,8 +63,8 @@ def complaint(field: dataclasses.Field[Any], value: Any) -> str | None:
         least = field.metadata.get("least", 1 if kind is int else 0)
         most = field.metadata.get("most", 2**53 if kind is int else sys.float_info.max)
         if not least <= value <= most:
-            end = f"to {most}" if "most" in field.metadata else "on"
-            return f"is not a number from {least} {end}"
+            limit = f"from {least} to {most}" if "most" in field.metadata else f"≥ {least}"
+            return f"is not a number {limit}"
     return None
 
 
@@ -72,7 +72,7 @@ def check(config: Any) -> None:
     """Raise ValueError, naming the model, if a value of a Config is not allowed."""
     for field in dataclasses.fields(config):
         if wrong := complaint(field, value := getattr(config, field.name)):
-            raise ValueError(f"{model_of(config)}: {field.name}, {value!r}, {wrong}")
+            raise ValueError(f"{model_of(config)}: {field.name} {value!r} {wrong}")
 
 
 def model_of(config: Any) -> str | None:
@@ -94,7 +94,7 @@ def plain(config: Any) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(json.dumps(dict(config or {})))
     except TypeError as error:
-        raise TypeError(f"Run: the config must hold plain values: {error}") from error
+        raise TypeError(f"Run: the config must contain plain values only: {error}") from error
     return found
 
 
@@ -103,10 +103,10 @@ def config_from(config_class: type[C], values: Mapping[str, Any]) -> C:
     fields = {field.name: field for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
     gone = [name for name in values if name not in fields]
     if gone:
-        raise ValueError(f"its config has {', '.join(gone)}, and there is no such field (any more)")
+        raise ValueError(f"its config has unknown fields: {', '.join(gone)}")
     for name, value in values.items():
         if wrong := complaint(fields[name], value):
-            raise ValueError(f"its {name}, {value!r}, {wrong}")
+            raise ValueError(f"its {name} {value!r} {wrong}")
     return config_class(**values)
 
 

@@ -38,8 +38,8 @@ def claim(folder: Path) -> Lock:
     known = CHECKPOINT in foreign or (folder / LOCK).exists() or _is_logged(folder)
     if foreign and not known:
         raise FileExistsError(
-            f"Run: {folder} is not the folder of a run, and has files named as a run's: "
-            f"{', '.join(foreign)}; choose another folder"
+            f"Run: {folder} is not the folder of a run, but has files with the names of a run's "
+            f"files: {', '.join(foreign)}; choose another folder"
         )
     return Lock(folder)
 
@@ -89,7 +89,7 @@ class Lock:
 
         if not _try_lock(handle, self._path):
             raise BlockingIOError(
-                f"Run: {self._folder} is in use by {_holder(handle)}; wait until that is done, or "
+                f"Run: {self._folder} is in use by {_holder(handle)}; wait until it ends, or "
                 "choose another folder"
             )
         with suppress(OSError):  # a full disk: the lock is held anyway
@@ -136,7 +136,7 @@ def _try_lock(handle: int, path: Path) -> bool:
             return False
         reason = (error.strerror or str(error)).lower()
         warnings.warn(
-            f"Run: {path} cannot be locked ({reason}): do not train twice in this folder at a time",
+            f"Run: {path} cannot be locked ({reason}); use this folder in one process only",
             RuntimeWarning,
             stacklevel=6,
         )

@@ -37,7 +37,7 @@ def _read_line(place: str, line: bytes) -> dict[str, Any]:
     for name, value in found.items():
         as_number(f"read_metrics: {place}", name, value)
         if name in _PLACE and not (type(value) is int and value >= 0):
-            raise ValueError(f"read_metrics: {place}: {name!r} is {value}, no whole number from 0")
+            raise ValueError(f"read_metrics: {place}: {name!r} is {value}; expected an int ≥ 0")
     return found
 
 

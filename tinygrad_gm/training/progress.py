@@ -5,27 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 INTERVAL = 10.0  # seconds between the lines in a log file
 
 
-class Progress(Protocol):
-    """Show progress on stderr."""
-
-    def advance(self, numbers: Mapping[str, float]) -> None:
-        """Count one step, with its metrics."""
-
-    def say(self, line: str) -> None:
-        """Print a line."""
-
-    def close(self) -> None:
-        """End the display."""
-
-
-def progress(title: str, total: int, done: int = 0) -> Progress:
-    """Return a progress display for `total` steps, `done` of them already done."""
-    return (_Bar if sys.stderr.isatty() else _Lines)(title, total, done)
+def progress(title: str, total: int, done: int = 0) -> Bar | Lines:
+    """Return a display on stderr for `total` steps, `done` of them already done."""
+    return (Bar if sys.stderr.isatty() else Lines)(title, total, done)
 
 
 def in_words(numbers: Mapping[str, float]) -> str:
@@ -33,7 +20,9 @@ def in_words(numbers: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
 
 
-class _Bar:
+class Bar:
+    """A progress bar."""
+
     def __init__(self, title: str, total: int, done: int) -> None:
         from tqdm import tqdm
 
@@ -42,17 +31,22 @@ class _Bar:
         )
 
     def advance(self, numbers: Mapping[str, float]) -> None:
+        """Count one step, with its metrics."""
         self._bar.set_postfix_str(in_words(numbers), refresh=False)
         self._bar.update()
 
     def say(self, line: str) -> None:
+        """Print a line."""
         self._bar.write(line, file=sys.stderr)
 
     def close(self) -> None:
+        """End the display."""
         self._bar.close()
 
 
-class _Lines:
+class Lines:
+    """A line with the metrics every ten seconds, for log files."""
+
     def __init__(self, title: str, total: int, done: int) -> None:
         self._title, self._total, self._done, self._before = title, total, done, done
         self._began = self._spoke = time.monotonic()

@@ -7,7 +7,7 @@ the weights, the state of the optimizer and its helpers, the position in the dat
 generator. The randomness of a step depends on (seed, epoch, batch number) alone. When a run is
 resumed, the metrics are truncated to their state at the checkpoint. So a run that was killed at any
 time and resumed ends with the same bytes, in weights and metrics, as an uninterrupted one. One
-process at a time trains in a folder: see `folder` for the lock and `state` for the checks of a
+process at a time trains in a folder: see `folder` for the lock, and `state` for the checks of a
 checkpoint.
 """
 
@@ -74,9 +74,9 @@ class Run:
     Args:
         folder: the folder, created if necessary.
         config: the configuration of the training: a dataclass or a dict of plain values.
-        resume: go on from the checkpoint in the folder, if there is one. The config must equal that
-            of the checkpoint, except that "epochs" may be larger, and that fields of a dataclass
-            missing in the checkpoint must have their defaults.
+        resume: continue from the checkpoint in the folder, if there is one. The config must equal
+            that of the checkpoint, except that "epochs" may be larger, and that fields of a
+            dataclass missing in the checkpoint must have their defaults.
         command: the command to resume, for the message after Ctrl-C.
 
     Attributes:
@@ -218,8 +218,8 @@ class Run:
         """
         if isinstance(schedule, ReduceLROnPlateau):
             raise TypeError(
-                "fit: a ReduceLROnPlateau wants a number, and after each epoch: hand it to `train` "
-                "as one of the parts, and step it in on_epoch"
+                "fit: a ReduceLROnPlateau needs a metric after each epoch: pass it to `train` as "
+                "one of the parts, and step it in on_epoch"
             )
 
         def step(batch: Any, generator: Generator) -> Metrics:
@@ -307,9 +307,9 @@ class Run:
                             bar.say(f"epoch {epoch} of {epochs}: {in_words(metrics)}")
                         if sample and not sample_every:
                             self._draw(sample, parts)
-                        loader.load_state_dict(place)  # whatever on_epoch did with it
+                        loader.load_state_dict(place)  # on_epoch may have used it
                     self._save(parts, loader)
-            if not self.checkpoint.exists():  # there were no epochs to be done
+            if not self.checkpoint.exists():  # for 0 epochs
                 self._save(parts, loader)
             if not interrupt.asked:
                 with self.drawing():
@@ -333,7 +333,7 @@ class Run:
             with using(loader.batch_generator):
                 place = loader.epoch, loader.batch
                 found = step(batch, loader.batch_generator)
-                loader.epoch, loader.batch = place  # whatever the step did with it
+                loader.epoch, loader.batch = place  # the step may have used it
             self.step += 1
             yield self._record(epoch, found)
 
@@ -353,7 +353,7 @@ class Run:
     def _draw(self, sample: Sampler, parts: Mapping[str, Stateful]) -> None:
         """Write a sample of the model, without effect on the training."""
         models = [part for part in parts.values() if isinstance(part, Module)]
-        generator = Generator(0)  # the same noise each time: what differs was learned
+        generator = Generator(0)  # the same noise each time, to show the progress
         for model in models:
             model.eval()
         with self.drawing():
@@ -396,7 +396,7 @@ class Run:
             if not math.isfinite(number):
                 raise ValueError(f"log: {name!r} is {number}; expected a finite number")
             if name in ("step", "epoch") and not (type(number) is int and number >= 0):
-                raise ValueError(f"log: {name!r} is {number}; expected a whole number from 0")
+                raise ValueError(f"log: {name!r} is {number}; expected an int ≥ 0")
         line = json.dumps(numbers).encode() + b"\n"
         append(self._metrics_path, self._open_metrics(), line)
 
@@ -410,7 +410,7 @@ class Run:
             self._lock.release()
 
     def _end(self) -> None:
-        """Close, but for a run in a `with` block, whose end that is."""
+        """Close, unless within a `with` block, which closes at its end."""
         if not self._is_held:
             self.close()
 
@@ -428,7 +428,7 @@ class Run:
         from ..version import __version__
 
         metrics = self._open_metrics().fileno()
-        os.fsync(metrics)  # the lines that the checkpoint counts on are on the disk before it is
+        os.fsync(metrics)  # before the checkpoint, which depends on these lines
         own = {
             "step": self.step,
             "config": self.config,
@@ -445,7 +445,7 @@ class Run:
 
     def _restore(self, parts: Mapping[str, Stateful], loader: DataLoader, epochs: int) -> None:
         if "run" in parts:
-            raise ValueError('train: a part cannot be called "run"; the checkpoint has its own')
+            raise ValueError('train: the name "run" of a part is reserved; rename it')
         if self._state is None:
             if self.step == 0:  # batches inspected before do not change the training
                 start = {"epoch": 0, "batch": 0, "next_epoch": 0}
@@ -455,8 +455,8 @@ class Run:
         state = {name: part for name, part in self._state.items() if name != "run"}
         if set(state) != set(parts):
             raise ValueError(
-                f"train: the checkpoint in {self.folder} holds {', '.join(state)}, and "
-                f"{', '.join(parts)} are to be trained"
+                f"train: the parts are {', '.join(parts)}; the checkpoint in {self.folder} has "
+                f"{', '.join(state)}"
             )
         schedules = [
             (part, part.state_dict(), part.get_last_lr())
@@ -466,7 +466,7 @@ class Run:
         for name, part in parts.items():
             with self._loading(name):
                 part.load_state_dict(state[name])
-        if self._is_longer:  # the curves of this number of epochs, at the step of the checkpoint
+        if self._is_longer:  # continue on the curve of the new number of epochs, at the same step
             for schedule, curve, rates in schedules:
                 steps = min(schedule.last_epoch, epochs * len(loader))
                 schedule.load_state_dict(curve)
@@ -484,7 +484,7 @@ class Run:
     def _loading(self, name: str) -> Iterator[None]:
         try:
             yield
-        except RuntimeError:  # says what does not fit
+        except RuntimeError:  # from load_state_dict, with a clear message
             raise
         except Exception as error:
             raise CheckpointError(
@@ -496,8 +496,8 @@ class Run:
             return None
         if not self._resume:
             raise FileExistsError(
-                f"Run: there is a run in {self.folder} already; go on with it (resume=True, "
-                "--resume), or choose another folder"
+                f"Run: {self.folder} already contains a run; resume it (resume=True, --resume), or "
+                "choose another folder"
             )
         state = read_checkpoint(self.folder)
         self._is_longer = check_same_run(self.folder, state["run"], self._config)
@@ -513,27 +513,27 @@ class Run:
         return self._metrics_path.stat().st_size if self._metrics_path.exists() else 0
 
     def _check_metrics(self) -> int:
-        """How many bytes of metrics there are; ValueError where lines of this run are missing."""
+        """Return the size of the metrics file; ValueError if lines of this run are missing."""
         path, there = self._metrics_path, self._bytes_of_metrics()
         if there < self._metrics_size:
             raise ValueError(
-                f"Run: {path} has {there} bytes, and had {self._metrics_size} when the checkpoint "
-                "was written; put it back, or choose another folder"
+                f"Run: {path} has {there} bytes, but had {self._metrics_size} when the checkpoint "
+                "was written; restore it, or choose another folder"
             )
         return there
 
     def _open_metrics(self) -> BinaryIO:
-        """The file of the metrics, locked for this run; at first cut back to the checkpoint."""
+        """Lock the folder and open the metrics file; truncate it to the checkpoint at first."""
         if self._metrics is None:
             self._lock.acquire()
             path, there = self._metrics_path, self._check_metrics()
             if self._size_at_close not in (None, there):
-                raise ValueError(f"Run: {path} has lines that this run has not written")
+                raise ValueError(f"Run: {path} has been changed since this run was closed")
             if not self._is_cut:
                 if there > self._metrics_size:
                     os.truncate(path, self._metrics_size)
                 log = self.folder / "log.jsonl"
-                if log.exists():  # a killed process may have left half a line
+                if log.exists():  # a killed process may have left an incomplete line
                     os.truncate(log, log.read_bytes().rfind(b"\n") + 1)
             self._is_cut = True
             self._metrics = open(path, "ab", buffering=0)  # noqa: SIM115
@@ -549,34 +549,34 @@ class Run:
             append(path, file, line.encode() + b"\n")
 
     def _finite(self, metrics: Metrics) -> dict[str, float]:
-        """The metrics as finite numbers."""
+        """Convert the metrics to finite numbers."""
         numbers = {name: as_number("train", name, value) for name, value in metrics.items()}
         for name, value in numbers.items():
             if name in ("step", "epoch"):
-                raise ValueError(f"train: {name!r} stands in every line of the metrics; rename it")
+                raise ValueError(f"train: the metric name {name!r} is reserved; rename it")
             if not math.isfinite(value):
-                kept = f"the last checkpoint, {self.checkpoint}, is good"
+                kept = f"the last checkpoint is {self.checkpoint}"
                 raise DivergenceError(
-                    f"train: {name} is {value} after {self.step} steps, and the run stops; "
-                    f"{kept if self.checkpoint.exists() else 'there is no checkpoint yet'}. Look "
-                    "for NaN in the data, and try a smaller learning rate"
+                    f"train: {name} is {value} after {self.step} steps; "
+                    f"{kept if self.checkpoint.exists() else 'there is no checkpoint yet'}. Check "
+                    "the data for NaN, or use a smaller learning rate"
                 )
         return numbers
 
     def _how_to_resume(self) -> str:
         command = self._command or (shlex.join(sys.orig_argv) if self._resume else None)
-        return f"to go on: {command or f'Run({str(self.folder)!r}, …, resume=True)'}"
+        return f"to resume: {command or f'Run({str(self.folder)!r}, …, resume=True)'}"
 
 
 class _Interrupt:
-    """While it is open, the first Ctrl-C only sets `asked`; the second one interrupts."""
+    """A block in which the first Ctrl-C only sets `asked`; the second one interrupts."""
 
     def __init__(self) -> None:
         self.asked = False
 
     def __enter__(self) -> _Interrupt:
         main = threading.current_thread() is threading.main_thread()
-        # Who ignores the signal, or handles it, has reasons to.
+        # A program's own handler, or an ignored signal, is kept.
         self._replaces = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
         if self._replaces:
             signal.signal(signal.SIGINT, self._note)
