@@ -20,7 +20,7 @@ from native_kernels import (
 )
 
 import tinygrad_gm as tg
-from tinygrad_gm import optim
+from tinygrad_gm import nn, optim
 from tinygrad_gm.kernels import native
 
 pytestmark = needs_native
@@ -32,6 +32,16 @@ OPTIMIZERS = {
         lambda p: optim.Adam(p, lr=0.1),
         lambda p: optim.Adam(p, betas=(0.0, 0.5), eps=1e-3, weight_decay=0.1, maximize=True),
         lambda p: optim.AdamW(p, lr=0.1, weight_decay=0.5),
+    ],
+    "rmsprop": [
+        lambda p: optim.RMSprop(p, lr=0.1),
+        lambda p: optim.RMSprop(p, momentum=0.9, centered=True, weight_decay=0.1),
+        lambda p: optim.RMSprop(p, centered=True, maximize=True),
+    ],
+    "sgd": [
+        lambda p: optim.SGD(p, lr=0.1, weight_decay=0.1, maximize=True),
+        lambda p: optim.SGD(p, lr=0.1, momentum=0.9, dampening=0.5, weight_decay=0.1),
+        lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
     ],
 }
 CASES = [
@@ -125,6 +135,39 @@ def test_the_state_of_one_path_goes_on_in_the_other() -> None:
         with tg.kernels.use(("native", "numpy")[t % 2]):
             optimizer.step()
     np.testing.assert_array_equal(parameter.numpy(), expected[0])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", SIZES)
+def test_an_average_has_the_bits_of_numpy(
+    size: int, dtype: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = count_calls(monkeypatch, "average")
+    first, second = with_special(numbers(size, dtype, 1)), with_special(numbers(size, dtype, 2))
+
+    def averaged() -> list[np.ndarray]:
+        model = nn.Module()
+        model.weight = nn.Parameter(tg.tensor(first))
+        ema = optim.EMA(model, decay=0.9)
+        model.weight.copy_(second)
+        with np.errstate(all="ignore"):
+            ema.update()
+        return [ema.model.weight.numpy()]
+
+    with tg.kernels.use("numpy"):
+        expected = averaged()
+    for target in TARGETS:
+        for threads in THREADS:
+            with computing(target, threads):
+                assert same_bits(averaged(), expected), (target, threads)
+    assert len(calls) == len(TARGETS) * len(THREADS)
+
+
+def test_arrays_in_two_memory_orders_are_not_averaged_by_the_kernel() -> None:
+    x = np.ones((3, 4), np.float32)
+    for mean, values in ((x.copy("F"), x), (x, x.T), (x[:, :2], x[:, :2])):
+        with pytest.raises(ValueError, match="one shape and one memory order"):
+            native.average(0.5, mean, values)
 
 
 VECTOR = np.ones(6, np.float32)

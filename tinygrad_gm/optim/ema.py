@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Any
 
 from ..backend import device_of, module_of
+from ..kernels import native
 from ..nn import Module
 from ..options import as_flag, as_number
 from ..tensor import Tensor
@@ -136,6 +137,8 @@ def _move(mean: Tensor, tensor: Tensor, share: float) -> None:
         )
     if share == 1:
         ours[...] = theirs
+    elif native.dense(ours, theirs):
+        native.average(share, ours, theirs)
     else:
         xp = module_of(ours)
         difference = xp.subtract(theirs, ours)

@@ -132,19 +132,19 @@ class Blocks:
         self._filling = gradients, scale, decay, keep
         return self
 
-    def for_kernel(self, *states: str) -> tuple[Any, ...] | None:
+    def for_kernel(self, *states: str | None) -> tuple[Any, ...] | None:
         """The arguments of a native kernel that updates all blocks in one pass, or None.
 
         (param, gradients, scale, decay, keep, *states): `param` and the states are vectors as long
-        as all blocks together, the gradients are one array per parameter, and the formula's
-        gradient is scale · gradient + decay · param. None: iterate over the blocks.
+        as all blocks together (None for None), the gradients are one array per parameter, and the
+        formula's gradient is scale · gradient + decay · param. None: iterate over the blocks.
         """
         gradients, scale, decay, keep = self._filling
         wanted = [gradients[i] for i in self.members]
         if not native.fits(self._param, *wanted):
             return None
         del self._filling  # do not keep the user's gradients alive
-        vectors = (self._states[name][self._stretch] for name in states)
+        vectors = (name and self._states[name][self._stretch] for name in states)
         contiguous = [np.ascontiguousarray(gradient) for gradient in wanted]
         return self._param, contiguous, scale, scale * decay, keep, *vectors
 

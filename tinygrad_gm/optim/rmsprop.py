@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..kernels import native
 from ..options import as_flag, as_number
 from .flat import Blocks
 from .optimizer import Optimizer, Params
@@ -62,7 +63,15 @@ class RMSprop(Optimizer):
         group["centered"] = as_flag(self, "centered", group["centered"])
 
     def update(self, group: dict[str, Any], step: int, blocks: Blocks) -> None:
-        alpha = group["alpha"]
+        lr, alpha, eps, momentum = (group[k] for k in ("lr", "alpha", "eps", "momentum"))
+        run = blocks.for_kernel(
+            "square_avg",
+            "grad_avg" if group["centered"] else None,
+            "momentum_buffer" if momentum else None,
+        )
+        if run is not None:
+            native.rmsprop(lr, alpha, 1 - alpha, eps, momentum, *run)
+            return
         for block in blocks:
             xp, g, scratch = block.xp, block.grad, block.scratch
             v = block.average("square_avg", alpha, block.squares(), 1 - alpha)
@@ -71,9 +80,9 @@ class RMSprop(Optimizer):
                 xp.multiply(a, a, scratch)
                 v = xp.subtract(v, scratch, scratch)
                 xp.maximum(v, 0, out=v)  # rounding may leave less than 0, and √ NaN
-            direction = block.ratio(g, v, group["eps"])
-            if group["momentum"]:
+            direction = block.ratio(g, v, eps)
+            if momentum:
                 velocity = block.state("momentum_buffer")
-                xp.multiply(velocity, group["momentum"], velocity)
+                xp.multiply(velocity, momentum, velocity)
                 direction = xp.add(velocity, direction, velocity)
-            block.descend(direction, group["lr"])
+            block.descend(direction, lr)

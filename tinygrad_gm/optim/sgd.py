@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..kernels import native
 from ..options import as_flag, as_number
 from .flat import Blocks
 from .optimizer import Optimizer, Params
@@ -64,6 +65,10 @@ class SGD(Optimizer):
     def update(self, group: dict[str, Any], step: int, blocks: Blocks) -> None:
         lr, momentum = group["lr"], group["momentum"]
         share = 1 - group["dampening"] if step > 1 else 1
+        run = blocks.for_kernel("momentum_buffer" if momentum else None)
+        if run is not None:
+            native.sgd(lr, momentum, share, group["nesterov"], *run)
+            return
         for block in blocks:
             xp, direction, scratch = block.xp, block.grad, block.scratch
             if momentum:

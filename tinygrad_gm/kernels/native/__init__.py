@@ -25,6 +25,7 @@ from __future__ import annotations
 try:
     from ._native import (
         adam,
+        average,
         convolve,
         convolve_weight,
         dense,
@@ -37,8 +38,10 @@ try:
         is_enabled,
         multiplies,
         product,
+        rmsprop,
         set_num_threads,
         set_target,
+        sgd,
         target,
         targets,
     )
@@ -55,6 +58,7 @@ except ImportError as error:
 
 __all__ = [
     "adam",
+    "average",
     "convolve",
     "convolve_weight",
     "dense",
@@ -68,8 +72,10 @@ __all__ = [
     "missing",
     "multiplies",
     "product",
+    "rmsprop",
     "set_num_threads",
     "set_target",
+    "sgd",
     "target",
     "targets",
 ]

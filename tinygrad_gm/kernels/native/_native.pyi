@@ -33,6 +33,34 @@ def adam(
     exp_avg: Array,
     exp_avg_sq: Array,
 ) -> None: ...
+def average(share: float, mean: Array, values: Array) -> None: ...
+def rmsprop(
+    lr: float,
+    alpha: float,
+    share: float,
+    eps: float,
+    momentum: float,
+    param: Array,
+    gradients: Sequence[Array],
+    scale: float,
+    decay: float,
+    keep: float,
+    square_avg: Array,
+    grad_avg: Array | None,
+    momentum_buffer: Array | None,
+) -> None: ...
+def sgd(
+    lr: float,
+    momentum: float,
+    share: float,
+    nesterov: bool,
+    param: Array,
+    gradients: Sequence[Array],
+    scale: float,
+    decay: float,
+    keep: float,
+    momentum_buffer: Array | None,
+) -> None: ...
 def convolve(
     x: Array,
     weight: Array,

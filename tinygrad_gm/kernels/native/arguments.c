@@ -52,10 +52,12 @@ int unwrap(const char *name, PyObject *const *args, Py_ssize_t count, const char
         PyObject *value = args[i];
         switch (*letter) {
         case 'a':
-        case 'o':
-        case 'w': {
+        case 'A':
+        case 'w':
+        case 'W': {
             Array *array = va_arg(targets, Array *);
-            bool any = letter[1] == '*', absent = *letter == 'o' && value == Py_None;
+            bool written = *letter == 'w' || *letter == 'W', optional = *letter < 'a';
+            bool any = letter[1] == '*', absent = optional && value == Py_None;
             if (absent)
                 *array = (Array){0};
             else if (!unwrap_array(name, value, any ? -1 : type, array))
@@ -65,7 +67,7 @@ int unwrap(const char *name, PyObject *const *args, Py_ssize_t count, const char
                              (PyObject *)PyArray_DESCR(array->array));
                 goto wrong;
             }
-            if (*letter == 'w' && !PyArray_ISWRITEABLE(array->array)) {
+            if (written && !absent && !PyArray_ISWRITEABLE(array->array)) {
                 PyErr_Format(PyExc_ValueError, "%s: an array to write to is read-only", name);
                 goto wrong;
             }
@@ -114,6 +116,45 @@ bool in_order_of_size(const char *name, Index size, ...)
     va_end(arrays);
     if (!right)
         PyErr_Format(PyExc_ValueError, "%s: contiguous arrays of %zd numbers are wanted", name, size);
+    return right;
+}
+
+bool has_no_holes(PyArrayObject *array)
+{
+    if (PyArray_IS_C_CONTIGUOUS(array) || PyArray_IS_F_CONTIGUOUS(array))
+        return true;
+    const Index *shape = PyArray_DIMS(array), *strides = PyArray_STRIDES(array);
+    Index filled = PyArray_ITEMSIZE(array); /* by the axes that were found, from the inmost */
+    for (int axis = 0; axis < PyArray_NDIM(array);) {
+        if (shape[axis] > 1 && strides[axis] == filled) {
+            filled *= shape[axis];
+            axis = 0;
+        } else {
+            axis++;
+        }
+    }
+    return filled == PyArray_NBYTES(array);
+}
+
+bool lie_alike(PyArrayObject *a, PyArrayObject *b)
+{
+    size_t bytes = sizeof(Index) * (size_t)PyArray_NDIM(a);
+    return PyArray_NDIM(a) == PyArray_NDIM(b) &&
+           !memcmp(PyArray_DIMS(a), PyArray_DIMS(b), bytes) &&
+           ((PyArray_IS_C_CONTIGUOUS(a) && PyArray_IS_C_CONTIGUOUS(b)) ||
+            !memcmp(PyArray_STRIDES(a), PyArray_STRIDES(b), bytes));
+}
+
+bool dense_alike(const char *name, const Array *first, ...)
+{
+    va_list arrays;
+    va_start(arrays, first);
+    bool right = has_no_holes(first->array);
+    for (const Array *a; right && (a = va_arg(arrays, const Array *));)
+        right = lie_alike(first->array, a->array);
+    va_end(arrays);
+    if (!right)
+        PyErr_Format(PyExc_ValueError, "%s: arrays of one shape and one memory order are wanted", name);
     return right;
 }
 

@@ -30,8 +30,8 @@ typedef struct {
 /* Unwrap positional arguments into the variables whose addresses follow. A letter each:
  *
  *   a  array that is read            Array *
- *   o  the same, or None             Array *
  *   w  array that is written         Array *
+ *   A  W  the same, or None          Array *    (whose data is then NULL)
  *   l  list or tuple of arrays       List *    (each to be unwrapped by `unwrap_array`)
  *   i  integer                       Index *
  *   d  number                        double *
@@ -51,6 +51,16 @@ static inline bool in_order(const Array *a) { return PyArray_IS_C_CONTIGUOUS(a->
 /* Raise ValueError unless each of the arrays (NULL after the last) lies in order and has `size`
  * numbers, or is None. */
 bool in_order_of_size(const char *name, Index size, ...);
+
+/* Whether the numbers fill one stretch of memory, whatever the order of the axes. */
+bool has_no_holes(PyArrayObject *array);
+
+/* Whether two arrays have one shape and one memory order. */
+bool lie_alike(PyArrayObject *a, PyArrayObject *b);
+
+/* Raise ValueError unless the arrays (NULL after the last) have one shape and one memory order, without
+ * holes: `dense` in Python. */
+bool dense_alike(const char *name, const Array *first, ...);
 
 /* Run all chunks of a task without the GIL where there is more than one, so that a call for a few
  * numbers does not pay for it; the result for Python is None, or an error. */

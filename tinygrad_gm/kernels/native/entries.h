@@ -14,7 +14,7 @@ extern bool enabled;           /* false: `fits` and its like send everything to 
     /* products.c */                                                                    \
     _(find_blas) _(multiplies) _(product)                                               \
     /* optimizers.c */                                                                  \
-    _(adam)                                                                             \
+    _(adam) _(average) _(rmsprop) _(sgd)                                                \
     /* convolutions.c, depthwise.c */                                                   \
     _(convolve) _(convolve_weight) _(depthwise) _(depthwise_weight)
 

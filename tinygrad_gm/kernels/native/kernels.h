@@ -33,7 +33,8 @@ typedef void Kernel(const void *task, Index chunk, void *scratch);
 
 /* Every kernel: a page defines KERNEL(name) for each of these names. */
 #define ALL_KERNELS(_) \
-    /* optimizers.c */ _(adam)                                                              \
+    /* optimizers.c */                                                                      \
+    _(adam) _(average) _(rmsprop) _(sgd)                                                    \
     /* convolutions.c */                                                                    \
     _(convolution_pack) _(convolution_bands) _(convolution_small)                           \
     _(convolution_weight_part) _(convolution_weight_small) _(convolution_weight_sum)        \

@@ -39,49 +39,16 @@ PyObject *enter_fits(PyObject *module, PyObject *const *args, Py_ssize_t count)
     Py_RETURN_TRUE;
 }
 
-/* Whether the numbers fill one stretch of memory, whatever the order of the axes. */
-static bool has_no_holes(PyArrayObject *array)
-{
-    if (PyArray_IS_C_CONTIGUOUS(array) || PyArray_IS_F_CONTIGUOUS(array))
-        return true;
-    Index next = PyArray_ITEMSIZE(array);
-    int ndim = PyArray_NDIM(array);
-    const Index *shape = PyArray_DIMS(array), *strides = PyArray_STRIDES(array);
-    for (int placed = 0; placed < ndim;) { /* the axes by increasing stride */
-        int found = 0;
-        for (int axis = 0; axis < ndim; axis++)
-            if (shape[axis] > 1 && strides[axis] == next)
-                found = axis + 1;
-        if (!found)
-            return next == PyArray_NBYTES(array);
-        next *= shape[found - 1];
-        placed++;
-    }
-    return next == PyArray_NBYTES(array);
-}
-
 PyObject *enter_dense(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     PyObject *fits = enter_fits(module, args, count);
     if (fits == Py_False)
         return fits;
-    PyArrayObject *first = (PyArrayObject *)args[0];
-    int ndim = PyArray_NDIM(first);
-    size_t bytes = sizeof(Index) * (size_t)ndim;
-    for (Py_ssize_t i = 1; i < count; i++) {
-        PyArrayObject *other = (PyArrayObject *)args[i];
-        if (PyArray_NDIM(other) != ndim || memcmp(PyArray_DIMS(other), PyArray_DIMS(first), bytes))
-            goto no;
-        bool same = (PyArray_IS_C_CONTIGUOUS(first) && PyArray_IS_C_CONTIGUOUS(other)) ||
-                    !memcmp(PyArray_STRIDES(other), PyArray_STRIDES(first), bytes);
-        if (!same)
-            goto no;
-    }
-    if (has_no_holes(first))
-        return fits;
-no:
     Py_DECREF(fits);
-    Py_RETURN_FALSE;
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (!lie_alike((PyArrayObject *)args[0], (PyArrayObject *)args[i]))
+            Py_RETURN_FALSE;
+    return PyBool_FromLong(has_no_holes((PyArrayObject *)args[0]));
 }
 
 PyObject *enter_enable(PyObject *module, PyObject *const *args, Py_ssize_t count)

@@ -4,6 +4,9 @@
 #include "gradients.h"
 
 #include "adam.h"
+#include "average.h"
+#include "rmsprop.h"
+#include "sgd.h"
 
 /* The gradients of a vector's parameters, in their order: together as long as the vector. The two
  * lists in it are one allocation, at `arrays`. */
@@ -65,4 +68,58 @@ PyObject *enter_adam(PyObject *module, PyObject *const *args, Py_ssize_t count)
     a.exp_avg = m.data;
     a.exp_avg_sq = v.data;
     return step(kernels->adam[type], &a, from);
+}
+
+PyObject *enter_rmsprop(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    (void)module;
+    RMSprop r;
+    Gradients *from = &r.gradients;
+    Array param, v, a, velocity;
+    List gradients;
+    int type = unwrap("rmsprop", args, count, "dddddwldddwWW", &r.lr, &r.alpha, &r.share, &r.eps,
+                      &r.momentum, &param, &gradients, &from->scale, &from->decay, &from->keep, &v,
+                      &a, &velocity);
+    if (type < 0 || !in_order_of_size("rmsprop", param.size, &param, &v, &a, &velocity, NULL) ||
+        !gather("rmsprop", &gradients, type, param.size, from))
+        return NULL;
+    r.param = param.data;
+    r.square_avg = v.data;
+    r.grad_avg = a.data;
+    r.velocity = velocity.data;
+    return step(kernels->rmsprop[type], &r, from);
+}
+
+PyObject *enter_sgd(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    (void)module;
+    SGD s;
+    Gradients *from = &s.gradients;
+    Array param, velocity;
+    List gradients;
+    Index nesterov;
+    int type = unwrap("sgd", args, count, "dddiwldddW", &s.lr, &s.momentum, &s.share, &nesterov,
+                      &param, &gradients, &from->scale, &from->decay, &from->keep, &velocity);
+    if (type < 0 || !in_order_of_size("sgd", param.size, &param, &velocity, NULL) ||
+        !gather("sgd", &gradients, type, param.size, from))
+        return NULL;
+    s.nesterov = nesterov;
+    s.param = param.data;
+    s.velocity = velocity.data;
+    return step(kernels->sgd[type], &s, from);
+}
+
+/* average(share, mean, values): two arrays that `dense` has seen. */
+PyObject *enter_average(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    (void)module;
+    Average a;
+    Array mean, values;
+    int type = unwrap("average", args, count, "dwa", &a.share, &mean, &values);
+    if (type < 0 || !dense_alike("average", &mean, &values, NULL))
+        return NULL;
+    a.mean = mean.data;
+    a.values = values.data;
+    a.size = mean.size;
+    return compute(kernels->average[type], &a, ceil_div(a.size, STRETCH), 0);
 }

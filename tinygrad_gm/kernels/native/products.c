@@ -89,7 +89,7 @@ static bool as_factors(PyObject *const *args, Matrix *a, Matrix *b)
 /* Multiplications from which OpenBLAS would use its threads: smaller products are best left alone. */
 static const double FEW = 64 * 64 * 64;
 
-/* multiplies(a, b): whether `product` takes these. Not a matrix times its own transpose, for which
+/* multiplies(a, b): whether `product` takes these. Not a matrix times its own transpose, of which
  * NumPy computes one half. */
 PyObject *enter_multiplies(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
@@ -97,7 +97,8 @@ PyObject *enter_multiplies(PyObject *module, PyObject *const *args, Py_ssize_t c
     Matrix a, b;
     if (!enabled || !blas.multiply_floats || count != 2 || !as_factors(args, &a, &b))
         Py_RETURN_FALSE;
-    return PyBool_FromLong((double)a.rows * b.columns * a.columns > FEW && a.data != b.data);
+    bool symmetric = a.data == b.data && a.by_columns != b.by_columns;
+    return PyBool_FromLong((double)a.rows * b.columns * a.columns > FEW && !symmetric);
 }
 
 typedef struct {
