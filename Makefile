@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CHECKOUT := $(CURDIR)
+KERNELS := $(wildcard tinygrad_gm/kernels/native/*.[ch])
 
-.PHONY: quickstart test test-all parity lint types doctest docs layers bench clean
+.PHONY: quickstart test test-all test-numpy parity sanitize lint types doctest docs layers bench clean
 
 quickstart: .venv/ready
 	$(BIN)/tinygrad-gm quickstart
@@ -16,6 +17,17 @@ test: .venv/ready
 
 test-all: .venv/ready
 	$(PYTEST)
+
+# what the native kernels replace, on NumPy alone
+test-numpy: .venv/ready
+	TINYGRAD_GM_KERNELS=numpy $(PYTEST) -m 'not slow' tests/kernels tests/ops tests/nn tests/optim
+
+# the native kernels, built with the sanitizers of addresses and undefined behaviour
+SANITIZED := -g -fsanitize=address,undefined -fno-sanitize-recover=all
+sanitize: export CFLAGS = $(SANITIZED)
+sanitize: .venv/ready
+	$(call on_installed_copy,rm -rf $(CHECKOUT)/build && ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(cc -print-file-name=libasan.so)" \
+		OMP_NUM_THREADS=2 $(CHECKOUT)/$(BIN)/python -m pytest -c $(CHECKOUT)/pyproject.toml $(CHECKOUT)/tests/kernels)
 
 parity: .venv-parity/ready
 	.venv-parity/bin/python -m pytest tests/parity
@@ -42,8 +54,9 @@ bench: .venv-bench/ready
 
 clean:
 	rm -rf .venv .venv-parity .venv-bench build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -f tinygrad_gm/kernels/native/*.so
 
-.venv/ready: setup.cfg pyproject.toml
+.venv/ready: setup.cfg setup.py pyproject.toml $(KERNELS)
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@
@@ -56,12 +69,12 @@ clean:
 	$(BIN)/python -m pip install --quiet --editable '.[test,docs]'
 	touch $@
 
-.venv-parity/ready: setup.cfg pyproject.toml
+.venv-parity/ready: setup.cfg setup.py pyproject.toml $(KERNELS)
 	$(PYTHON) -m venv .venv-parity
 	.venv-parity/bin/python -m pip install --quiet --editable '.[test]' 'torch==2.13.0' 'expecttest==0.3.*'
 	touch $@
 
-.venv-bench/ready: setup.cfg pyproject.toml
+.venv-bench/ready: setup.cfg setup.py pyproject.toml $(KERNELS)
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet --editable . 'torch==2.13.0' \
 		'mygrad==2.5.*' 'pydynet==1.1.*' 'autograd==1.9.*' 'jax==0.10.*'

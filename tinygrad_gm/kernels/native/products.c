@@ -150,6 +150,25 @@ static void multiply_block(const void *task, Index chunk, void *scratch)
                              y, b->lead, 0.0f, out, b->columns);
 }
 
+/* The first product sets BLAS to one thread and the last sets it back, where several Python threads
+ * compute at once. Both hold the GIL, so that the count is right. */
+static int borrowers, threads_of_blas;
+
+static void borrow_blas(void)
+{
+    if (borrowers++)
+        return;
+    threads_of_blas = blas.get_threads();
+    if (threads_of_blas != 1)
+        blas.set_threads(1);
+}
+
+static void return_blas(void)
+{
+    if (!--borrowers && threads_of_blas != 1)
+        blas.set_threads(threads_of_blas);
+}
+
 /* product(a, b): a new array, the product of two matrices that `multiplies` has seen. */
 PyObject *enter_product(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
@@ -166,12 +185,9 @@ PyObject *enter_product(PyObject *module, PyObject *const *args, Py_ssize_t coun
     p.out = PyArray_BYTES((PyArrayObject *)out);
     cut(&p);
     Index chunks = ceil_div(p.a.rows, p.row_step) * p.column_blocks;
-    int before = blas.get_threads();
-    if (before != 1)
-        blas.set_threads(1);
+    borrow_blas();
     PyObject *result = compute(multiply_block, &p, chunks, 0);
-    if (before != 1)
-        blas.set_threads(before);
+    return_blas();
     if (!result)
         Py_CLEAR(out);
     Py_XDECREF(result);
