@@ -52,11 +52,12 @@ int unwrap(const char *name, PyObject *const *args, Py_ssize_t count, const char
         PyObject *value = args[i];
         switch (*letter) {
         case 'a':
-        case 'A':
+        case 'o':
         case 'w':
-        case 'W': {
+        case 'O': {
             Array *array = va_arg(targets, Array *);
-            bool written = *letter == 'w' || *letter == 'W', optional = *letter < 'a';
+            bool written = *letter == 'w' || *letter == 'O';
+            bool optional = *letter == 'o' || *letter == 'O';
             bool any = letter[1] == '*', absent = optional && value == Py_None;
             if (absent)
                 *array = (Array){0};
@@ -91,6 +92,9 @@ int unwrap(const char *name, PyObject *const *args, Py_ssize_t count, const char
         case 'd':
             *va_arg(targets, double *) = PyFloat_AsDouble(value);
             break;
+        default:
+            PyErr_Format(PyExc_SystemError, "%s: unwrap knows no letter %c", name, *letter);
+            goto wrong;
         }
         if ((*letter == 'i' || *letter == 'd') && PyErr_Occurred())
             goto wrong;

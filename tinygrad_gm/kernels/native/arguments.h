@@ -31,8 +31,9 @@ typedef struct {
  *
  *   a  array that is read            Array *
  *   w  array that is written         Array *
- *   A  W  the same, or None          Array *    (whose data is then NULL)
- *   l  list or tuple of arrays       List *    (each to be unwrapped by `unwrap_array`)
+ *   o  array that is read, or None   Array *   (whose data is then NULL)
+ *   O  array written, or None        Array *
+ *   l  list or tuple of arrays       List *   (each to be unwrapped by `unwrap_array`)
  *   i  integer                       Index *
  *   d  number                        double *
  *   p  any object                    PyObject **

@@ -77,7 +77,7 @@ PyObject *enter_rmsprop(PyObject *module, PyObject *const *args, Py_ssize_t coun
     Gradients *from = &r.gradients;
     Array param, v, a, velocity;
     List gradients;
-    int type = unwrap("rmsprop", args, count, "dddddwldddwWW", &r.lr, &r.alpha, &r.share, &r.eps,
+    int type = unwrap("rmsprop", args, count, "dddddwldddwOO", &r.lr, &r.alpha, &r.share, &r.eps,
                       &r.momentum, &param, &gradients, &from->scale, &from->decay, &from->keep, &v,
                       &a, &velocity);
     if (type < 0 || !in_order_of_size("rmsprop", param.size, &param, &v, &a, &velocity, NULL) ||
@@ -98,7 +98,7 @@ PyObject *enter_sgd(PyObject *module, PyObject *const *args, Py_ssize_t count)
     Array param, velocity;
     List gradients;
     Index nesterov;
-    int type = unwrap("sgd", args, count, "dddiwldddW", &s.lr, &s.momentum, &s.share, &nesterov,
+    int type = unwrap("sgd", args, count, "dddiwldddO", &s.lr, &s.momentum, &s.share, &nesterov,
                       &param, &gradients, &from->scale, &from->decay, &from->keep, &velocity);
     if (type < 0 || !in_order_of_size("sgd", param.size, &param, &velocity, NULL) ||
         !gather("sgd", &gradients, type, param.size, from))
