@@ -59,12 +59,12 @@ class Case:
         return x, weight, bias, y
 
     def forward(self, x: Any, weight: Any, bias: Any = None) -> Any:
-        how = self.counts, self.stride, self.padding, self.dilation, self.groups
-        return convolved(np, x, weight, *how, bias)
+        geometry = self.stride, self.padding, self.dilation
+        return convolved(np, x, weight, self.counts, geometry, self.groups, bias)
 
     def gradient(self, x: Any, y: Any) -> Any:
-        how = self.kernel, self.stride, self.padding, self.dilation, self.groups
-        return paired(np, x, y, *how)
+        geometry = self.stride, self.padding, self.dilation
+        return paired(np, x, y, self.kernel, geometry, self.groups)
 
     def check(self, dtype: Any) -> None:
         x, weight, bias, y = self.arrays(dtype)

@@ -32,7 +32,7 @@ import numpy as np
 from ..backend import Array, Namespace
 from . import native
 from .products import product
-from .windows import Geometry, Pairs, framed, last_axes
+from .windows import Geometry, framed, last_axes
 
 CACHE = 1 << 22  # bytes of stacked pixels at a time, within the caches
 MEMORY = 1 << 28  # the same on a GPU, where one large product is the fast one
@@ -52,48 +52,45 @@ def convolved(
     x: Array,
     weight: Array,
     counts: Sequence[int],
-    stride: Sequence[int],
-    padding: Pairs,
-    dilation: Sequence[int],
+    geometry: Geometry,
     groups: int,
     bias: Array = None,
     out: Array = None,
 ) -> Any:
     """The convolution (N, *counts, O) of x (N, *spatial, C) with a weight (O, C / groups, *kernel).
 
-    `padding` holds a pair per axis; a negative number cuts off, and what no window reaches does not
-    matter. `bias` (O,) or None is added. The result is written to `out` where that is given.
+    Negative padding cuts off; elements that no window reaches do not matter. `bias` (O,) or None is
+    added. The result is written to `out` if given.
     """
     if out is None:
         out = xp.empty((x.shape[0], *counts, weight.shape[0]), xp.result_type(x, weight))
-    how = stride, padding, dilation
-    if not _convolved_by_kernel(x, weight, how, groups, bias, out):
-        _convolved(xp, x, weight, how, groups, out)
+    if not _convolved_by_kernel(x, weight, geometry, groups, bias, out):
+        _convolved(xp, x, weight, geometry, groups, out)
         if bias is not None:
             with_bias(xp, out, bias)
     return out
 
 
 def _convolved(
-    xp: Namespace, x: Array, weight: Array, how: Geometry, groups: int, out: Array
+    xp: Namespace, x: Array, weight: Array, geometry: Geometry, groups: int, out: Array
 ) -> None:
     if out.ndim == 3:
-        how = with_an_axis(how)
-        _convolved(xp, x[:, None], weight[:, :, None], how, groups, out[:, None])
+        geometry = with_an_axis(geometry)
+        _convolved(xp, x[:, None], weight[:, :, None], geometry, groups, out[:, None])
         return
     inner, each = weight.shape[1], weight.shape[0] // groups
     if inner == 1 < groups:
-        _depthwise(xp, x, weight, how, out)
+        _depthwise(xp, x, weight, geometry, out)
         return
     for block in range(groups):
         channels = slice(block * inner, (block + 1) * inner)
         outputs = slice(block * each, (block + 1) * each)
-        _dense(xp, x[..., channels], weight[outputs], how, out[..., outputs])
+        _dense(xp, x[..., channels], weight[outputs], geometry, out[..., outputs])
 
 
-def with_an_axis(how: Geometry) -> Geometry:
+def with_an_axis(geometry: Geometry) -> Geometry:
     """Stride, padding and dilation with one more axis before, along which there is one element."""
-    stride, padding, dilation = how
+    stride, padding, dilation = geometry
     return (1, *stride), ((0, 0), *padding), (1, *dilation)
 
 
@@ -105,27 +102,19 @@ def with_bias(xp: Namespace, out: Array, bias: Array) -> Any:
 
 
 def paired(
-    xp: Namespace,
-    x: Array,
-    y: Array,
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    padding: Pairs,
-    dilation: Sequence[int],
-    groups: int,
+    xp: Namespace, x: Array, y: Array, kernel: Sequence[int], geometry: Geometry, groups: int
 ) -> Any:
     """The weight's gradient (O, *kernel, C / groups) for x (N, *spatial, C), y (N, *counts, O)."""
-    how = stride, padding, dilation
-    out = _paired_by_kernel(x, y, kernel, how, groups)
-    return _paired(xp, x, y, kernel, how, groups) if out is None else out
+    out = _paired_by_kernel(x, y, kernel, geometry, groups)
+    return _paired(xp, x, y, kernel, geometry, groups) if out is None else out
 
 
 def _paired(
-    xp: Namespace, x: Array, y: Array, kernel: Sequence[int], how: Geometry, groups: int
+    xp: Namespace, x: Array, y: Array, kernel: Sequence[int], geometry: Geometry, groups: int
 ) -> Any:
     if len(kernel) == 1:
-        how = with_an_axis(how)
-        return _paired(xp, x[:, None], y[:, None], (1, *kernel), how, groups)[:, 0]
+        geometry = with_an_axis(geometry)
+        return _paired(xp, x[:, None], y[:, None], (1, *kernel), geometry, groups)[:, 0]
     inner, each = x.shape[-1] // groups, y.shape[-1] // groups
     blocks = [
         (x[..., i * inner : (i + 1) * inner], y[..., i * each : (i + 1) * each])
@@ -133,21 +122,23 @@ def _paired(
     ]
     with np.errstate(invalid="ignore", over="ignore"):
         if inner == 1 < groups:
-            out = _depthwise_paired(xp, x, y, kernel, how)
+            out = _depthwise_paired(xp, x, y, kernel, geometry)
         else:
-            out = _joined(xp, [_dense_paired(xp, *block, kernel, how) for block in blocks])
+            out = _joined(xp, [_dense_paired(xp, *block, kernel, geometry) for block in blocks])
         flat = out.reshape(-1)
         finite = math.isfinite(flat.dot(flat))
     if finite:
         return out
-    return _joined(xp, [_paired_inside(xp, *block, kernel, how) for block in blocks])
+    return _joined(xp, [_paired_inside(xp, *block, kernel, geometry) for block in blocks])
 
 
 def _joined(xp: Namespace, parts: list[Any]) -> Any:
     return parts[0] if len(parts) == 1 else xp.concatenate(parts)
 
 
-def _paired_inside(xp: Namespace, x: Array, y: Array, kernel: Sequence[int], how: Geometry) -> Any:
+def _paired_inside(
+    xp: Namespace, x: Array, y: Array, kernel: Sequence[int], geometry: Geometry
+) -> Any:
     """`paired` of one group, of the pixels inside x alone.
 
     The fast form also multiplies pixels by the zeros of windows that reach over the end of a line,
@@ -157,7 +148,7 @@ def _paired_inside(xp: Namespace, x: Array, y: Array, kernel: Sequence[int], how
     out = xp.zeros((outputs, *kernel, channels), xp.result_type(x, y))
     for place in itertools.product(*map(range, kernel)):
         reads, windows = [], []
-        axes = zip(place, *how, x.shape[1:-1], y.shape[1:-1], strict=True)
+        axes = zip(place, *geometry, x.shape[1:-1], y.shape[1:-1], strict=True)
         for k, s, (before, _), d, n, count in axes:
             low, high, start = _inside(k * d - before, s, n, 0, count)
             windows.append(slice(low, high))
@@ -178,13 +169,13 @@ def _inside(offset: int, stride: int, size: int, first: int, stop: int) -> tuple
 
 
 def _convolved_by_kernel(
-    x: Array, weight: Array, how: Geometry, groups: int, bias: Array, out: Array
+    x: Array, weight: Array, geometry: Geometry, groups: int, bias: Array, out: Array
 ) -> bool:
     """Whether a native kernel takes these arrays, and has written the convolution to `out`."""
     given = (x, weight, out) if bias is None else (x, weight, out, bias)
     if not (native.fits(*given) and _kernels_take(weight.shape, groups, out)):
         return False
-    x, (stride, padding, dilation) = whole_channels(x), how
+    x, (stride, padding, dilation) = whole_channels(x), geometry
     bias = None if bias is None else np.ascontiguousarray(bias)
     if weight.shape[1] == 1 < groups:
         native.depthwise(x, weight, bias, out, stride, padding, dilation)
@@ -194,7 +185,7 @@ def _convolved_by_kernel(
 
 
 def _paired_by_kernel(
-    x: Array, y: Array, kernel: Sequence[int], how: Geometry, groups: int
+    x: Array, y: Array, kernel: Sequence[int], geometry: Geometry, groups: int
 ) -> Array | None:
     """The weight's gradient; None where no native kernel takes these arrays.
 
@@ -203,7 +194,7 @@ def _paired_by_kernel(
     outputs, inner = y.shape[-1], x.shape[-1] // groups
     if not (native.fits(x, y) and _kernels_take((outputs, inner, *kernel), groups)):
         return None
-    x, y, (stride, padding, dilation) = whole_channels(x), whole_channels(y), how
+    x, y, (stride, padding, dilation) = whole_channels(x), whole_channels(y), geometry
     out = np.empty((outputs, *kernel, inner), x.dtype)
     if inner == 1 < groups:
         finite = native.depthwise_weight(x, y, out, stride, padding, dilation)
@@ -246,9 +237,14 @@ class _Stacked:
     """
 
     def __init__(
-        self, xp: Namespace, x: Array, kernel: Sequence[int], counts: Sequence[int], how: Geometry
+        self,
+        xp: Namespace,
+        x: Array,
+        kernel: Sequence[int],
+        counts: Sequence[int],
+        geometry: Geometry,
     ) -> None:
-        axes = zip(x.shape[1:-1], kernel, counts, *how, strict=True)
+        axes = zip(x.shape[1:-1], kernel, counts, *geometry, strict=True)
         keep, before = [], []
         for n, k, c, s, (start, _), d in axes:
             end = (c - 1) * s + d * (k - 1) + 1 - start  # no window reads further
@@ -258,14 +254,14 @@ class _Stacked:
         channels, dtype = x.shape[-1], x.dtype
         if channels > 1 and x.strides[-1] != x.itemsize:
             x = xp.ascontiguousarray(x)
-        stride, _, dilation = how
+        stride, _, dilation = geometry
         self.slides = dilation[-1] == 1
         self.width: int = kernel[-1] if self.slides else 1
         self.step: int = stride[-1] if self.slides else 1
         self.taps = [*itertools.product(*map(range, kernel[: -1 if self.slides else None]))]
         lead = range(2, 1 + len(kernel))
         self.order = (1 + len(kernel), *lead, 1) if self.slides else (*lead, 1 + len(kernel), 1)
-        self.xp, self.x, self.counts, self.how = xp, x, counts, (stride, before, dilation)
+        self.xp, self.x, self.counts, self.geometry = xp, x, counts, (stride, before, dilation)
         self.every = -(-self.width // self.step)  # windows so far apart do not overlap
         self.size = self.width * len(self.taps) * channels
         pitch = self.step * counts[-1]
@@ -299,7 +295,7 @@ class _Stacked:
 
     def _copied(self, tap: tuple[int, ...], lines: slice) -> Iterator[tuple[slice, slice]]:
         """Per axis: where the pixels go to that stand at `tap` in their windows, and come from."""
-        stride, before, dilation = self.how
+        stride, before, dilation = self.geometry
         for axis, (n, count) in enumerate(zip(self.x.shape[1:-1], self.counts, strict=True)):
             if axis == len(tap):  # the axis that windows slide along is copied as it is
                 yield slice(before[axis], before[axis] + n), slice(0, n)
@@ -331,18 +327,18 @@ class _Stacked:
 # ------------------------------------------------------------------------- one group, or a few
 
 
-def _dense(xp: Namespace, x: Array, weight: Array, how: Geometry, out: Array) -> None:
+def _dense(xp: Namespace, x: Array, weight: Array, geometry: Geometry, out: Array) -> None:
     """Every output channel sees every channel of x."""
     outputs, channels, *kernel = weight.shape
     _, *counts, _ = out.shape
-    if _is_pointwise(x, kernel, counts, how) and out.flags.c_contiguous:
+    if _is_pointwise(x, kernel, counts, geometry) and out.flags.c_contiguous:
         rows, matrix = x.reshape(-1, channels), weight.reshape(outputs, channels).T
         if native.multiplies(rows, matrix):
             out.reshape(-1, outputs)[...] = native.product(rows, matrix)
         else:
             xp.matmul(rows, matrix, out=out.reshape(-1, outputs))
         return
-    stacked = _Stacked(xp, x, kernel, counts, how)
+    stacked = _Stacked(xp, x, kernel, counts, geometry)
     if weight.strides[0] > weight.strides[1]:  # whichever way is the shorter one to copy
         matrix = weight.transpose(0, *stacked.order).reshape(outputs, stacked.size).T
     else:
@@ -360,12 +356,14 @@ def _dense(xp: Namespace, x: Array, weight: Array, how: Geometry, out: Array) ->
         whole_pixels(xp, target)[...] = whole_pixels(xp, grid)
 
 
-def _dense_paired(xp: Namespace, x: Array, y: Array, kernel: Sequence[int], how: Geometry) -> Any:
+def _dense_paired(
+    xp: Namespace, x: Array, y: Array, kernel: Sequence[int], geometry: Geometry
+) -> Any:
     _, *counts, outputs = y.shape
-    if _is_pointwise(x, kernel, counts, how):
+    if _is_pointwise(x, kernel, counts, geometry):
         matrix = product(y.reshape(-1, outputs).T, x.reshape(-1, x.shape[-1]))
         return matrix.reshape(outputs, *kernel, -1)
-    stacked = _Stacked(xp, x, kernel, counts, how)
+    stacked = _Stacked(xp, x, kernel, counts, geometry)
     dtype = xp.result_type(x, y)
     if outputs < NARROW:  # BLAS is faster with the short side last
         out = xp.zeros((stacked.size, outputs), dtype).T
@@ -388,9 +386,11 @@ def _dense_paired(xp: Namespace, x: Array, y: Array, kernel: Sequence[int], how:
     return xp.ascontiguousarray(out.transpose(0, *places))
 
 
-def _is_pointwise(x: Array, kernel: Sequence[int], counts: Sequence[int], how: Geometry) -> bool:
+def _is_pointwise(
+    x: Array, kernel: Sequence[int], counts: Sequence[int], geometry: Geometry
+) -> bool:
     """Whether every pixel is a window."""
-    stride, padding, _ = how
+    stride, padding, _ = geometry
     inside = not any(before for before, _ in padding) and set(stride) == {1}
     return inside and math.prod(kernel) == 1 and tuple(x.shape[1:-1]) == tuple(counts)
 
@@ -398,12 +398,12 @@ def _is_pointwise(x: Array, kernel: Sequence[int], counts: Sequence[int], how: G
 # -------------------------------------------------------------------------- a group per channel
 
 
-def _depthwise(xp: Namespace, x: Array, weight: Array, how: Geometry, out: Array) -> None:
+def _depthwise(xp: Namespace, x: Array, weight: Array, geometry: Geometry, out: Array) -> None:
     """Weighted sums of the windows' elements, every channel by itself."""
     outputs, _, *kernel = weight.shape
     _, *counts, _ = out.shape
     channels = x.shape[-1]
-    windows, run = _runs(xp, x, kernel, counts, how)
+    windows, run = _runs(xp, x, kernel, counts, geometry)
     for each in range(outputs // channels):  # results per channel
         taps = xp.moveaxis(weight[each :: outputs // channels, 0], 0, -1)
         taps = xp.ascontiguousarray(xp.tile(taps, run // channels))
@@ -425,10 +425,10 @@ def _weighted(xp: Namespace, windows: Array, taps: Array) -> Any:
 
 
 def _depthwise_paired(
-    xp: Namespace, x: Array, y: Array, kernel: Sequence[int], how: Geometry
+    xp: Namespace, x: Array, y: Array, kernel: Sequence[int], geometry: Geometry
 ) -> Any:
     channels, outputs = x.shape[-1], y.shape[-1]
-    windows, run = _runs(xp, x, kernel, y.shape[1:-1], how)
+    windows, run = _runs(xp, x, kernel, y.shape[1:-1], geometry)
     ndim, parts = len(kernel), []
     for each in range(outputs // channels):
         block = y[..., each :: outputs // channels].reshape(*windows.shape[: ndim + 1], run)
@@ -459,14 +459,14 @@ def _correlated(xp: Namespace, windows: Array, y: Array) -> Any:
 
 
 def _runs(
-    xp: Namespace, x: Array, kernel: Sequence[int], counts: Sequence[int], how: Geometry
+    xp: Namespace, x: Array, kernel: Sequence[int], counts: Sequence[int], geometry: Geometry
 ) -> tuple[Any, int]:
     """A view (N, *counts, *kernel, run) of the windows, and the length of its runs of memory.
 
     A run is a pixel's channels; with stride 1 all windows of a line are taken as a single one whose
     elements are as long as the line, so that NumPy works on long runs.
     """
-    stride, padding, dilation = how
+    stride, padding, dilation = geometry
     x = xp.ascontiguousarray(framed(xp, x, (*padding, (0, 0))))
     first, *steps, last = x.strides
     merges = stride[-1] == 1

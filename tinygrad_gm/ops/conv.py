@@ -7,9 +7,9 @@ Convolution is linear in the input x and in the weight w. With an upstream gradi
 satisfy ⟨y, g⟩ = ⟨x, x̄⟩ = ⟨w, w̄⟩. So the derivative of each in either argument is one of the other
 two, and derivatives of any order need nothing else (Dumoulin & Visin 2016, chapter 4).
 
-Arrays are logically (N, C, *spatial), and a result lies in memory with the channels last, as
-`convolving` wants them, which makes matrix products of it all. A transposed convolution is put
-together from ordinary ones, one for every residue of the output's position modulo the stride.
+Arrays have the shape (N, C, *spatial). A result has the channels last in memory, as the kernels
+need them for matrix products. A transposed convolution is a sum of ordinary ones, one for every
+residue of the output's position modulo the stride.
 """
 
 from __future__ import annotations
@@ -21,27 +21,25 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, ArrayLike, Namespace
+from ..backend import Array, ArrayLike, Arrays, Namespace, Shape
 from ..engine.call import op
 from ..kernels.convolution import convolved, paired, with_bias
 from ..kernels.windows import (
     Geometry,
     Padding,
-    Pairs,
     PerAxis,
     last_axes,
     pad_pairs,
     per_axis,
     window_count,
 )
+from .checks import check_shape
 from .elementwise import add
 from .indexing import getitem
 from .matmul import matmul
 from .shape import pad, permute_dims, reshape
 
 __all__ = ["conv", "conv_transpose"]
-
-Settings = tuple[PerAxis, Padding, PerAxis, int]  # stride, padding, dilation, groups
 
 # ------------------------------------------------------------------------------- the operations
 
@@ -57,24 +55,16 @@ def geometry(
     )
 
 
-def _leading(x: Array, shape: Sequence[int]) -> Any:
+def _cropped(x: Array, shape: Sequence[int]) -> Any:
     """x cut to `shape` along its spatial axes (output_padding may have made it longer)."""
     if tuple(x.shape[2:]) == tuple(shape):
         return x
     return x[last_axes(*(slice(0, n) for n in shape))]
 
 
-def _transposed(
-    xp: Namespace,
-    g: Array,
-    weight: Array,
-    shape: Sequence[int],
-    how: Settings,
-) -> Any:
+def _transposed(xp: Namespace, g: Array, weight: Array, shape: Shape, settings: Arrays) -> Any:
     """The convolution's gradient in an input of spatial `shape`."""
-    stride, padding, dilation, groups = how
-    ndim = len(shape)
-    stride, padding, dilation = geometry("conv", ndim, stride, padding, dilation)
+    stride, padding, dilation, groups = settings
     sizes = zip(shape, g.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True)
     extra = tuple(n + sum(p) - d * (k - 1) - 1 - (m - 1) * s for n, m, k, s, p, d in sizes)
     return xp.conv_transpose(g, weight, None, stride, padding, extra, dilation, groups)
@@ -87,11 +77,11 @@ def _bias_rule(xp: Namespace, g: Array) -> Any:
 def _conv_decomposition(
     x: ArrayLike,
     weight: ArrayLike,
-    bias: ArrayLike = None,
-    stride: PerAxis = 1,
-    padding: Padding = 0,
-    dilation: PerAxis = 1,
-    groups: int = 1,
+    bias: ArrayLike,
+    stride: PerAxis,
+    padding: Padding,
+    dilation: PerAxis,
+    groups: int,
 ) -> Any:
     """Pad, gather the windows, multiply each with the weight."""
     (count, channels, *_), (outputs, _, *kernel) = x.shape, weight.shape
@@ -116,11 +106,9 @@ def _conv_decomposition(
 
 
 @op(
-    lambda xp, g, x_shape, weight, stride, padding, dilation, groups: _transposed(
-        xp, g, weight, x_shape[2:], (stride, padding, dilation, groups)
-    ),
-    lambda xp, g, x, weight_shape, stride, padding, dilation, groups: xp.conv_weight_gradient(
-        x, g, weight_shape[2:], stride, padding, dilation, groups
+    lambda xp, g, x_shape, weight, residuals: _transposed(xp, g, weight, x_shape[2:], residuals),
+    lambda xp, g, x, weight_shape, residuals: xp.conv_weight_gradient(
+        x, g, weight_shape[2:], *residuals
     ),
     _bias_rule,
     decomposition=_conv_decomposition,
@@ -148,35 +136,24 @@ def conv(
         bias: (O,) or None.
         stride, dilation: a number, or one per axis.
         padding: zeros around x: a number, one per axis, or a pair (before, after) per axis.
-        groups: the channels in and out fall into as many blocks that do not see each other.
+        groups: number of blocks of input and output channels, each convolved by itself.
 
     >>> tg.conv(tg.ones((1, 1, 4, 4)), tg.ones((1, 1, 3, 3)), padding=1)[0, 0, 0].tolist()
     [4.0, 6.0, 6.0, 4.0]
     """
     check_shapes("conv", x, weight, bias, groups)
-    stride, padding, dilation = geometry("conv", weight.ndim - 2, stride, padding, dilation)
-    shape = window_counts("conv", x.shape[2:], weight.shape[2:], stride, padding, dilation)
-    x = xp.moveaxis(x, 1, -1)
-    out = convolved(xp, x, weight, shape, stride, padding, dilation, groups, bias)
-    return xp.moveaxis(out, -1, 1)
-
-
-def _from_input(
-    xp: Namespace,
-    g: Array,
-    weight: Array,
-    shape: tuple[int, ...],
-    how: Settings,
-) -> Any:
-    return _leading(xp.conv(g, weight, None, *how), shape)
+    how = geometry("conv", weight.ndim - 2, stride, padding, dilation)
+    shape = window_counts("conv", x.shape[2:], weight.shape[2:], how)
+    out = convolved(xp, xp.moveaxis(x, 1, -1), weight, shape, how, groups, bias)
+    return xp.moveaxis(out, -1, 1), (*how, groups)
 
 
 @op(
-    lambda xp, g, x_shape, weight, stride, padding, dilation, groups: _from_input(
-        xp, g, weight, x_shape[2:], (stride, padding, dilation, groups)
+    lambda xp, g, x_shape, weight, residuals: _cropped(
+        xp.conv(g, weight, None, *residuals), x_shape[2:]
     ),
-    lambda xp, g, x, weight_shape, stride, padding, dilation, groups: xp.conv_weight_gradient(
-        g, x, weight_shape[2:], stride, padding, dilation, groups
+    lambda xp, g, x, weight_shape, residuals: xp.conv_weight_gradient(
+        g, x, weight_shape[2:], *residuals
     ),
     _bias_rule,
     symbol="∗ᵀ",
@@ -203,37 +180,44 @@ def conv_transpose(
         bias: (O,) or None.
         stride, padding, dilation, groups: those of the convolution that this one transposes;
             padding cuts off.
-        output_padding: a number, or one per axis: so much longer is the result at its end. A
-            convolution with a stride gives one size for several sizes of its input; this says
-            which of them is meant.
+        output_padding: number of elements added at the end of the result, a number or one per
+            axis. A convolution with a stride gives the same size for several sizes of its input;
+            this selects one of them.
 
     >>> tg.conv_transpose(tg.ones((1, 1, 2)), tg.tensor([[[1.0, 2.0, 3.0]]]), stride=2).tolist()
     [[[1.0, 2.0, 4.0, 2.0, 3.0]]]
     """
     check_shapes("conv_transpose", x, weight, bias, groups, transposed=True)
     kernel, sizes = weight.shape[2:], x.shape[2:]
-    steps, pads, gaps = geometry("conv_transpose", len(kernel), stride, padding, dilation)
+    how = geometry("conv_transpose", len(kernel), stride, padding, dilation)
     extra = per_axis("conv_transpose", "output_padding", output_padding, len(kernel), least=0)
-    shape = transposed_shape("conv_transpose", sizes, kernel, steps, pads, gaps, extra)
-    if groups == 1 and sizes == (1,) * len(kernel) and shape == kernel and not any(map(any, pads)):
+    shape = transposed_shape("conv_transpose", sizes, kernel, how, extra)
+    if (
+        groups == 1
+        and sizes == (1,) * len(kernel)
+        and shape == kernel
+        and not any(map(any, how[1]))
+    ):
         out = xp.matmul(x[last_axes(*(0 for _ in kernel))], weight.reshape(len(weight), -1))
         out = out.reshape(len(x), *weight.shape[1:])  # one stamp for each example
         out = xp.ascontiguousarray(xp.moveaxis(out, 1, -1))
-        return xp.moveaxis(out if bias is None else with_bias(xp, out, bias), -1, 1)
+        out = xp.moveaxis(out if bias is None else with_bias(xp, out, bias), -1, 1)
+        return out, (*how, groups)
     inner, ones = weight.shape[0] // groups, (1,) * len(kernel)
     blocks = weight.reshape(groups, inner, *weight.shape[1:])
     weight = xp.swapaxes(blocks, 1, 2).reshape(-1, inner, *kernel)  # as `conv` has it
     x = xp.moveaxis(x, 1, -1)
-    axes = [[*_phases(*axis)] for axis in zip(sizes, kernel, shape, steps, pads, gaps, strict=True)]
+    axes = [[*_phases(*axis)] for axis in zip(sizes, kernel, shape, *how, strict=True)]
     reached = all(sum(part[1] for part in parts) == n for parts, n in zip(axes, shape, strict=True))
     make = xp.empty if reached else xp.zeros
     out = make((x.shape[0], *shape, weight.shape[0]), xp.result_type(x, weight))
     for phase in itertools.product(*axes):
-        places, counts, taps, margins, spread = zip(*phase, strict=True)
+        places, counts, taps, margins, steps = zip(*phase, strict=True)
         part = out[last_axes(*places, slice(None))]
         taken = weight[last_axes(*taps)]
-        convolved(xp, x, taken, counts, ones, margins, spread, groups, None, part)
-    return xp.moveaxis(out if bias is None else with_bias(xp, out, bias), -1, 1)
+        convolved(xp, x, taken, counts, (ones, margins, steps), groups, None, part)
+    out = xp.moveaxis(out if bias is None else with_bias(xp, out, bias), -1, 1)
+    return out, (*how, groups)
 
 
 def _phases(
@@ -243,7 +227,7 @@ def _phases(
 
     The output at o adds up x[i]·w[k] over all i and k with stride·i + dilation·k = o + padding. A
     residue of o + padding modulo the stride admits every e-th k only, and when o moves on by the
-    stride, i moves on by one. Yields per residue: where its outputs stand, how many they are, its
+    stride, i moves on by one. Yields per residue: the slice of its outputs, their number, its
     elements of the kernel in reversed order, the (possibly negative) padding of x, their dilation.
     """
     common = math.gcd(stride, dilation)
@@ -262,12 +246,8 @@ def _phases(
 
 
 @op(
-    lambda xp, g, x_shape, y, stride, padding, dilation, groups: _transposed(
-        xp, y, g, x_shape[2:], (stride, padding, dilation, groups)
-    ),
-    lambda xp, g, x, y_shape, stride, padding, dilation, groups: _from_input(
-        xp, x, g, y_shape[2:], (stride, padding, dilation, groups)
-    ),
+    lambda xp, g, x_shape, y, residuals: _transposed(xp, y, g, x_shape[2:], residuals),
+    lambda xp, g, x, y_shape, residuals: _cropped(xp.conv(x, g, None, *residuals), y_shape[2:]),
     symbol="∗ʷ",
     local=["conv_transpose(y, ·)", "conv(x, ·)"],
 )
@@ -281,12 +261,12 @@ def conv_weight_gradient(
     dilation: PerAxis = 1,
     groups: int = 1,
 ) -> Any:
-    """How every weight of a convolution pairs the input with the output:
+    """The gradient of a convolution's weight, the correlation of its input with y:
 
         out[o, c, k] = Σ_n Σ_i x[n, c, stride·i + dilation·k − padding] · y[n, o, i]
 
-    With y the upstream gradient this is the gradient of the weight. x is (N, C, *spatial),
-    y (N, O, *windows), the result (O, C / groups, *kernel).
+    y is the upstream gradient (N, O, *windows), x (N, C, *spatial), the result
+    (O, C / groups, *kernel).
 
     >>> x, y = tg.tensor([[[1.0, 2.0, 3.0]]]), tg.tensor([[[1.0, 10.0]]])
     >>> tg.ops.conv_weight_gradient(x, y, (2,)).tolist()
@@ -298,13 +278,14 @@ def conv_weight_gradient(
         raise ValueError(
             f"{name}: groups must divide the channels {x.shape[1]} and {y.shape[1]}; got {groups}"
         )
-    stride, padding, dilation = geometry(name, len(kernel), stride, padding, dilation)
-    fit = window_counts(name, x.shape[2:], kernel, stride, padding, dilation)
+    how = geometry(name, len(kernel), stride, padding, dilation)
+    fit = window_counts(name, x.shape[2:], kernel, how)
     if x.ndim != y.ndim or x.shape[0] != y.shape[0] or any(map(int.__lt__, fit, counts)):
-        raise ValueError(f"{name}: y (N, O, *windows) belongs to the {fit} windows; got {y.shape}")
+        raise ValueError(
+            f"{name}: expected y (N, O, *windows) with at most {fit} windows; got {y.shape}"
+        )
     x, y = xp.moveaxis(x, 1, -1), xp.moveaxis(y, 1, -1)
-    out = paired(xp, x, y, kernel, stride, padding, dilation, groups)
-    return xp.moveaxis(out, -1, 1)
+    return xp.moveaxis(paired(xp, x, y, kernel, how, groups), -1, 1), (*how, groups)
 
 
 # --------------------------------------------------------------------------------------- checks
@@ -313,13 +294,13 @@ def conv_weight_gradient(
 def check_shapes(
     name: str, x: Array, weight: Array, bias: Array, groups: int, transposed: bool = False
 ) -> None:
-    """ValueError, blaming `name`, where input, weight, bias and groups do not fit together."""
+    """Raise ValueError, in the name of `name`, unless input, weight, bias and groups fit."""
     xs, ws = tuple(np.shape(x)), tuple(np.shape(weight))
     layout = "(C, O / groups, *kernel)" if transposed else "(O, C / groups, *kernel)"
     if len(ws) < 3 or len(xs) != len(ws) or 0 in ws or 0 in xs[1:]:
         raise ValueError(
-            f"{name}: an input (N, C, *spatial) and a weight {layout} are wanted; got input {xs} "
-            f"and weight {ws}"
+            f"{name}: expected an input (N, C, *spatial) and a weight {layout}; got input {xs} and "
+            f"weight {ws}"
         )
     channels, outputs = (ws[0], ws[1] * groups) if transposed else (ws[1] * groups, ws[0])
     if not isinstance(groups, int) or groups < 1 or ws[0] % groups:
@@ -328,22 +309,17 @@ def check_shapes(
         )
     if xs[1] != channels:
         raise ValueError(
-            f"{name}: a weight {ws} with groups={groups} goes with {channels} input channels; "
-            f"got input {xs} with {xs[1]}"
+            f"{name}: a weight {ws} with groups={groups} needs {channels} input channels; got "
+            f"input {xs} with {xs[1]}"
         )
-    if bias is not None and tuple(np.shape(bias)) != (outputs,):
-        raise ValueError(f"{name}: a bias ({outputs},) is wanted; got {np.shape(bias)}")
+    check_shape(name, (outputs,), bias=bias)
 
 
 def window_counts(
-    name: str,
-    sizes: Sequence[int],
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    padding: Pairs,
-    dilation: Sequence[int],
-) -> tuple[int, ...]:
+    name: str, sizes: Sequence[int], kernel: Sequence[int], geometry: Geometry
+) -> Shape:
     """The spatial shape of a convolution's result; ValueError where no window fits."""
+    stride, padding, dilation = geometry
     padded = tuple(n + sum(p) for n, p in zip(sizes, padding, strict=True))
     counts = tuple(map(window_count, padded, kernel, stride, dilation))
     if min(counts) < 1:
@@ -358,14 +334,12 @@ def transposed_shape(
     name: str,
     sizes: Sequence[int],
     kernel: Sequence[int],
-    stride: Sequence[int],
-    padding: Pairs,
-    dilation: Sequence[int],
-    extra: Sequence[int],
-) -> tuple[int, ...]:
-    """The spatial shape of a transposed convolution's result; ValueError where nothing is left."""
-    axes = zip(sizes, kernel, stride, padding, dilation, extra, strict=True)
+    geometry: Geometry,
+    output_padding: Sequence[int],
+) -> Shape:
+    """The spatial shape of a transposed convolution's result; ValueError where it is empty."""
+    axes = zip(sizes, kernel, *geometry, output_padding, strict=True)
     shape = tuple((n - 1) * s - sum(p) + d * (k - 1) + 1 + e for n, k, s, p, d, e in axes)
     if min(shape) < 1:
-        raise ValueError(f"{name}: padding {padding} leaves a result of size {shape}")
+        raise ValueError(f"{name}: padding {geometry[1]} leaves a result of size {shape}")
     return shape

@@ -61,9 +61,9 @@ def _conv(
         pads = same_padding(kernel, gaps)
     elif isinstance(padding, str):
         raise ValueError(f'{name}: padding is a number, "same" or "valid"; got {padding!r}')
-    steps, pads, gaps = geometry(name, ndim, stride, pads, gaps)
-    window_counts(name, x.shape[2:], kernel, steps, pads, gaps)
-    y = conv(x, weight, bias, steps, pads, gaps, groups)
+    how = geometry(name, ndim, stride, pads, gaps)
+    window_counts(name, x.shape[2:], kernel, how)
+    y = conv(x, weight, bias, *how, groups)
     return y[0] if alone else y
 
 
@@ -139,7 +139,7 @@ def _conv_transpose(
             f"{name}: output_padding is less than the stride {steps} or the dilation {gaps}; "
             f"got {output_padding}"
         )
-    transposed_shape(name, x.shape[2:], weight.shape[2:], steps, pads, gaps, extra)
+    transposed_shape(name, x.shape[2:], weight.shape[2:], (steps, pads, gaps), extra)
     y = conv_transpose(x, weight, bias, steps, pads, extra, gaps, groups)
     return y[0] if alone else y
 
