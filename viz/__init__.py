@@ -1,28 +1,29 @@
 """The graph of a computation as a picture: `viz.draw(loss)`.
 
-The record that `backward` walks is drawn as it is: `view` reads it and asks the engine for numbers,
-annotations mark what they find out, `collapse` closes what is too much to see, `figure` decides
-what is written where, `dot` writes that down for Graphviz, and `layered` and `svg` draw it where
-Graphviz is not installed.
+`graph.view` reads the record that `backward` walks, `annotate` adds marks to it, and
+`fold.collapse` closes modules of large graphs. `compose.figure` makes boxes and texts of the view;
+`render.dot` writes them for Graphviz, `render.layered` and `render.svg` draw them without it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinygrad_gm import pictures
 from tinygrad_gm.engine.record import Traced, topological_order
 from tinygrad_gm.nn import Module
 from tinygrad_gm.pictures import grid
+from tinygrad_gm.training import Run, metrics
 
 from .annotate import check as differences
 from .annotate import cost as costs
 from .annotate import diagnosis, jacobians, orders, paths
 from .architecture import Architecture, architecture
-from .curves import curves
 from .film.steps import Steps, steps
 from .fold.collapse import visible
 from .graph import detached, example
@@ -34,6 +35,9 @@ from .render.engine import MissingEngine
 from .render.engine import check as check_engine
 from .themes import theme as theme_of
 from .tree import tree
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 __all__ = [
     "Architecture",
@@ -51,7 +55,7 @@ __all__ = [
     "tree",
 ]
 
-DIRECTIONS = ("LR", "TB")
+Series = Mapping[str, Sequence[float] | tuple[Sequence[float], Sequence[float]]]
 
 
 def draw(
@@ -75,50 +79,49 @@ def draw(
     """Draw the graph that computed `t`: a card per variable, a disc per operation.
 
     A card shows name, shape and dtype, the value (of large tensors mean ± standard deviation) and
-    the gradient of `t` with respect to it. An edge shows the local derivative, and what flows back
-    along it. Values and gradients are computed for the drawing, whether or not
-    `backward` has run, and no `.grad` changes. A parameter's card has an extra row `.grad`
-    while that differs from the gradient: `·` until `backward` has stored one, or more than one pass
-    added up. Operations of a module stand in a frame. Where a leaf was written since, there are
-    shapes and no numbers: draw before the step. The first operation with a NaN or an infinity is
-    marked, and units of ReLU that are zero for the whole batch are counted.
+    the gradient of `t` with respect to it. An edge shows the local derivative and the contribution
+    to the gradient. Values and gradients are computed for the drawing, whether or not `backward`
+    has run, and no `.grad` changes. A parameter's card has an extra row `.grad` if that differs
+    from the gradient: `·` before `backward`, or the sum of several passes. Operations of a module
+    are in a frame. If a leaf was modified since the forward pass, there are shapes and no numbers:
+    draw before the step. The first operation with a NaN or an infinity is marked, and units of ReLU
+    that are zero for the whole batch are counted.
 
     Args:
-        t: a Tensor, or a list of them; of several, and of one with several elements, the gradients
-            are those of the sum of all elements. Or a Module: what it makes of the inputs is drawn,
-            and its buffers and the random numbers are left as they were.
-        *inputs: the example inputs of a Module: tensors, arrays, or whatever its `forward` takes.
-        names: names for tensors that have none of their own, as {"weight": w}, or
-            `model.named_parameters()`, or `locals()`: what is not a Tensor is left out. They win
-            over `t.name`.
+        t: a Tensor or a list of Tensors; the gradients are those of the sum of all their elements.
+            Or a Module: its outputs for the inputs are drawn; its buffers and the random generator
+            are restored.
+        *inputs: example inputs of a Module: tensors, arrays, or other arguments of its `forward`.
+        names: names of tensors: {"weight": w}, `model.named_parameters()` or `locals()`; values
+            other than tensors are ignored. They override `t.name`.
         direction: "LR" (left to right) or "TB" (top to bottom).
-        depth: close the modules that are so deep: 1 are those of the model itself. Without
-            `depth`, `collapse` and `focus` a graph of more than 200 nodes is closed by itself until
-            at most 60 are left.
-        collapse: close the modules with these paths, or those for whose path this is true.
-        focus: the path of the one module that is drawn open, as "blocks.1".
-        force: draw everything, however many nodes there are.
+        depth: close the modules at this depth: 1 are the children of the model. Without `depth`,
+            `collapse` and `focus` a graph of more than 200 nodes is closed until at most 60 are
+            left.
+        collapse: paths of modules to close, or a function of a path that returns whether to.
+        focus: the path of the only module to draw open, such as "blocks.1".
+        force: draw everything, whatever the number of nodes.
         textbook: draw the decompositions of fused operations instead.
         jacobian: print local Jacobians of up to 64 entries.
         heat: colour cards by the root mean square of their gradient, on a logarithmic scale.
         cost: print time, floating-point operations and bytes saved for backward on every operation.
-        path_to: a tensor; highlight the paths to it, with the products of the local derivatives
-            along them, and dim the rest.
+        path_to: a tensor; highlight the paths from it to the root, print the products of the local
+            derivatives along them, and dim all other nodes.
         check: compare the gradients of leaves with central differences.
         theme: "light", "dark" or "print".
         engine: "dot", "pygraphviz" or "builtin"; by default the first that is installed.
 
     Raises:
         TypeError: `t` is not a Tensor, a list of Tensors or a Module.
-        ValueError: another direction, theme or engine, no such module, or nothing to draw.
-        RuntimeError: the engine that was asked for is not installed; the message says how to.
+        ValueError: the direction, theme, engine or a module's path is unknown.
+        RuntimeError: the requested engine is not installed; the message says how to install it.
 
     >>> x = tg.tensor(3.0, requires_grad=True, name="x")
     >>> picture = draw(x * x)
     >>> picture.source.count("->")  # x into both arguments of ×, and the result
     3
     """
-    if direction not in DIRECTIONS:
+    if direction not in ("LR", "TB"):
         raise ValueError(f'draw: direction is {direction!r}; use "LR" or "TB"')
     theme_of(theme)
     check_engine(engine)
@@ -152,13 +155,41 @@ def draw(
     return Drawing(drawn, direction, theme, engine, force)
 
 
+def curves(run: Run | str | os.PathLike[str] | Series, **options: Any) -> Image:
+    """Plot the curves of a training run: a Run, its folder, or series of numbers by name.
+
+    Args:
+        run: of a Run or its folder all metrics are plotted over the steps, each in its own axes
+            (`test_loss` with `loss`); series share one pair of axes.
+        **options: options of `pictures.curves` for series: title, x_label, y_label, size, path.
+
+    Raises:
+        ValueError: the run has no metrics.
+        FileNotFoundError: the folder holds no metrics.
+
+    >>> curves({"loss": [3.0, 2.0, 1.5]}, size=(300, 200)).size
+    (300, 200)
+    """
+    if isinstance(run, Mapping):
+        return pictures.curves(run, **options)
+    if options:
+        raise TypeError(f"curves: {', '.join(options)} is for series of numbers, not for a run")
+    folder = run.folder if isinstance(run, Run) else run
+    sheet = metrics.curves(folder)
+    if sheet is None:
+        raise ValueError(f"curves: the run in {os.fspath(folder)} has no metrics yet")
+    return sheet
+
+
 def _roots(t: Any, inputs: tuple[Any, ...]) -> list[Traced]:
-    """The tensors to be drawn."""
+    """Return the tensors to draw."""
     roots = [t] if isinstance(t, Traced) else list(t) if isinstance(t, (list, tuple)) else []
     if not roots or not all(isinstance(root, Traced) for root in roots):
         raise TypeError(
-            f"draw: a Tensor, a list of Tensors or a Module with inputs is wanted, not {t!r:.60}"
+            f"draw: expected a Tensor, a list of Tensors or a Module with inputs, got {t!r:.60}"
         )
     if inputs:
-        raise TypeError("draw: inputs are for a Module, and what is to be drawn is a Tensor")
+        raise TypeError(
+            f"draw: expected no inputs with a Tensor, got {len(inputs)}; they are for a Module"
+        )
     return roots

@@ -19,7 +19,7 @@ from tinygrad_gm.tensor import Tensor
 from . import style
 from .annotate.cost import flops
 from .compose.shapes import label
-from .graph.example import evaluating, outputs, untouched
+from .graph.example import device_and_dtype, evaluating, outputs, untouched
 from .graph.view import Operation
 from .render.picture import Picture, sheet
 from .style import SMALL_SIZE, TEXT_SIZE, text_width
@@ -128,9 +128,8 @@ class _Call(NamedTuple):
 
 
 def _zeros(model: Module, shape: tuple[int, ...], dtype: Any) -> Tensor:
-    parameter = next(model.parameters(), None)
-    kind = {} if parameter is None else {"dtype": parameter.dtype, "device": parameter.device}
-    x = tg.zeros(shape, **kind | ({} if dtype is None else {"dtype": dtype}))
+    chosen = {} if dtype is None else {"dtype": dtype}
+    x = tg.zeros(shape, **device_and_dtype(model) | chosen)
     if x.dtype.kind == "f":
         x.requires_grad = True  # so that all is recorded
     return x

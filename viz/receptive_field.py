@@ -25,7 +25,7 @@ from tinygrad_gm.tensor import Tensor
 from . import style
 from .compose import heatmap
 from .compose.shapes import label, rectangle
-from .graph.example import evaluating, untouched
+from .graph.example import device_and_dtype, evaluating, untouched
 from .render.picture import Picture, sheet
 from .style import SMALL_SIZE, TEXT_SIZE, text_width
 from .themes import Theme
@@ -84,7 +84,7 @@ class ReceptiveField(Picture):
 
     def __repr__(self) -> str:
         return (
-            f"<ReceptiveField of unit {_tuple(self.unit)} of {self.layer!r}: "
+            f"<ReceptiveField of unit {self.unit} of {self.layer!r}: "
             f"{_times(self.size)}, stride {_same(self.stride)}>"
         )
 
@@ -141,7 +141,7 @@ def receptive_field(
         channel is not None and not 0 <= channel < out.shape[1]
     ):
         raise ValueError(
-            f"receptive_field: layer {layer!r} has no unit {_tuple(unit or place)}, "
+            f"receptive_field: layer {layer!r} has no unit {tuple(unit or place)}, "
             f"its output is (channels, *places) = {out.shape[1:]}"
         )
     at = (slice(None), slice(None) if channel is None else channel, *place)
@@ -186,10 +186,8 @@ def _output(model: Module, target: Module, layer: str, x: Tensor) -> Tensor:
 
 def _input(model: Module, samples: int, shape: Sequence[int]) -> Tensor:
     """Standard normal numbers, on the model's device and in its dtype."""
-    parameter = next(model.parameters(), None)
     values = np.random.default_rng(0).standard_normal((samples, *shape))
-    kind = {} if parameter is None else {"dtype": parameter.dtype, "device": parameter.device}
-    return tg.tensor(values, requires_grad=True, **kind)
+    return tg.tensor(values, requires_grad=True, **device_and_dtype(model))
 
 
 def _channels(model: Module) -> int:
@@ -240,9 +238,7 @@ def _place(unit: Sequence[int], ndim: int, layer: str) -> tuple[int | None, tupl
     numbers = tuple(map(int, unit))
     if len(numbers) not in (ndim, ndim + 1):
         wanted = "(row, column) or (channel, row, column)" if ndim == 2 else "(place,)"
-        raise ValueError(
-            f"receptive_field: unit {_tuple(numbers)} of layer {layer!r}; {wanted} is wanted"
-        )
+        raise ValueError(f"receptive_field: unit {numbers} of layer {layer!r}; {wanted} is wanted")
     return (numbers[0] if len(numbers) > ndim else None), numbers[-ndim:]
 
 
@@ -334,7 +330,7 @@ def _drawn(field: ReceptiveField, theme: Theme) -> str:
     scale = width / columns, height / rows
     shown = heatmap.sequential(np.sqrt(plane))
     name = style.elided(style.printable(field.layer), 40)
-    title = f"what unit {_tuple(field.unit)} of layer {name} sees"
+    title = f"what unit {field.unit} of layer {name} sees"
     parts = [
         label(title, MARGIN + room / 2, 14, style.NAME_SIZE, theme.ink, "middle", bold=True),
         heatmap.image(shown, left, top, width, height),
@@ -429,7 +425,3 @@ def _same(numbers: Sequence[int]) -> str:
 
 def _times(numbers: Sequence[int]) -> str:
     return " × ".join(map(str, numbers))
-
-
-def _tuple(unit: Sequence[int]) -> str:
-    return f"({', '.join(map(str, unit))}{',' * (len(unit) == 1)})"

@@ -41,79 +41,79 @@ class Theme:
     cluster: Look  # frame of a module
     alarm: Look  # the first NaN or infinity
     orders: tuple[str, str, str]  # borders by order of differentiation
-    states: Mapping[str, str]  # fills of `steps`: partial sum, complete sum, current node
     heat: tuple[str, ...]  # fills from small to large
+    states: Mapping[str, str]  # fills of `steps`: partial sum, complete sum, operation at work
+    phases: Mapping[str, str]  # strokes of the phases of `steps`, dark enough for text in the
+    # paper's colour on them; the track of the slider; fills before the gradient, after the update
 
 
-def _looks(
-    ink: str, quiet: str, parameter: str, result: str, root: str, constant: str, operation: str
-) -> dict[str, Look]:
-    """Return the looks of all kinds of nodes with the given fills."""
-    return {
-        "parameter": Look(parameter, ink, BLUE, 2),
-        "result": Look(result, ink, ink),
-        "root": Look(root, ink, GREEN, 3),
-        "constant": Look(constant, quiet, GREY, 1, dashed=True),
-        "operation": Look(operation, ink, PURPLE, 2),
-        "group": Look(result, ink, ink, 2),
+_COLOURS = {  # light, dark, print
+    "paper": ("#FFFFFF", "#17191C", "#FFFFFF"),
+    "ink": ("#000000", "#F2F2F2", "#000000"),
+    "quiet": ("#595959", "#B4B4B4", "#404040"),
+    "line": ("#595959", "#A0A4AA", "#404040"),
+    "flow": ("#A34700", "#FF9E57", "#000000"),
+    "zero": ("#FAF3B0", "#4A4310", "#FFFFFF"),
+    # fills of nodes
+    "parameter": ("#D6EAF8", "#0F3650", "#FFFFFF"),
+    "result": ("#F1F1F1", "#2A2D32", "#FFFFFF"),
+    "root": ("#CFEDE2", "#0C4434", "#FFFFFF"),
+    "constant": ("#FAFAFA", "#1E2124", "#FFFFFF"),
+    "operation": ("#F8E6EF", "#47293A", "#FFFFFF"),
+    "alarm": ("#FFE0CC", "#5A2600", "#FFFFFF"),
+    # fill, title and border of a module's frame
+    "cluster": ("#F8F9FB", "#1E2227", "#FFFFFF"),
+    "cluster title": ("#3D4957", "#C3CBD5", "#000000"),
+    "cluster border": ("#8A98A8", "#5E6874", "#8C8C8C"),
+    # fills by the size of the gradient
+    "heat 1": ("#FFF9EC", "#241D17", "#FFFFFF"),
+    "heat 2": ("#FDE8C4", "#3D2A1A", "#ECECEC"),
+    "heat 3": ("#F9CF94", "#5A371B", "#D9D9D9"),
+    "heat 4": ("#F2AF6A", "#78451B", "#C4C4C4"),
+    "heat 5": ("#E88D4B", "#94541D", "#ADADAD"),
+    # states and phases of `steps`
+    "partial": ("#FBF0A0", "#5C4F00", "#F4F4F4"),
+    "final": ("#D6EAF8", "#0F3F60", "#E2E2E2"),
+    "work": ("#F3B54A", "#8A5A00", "#BDBDBD"),
+    "forward": ("#0072B2", "#56B4E9", "#6B6B6B"),
+    "backward": ("#C04C00", "#F08A4B", "#000000"),
+    "update": ("#00765A", "#2FC79B", "#474747"),
+    "track": ("#E3E3E3", "#33373D", "#D9D9D9"),
+    "untouched": ("#FFFFFF", "#23262B", "#FFFFFF"),
+    "updated": ("#BFE8D8", "#0A5540", "#CFCFCF"),
+}
+
+
+def _theme(name: str, c: Mapping[str, str]) -> Theme:
+    """Return the theme with the colours `c`."""
+    ink = c["ink"]
+    looks = {
+        "parameter": Look(c["parameter"], ink, BLUE, 2),
+        "result": Look(c["result"], ink, ink),
+        "root": Look(c["root"], ink, GREEN, 3),
+        "constant": Look(c["constant"], c["quiet"], GREY, 1, dashed=True),
+        "operation": Look(c["operation"], ink, PURPLE, 2),
+        "group": Look(c["result"], ink, ink, 2),
     }
+    return Theme(
+        name,
+        *(c[part] for part in ("paper", "ink", "quiet", "line", "flow", "zero")),
+        looks=looks,
+        cluster=Look(c["cluster"], c["cluster title"], c["cluster border"]),
+        alarm=Look(c["alarm"], ink, VERMILION, 4),
+        orders=(ink, BLUE, VERMILION),
+        heat=tuple(c[f"heat {level}"] for level in range(1, 6)),
+        states={name: c[name] for name in ("partial", "final", "work")},
+        phases={
+            name: c[name]
+            for name in ("forward", "backward", "update", "track", "untouched", "updated")
+        },
+    )
 
 
 THEMES = {
-    theme.name: theme
-    for theme in (
-        Theme(
-            name="light",
-            paper="#FFFFFF",
-            ink="#000000",
-            quiet="#595959",
-            line="#595959",
-            flow="#A34700",
-            zero="#FAF3B0",
-            looks=_looks(
-                "#000000", "#595959", "#D6EAF8", "#F1F1F1", "#CFEDE2", "#FAFAFA", "#F8E6EF"
-            ),
-            cluster=Look("#F8F9FB", "#3D4957", "#8A98A8"),
-            alarm=Look("#FFE0CC", "#000000", VERMILION, 4),
-            orders=("#000000", BLUE, VERMILION),
-            states={"partial": "#FBF0A0", "done": "#D6EAF8", "current": "#F3B54A"},
-            heat=("#FFF9EC", "#FDE8C4", "#F9CF94", "#F2AF6A", "#E88D4B"),
-        ),
-        Theme(
-            name="dark",
-            paper="#17191C",
-            ink="#F2F2F2",
-            quiet="#B4B4B4",
-            line="#A0A4AA",
-            flow="#FF9E57",
-            zero="#4A4310",
-            looks=_looks(
-                "#F2F2F2", "#B4B4B4", "#0F3650", "#2A2D32", "#0C4434", "#1E2124", "#47293A"
-            ),
-            cluster=Look("#1E2227", "#C3CBD5", "#5E6874"),
-            alarm=Look("#5A2600", "#F2F2F2", VERMILION, 4),
-            orders=("#F2F2F2", BLUE, VERMILION),
-            states={"partial": "#5C4F00", "done": "#0F3F60", "current": "#8A5A00"},
-            heat=("#241D17", "#3D2A1A", "#5A371B", "#78451B", "#94541D"),
-        ),
-        Theme(
-            name="print",
-            paper="#FFFFFF",
-            ink="#000000",
-            quiet="#404040",
-            line="#404040",
-            flow="#000000",
-            zero="#FFFFFF",
-            looks=_looks(
-                "#000000", "#404040", "#FFFFFF", "#FFFFFF", "#FFFFFF", "#FFFFFF", "#FFFFFF"
-            ),
-            cluster=Look("#FFFFFF", "#000000", "#8C8C8C"),
-            alarm=Look("#FFFFFF", "#000000", VERMILION, 4),
-            orders=("#000000", BLUE, VERMILION),
-            states={"partial": "#F4F4F4", "done": "#E2E2E2", "current": "#BDBDBD"},
-            heat=("#FFFFFF", "#ECECEC", "#D9D9D9", "#C4C4C4", "#ADADAD"),
-        ),
-    )
+    name: _theme(name, {part: colours[column] for part, colours in _COLOURS.items()})
+    for column, name in enumerate(("light", "dark", "print"))
 }
 
 

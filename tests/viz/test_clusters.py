@@ -24,7 +24,7 @@ from tinygrad_gm import nn, viz
 from tinygrad_gm.models.lenet import LeNet5
 from tinygrad_gm.viz.compose.figure import Figure, compose
 from tinygrad_gm.viz.compose.nesting import framed
-from tinygrad_gm.viz.fold.clusters import Links, tree
+from tinygrad_gm.viz.fold.clusters import Tree
 from tinygrad_gm.viz.fold.collapse import visible
 from tinygrad_gm.viz.graph.view import View, look
 from tinygrad_gm.viz.render import dot, svg
@@ -125,7 +125,7 @@ def rendered(figure: Figure, direction: str) -> str:
 
 def test_each_call_of_a_module_is_a_part_of_the_tree() -> None:
     view = view_of(LeNet5(), 2, 1, 28, 28)
-    modules = tree(view, Links(view))
+    modules = Tree(view)
     calls = [(m.id, m.name, m.kind, m.depth) for m in modules.top.modules() if m.depth]
     assert calls == [
         ("c_conv1", "conv1", "Conv2d", 1),
@@ -151,7 +151,7 @@ def test_names_are_those_of_the_state_dict() -> None:
 def test_parameters_are_in_their_modules_and_inputs_outside() -> None:
     model = Residual(2)
     view = view_of(model, 4, 8)
-    home = tree(view, Links(view)).home
+    home = Tree(view).home
     places = {v.name: home[v.id].name for v in view.variables if v.role != "result"}
     for name, _ in model.named_parameters():
         assert places[name] == name.rpartition(".")[0]
@@ -163,7 +163,7 @@ def test_a_second_derivative_has_calls_of_its_own() -> None:
     x = tg.ones((1, 2), requires_grad=True)
     (gradient,) = tg.grad(layer(x).sum(), [x], create_graph=True)
     view = look([gradient.sum()], {})
-    orders = {m.order for m in tree(view, Links(view)).top.modules()}
+    orders = {m.order for m in Tree(view).top.modules()}
     assert orders == {0, 1}
     titles = [cluster.title for cluster in figure_of(view).clusters]
     assert any(title.endswith("(backward)") for title in titles)

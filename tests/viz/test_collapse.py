@@ -13,7 +13,7 @@ import pytest
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import nn, viz
-from tinygrad_gm.viz.fold.clusters import Links, tree
+from tinygrad_gm.viz.fold.clusters import Links, Tree
 from tinygrad_gm.viz.fold.collapse import check_size, fingerprint, repeats, visible
 from tinygrad_gm.viz.graph.view import Group, Operation, Variable, View, look
 
@@ -233,7 +233,7 @@ def test_random_models_keep_their_connections_however_they_are_closed(seed: int)
         one, two = (known[i] for i in rng.integers(len(known), size=2))
         known.append([model[rng.integers(4)](one), one * two][rng.integers(2)])
     full = look(known[-3:], dict(model.named_parameters()))
-    paths = {m.name for m in tree(full, Links(full)).top.modules()}
+    paths = {m.name for m in Tree(full).top.modules()}
     chosen = sorted(rng.choice(sorted(paths), size=min(2, len(paths)), replace=False).tolist())
     some: list[dict[str, Any]] = [{"collapse": chosen}, *({"focus": path} for path in chosen)]
     for options in ({"depth": 1}, {"depth": 2}, *some):
@@ -397,9 +397,9 @@ def test_a_root_inside_a_closed_module_is_drawn() -> None:
         ({"depth": -1}, "depth is -1; 0 .whole models., 1"),
         (
             {"focus": "blocks.12"},
-            "focus is 'blocks.12', and there is no such module; there are blo",
+            "focus names an unknown module 'blocks.12'; use one such as blo",
         ),
-        ({"collapse": ["block.1"]}, "collapse is 'block.1', and there is no such module"),
+        ({"collapse": ["block.1"]}, "collapse names an unknown module 'block.1'"),
     ],
 )
 def test_modules_that_are_not_there_are_named(options: dict[str, Any], message: str) -> None:

@@ -204,7 +204,7 @@ def test_a_model_that_makes_nan_is_drawn_too() -> None:
     x = leaf([-1.0, 1.0])
     picture = viz.draw(Log(), x, leaf([1.0, 2.0]))
     assert "first-nonfinite" in picture.source
-    with pytest.raises(TypeError, match="Bad gave no Tensor but 'nothing'"):
+    with pytest.raises(TypeError, match="expected a Tensor from Bad, got 'nothing'"):
         viz.draw(type("Bad", (nn.Module,), {"forward": lambda self: "nothing"})())
 
 

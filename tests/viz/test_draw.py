@@ -435,7 +435,7 @@ def test_a_notebook_gets_svg_and_text(no_engine: None) -> None:
             (3.0,),
             {},
             TypeError,
-            "or a Module with inputs is wanted, not 3.0",
+            "or a Module with inputs, got 3.0",
         ),
         (([],), {}, TypeError, "a Tensor, a list of Tensors or a Module"),
         (([leaf(1.0), 2],), {}, TypeError, "a Tensor, a list of Tensors or a Module"),

@@ -18,7 +18,7 @@ from tinygrad_gm.engine.memory import saved_arrays
 from tinygrad_gm.engine.record import Node
 
 from ..graph.view import Operation, View
-from .jacobians import Call, calls_of
+from .jacobians import Call
 
 RUNS = 3  # the fastest counts
 
@@ -37,7 +37,7 @@ def measure(view: View, order: Sequence[Node]) -> None:
     nodes = [node for node in order if not node.plan.op.is_part]
     saved = _saved(nodes)
     total: dict[str, float] = {}
-    for node, (operation, arguments, results) in zip(nodes, calls_of(view), strict=True):
+    for node, (operation, arguments, results) in zip(nodes, view.calls(), strict=True):
         shapes = {argnum: variable.shape for argnum, (_, variable) in arguments.items()}
         values = {argnum: variable.value for argnum, (_, variable) in arguments.items()}
         cost: dict[str, float] = {
@@ -46,7 +46,10 @@ def measure(view: View, order: Sequence[Node]) -> None:
         }
         if all(value is not None for value in values.values()):
             argnums = [argnum for argnum, (edge, _) in arguments.items() if edge.differentiable]
-            cost |= _times(operation, values, argnums)
+            call = Call(operation, values, argnums)
+            seed = np.ones(call.size)
+            cost["forward"] = _seconds(call.forward)
+            cost["backward"] = _seconds(lambda: call.pull_back(seed))  # noqa: B023 (called at once)
         operation.marks["cost"] = cost
         total = {name: total.get(name, 0) + amount for name, amount in cost.items()}
     if nodes:
@@ -73,25 +76,16 @@ def _milliseconds(seconds: float) -> str:
 def _scaled(amount: float) -> str:
     for power, letter in ((12, "T"), (9, "G"), (6, "M"), (3, "k")):
         if amount >= 10**power:
-            return (
-                f"{amount / 10**power:.2g} {letter}"
-                if amount < 1e2 * 10**power
-                else (f"{amount / 10**power:.0f} {letter}")
-            )
+            digits = ".2g" if amount < 100 * 10**power else ".0f"
+            return f"{amount / 10**power:{digits}} {letter}"
     return f"{amount:.0f} "
 
 
 # ------------------------------------------------------------------------------ measured
 
 
-def _times(operation: Operation, values: Mapping[int, Any], argnums: list[int]) -> dict[str, float]:
-    """Return seconds of the forward function, and of the gradient rules together."""
-    call = Call(operation, values, argnums)
-    seed = np.ones(call.size)
-    return {"forward": _best(call.forward), "backward": _best(lambda: call.pull_back(seed))}
-
-
-def _best(function: Callable[[], Any]) -> float:
+def _seconds(function: Callable[[], Any]) -> float:
+    """Return the shortest time of a few runs."""
     best = inf
     with np.errstate(all="ignore"):
         for _ in range(RUNS):
@@ -130,24 +124,7 @@ def flops(operation: Operation, shapes: Mapping[int, Shape], results: Sequence[S
 MOVES = "embedding", "scatter_windows", "gather_windows"
 
 
-def _matmul(shapes: Shapes, out: Shape, params: Params) -> int:
-    return 2 * prod(out) * shapes[0][-1]
-
-
-def _linear(shapes: Shapes, out: Shape, params: Params) -> int:
-    return 2 * prod(out) * shapes[1][-1] + prod(out) * (2 in shapes)
-
-
-def _conv(shapes: Shapes, out: Shape, params: Params) -> int:
-    return 2 * prod(out) * prod(shapes[1][1:]) + prod(out) * (2 in shapes)
-
-
-def _conv_transpose(shapes: Shapes, out: Shape, params: Params) -> int:
-    return 2 * prod(shapes[0]) * prod(shapes[1][1:]) + prod(out) * (2 in shapes)
-
-
-def _conv_weight_gradient(shapes: Shapes, out: Shape, params: Params) -> int:
-    return 2 * prod(shapes[1]) * prod(out[1:])
+Formula = Callable[[Shapes, Shape, Params], int]
 
 
 def _contract(shapes: Shapes, out: Shape, params: Params) -> int:
@@ -165,8 +142,7 @@ def _attention(shapes: Shapes, out: Shape, params: Params) -> int:
 
 def _sequence(shapes: Shapes, out: Shape, params: Params) -> int:
     """A product with the recurrent weight at every step, and the gates element by element."""
-    gates = prod(shapes[0])
-    return gates * (2 * shapes[1][-1] + 1)
+    return prod(shapes[0]) * (2 * shapes[1][-1] + 1)
 
 
 def _pool(shapes: Shapes, out: Shape, params: Params) -> int:
@@ -175,21 +151,24 @@ def _pool(shapes: Shapes, out: Shape, params: Params) -> int:
     return prod(out) * int(windows)
 
 
-def _matrices(factor: float) -> Any:
+def _matrices(factor: float) -> Formula:
     """`factor` · n³ for every n × n matrix."""
     return lambda shapes, out, params: int(factor * prod(shapes[0]) * shapes[0][-1])
 
 
-def _solve(shapes: Shapes, out: Shape, params: Params) -> int:
-    return int(2 / 3 * prod(shapes[0]) * shapes[0][-1]) + 2 * prod(out) * shapes[0][-1]
+def _biased(product: Formula) -> Formula:
+    """A product, and a sum with argument 2, the bias, where there is one."""
+    return lambda shapes, out, params: product(shapes, out, params) + prod(out) * (2 in shapes)
 
 
-PRODUCTS: dict[str, Callable[[Shapes, Shape, Params], int]] = {
-    "matmul": _matmul,
-    "linear": _linear,
-    "conv": _conv,
-    "conv_transpose": _conv_transpose,
-    "conv_weight_gradient": _conv_weight_gradient,
+PRODUCTS: dict[str, Formula] = {
+    "matmul": lambda shapes, out, params: 2 * prod(out) * shapes[0][-1],
+    "linear": _biased(lambda shapes, out, params: 2 * prod(out) * shapes[1][-1]),
+    "conv": _biased(lambda shapes, out, params: 2 * prod(out) * prod(shapes[1][1:])),
+    "conv_transpose": _biased(
+        lambda shapes, out, params: 2 * prod(shapes[0]) * prod(shapes[1][1:])
+    ),
+    "conv_weight_gradient": lambda shapes, out, params: 2 * prod(shapes[1]) * prod(out[1:]),
     "contract": _contract,
     "attention": _attention,
     "lstm_sequence": _sequence,
@@ -201,5 +180,7 @@ PRODUCTS: dict[str, Callable[[Shapes, Shape, Params], int]] = {
     "det": _matrices(2 / 3),
     "log_abs_det": _matrices(2 / 3),
     "cholesky": _matrices(1 / 3),
-    "solve": _solve,
+    "solve": lambda shapes, out, params: (
+        int(2 / 3 * prod(shapes[0]) * shapes[0][-1]) + 2 * prod(out) * shapes[0][-1]
+    ),
 }

@@ -1,11 +1,11 @@
-"""What is wrong with a training step: where gradients vanish, where NaN is born, which units died.
+"""Diagnosis of a training step: vanishing gradients, the origin of a NaN, dead units.
 
-Each function looks at the numbers of a view and leaves marks on what it finds.
+Each function marks the nodes and edges of a view.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from math import log10
 from typing import Any
@@ -16,18 +16,17 @@ from tinygrad_gm.backend import to_device
 
 from .. import style
 from ..graph.view import Edge, Operation, Variable, View
-from .jacobians import calls_of
 
-UNITS = "relu", "maximum", "clip", "leaky_relu"  # operations that can switch a unit off
+UNITS = "relu", "maximum", "clip", "leaky_relu"  # operations with units that can be off
 
 
 def heat(view: View) -> None:
     """Mark variables with the size of their gradient, `rms`, and its place on a scale, `heat`.
 
-    The root mean square over the elements (unlike a norm it does not grow with their number). The
-    scale, from 0 to 1, is logarithmic, from the smallest to the largest finite one in the drawing
-    (its `heat_range`); infinity stands at its upper end. Zero and NaN have no place on it, nor has
-    the 1 that a root begins with where no operation reads that root.
+    The size is the root mean square, which unlike a norm does not grow with the number of elements.
+    The scale, from 0 to 1, is logarithmic, from the smallest to the largest finite size in the
+    drawing (its `heat_range`); infinity is at the upper end. Zero and NaN are not on the scale, and
+    neither is the initial gradient 1 of a root that no operation reads.
     """
     read = {edge.tail for edge in view.edges}
     for variable in view.variables:
@@ -54,7 +53,7 @@ def heat(view: View) -> None:
 
 
 def warmth(size: float, low: float, high: float) -> float:
-    """The place of a size on a logarithmic scale, from 0 to 1.
+    """Return the place of a size on a logarithmic scale, from 0 to 1.
 
     >>> warmth(0.01, 1e-3, 1e-1), warmth(np.inf, 1e-3, 1e-1), warmth(2.0, 2.0, 2.0)
     (0.5, 1.0, 1.0)
@@ -65,7 +64,7 @@ def warmth(size: float, low: float, high: float) -> float:
 
 
 def levels(low: float, high: float, count: int) -> list[str]:
-    """The bounds of `count` equal steps of a logarithmic scale, as texts.
+    """Return the bounds of `count` equal steps of a logarithmic scale, as texts.
 
     >>> levels(1e-3, 1e-1, 2)
     ['0.001 … 0.01', '0.01 … 0.1']
@@ -77,12 +76,12 @@ def levels(low: float, high: float, count: int) -> list[str]:
 
 
 def nonfinite(view: View) -> None:
-    """Mark where NaN or infinity comes from: `nonfinite` is "first" at one place, then "tainted".
+    """Mark the origin of NaN or infinity with `nonfinite` = "first", later nodes with "tainted".
 
-    In the forward pass the first operation (or leaf) with a NaN in its result and in no argument,
-    or an infinity where no argument has one; later ones, and what reads their results and is not
-    finite, are tainted. Where the forward pass is clean, the first operation of the backward pass
-    that sends such a gradient, and then all that hand it on.
+    The origin is the first leaf with a NaN, or the first operation whose result has a NaN and no
+    argument has one (or an infinity, likewise). Other such operations, and those that read a
+    tainted result and are not finite themselves, are tainted. If the forward pass is finite, the
+    same holds for the gradients that operations send in the backward pass.
     """
     if not _forward(view):
         _backward(view)
@@ -91,10 +90,10 @@ def nonfinite(view: View) -> None:
 def _forward(view: View) -> bool:
     bad: set[str] = set()  # ids of marked variables
     for variable in view.variables:
-        if variable.role in ("parameter", "constant") and _holds_nan(variable.value):
+        if variable.role in ("parameter", "constant") and _holds(np.isnan, variable.value):
             bad.add(variable.id)
             _mark(view, variable, f"{variable.name} itself holds NaN", not bad - {variable.id})
-    for operation, arguments, results in calls_of(view):
+    for operation, arguments, results in view.calls():
         sources = [variable.value for _, variable in arguments.values()]
         fresh = any(_is_new(result.value, sources) for result in results)
         read = any(variable.id in bad for _, variable in arguments.values())
@@ -110,7 +109,7 @@ def _forward(view: View) -> bool:
 
 def _backward(view: View) -> None:
     found = False
-    for operation, arguments, results in reversed(calls_of(view)):
+    for operation, arguments, results in reversed(view.calls()):
         wrong = [pair for pair in arguments.values() if not _is_finite(pair[0].contribution)]
         arrived = [result for result in results if not _is_finite(result.gradient)]
         if not wrong:
@@ -119,9 +118,8 @@ def _backward(view: View) -> None:
         sources = [result.gradient for result in results]
         if arrived or any(_is_new(edge.contribution, sources) for edge, _ in wrong):
             what = f"in the backward pass `{operation.op.name}` sends"
-            _mark(
-                view, operation, f"{what} {_what(edge.contribution)} to {variable.name}", not found
-            )
+            what = f"{what} {_what(edge.contribution)} to {variable.name}"
+            _mark(view, operation, what, not found)
             found = True
             for edge, variable in wrong:
                 edge.marks["nonfinite"] = variable.marks["nonfinite"] = "tainted"
@@ -133,36 +131,26 @@ def _mark(view: View, part: Variable | Operation | Edge, what: str, first: bool)
         view.remarks.append(f"first number that is not finite: {what}")
 
 
-def _is_finite(array: Any) -> bool:
-    kind = getattr(getattr(array, "dtype", None), "kind", "")
-    return kind != "f" or bool(np.isfinite(to_device(array, "cpu")).all())
+def _holds(kind: Callable[[Any], Any], value: Any) -> bool:
+    """Return whether a number or array has floating elements of a kind, such as `np.isnan`."""
+    array = np.asarray(to_device(value, "cpu") if hasattr(value, "dtype") else value)
+    return array.dtype.kind == "f" and bool(kind(array).any())
 
 
-def _holds_nan(value: Any) -> bool:
-    if isinstance(value, float):
-        return value != value
-    kind = getattr(getattr(value, "dtype", None), "kind", "")
-    return kind == "f" and bool(np.isnan(to_device(value, "cpu")).any())
-
-
-def _holds_infinity(value: Any) -> bool:
-    if not hasattr(value, "dtype"):
-        return isinstance(value, float) and abs(value) == np.inf
-    return value.dtype.kind == "f" and bool(np.isinf(to_device(value, "cpu")).any())
+def _is_finite(value: Any) -> bool:
+    return not _holds(lambda array: ~np.isfinite(array), value)
 
 
 def _is_new(value: Any, sources: Iterable[Any]) -> bool:
-    """Whether a value holds a NaN, or else an infinity, and none of its sources holds one."""
+    """Return whether a value holds a NaN, or else an infinity, and none of its sources does."""
     if _is_finite(value):
         return False
-    sources = list(sources)
-    if _holds_nan(value):
-        return not any(map(_holds_nan, sources))
-    return not any(map(_holds_infinity, sources))
+    kind = np.isnan if _holds(np.isnan, value) else np.isinf
+    return not any(_holds(kind, source) for source in sources)
 
 
 def _what(array: Any) -> str:
-    """The first number that is not finite, and where it stands."""
+    """Describe the first number that is not finite, with its index."""
     array = to_device(array, "cpu")
     wrong = np.isnan(array) if np.isnan(array).any() else np.isinf(array)
     place = tuple(int(i) for i in np.unravel_index(int(wrong.argmax()), array.shape))
@@ -171,12 +159,12 @@ def _what(array: Any) -> str:
 
 
 def dead_units(view: View) -> None:
-    """Mark the results of ReLU and its like with units that are zero for the whole batch.
+    """Mark results of ReLU and similar operations with the number of `dead` units out of `units`.
 
-    `dead` is their number, `units` that of all. Units lie along the last axis, those of images
-    (4 and more axes) along axis 1; a batch is 2 examples or more.
+    A unit is dead if it is zero for the whole batch of 2 or more examples. Units are along the last
+    axis, of images (4 or more axes) along axis 1.
     """
-    for operation, _, results in calls_of(view):
+    for operation, _, results in view.calls():
         value = results[0].value if results else None
         if operation.op.name not in UNITS or value is None or value.ndim < 2 or len(value) < 2:
             continue

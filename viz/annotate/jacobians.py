@@ -23,7 +23,7 @@ from tinygrad_gm.engine.record import wrap
 from tinygrad_gm.engine.replay import recompute
 
 from .. import style
-from ..graph.view import Edge, Operation, Variable, View
+from ..graph.view import Arguments, Edge, Operation, Variable, View
 
 SMALL = 64  # entries of a Jacobian that is computed whole, and printed with `jacobian=True`
 WHOLE = 100_000  # up to this many entries all rows are pulled back for the structure; else SAMPLED
@@ -40,30 +40,11 @@ def annotate(view: View, show: bool = False) -> None:
     `matrix`, the entries as rows of texts.
     """
     work = WORK
-    for operation, arguments, results in calls_of(view):
+    for operation, arguments, results in view.calls():
         work -= _measure(operation, arguments, work)
         for edge, variable in arguments.values():
             if edge.differentiable:
                 _write(edge, operation, variable, results, show)
-
-
-Arguments = Mapping[int, tuple[Edge, Variable]]  # by argnum: the edge and its tail
-
-
-def calls_of(view: View) -> list[tuple[Operation, Arguments, list[Variable]]]:
-    """Return every operation with its arguments and results."""
-    variables = {variable.id: variable for variable in view.variables}
-    arguments: dict[str, dict[int, tuple[Edge, Variable]]] = {}
-    results: dict[str, list[Variable]] = {}
-    for edge in view.edges:
-        if edge.argnum is None:
-            results.setdefault(edge.tail, []).append(variables[edge.head])
-        else:
-            arguments.setdefault(edge.head, {})[edge.argnum] = edge, variables[edge.tail]
-    return [
-        (operation, arguments.get(operation.id, {}), results.get(operation.id, []))
-        for operation in view.operations
-    ]
 
 
 class Call:

@@ -6,8 +6,7 @@ paths; like backward, the count adds where paths meet and does not follow each.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import fsum, prod
 from typing import Any
 
@@ -25,31 +24,26 @@ FOLLOWED = 1000  # largest number of paths followed one by one
 def highlight(view: View, target: Variable) -> None:
     """Mark nodes and edges on paths from `target` to a root with `path`, others with `dim`.
 
-    The target's own mark `paths` holds their `count`; where there are only single numbers on them
-    also the `products` of the local derivatives along each (at most 1,000) and their `sum`, which
-    is the target's gradient. `jacobians.annotate` must have run.
+    The target's mark `paths` holds their `count`. If all variables on them are single numbers, also
+    the `products` of the local derivatives along each path (up to 1,000 paths) and their `sum`, the
+    target's gradient. `jacobians.annotate` must have run.
     """
     incoming: dict[str, list[Edge]] = {}
     for edge in view.edges:
         if edge.argnum is None or edge.differentiable:
             incoming.setdefault(edge.head, []).append(edge)
-    reached, counts = {target.id}, Counter({target.id: 1})
-    for node in view.nodes:  # in topological order
-        for edge in incoming.get(node.id, []):
-            if edge.tail in reached:
-                reached.add(node.id)
-                counts[node.id] += counts[edge.tail]
-    ends = [v.id for v in view.variables if v.is_root and v.id in reached]
+    counts = _totals(view, target, incoming, lambda edge: 1, sum)
+    ends = [v.id for v in view.variables if v.is_root and v.id in counts]
     leading = set(ends)
     for node in reversed(view.nodes):
         if node.id in leading:
             leading.update(edge.tail for edge in incoming.get(node.id, []))
-    on = reached & leading
-    for part in (*view.nodes, *view.edges):
-        inside = {part.tail, part.head} <= on if isinstance(part, Edge) else part.id in on
-        if isinstance(part, Edge) and part.argnum is not None and not part.differentiable:
-            inside = False
-        part.marks["path" if inside else "dim"] = True
+    on = counts.keys() & leading
+    for node in view.nodes:
+        node.marks["path" if node.id in on else "dim"] = True
+    for edge in view.edges:
+        inside = {edge.tail, edge.head} <= on and (edge.argnum is None or edge.differentiable)
+        edge.marks["path" if inside else "dim"] = True
     count = sum(counts[end] for end in ends)
     target.marks["paths"] = {"count": count}
     many, drawn = "s" * (count != 1), ", drawn thick" * bool(count)
@@ -57,6 +51,22 @@ def highlight(view: View, target: Variable) -> None:
     edges = {node: [e for e in incoming.get(node, []) if e.tail in on] for node in on}
     if count and all(v.shape == () or prod(v.shape) == 1 for v in view.variables if v.id in on):
         _multiply(view, target, edges, ends)
+
+
+def _totals(
+    view: View,
+    start: Variable,
+    incoming: Mapping[str, list[Edge]],
+    factor: Callable[[Edge], Any],
+    add: Callable[[Iterable[Any]], Any],
+) -> dict[str, Any]:
+    """Return for each node on a path from `start` the sum over paths of the product of factors."""
+    totals: dict[str, Any] = {start.id: 1}
+    for node in view.nodes:  # in topological order
+        edges = [edge for edge in incoming.get(node.id, ()) if edge.tail in totals]
+        if edges:
+            totals[node.id] = add(totals[edge.tail] * factor(edge) for edge in edges)
+    return totals
 
 
 def find(view: View, tensor: Traced) -> Variable:
@@ -83,7 +93,8 @@ def _multiply(
     if any(_local(edge) is None for into in edges.values() for edge in into):
         return
     if found["count"] > FOLLOWED:
-        found["sum"] = _summed(view, target, edges, ends)
+        totals = _totals(view, target, edges, _local, fsum)
+        found["sum"] = fsum(totals[end] for end in ends)
         view.remarks.append(f"the sum of their products is {plain(found['sum'])}")
         return
     ways = [way for end in ends for way in _ways(edges, end, target.id)]
@@ -119,17 +130,6 @@ def _ways(edges: Mapping[str, list[Edge]], end: str, start: str) -> Iterator[lis
             yield way
             continue
         stack.extend((edge.tail, [*way, edge]) for edge in reversed(edges[node]))
-
-
-def _summed(
-    view: View, target: Variable, edges: Mapping[str, list[Edge]], ends: list[str]
-) -> float:
-    """Return the sum of all products, added where paths meet."""
-    totals: dict[str, float] = {target.id: 1.0}
-    for node in view.nodes:
-        if node.id in edges and node.id != target.id:
-            totals[node.id] = fsum(totals[e.tail] * _local(e) for e in edges[node.id])
-    return fsum(totals[end] for end in ends)
 
 
 def _names(view: View, ends: list[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, log10, prod
 from typing import Any
 
@@ -24,17 +24,11 @@ from .sketches import Sketch, sketches
 
 LEADING = 1.25  # line height as a multiple of the font size
 PADDING = 5.0  # around the texts of a card
-CELL, MOST_CELLS, BARS = (
-    9.0,
-    24,
-    "▁▂▃▄▅▆▇█",
-)  # of a strip of bars: width of a cell, most cells, symbols
+CELL, MOST_CELLS, BARS = 9.0, 24, "▁▂▃▄▅▆▇█"  # of a strip of bars: width, largest number, symbols
 MANY_NODES = 200  # with more nodes the cards have no pictures
 WIDEST = 220.0  # points: largest width of a card with a long name
 NAME_LENGTH, CAPTION_LENGTH, EDGE_LENGTH = 26, 90, 30  # characters
-HEADER = (
-    LEADING * (style.NAME_SIZE + style.SMALL_SIZE) + PADDING
-)  # the height of a card's title and subtitle
+HEADER = LEADING * (style.NAME_SIZE + style.SMALL_SIZE) + PADDING  # title and subtitle of a card
 
 
 @dataclass(frozen=True)
@@ -72,9 +66,9 @@ class Line:
     classes: str
     tail: str
     head: str
-    local: tuple[str, ...]
-    flow: str
-    dashed: bool
+    local: tuple[str, ...] = ()
+    flow: str = ""
+    dashed: bool = False
     tooltip: str = ""
     thick: bool = False
     faint: bool = False
@@ -149,14 +143,12 @@ MEANINGS = {
 def compose(view: View, theme: Theme = THEMES["light"]) -> Figure:
     """Return the figure of a view: its boxes, lines, caption and legend."""
     writer = _Writer(view, theme)
-    boxes = tuple(
-        writer.card(node)
-        if isinstance(node, Variable)
-        else writer.group(node)
-        if isinstance(node, Group)
-        else writer.disc(node)
-        for node in view.nodes
-    )
+    makers: dict[type, Any] = {
+        Variable: writer.card,
+        Operation: writer.disc,
+        Group: writer.group,
+    }
+    boxes = tuple(makers[type(node)](node) for node in view.nodes)
     lines = tuple(map(_line, view.edges))
     return Figure(boxes, lines, tuple(_caption(view, boxes, lines)), writer.legend(), theme)
 
@@ -177,24 +169,20 @@ class _Writer:
     def card(self, variable: Variable) -> Box:
         """Return the card of a variable; a constant number is a small box."""
         kind = "root" if variable.is_root else variable.role
-        classes = (
-            f"variable {variable.role}{' root' * variable.is_root} {_gradient_class(variable)}"
-        )
+        classes = f"variable {variable.role}{' root' * variable.is_root} "
+        classes += _gradient_class(variable) + _mark_classes(variable)
         title = card_title(variable.name)
         look = self.look("constant" if kind == "number" else kind, variable)
-        classes += _mark_classes(variable)
         if kind == "number":
             width = style.text_width(title, style.TEXT_SIZE) + 4 * PADDING
             height = LEADING * style.TEXT_SIZE + 2 * PADDING
             tooltip = f"the constant {variable.name}"
             return Box(variable.id, classes, "box", look, width, height, tooltip, (title,))
-        shape = "scalar" if variable.shape == () else str(variable.shape)
-        subtitle = f"{shape} · {variable.dtype}"
+        subtitle = f"{_shape(variable.shape)} · {variable.dtype}"
         if variable.part is not None:
             subtitle += f" · output {variable.part}"
-        rows = self.rows(variable)
         tooltip = _with_place(f"{variable.name}: {kind}, {subtitle}", variable)
-        return _card(variable.id, classes, look, tooltip, title, subtitle, rows)
+        return _card(variable.id, classes, look, tooltip, title, subtitle, self.rows(variable))
 
     def look(self, kind: str, part: Part) -> Look:
         """Return the look of a kind of node, modified by the marks of this one."""
@@ -236,7 +224,7 @@ class _Writer:
             rows.append(self.gradient_row(label, variable.gradient, style.UNKNOWN))
         if variable.role == "parameter" and not _same(variable.stored, variable.gradient):
             rows.append(self.gradient_row(".grad", variable.stored, style.NOT_YET))
-        return [*rows, *(Row(*pair) for pair in _mark_rows(variable.marks))]
+        return rows + _mark_rows(variable.marks)
 
     def gradient_row(self, label: str, gradient: Any, missing: str) -> Row:
         """Return a row with a gradient; zero and missing ones look different."""
@@ -274,10 +262,7 @@ class _Writer:
         ]
         if group.parameters:
             rows.append(Row("parameters", (f"{group.parameters:,}",)))
-        rows += _sizes(group.gradients, self.theme)
-        rows += [Row(*pair) for pair in _mark_rows(group.marks)]
-        if "cost" in group.marks:
-            rows.append(Row("cost", tuple(text_of(group.marks["cost"]).split(" · "))))
+        rows += _sizes(group.gradients, self.theme) + _mark_rows(group.marks)
         classes = "group" + " stack" * (group.count > 1) + _mark_classes(group)
         tooltip = _with_place(f"{group.name}{times}: {group.kind}", group)
         look = self.look("group", group)
@@ -349,18 +334,17 @@ def _sizes(sizes: Sequence[float], theme: Theme) -> list[Row]:
     step = -(-len(sizes) // MOST_CELLS)
     bins = [sizes[start : start + step] for start in range(0, len(sizes), step)]
     means = [sum(part) / len(part) for part in bins]
-    exponents = [log10(mean) if isfinite(mean) and mean > 0 else None for mean in means]
-    highest = max((e for e in exponents if e is not None), default=0.0)
-    lowest = min((e for e in exponents if e is not None), default=0.0)
+    exponents = [log10(mean) for mean in means if isfinite(mean) and mean > 0]
+    highest, lowest = max(exponents, default=0.0), min(exponents, default=0.0)
     span = max(highest - lowest, 1.0)  # at least a decade, so that similar sizes look similar
     cells = []
-    for mean, exponent in zip(means, exponents, strict=True):
-        if exponent is None:
-            cells.append(("0", theme.zero) if mean == 0 else (style.UNKNOWN, theme.paper))
-        else:
-            share = 1 - (highest - exponent) / span
+    for mean in means:
+        if isfinite(mean) and mean > 0:
+            share = 1 - (highest - log10(mean)) / span
             bar = BARS[round(share * (len(BARS) - 1))]
             cells.append((bar, theme.heat[round(share * (len(theme.heat) - 1))]))
+        else:
+            cells.append(("0", theme.zero) if mean == 0 else (style.UNKNOWN, theme.paper))
     label = "each copy" if step == 1 else f"each {step:,}"
     return [*rows, Row(label, (), "", tuple(cells))]
 
@@ -374,15 +358,17 @@ def _mark_classes(part: Part) -> str:
     return classes + f" order{part.order}" * bool(part.order)
 
 
-def _mark_rows(marks: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
-    """Return labels and texts for the marks of a variable."""
-    rows: list[tuple[str, tuple[str, ...]]] = []
+def _mark_rows(marks: Mapping[str, Any]) -> list[Row]:
+    """Return the rows of the marks of a node."""
+    rows = []
     if "rms" in marks:
-        rows.append(("gradient RMS", (style.number(marks["rms"]).lstrip("+"),)))
+        rows.append(Row("gradient RMS", (style.number(marks["rms"]).lstrip("+"),)))
     if "check" in marks:
-        rows.append(("differences", (badge(marks["check"]),)))
+        rows.append(Row("differences", (badge(marks["check"]),)))
     if "dead" in marks:
-        rows.append(("dead units", (f"{marks['dead']} of {marks['units']}",)))
+        rows.append(Row("dead units", (f"{marks['dead']} of {marks['units']}",)))
+    if "cost" in marks:
+        rows.append(Row("cost", tuple(text_of(marks["cost"]).split(" · "))))
     return rows
 
 
@@ -429,38 +415,26 @@ def row_height(row: Row) -> float:
 
 
 def _line(edge: Edge) -> Line:
-    classes = ("output" if edge.argnum is None else "argument") + _mark_classes(edge)
-    thick = "path" in edge.marks
-    if edge.argnum is None:
-        return Line(
-            edge.id,
-            classes,
-            edge.tail,
-            edge.head,
-            (),
-            "",
-            not edge.differentiable,
-            "",
-            thick,
-            "dim" in edge.marks,
-        )
-    classes += " grad-unneeded" * (not edge.differentiable)
-    local, flow = _texts(edge)
-    tooltip = "\n".join(filter(None, [local, flow and f"contribution {flow}"]))
-    parts = [local] if len(local) <= EDGE_LENGTH else local.split(", ", 1)
-    lines = [line for part in parts for line in textwrap.wrap(part, EDGE_LENGTH)]
-    return Line(
+    line = Line(
         edge.id,
-        classes,
+        ("output" if edge.argnum is None else "argument") + _mark_classes(edge),
         edge.tail,
         edge.head,
-        tuple(lines),
-        flow,
-        not edge.differentiable,
-        tooltip,
-        thick,
-        "dim" in edge.marks,
-        edge.marks.get("matrix", ()),
+        dashed=not edge.differentiable,
+        thick="path" in edge.marks,
+        faint="dim" in edge.marks,
+    )
+    if edge.argnum is None:
+        return line
+    local, flow = _texts(edge)
+    parts = [local] if len(local) <= EDGE_LENGTH else local.split(", ", 1)
+    return replace(
+        line,
+        classes=line.classes + " grad-unneeded" * line.dashed,
+        local=tuple(text for part in parts for text in textwrap.wrap(part, EDGE_LENGTH)),
+        flow=flow,
+        tooltip="\n".join(filter(None, [local, flow and f"contribution {flow}"])),
+        matrix=edge.marks.get("matrix", ()),
     )
 
 

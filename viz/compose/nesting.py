@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .. import style
-from ..fold.clusters import Links, Module, tree, upward
+from ..fold.clusters import Module, Tree
 from ..graph.view import View
 from .figure import Box, Cluster, Figure, Line
 
@@ -18,19 +18,16 @@ TITLE_LENGTH = 40  # characters
 
 def framed(figure: Figure, view: View) -> Figure:
     """Return the figure of a view with a cluster for each module, and with ports."""
-    modules = tree(view, Links(view))
-    models = {
-        (*module.path, module.kind, module.model)
-        for module in modules.top.modules()
-        if not module.depth
-    }
-    shown = [m for m in modules.top.modules() if m.depth or len(models) > 1]
+    tree = Tree(view)
+    modules = list(tree.top.modules())
+    models = {(*module.path, module.kind, module.model) for module in modules if not module.depth}
+    shown = [module for module in modules if module.depth or len(models) > 1]
     if not shown:
         return figure
     frames = set(shown)
     around = {  # drawn modules around each node, outermost first
-        name: [module for module in upward(home) if module in frames][::-1]
-        for name, home in modules.home.items()
+        name: [module for module in home.upward() if module in frames][::-1]
+        for name, home in tree.home.items()
     }
     router = _Router(figure, around)
     lines = router.lead(router.lead(list(figure.lines), "in"), "out")
@@ -49,11 +46,10 @@ def _cluster(module: Module, boxes: list[str], frames: set[Module]) -> Cluster:
     title = style.elided(style.printable(module.name), TITLE_LENGTH)
     if module.depth and module.kind != module.name:
         title += f" · {style.elided(style.printable(module.kind), TITLE_LENGTH)}"
-    outer = next((m for m in upward(module) if m is not module and m in frames), None)
+    _, *around = module.upward()
+    parent = next((outer.id for outer in around if outer in frames), "")
     classes = "cluster" + f" order{module.order}" * bool(module.order)
-    parent = outer.id if outer else ""
-    if module.order:
-        title += " (backward)"
+    title += " (backward)" * bool(module.order)
     return Cluster(module.id, classes, title, title, parent, tuple(boxes))
 
 
@@ -81,9 +77,14 @@ class _Router:
                 if len(numbers) > 1:
                     several = [lines[number] for number in numbers]
                     port = self.port(way, tail, module, [line.head for line in several])
-                    dashed = all(line.dashed for line in several)
-                    thick = any(line.thick for line in several)
-                    shared = Line(f"e_{port}", "shared", tail, port, (), "", dashed, "", thick)
+                    shared = Line(
+                        f"e_{port}",
+                        "shared",
+                        tail,
+                        port,
+                        dashed=all(line.dashed for line in several),
+                        thick=any(line.thick for line in several),
+                    )
                     lines = [*lines, shared]
                     for number in numbers:
                         lines[number] = replace(lines[number], tail=port)

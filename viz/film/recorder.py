@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from tinygrad_gm.backend import Array
 
-from ..graph.view import Edge, Operation, Variable, View
+from ..graph.view import Edge, Operation, View
 from .captions import Book
 from .updates import Update
 
@@ -47,13 +47,9 @@ class _Recorder:
         self.variables = {variable.id: variable for variable in view.variables}
         (self.root,) = (variable for variable in view.variables if variable.is_root)
         self.book = Book(self.variables, self.root.name)
-        self.arguments: dict[str, list[Edge]] = {o.id: [] for o in view.operations}
-        self.results: dict[str, list[Variable]] = {o.id: [] for o in view.operations}
-        for edge in view.edges:
-            if edge.argnum is None:
-                self.results[edge.tail].append(self.variables[edge.head])
-            else:
-                self.arguments[edge.head].append(edge)
+        calls = view.calls()
+        self.arguments = {o.id: [edge for edge, _ in found.values()] for o, found, _ in calls}
+        self.results = {operation.id: results for operation, _, results in calls}
         self.senders = {  # by operation its edges with a contribution
             operation: [edge for edge in edges if edge.differentiable]
             for operation, edges in self.arguments.items()

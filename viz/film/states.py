@@ -13,19 +13,6 @@ from ..themes import Theme
 
 PHASES = {"forward": "Forward", "backward": "Backward", "update": "Update"}
 
-# Colours beyond those of a theme: strokes of the three phases (Okabe and Ito's blue, vermilion and
-# green, dark enough for text in the paper's colour on them), and three fills.
-PHASE_COLOURS = {
-    "light": {"forward": "#0072B2", "backward": "#C04C00", "update": "#00765A"},
-    "dark": {"forward": "#56B4E9", "backward": "#F08A4B", "update": "#2FC79B"},
-    "print": {"forward": "#6B6B6B", "backward": "#000000", "update": "#474747"},
-}
-GROUNDS = {
-    "light": {"track": "#E3E3E3", "untouched": "#FFFFFF", "updated": "#BFE8D8"},
-    "dark": {"track": "#33373D", "untouched": "#23262B", "updated": "#0A5540"},
-    "print": {"track": "#D9D9D9", "untouched": "#FFFFFF", "updated": "#CFCFCF"},
-}
-
 CSS = """
 .variable .ground{fill:$untouched}
 .variable.constant .ground{fill:$paper}
@@ -60,11 +47,8 @@ CSS = """
 
 def palette(theme: Theme) -> dict[str, str]:
     """Return the colours of the style sheet by name."""
-    states = theme.states
     plain = {"ink": theme.ink, "quiet": theme.quiet, "paper": theme.paper, "line": theme.line}
-    grounds = {"partial": states["partial"], "final": states["done"], "work": states["current"]}
-    own = PHASE_COLOURS[theme.name] | GROUNDS[theme.name]
-    return plain | grounds | own | {"flow": theme.flow}
+    return plain | dict(theme.states) | dict(theme.phases) | {"flow": theme.flow}
 
 
 def sheet(colours: Mapping[str, str]) -> str:

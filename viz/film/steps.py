@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_gm.backend import Array
-from tinygrad_gm.engine.record import Node, Traced, topological_order
-from tinygrad_gm.engine.replay import recompute
+from tinygrad_gm.engine.memory import array_of
+from tinygrad_gm.engine.record import Traced
+from tinygrad_gm.engine.replay import replay
 from tinygrad_gm.io import write_file
 
 from ..graph.view import View, look
@@ -90,7 +90,9 @@ def steps(
         leaves = {i: t for t, i in view.ids.items() if isinstance(t, Traced) and t._requires_grad}
         gradients = {v.id: v.gradient for v in view.variables if v.gradient is not None}
         moved = updates_of(optimizer, lr, view, leaves, gradients)
-        new_loss = _again(loss, {leaves[i]: update.after for i, update in moved.items()})
+        after = {leaves[i]: update.after for i, update in moved.items()}
+        replayed = replay(loss, lambda x: after[x] if x in after else array_of(x))
+        new_loss = replayed[loss.node].value
         return Steps(view, record(view, moved, new_loss), direction, theme)
 
 
@@ -154,23 +156,3 @@ class Steps:
         from .page import embedded
 
         return {"text/html": embedded(self._stage), "text/plain": repr(self)}
-
-
-def _again(loss: Traced, new: Mapping[Traced, Array]) -> Array:
-    """Compute the loss again with other values of some leaves."""
-    values: dict[Node, Any] = {}
-    for node in topological_order(loss):
-        args = [
-            values[parent]
-            if type(parent) is Node
-            else new.get(parent, parent._data)
-            if isinstance(parent, Traced)
-            else parent
-            for parent in node.parents
-        ]
-        if node.plan.op.is_part:
-            values[node] = args[0][node.params[0]]
-        else:
-            values[node] = recompute(node.plan.op, args, node.params)[0]
-    assert loss.node is not None
-    return values[loss.node]

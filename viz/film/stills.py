@@ -9,7 +9,7 @@ import textwrap
 import xml.etree.ElementTree as ElementTree
 
 from .. import style
-from ..render.apart import apart
+from ..render.engine import apart
 from .captions import HIDE, SHOW
 from .frames import SVG, Element, Stage
 from .recorder import Frame

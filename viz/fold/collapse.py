@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 
 from ..graph.view import Group, View
-from .clusters import Call, Links, Module, tree
+from .clusters import Call, Links, Module, Tree
 from .contraction import Bundle, contract, owners
 
 MANY, FEW = 200, 60  # nodes: larger graphs are closed until at most FEW are left
-MOST = 2000  # visible nodes that are drawn without force=True
-STACK = 3  # equal closed modules in a row that are drawn as one
-LONG_STACK = 8  # equal modules in a row that are closed by themselves, also in a small graph
-LONGEST_PATTERN = 48  # operations of a pattern that repeats
-ENDS = 4  # operations at either end of a long row of equal patterns that stay
+MOST = 2000  # largest number of nodes drawn without force=True
+STACK = 3  # least number of consecutive equal closed modules drawn as one
+LONG_STACK = 8  # least number of consecutive equal modules closed by default, also in a small graph
+LONGEST_PATTERN = 48  # largest number of operations in a repeated pattern
+ENDS = 4  # number of operations that stay at either end of a long repetition
 
 Closed = Callable[[Module], bool]
 
@@ -40,13 +40,13 @@ def visible(
 
     Args:
         view: all of it.
-        depth: close the modules that are so deep: 0 whole models, 1 their modules, 2 those in them.
-        collapse: close the modules with these paths, or for whose path this is true.
-        focus: the path of a module that is open, with those around it; all others are closed.
+        depth: close the modules at this depth: 0 whole models, 1 their modules, 2 modules in these.
+        collapse: paths of modules to close, or a function of a path that returns whether to.
+        focus: the path of a module to open, with the modules around it; all others are closed.
         force: draw everything that `depth`, `collapse` and `focus` do not close.
 
     Raises:
-        ValueError: `depth` is negative, or there is no module of such a path.
+        ValueError: `depth` is negative, or no module has one of these paths.
     """
     workshop = _Workshop(view)
     if depth is None and collapse is None and focus is None:
@@ -56,7 +56,7 @@ def visible(
         bundles = list(workshop.close(workshop.tree.top, closed))
     if not bundles:
         return view
-    drawn = contract(view, workshop.links, workshop.owners(bundles))
+    drawn = contract(view, workshop.tree.links, owners(workshop.tree, bundles))
     drawn.remarks.append(
         f"{len(drawn.nodes):,} nodes stand for {len(view.nodes):,}: some are drawn closed"
     )
@@ -67,8 +67,8 @@ def check_size(nodes: int, force: bool) -> None:
     """Raise ValueError for a picture with too many nodes to read."""
     if nodes > MOST and not force:
         raise ValueError(
-            f"draw: {nodes:,} nodes are too many for a picture (the most are {MOST:,}); draw "
-            'fewer with depth=1 or focus="blocks.1", or all of them with force=True'
+            f"draw: {nodes:,} nodes are too many for a picture (at most {MOST:,}); draw fewer with "
+            'depth=1 or focus="blocks.1", or all with force=True'
         )
 
 
@@ -76,7 +76,9 @@ def _choice(top: Module, depth: int | None, collapse: Any, focus: str | None) ->
     """Return a function that says whether a module is closed by the three arguments."""
     paths = {module.name for module in top.modules()}
     if depth is not None and depth < 0:
-        raise ValueError(f"draw: depth is {depth}; 0 (whole models), 1 (their modules) … is wanted")
+        raise ValueError(
+            f"draw: expected a depth of 0 (whole models), 1 (their modules) or more, got {depth}"
+        )
     if focus is not None:
         _known("focus", focus, paths)
     if collapse is None or callable(collapse):
@@ -102,34 +104,29 @@ def _choice(top: Module, depth: int | None, collapse: Any, focus: str | None) ->
 def _known(argument: str, path: str, paths: set[str]) -> None:
     if path not in paths:
         near = get_close_matches(path, paths, 3) or sorted(paths)[:5]
-        hint = f"; there are {', '.join(near)}" if near else "; the graph has no modules"
-        raise ValueError(f"draw: {argument} is {path!r}, and there is no such module{hint}")
+        hint = f"use one such as {', '.join(near)}" if near else "the graph has no modules"
+        raise ValueError(f"draw: {argument} names an unknown module {path!r}; {hint}")
 
 
 class _Workshop:
     """A view with its links, modules and fingerprints."""
 
     def __init__(self, view: View) -> None:
-        self.view, self.links = view, Links(view)
-        self.tree = tree(view, self.links)
+        self.view, self.tree = view, Tree(view)
         self.prints: dict[Module, Hashable] = {}
-
-    def owners(self, bundles: list[Bundle]) -> dict[str, Bundle]:
-        """Return the bundle of each contracted node, by id."""
-        return owners(self.links, self.tree, bundles)
 
     def size(self, bundles: list[Bundle]) -> int:
         """Return the number of nodes that would be drawn."""
-        return len(self.view.nodes) - len(self.owners(bundles)) + len(bundles)
+        return len(self.view.nodes) - len(owners(self.tree, bundles)) + len(bundles)
 
     def print(self, module: Module) -> Hashable:
-        """The fingerprint of a module's call."""
+        """Return the fingerprint of a module's call."""
         if module not in self.prints:
-            self.prints[module] = module.kind, fingerprint(module.operations(), self.links)
+            self.prints[module] = module.kind, fingerprint(module.operations(), self.tree.links)
         return self.prints[module]
 
     def close(self, module: Module, closed: Closed, long: float = inf) -> Iterator[Bundle]:
-        """Bundles of the closed modules in one; a row of `long` equal ones is always closed."""
+        """Yield the bundles of the closed modules in one; `long` equal ones are always closed."""
 
         def alike(part: Module | Call) -> Hashable:
             return self.print(part) if isinstance(part, Module) else None
@@ -147,7 +144,7 @@ class _Workshop:
                     yield from (Bundle([list(part.operations())], (part,)) for part in stretch)
 
     def automatic(self) -> list[Bundle]:
-        """As much as makes a big graph readable: rows of equal modules, then the innermost."""
+        """Return bundles that make a big graph readable: equal modules first, then inner ones."""
         if len(self.view.nodes) <= MANY:
             return list(self.close(self.tree.top, lambda module: False, LONG_STACK))
         deepest = max((module.depth for module in self.tree.top.modules()), default=0)
@@ -159,14 +156,14 @@ class _Workshop:
         return self.fold(bundles)
 
     def fold(self, bundles: list[Bundle]) -> list[Bundle]:
-        """Close the middle of long rows of equal patterns; if need be that of the whole, too."""
+        """Close the middle of long repetitions and, if needed, the middle of the whole graph."""
         closed = {call.id: bundle for bundle in bundles for call in bundle.calls}
         units: list[Bundle | Call] = []
         for node in self.tree.top.operations():
             unit = closed.get(node.id, node)
             if not units or units[-1] is not unit:
                 units.append(unit)
-        tokens = [fingerprint(_calls(unit), self.links) for unit in units]
+        tokens = [fingerprint(_calls(unit), self.tree.links) for unit in units]
         for start, length, copies in reversed(repeats(tokens, STACK)):
             ends = max(1, ENDS // length)
             first, last = start + ends * length, start + (copies - ends) * length
@@ -227,7 +224,7 @@ def _name(call: Call) -> Hashable:
 
 
 def _static(value: Any) -> Hashable:
-    """A static argument; of an array the shape, of what has no value of its own the type."""
+    """Return a static argument as a hashable: of an array the shape, of an object the type."""
     if isinstance(value, (bool, int, float, complex, str, slice, type, type(None), type(...))):
         return repr(value)
     if isinstance(value, (tuple, list)):

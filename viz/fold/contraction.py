@@ -15,14 +15,14 @@ from tinygrad_gm.backend import to_device
 from .. import style
 from ..annotate.diagnosis import warmth
 from ..graph.view import Edge, Group, Operation, Part, Variable, View
-from .clusters import Call, Links, Module, Tree, upward
+from .clusters import Call, Links, Module, Tree
 
-INPUTS = 3  # constants that only one bundle reads, drawn one by one; more are drawn within it
+INPUTS = 3  # largest number of constants that are drawn outside of the only bundle that reads them
 
 
 @dataclass(eq=False)
 class Bundle:
-    """The operations of one drawn node, by copy, and their modules, if any."""
+    """The operations of one drawn node, by copy, and their modules."""
 
     copies: list[list[Call]]
     modules: tuple[Module, ...] = ()
@@ -36,12 +36,13 @@ class Bundle:
 Owners = dict[str, Bundle]
 
 
-def owners(links: Links, modules: Tree, bundles: Iterable[Bundle]) -> Owners:
+def owners(tree: Tree, bundles: Iterable[Bundle]) -> Owners:
     """Return the bundle of each contracted node, by id.
 
-    A bundle takes its operations with all results but roots, and the leaves that only it reads;
-    what comes into a module from outside stays outside.
+    A bundle owns its operations, their results except roots, and the leaves that only it reads;
+    the inputs of a module stay outside.
     """
+    links = tree.links
     owner = {call.id: bundle for bundle in bundles for call in bundle.calls}
     inputs: dict[Bundle, list[str]] = {}
     for variable in links.variables.values():
@@ -52,12 +53,11 @@ def owners(links: Links, modules: Tree, bundles: Iterable[Bundle]) -> Owners:
         else:
             readers = {owner.get(edge.head) for edge in links.readings[variable.id]}
             bundle = readers.pop() if len(readers) == 1 else None
-            if bundle and bundle.modules:
-                around = upward(modules.home[variable.id])
-                if not any(module in bundle.modules for module in around):
-                    if variable.role == "constant":
-                        inputs.setdefault(bundle, []).append(variable.id)
-                    continue
+            around = tree.home[variable.id].upward()
+            if bundle and bundle.modules and not set(bundle.modules).intersection(around):
+                if variable.role == "constant":
+                    inputs.setdefault(bundle, []).append(variable.id)
+                continue
         if bundle:
             owner[variable.id] = bundle
     for bundle, leaves in inputs.items():
@@ -90,7 +90,7 @@ def contract(view: View, links: Links, owner: Owners) -> View:
 
 
 def _edges(view: View, links: Links, owner: Owners, groups: dict[Bundle, Group]) -> list[Edge]:
-    """The edges that remain; those from one node into one group are one."""
+    """Return the remaining edges; all edges from one node to one group become one."""
     edges: list[Edge] = []
     merged: dict[tuple[str, str], tuple[Edge, str]] = {}
     counts: dict[Bundle, int] = {}
@@ -167,7 +167,7 @@ def _group(bundle: Bundle, identity: str, links: Links, owner: Owners) -> Group:
 
 
 def _words(bundle: Bundle, number: int) -> tuple[str, str, tuple[str, ...]]:
-    """The name and the kind of a bundle, and the path of what is around it."""
+    """Return the name and the kind of a bundle, and the path of the modules around it."""
     if bundle.modules:
         first, last = bundle.modules[0], bundle.modules[-1]
         name = first.name if first is last else f"{first.name} … {last.name}"
@@ -189,7 +189,7 @@ def _shapes(variables: Iterable[Variable]) -> tuple[tuple[int, ...], ...]:
 
 
 def _outputs(calls: list[Call], links: Links) -> list[Variable]:
-    """The results of some operations that others read, or that are roots."""
+    """Return the results of operations that other operations read, or that are roots."""
     within = {call.id for call in calls}
     made = (links.variables[edge.head] for call in calls for edge in links.results.get(call.id, ()))
     return [
@@ -201,7 +201,7 @@ def _outputs(calls: list[Call], links: Links) -> list[Variable]:
 
 
 def _size(copy: list[Call], links: Links, owner: Owners) -> float:
-    """The root mean square of a copy's gradients: of its parameters', or else of its results'."""
+    """Return the RMS of the gradients of a copy's parameters; without any, of its results."""
     bundle = owner[copy[0].id]
     arguments = (edge.tail for call in copy for edge in links.arguments.get(call.id, ()))
     read = [links.variables[name] for name in dict.fromkeys(arguments) if owner.get(name) is bundle]
@@ -214,7 +214,7 @@ def _size(copy: list[Call], links: Links, owner: Owners) -> float:
 
 
 def _marks(parts: Sequence[Part], sizes: Sequence[float], links: Links) -> dict[str, Any]:
-    """What annotations say of a bundle; where only a root has a gradient, its heat is that."""
+    """Return the marks of a bundle; if no node in it has a heat, from its gradients' RMS."""
     marks = combined([part.marks for part in parts])
     known = [size for size in sizes if size > 0]  # and no NaN
     if "heat" not in marks and known:
@@ -226,7 +226,7 @@ def _marks(parts: Sequence[Part], sizes: Sequence[float], links: Links) -> dict[
 
 
 def combined(marks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What annotations say of several nodes, said of all of them together."""
+    """Combine the marks of several nodes."""
     found: dict[str, Any] = {}
     for mark in marks:
         if "heat" in mark:

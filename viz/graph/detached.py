@@ -1,4 +1,4 @@
-"""Where `.detach()` cut the graph: what a constant is an alias of, as long as that is alive."""
+"""The cuts by `.detach()`: the tensor whose memory a constant shares, as long as it exists."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ DETACH: Any = Signature("detach", "detach")
 
 
 def show(view: View) -> None:
-    """Put an operation between each detached constant and the tensor whose memory it shares.
+    """Add an operation between each detached constant and the tensor whose memory it shares.
 
-    Its edges are dashed, for no gradient flows back along them. A tensor that is no part of the
-    graph is drawn without what it was computed from.
+    Its edges are dashed: they contribute to no gradient. A tensor outside of the graph is drawn
+    without its own inputs.
     """
     variables = {variable.id: variable for variable in view.variables}
     for tensor, identity in list(view.ids.items()):
@@ -42,14 +42,14 @@ def show(view: View) -> None:
 
 
 def _outside(origin: Any, identity: str, alias: str) -> Variable:
-    """The variable of a tensor that the graph does not hold."""
+    """Return the variable of a tensor outside of the graph."""
     role = "parameter" if origin._requires_grad and origin.node is None else "constant"
     name = origin.name or f"origin of {alias}"
     return Variable(identity, name, role, origin.shape, origin.dtype, origin._data)
 
 
 def _settle(cut: Operation, view: View, place: int) -> None:
-    """Put an operation into the modules that those before and behind it share."""
+    """Set the path of an operation to the modules shared by the one before and the one after."""
     before = [node for node in view.nodes[:place] if not isinstance(node, Variable)][-1:]
     behind = [node for node in view.nodes[place:] if not isinstance(node, Variable)][:1]
     if before and behind and before[0].order == behind[0].order:

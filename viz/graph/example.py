@@ -1,4 +1,4 @@
-"""A model run once on example inputs, recorded for drawing, and left as it was."""
+"""Run a model on example inputs, recorded for drawing, without changing its state."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tinygrad_gm.tensor import Tensor, asarray
 
 @contextmanager
 def untouched(model: Module) -> Iterator[None]:
-    """Put a model's buffers (running statistics) and the random numbers back afterwards."""
-    kept = [
+    """Restore a model's buffers (running statistics) and the default generator afterwards."""
+    saved = [
         (module, name, buffer, buffer._data.copy(), buffer.version)
         for module in model.modules()
         for name, buffer in module.named_buffers(recurse=False)
@@ -31,7 +31,7 @@ def untouched(model: Module) -> Iterator[None]:
         yield
     finally:
         generator.set_state(state)
-        for module, name, buffer, values, written in kept:
+        for module, name, buffer, values, written in saved:
             vars(module)[name] = buffer
             buffer._data[...] = values
             buffer.version = written
@@ -39,7 +39,7 @@ def untouched(model: Module) -> Iterator[None]:
 
 @contextmanager
 def evaluating(model: Module) -> Iterator[None]:
-    """Put every module into evaluation mode, and back afterwards into the mode that it was in."""
+    """Set evaluation mode in every module, and restore its mode afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -49,12 +49,18 @@ def evaluating(model: Module) -> Iterator[None]:
             module.training = training
 
 
+def device_and_dtype(model: Module) -> dict[str, Any]:
+    """Return the device and dtype of a model's parameters as keywords; {} without parameters."""
+    parameter = next(model.parameters(), None)
+    return {} if parameter is None else {"dtype": parameter.dtype, "device": parameter.device}
+
+
 def outputs(
     model: Module, inputs: Sequence[Any]
 ) -> tuple[list[Traced], dict[str, Traced], list[Traced]]:
-    """The tensors that a model makes of inputs, names for inputs, and the tensors in the inputs.
+    """Return the output tensors of a model, names for unnamed inputs, and the input tensors.
 
-    Arrays become tensors. Operations know the line of the program that called them.
+    Arrays become tensors. Operations record the line of the program that called them.
     """
     tensors = [asarray(x) if isinstance(x, np.ndarray) else x for x in inputs]
     named = zip(inspect.signature(model.forward).parameters, tensors, strict=False)
@@ -68,19 +74,19 @@ def outputs(
         except RuntimeError as error:
             if not str(error).startswith("anomaly: "):
                 raise
-            out = model(*tensors)  # NaN is to be drawn too, though without lines
+            out = model(*tensors)  # a NaN is drawn, without the lines
     found = list(_tensors(out))
     if not found:
-        raise TypeError(f"draw: {type(model).__name__} gave no Tensor but {out!r:.60}")
+        raise TypeError(f"draw: expected a Tensor from {type(model).__name__}, got {out!r:.60}")
     return found, names, list(_tensors(tensors))
 
 
 def _tensors(out: Any) -> Iterator[Traced]:
-    """The tensors in what a model takes or returns, in order."""
+    """Yield the tensors in nested lists, tuples and dicts, in order."""
+    if isinstance(out, dict):
+        out = list(out.values())
     if isinstance(out, Traced):
         yield out
-    elif isinstance(out, dict):
-        yield from _tensors(list(out.values()))
     elif isinstance(out, (list, tuple)):
         for part in out:
             yield from _tensors(part)

@@ -1,8 +1,8 @@
 """The graph as data: its variables, its operations, an edge per argument, and their numbers.
 
-What `backward` walks is what is drawn: `look` reads the record of the roots. The numbers come from
-the engine too: `replay` gives the value of every intermediate result, and one observed `Pass` every
-gradient and what each edge contributed to it. Nobody's `.grad` is touched, and nothing is kept.
+`look` reads the record of the roots, which `backward` walks. `replay` computes the values of the
+intermediate results, and an observed `Backward` the gradients and the contribution of each edge; no
+`.grad` changes.
 """
 
 from __future__ import annotations
@@ -30,19 +30,25 @@ from ..style import elided, literal, operand, printable
 
 @dataclass(eq=False, kw_only=True)
 class Part:
-    """What nodes and edges have in common: where they come from, and what was found out of them."""
+    """The common fields of nodes and edges: their origin, and the marks of annotations."""
 
-    path: tuple[str, ...] = ()  # the modules around it, outermost first; a model's own name is ""
+    path: tuple[str, ...] = ()  # names of the modules around it, outermost first; a model's is ""
     kinds: tuple[str, ...] = ()  # their classes
-    model: int = 0  # which of the outermost modules of that name and class, in order of appearance
-    where: str = ""  # "file:line" in the user's program, where the record knows it
-    order: int = 0  # 0 in the forward pass, 1 in a rule of a backward pass through it, 2 …
-    marks: dict[str, Any] = field(default_factory=dict)  # what annotations say: {"heat": 0.7}
+    model: int = 0  # number of the outermost module among those of its name and class
+    where: str = ""  # "file:line" in the user's program, if recorded
+    order: int = 0  # of differentiation: 0 forward, 1 in a gradient rule of a backward pass, 2 …
+    marks: dict[str, Any] = field(default_factory=dict)  # of annotations: {"heat": 0.7}
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """The fields other than marks."""
+        names = ("path", "kinds", "model", "where", "order")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(eq=False)
 class Variable(Part):
-    """A leaf, a constant or a result, with what is known of it; arrays are None where unknown."""
+    """A leaf, a constant or a result; unknown arrays are None."""
 
     id: str
     name: str
@@ -53,9 +59,9 @@ class Variable(Part):
     gradient: Array = None  # of the roots' sum, in this graph
     stored: Array = None  # a leaf's `.grad`
     is_root: bool = False
-    part: int | None = None  # which output of an operation with several
-    learned: bool = False  # is it an nn.Parameter
-    is_input: bool = False  # was the model that is drawn called with it
+    part: int | None = None  # number among the outputs of its operation, if there are several
+    learned: bool = False  # whether it is an nn.Parameter
+    is_input: bool = False  # whether it is an input of the drawn model
 
 
 @dataclass(eq=False)
@@ -65,20 +71,20 @@ class Operation(Part):
     id: str
     op: Op
     params: Mapping[str, Any]  # the static arguments
-    call: str = ""  # as a person would write it, and what the operation does
+    call: str = ""  # the call as source text, and the summary of the operation
 
 
 @dataclass(eq=False)
 class Group(Part):
-    """Several operations and what is between them, drawn as one: a module, or a stretch of them."""
+    """Several operations drawn as one node: a module, or consecutive operations."""
 
     id: str
-    name: str  # the module's path, or what repeats
-    kind: str  # the module's class; "" for operations of no module
-    count: int  # equal copies in it
-    hidden: int  # operations in it
+    name: str  # the module's path, or the repeated operations
+    kind: str  # the module's class; "operations" outside of a module
+    count: int  # number of equal copies
+    hidden: int  # number of operations
     parameters: int  # elements of the parameters that only it reads
-    shapes: tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]  # what comes in, out
+    shapes: tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]  # of inputs, outputs
     gradients: list[float] = field(default_factory=list)  # RMS per copy; NaN where unknown
 
 
@@ -90,10 +96,10 @@ class Edge(Part):
     tail: str
     head: str
     argnum: int | None = None
-    differentiable: bool = True  # does a gradient flow back along it
+    differentiable: bool = True  # whether backward computes a contribution along it
     local: str = ""  # the local derivative ∂result/∂argument as text
-    upstream: Any = None  # what arrives at the operation from above: an array, or one per output
-    contribution: Array = None  # what it sends back along this edge
+    upstream: Any = None  # upstream gradient of the operation: an array, or one per output
+    contribution: Array = None  # to the gradient of the tail
 
 
 @dataclass(eq=False)
@@ -107,27 +113,45 @@ class View:
 
     @property
     def variables(self) -> list[Variable]:
-        """The nodes that are variables."""
+        """The variables among the nodes."""
         return [node for node in self.nodes if isinstance(node, Variable)]
 
     @property
     def operations(self) -> list[Operation]:
-        """The nodes that are operations."""
+        """The operations among the nodes."""
         return [node for node in self.nodes if isinstance(node, Operation)]
+
+    def calls(self) -> list[tuple[Operation, Arguments, list[Variable]]]:
+        """Return every operation with its arguments and its results."""
+        variables = {variable.id: variable for variable in self.variables}
+        arguments: dict[str, Arguments] = {operation.id: {} for operation in self.operations}
+        results: dict[str, list[Variable]] = {operation.id: [] for operation in self.operations}
+        for edge in self.edges:
+            if edge.argnum is None:
+                results[edge.tail].append(variables[edge.head])
+            else:
+                arguments[edge.head][edge.argnum] = edge, variables[edge.tail]
+        return [(each, arguments[each.id], results[each.id]) for each in self.operations]
+
+
+Arguments = dict[int, tuple[Edge, Variable]]  # by argnum: the edge and its tail
 
 
 def look(
     roots: Sequence[Traced], names: Mapping[str, Traced], inputs: Iterable[Traced] = ()
 ) -> View:
-    """What the record holds under `roots`; `names` win over the names that tensors carry.
+    """Return the view of the record of `roots`.
 
-    `inputs` are the tensors that a model was called with.
+    Args:
+        roots: the tensors to differentiate.
+        names: names of tensors; they override `.name`.
+        inputs: the tensors that a model was called with.
     """
     order = topological_order(*roots)
     builder = _Builder(order, {tensor.node or tensor: name for name, tensor in names.items()})
     if not any(root._requires_grad for root in roots):
         builder.view.remarks.append(
-            "no operation is recorded: nothing that requires a gradient went in, or under no_grad()"
+            "no operation is recorded: no input requires a gradient, or it ran under no_grad()"
         )
     builder.derive(roots)
     for node in order:
@@ -141,7 +165,7 @@ def look(
 
 
 class _Builder:
-    """Makes a View; variables are found again by their Node, their leaf or their array."""
+    """Makes a View; the key of a variable is its Node, its leaf or the id of its array."""
 
     def __init__(self, order: list[Node], names: dict[Any, str]) -> None:
         self.view, self.names = View(), names
@@ -153,12 +177,12 @@ class _Builder:
         leaves = (parent for node in order for parent in node.parents if isinstance(parent, Traced))
         self.taken = {self.given_name(source) for source in (*order, *leaves)}
         self.counts = dict.fromkeys("xct", 0)
-        self.pass_order = 0  # of the backward pass that recorded the last node
-        self.models: dict[int, int] = {}  # by the id of a scope, which the record keeps alive
+        self.pass_order = 0  # order of the backward pass that recorded the last node
+        self.models: dict[int, int] = {}  # by the id of a scope, which the record holds
         self.alike: Counter[tuple[str, str]] = Counter()
 
     def derive(self, roots: Sequence[Traced]) -> None:
-        """Ask the engine for every value, every gradient and every contribution."""
+        """Compute all values, gradients and contributions by the engine."""
 
         def observe(node: Node, argnum: int, upstream: Any, contribution: Any, total: Any) -> None:
             self.sent[node, argnum] = upstream, contribution
@@ -179,7 +203,7 @@ class _Builder:
             self.view.remarks.append(f"not all numbers can be shown: {reason}")
 
     def add(self, node: Node) -> None:
-        """A node's operation with its arguments, and its result."""
+        """Add a node's operation with its arguments, and its result."""
         op = node.plan.op
         if op.is_part:
             self.link(self.operations[node.parents[0]], self.variable(node))
@@ -191,22 +215,18 @@ class _Builder:
             if parent is not None
         }
         params = dict(zip(op.names[op.arity :], node.params, strict=False))
-        if place["order"]:  # the rule of a forward operation, run by a later pass, belongs to that
+        if place["order"]:  # a rule of a forward operation run in a later pass has its order
             self.pass_order = max(self.pass_order, place["order"])
             place["order"] = max(self.pass_order, *(v.order for v in arguments.values()))
         elif node.scope is None or node.scope.kind != "expanded":
-            self.pass_order = 0  # the program went on with a forward pass
+            self.pass_order = 0  # a forward operation after a backward pass
         operation = self.operations[node] = Operation(
             self.new_id(), op, params, _call(op, params), **place
         )
         self.view.nodes.append(operation)
-        words = (
-            {}
-            if op.variadic
-            else {op.arrays[argnum]: arguments[argnum].name for argnum in arguments}
-        )
-        if op.outputs == 1:
-            words["out"] = self.variable(node).name
+        words = {"out": self.variable(node).name} if op.outputs == 1 else {}
+        if not op.variadic:
+            words = {op.arrays[argnum]: arguments[argnum].name for argnum in arguments} | words
         for argnum, argument in arguments.items():
             edge = Edge(f"e_{operation.id}_{argnum}", argument.id, operation.id, argnum, **place)
             edge.differentiable = argnum in node.plan.argnums
@@ -219,16 +239,14 @@ class _Builder:
             self.link(operation, result)
 
     def link(self, operation: Operation, result: Variable) -> None:
-        """The edge from an operation to a result."""
+        """Add the edge from an operation to a result."""
         identity = f"e_{operation.id}_{result.id}"
-        place: dict[str, Any] = {"path": operation.path, "kinds": operation.kinds}
-        place |= {"model": operation.model, "where": operation.where, "order": operation.order}
-        self.view.edges.append(Edge(identity, operation.id, result.id, **place))
+        self.view.edges.append(Edge(identity, operation.id, result.id, **operation.place))
 
     def variable(self, key: Any, source: Any = None, reader: Node | None = None) -> Variable:
-        """The variable of a Node, a leaf or a constant, made when first asked for.
+        """Return the variable of a Node, a leaf or a constant; add it at the first call.
 
-        A leaf that was written since its `reader` ran has lost its value.
+        The value of a leaf that was modified after its `reader` ran is unknown.
         """
         if key not in self.variables:
             source = key if source is None else source
@@ -243,12 +261,13 @@ class _Builder:
             self.view.nodes.append(variable)
         elif reader is not None and type(source) is not Node:
             variable = self.variables[key]
-            shared = _shared(variable.path, self.place(reader.scope)["path"])
+            pairs = zip(variable.path, self.place(reader.scope)["path"], strict=False)
+            shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
             variable.path, variable.kinds = variable.path[:shared], variable.kinds[:shared]
         return self.variables[key]
 
     def result(self, node: Node) -> Variable:
-        """The variable that an operation, or an output of one, made."""
+        """Return the variable of the result of an operation, or of one of its outputs."""
         name = self.given_name(node) or self.new_name("t")
         place = self.place(node.scope)
         variable = Variable(self.new_id(), name, "result", node.shape, node.dtype, **place)
@@ -258,23 +277,20 @@ class _Builder:
         return variable
 
     def leaf(self, source: Any, frame: Scope | None) -> Variable:
-        """The variable of a tensor or a constant that no recorded operation made.
+        """Return the variable of a tensor or a constant that is no result of an operation.
 
-        A parameter or a constant belongs to the module in whose `frame` it is read; another tensor
-        came from outside.
+        A parameter or a constant belongs to the module that reads it, in the scope `frame`; other
+        tensors are outside of all modules.
         """
-        place = self.place(frame)
-        place["where"] = ""
+        place = self.place(frame) | {"where": ""}
         if isinstance(source, (bool, int, float, np.generic)):
             value = source.item() if isinstance(source, np.generic) else source
             return Variable(self.new_id(), literal(value), "number", (), None, value, **place)
         if not isinstance(source, Traced):
             array = source if hasattr(source, "shape") else np.asarray(source)
+            facts = "constant", array.shape, array.dtype
             value = None if isinstance(source, Dropped) else array
-            name = self.new_name("c")
-            return Variable(
-                self.new_id(), name, "constant", array.shape, array.dtype, value, **place
-            )
+            return Variable(self.new_id(), self.new_name("c"), *facts, value, **place)
         role, letter = ("parameter", "x") if source._requires_grad else ("constant", "c")
         name = self.given_name(source) or self.new_name(letter)
         variable = Variable(self.new_id(), name, role, source.shape, source.dtype, source._data)
@@ -287,7 +303,7 @@ class _Builder:
         return variable
 
     def place(self, frame: Scope | None) -> dict[str, Any]:
-        """What a frame says of where something was recorded, as the fields of a Part."""
+        """Return the fields of a Part that was recorded in a scope."""
         modules: list[Scope] = []
         where, order = "", 0
         while frame is not None:
@@ -304,7 +320,10 @@ class _Builder:
         return {"path": path, "kinds": kinds, "model": model, "where": where, "order": order}
 
     def model(self, outermost: Scope) -> int:
-        """The number of a model among those of its name and class; all its calls share a scope."""
+        """Return the number of a model among those of its name and class.
+
+        All calls of a model share a scope.
+        """
         if id(outermost) not in self.models:
             alike = outermost.name, outermost.kind
             self.models[id(outermost)] = self.alike[alike]
@@ -312,16 +331,16 @@ class _Builder:
         return self.models[id(outermost)]
 
     def new_id(self) -> str:
-        """The id of the next node."""
+        """Return the id of the next node."""
         return f"n{len(self.view.nodes)}"
 
     def given_name(self, source: Any) -> str | None:
-        """The name that the caller or the tensor itself gives."""
+        """Return the name given by the caller or by the tensor."""
         name = self.names.get(source) or getattr(source, "name", None)
         return printable(str(name)) if name else None
 
     def new_name(self, letter: str) -> str:
-        """A letter and the next number that makes a name nobody has."""
+        """Return a letter with the next number that makes an unused name."""
         while True:
             self.counts[letter] += 1
             name = f"{letter}{self.counts[letter]}"
@@ -329,21 +348,16 @@ class _Builder:
                 return name
 
 
-def _shared(one: Sequence[str], two: Sequence[str]) -> int:
-    """How many names two paths begin with together."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, two, strict=False)))
-
-
 def _call(op: Op, params: Mapping[str, Any]) -> str:
-    """The call as a person would write it, and what the operation does."""
-    plain = (bool, int, float, str, tuple, slice, type(None))  # others may print an address
+    """Return the call as source text, and the summary of the operation."""
+    plain = (bool, int, float, str, tuple, slice, type(None))  # the repr of others may vary
     given = (f"{k}={elided(repr(v), 40)}" for k, v in params.items() if isinstance(v, plain))
     summary = (op.forward.__doc__ or "").strip().partition("\n")[0]
     return printable(f"{op.name}({', '.join([*op.arrays, *given])}): {summary}".rstrip(": "))
 
 
 def _key(node: Node, argnum: int) -> Any:
-    """What makes an argument the same variable: its identity; for a number also its place."""
+    """Return the key of an argument's variable: its identity; a number has one per argument."""
     parent = node.parents[argnum]
     if isinstance(parent, (Node, Traced)):
         return parent
@@ -351,7 +365,7 @@ def _key(node: Node, argnum: int) -> Any:
 
 
 def _local(op: Op, argnum: int, words: Mapping[str, str]) -> str:
-    """An operation's local derivative with the drawn variables' names for its parameters'."""
+    """Return an operation's local derivative with the names of the drawn variables."""
     texts = op.local[:1] * (argnum + 1) if op.variadic else op.local
     if argnum >= len(texts):
         return ""

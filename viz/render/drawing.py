@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,11 @@ from tinygrad_gm.io import write_file
 
 from ..compose.figure import compose
 from ..compose.nesting import framed
+from ..fold.collapse import check_size
 from ..graph import data
 from ..graph.view import View
 from ..themes import theme as theme_of
 from . import dot, engine, raster
-from .apart import apart
 
 SUFFIXES = (".svg", ".png", ".pdf", ".json", ".gv", ".dot")
 
@@ -45,7 +46,7 @@ class Drawing:
             RuntimeError: the requested engine fails.
         """
         self._check_size()
-        return apart(engine.picture(self._figure, self._direction, self._engine))
+        return engine.apart(engine.picture(self._figure, self._direction, self._engine))
 
     def png(self) -> bytes:
         """Return the picture as PNG; RuntimeError if neither resvg nor Graphviz is installed."""
@@ -83,22 +84,15 @@ class Drawing:
         kind = path.suffix.lower()
         if kind not in SUFFIXES:
             raise ValueError(f"save: {path} should end in {', '.join(SUFFIXES[:-1])} or .dot")
-        if kind == ".json":
-            write_file(path, self.json())
-            return path
-        text = path if kind in (".gv", ".dot") else path.with_suffix(".gv")
-        write_file(text, self.source)
-        if kind == ".svg":
-            write_file(path, self.svg())
-        elif kind == ".png":
-            write_file(path, self.png())
-        elif kind == ".pdf":
-            write_file(path, self.pdf())
+        if kind != ".json":
+            write_file(path if kind in (".gv", ".dot") else path.with_suffix(".gv"), self.source)
+        makers: dict[str, Callable[[], str | bytes]]
+        makers = {".svg": self.svg, ".png": self.png, ".pdf": self.pdf, ".json": self.json}
+        if kind in makers:
+            write_file(path, makers[kind]())
         return path
 
     def _check_size(self) -> None:
-        from ..fold.collapse import check_size
-
         check_size(len(self._figure.boxes), self._force)
 
     def __repr__(self) -> str:

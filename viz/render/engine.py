@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import warnings
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
@@ -33,6 +34,20 @@ HINT = (
 )
 
 
+# A long layout cannot be interrupted from Python, and a crash of the library ends its process.
+_PYGRAPHVIZ = """
+import pygraphviz, sys
+graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
+sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot"))
+"""
+_ENDS = {  # start and end of a complete file
+    "svg": (b"<svg", b"</svg>"),
+    "png": (b"\x89PNG", b"IEND"),
+    "pdf": (b"%PDF", b"%%EOF"),
+}
+_GRAPHVIZ = "dot", "pygraphviz"  # in order of preference
+
+
 class MissingEngine(RuntimeError):  # noqa: N818 (it names what is wrong)
     """A program needed for a picture is not installed; the message says how to install it."""
 
@@ -41,10 +56,10 @@ def check(name: str | None) -> None:
     """Raise ValueError for an unknown engine, MissingEngine for one that is not installed."""
     if name in (None, BUILTIN):
         return
-    if name not in _COMMANDS:
-        known = ", ".join(f'"{engine}"' for engine in _COMMANDS)
+    if name not in _GRAPHVIZ:
+        known = ", ".join(f'"{engine}"' for engine in _GRAPHVIZ)
         raise ValueError(f'draw: unknown engine {name!r}; use {known} or "{BUILTIN}"')
-    if _COMMANDS[name]("svg") is None:
+    if _command(name, "svg") is None:
         raise MissingEngine(f"engine {name!r} is not installed: {HINT}")
 
 
@@ -68,12 +83,10 @@ def render(source: str, kind: str, name: str | None = None) -> bytes | None:
         RuntimeError: it fails, writes an incomplete file, or takes more than 30 seconds.
     """
     check(name)
-    if name == BUILTIN:
-        return None
     if name is not None:
-        return _run(name, source, kind)
-    for engine, command in _COMMANDS.items():
-        if command(kind) is None:
+        return None if name == BUILTIN else _run(name, source, kind)
+    for engine in _GRAPHVIZ:
+        if _command(engine, kind) is None:
             continue
         try:
             return _run(engine, source, kind)
@@ -82,15 +95,21 @@ def render(source: str, kind: str, name: str | None = None) -> bytes | None:
     return None
 
 
+def _command(name: str, kind: str) -> list[str] | None:
+    """Return the command that renders DOT text, None where it is not installed."""
+    if name == "pygraphviz":
+        return [sys.executable, "-c", _PYGRAPHVIZ, kind] if find_spec(name) else None
+    program = shutil.which("dot")
+    resolution = [f"-Gdpi={RESOLUTION}"] if kind == "png" else []
+    return [program, f"-T{kind}", *resolution] if program else None
+
+
 def _run(name: str, source: str, kind: str) -> bytes:
-    command: Any = _COMMANDS[name](kind)
-    paths = {
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path))
-    }  # the import path of this process
-    environment = {**os.environ, **paths} if command[0] == sys.executable else None
+    path = os.pathsep.join(filter(None, sys.path))  # pygraphviz is found where this process does
+    environment = {**os.environ, "PYTHONPATH": path} if name == "pygraphviz" else None
     try:
         done = subprocess.run(
-            command,
+            _command(name, kind) or [],
             input=source.encode(),
             capture_output=True,
             timeout=TIMEOUT,
@@ -109,30 +128,6 @@ def _run(name: str, source: str, kind: str) -> bytes:
     return done.stdout
 
 
-def _dot(kind: str) -> Sequence[str] | None:
-    program = shutil.which("dot")
-    resolution = [f"-Gdpi={RESOLUTION}"] if kind == "png" else []
-    return None if program is None else [program, f"-T{kind}", *resolution]
-
-
-def _pygraphviz(kind: str) -> Sequence[str] | None:
-    if find_spec("pygraphviz") is None:
-        return None
-    return [sys.executable, "-m", "tinygrad_gm.viz.render.graphviz_child", kind]
-
-
-_ENDS = {  # start and end of a complete file
-    "svg": (b"<svg", b"</svg>"),
-    "png": (b"\x89PNG", b"IEND"),
-    "pdf": (b"%PDF", b"%%EOF"),
-}
-_COMMANDS: dict[str, Callable[[str], Sequence[str] | None]] = {
-    "dot": _dot,
-    "pygraphviz": _pygraphviz,
-}
-ENGINES = (*_COMMANDS, BUILTIN)
-
-
 # ------------------------------------------------------------------------------ normalized SVG
 
 
@@ -143,12 +138,9 @@ def normalize(svg: str, figure: Figure) -> str:
     which browsers show; links and comments are removed. The picture is never wider than its
     container.
     """
-    ElementTree.register_namespace("", SVG)
-    ElementTree.register_namespace("xlink", XLINK)
-    root = ElementTree.fromstring(svg[svg.index("<svg") :])
-    tooltips: dict[str, str] = {box.id: box.tooltip for box in figure.boxes}
-    tooltips |= {line.id: line.tooltip for line in figure.lines}
-    tooltips |= {cluster.id: cluster.tooltip for cluster in figure.clusters}
+    root = _tree(svg[svg.index("<svg") :])
+    parts: list[Any] = [*figure.boxes, *figure.lines, *figure.clusters]
+    tooltips = {part.id: part.tooltip for part in parts}
     cards = {box.id: box for box in figure.boxes if box.rows}
     for group in root.iter(f"{{{SVG}}}g"):
         _unwrap(group)
@@ -162,6 +154,33 @@ def normalize(svg: str, figure: Figure) -> str:
     root.set("role", "img")
     root.set("aria-label", f"graph of {len(figure.boxes)} nodes and {len(figure.lines)} edges")
     return ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def apart(svg: str) -> str:
+    """Return an SVG whose ids and styles apply to no other picture in the same HTML page.
+
+    Ids begin with a hash of the whole text and a hyphen, so equal pictures have equal ids. The
+    selectors of a style sheet begin with the id of the root.
+    """
+    root = _tree(svg)
+    own = "d" + hashlib.sha256(svg.encode()).hexdigest()[:10]
+    for element in root.iter():
+        for name, value in element.attrib.items():
+            if name == "id":
+                element.set(name, f"{own}-{value}")
+            elif "url(#" in value:
+                element.set(name, value.replace("url(#", f"url(#{own}-"))
+    for sheet in root.iter(f"{{{SVG}}}style"):
+        root.set("id", own)
+        sheet.text = re.sub(r"([.\w][^,{}]*)(?=[,{])(?![^{]*\})", rf"#{own} \1", sheet.text or "")
+    return ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _tree(svg: str) -> ElementTree.Element:
+    """Return the tree of an SVG, which is written again without prefixes of namespaces."""
+    ElementTree.register_namespace("", SVG)
+    ElementTree.register_namespace("xlink", XLINK)
+    return ElementTree.fromstring(svg)
 
 
 def _unwrap(group: ElementTree.Element) -> None:
