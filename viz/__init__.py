@@ -26,9 +26,9 @@ from .annotate import diagnosis, jacobians, orders, paths
 from .architecture import Architecture, architecture
 from .film.steps import Steps, steps
 from .fold.collapse import visible
-from .graph import detached, example
+from .graph import example
 from .graph import textbook as twins
-from .graph.view import look
+from .graph.view import look, show_detached
 from .receptive_field import ReceptiveField, receptive_field
 from .render.drawing import Drawing, load
 from .render.engine import MissingEngine
@@ -150,7 +150,7 @@ def draw(
             differences.differences(view, roots)
         if path_to is not None:
             paths.highlight(view, paths.find(view, path_to))
-        detached.show(view)
+        show_detached(view)
         drawn = visible(view, depth, collapse, focus, force)
     return Drawing(drawn, direction, theme, engine, force)
 

@@ -1,7 +1,7 @@
-"""A model as a table of layers, and as the row of blocks that papers draw.
+"""A model as a table of layers, and as a row of blocks.
 
-The model is run once on zeros. Hooks note which module ran when and what it made; the record tells
-which operations ran meanwhile, and `cost.flops` what each takes.
+The model is run once on zeros. Hooks record the calls of modules and their outputs, the record has
+the operations of each call, and `cost.flops` counts theirs.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ HEADINGS = ("layer", "class", "output", "parameters", "FLOPs")
 
 
 class Layer(NamedTuple):
-    """A line of the table: one call of a module."""
+    """A row of the table: one call of a module."""
 
-    name: str  # its path in the model; "" is the model itself
+    name: str  # its path in the model; "" for the model itself
     kind: str  # its class
-    shape: tuple[int, ...] | None  # of its (first) output; None where that is no tensor
-    parameters: int  # of its own, counted where they are used first
-    flops: int  # in its own operations; a multiply-add counts two
+    shape: tuple[int, ...] | None  # of its (first) output; None if that is no tensor
+    parameters: int  # of its own, counted at the first call
+    flops: int  # of its own operations; a multiply-add counts two
 
 
 class Architecture(Picture):
-    """The layers of a model in the order in which they ran; prints as a table.
+    """The layers of a model in the order of their calls; its `repr` is the table.
 
     Attributes:
-        layers: the lines of the table. A module with parts has one if it has operations or
+        layers: the rows of the table. A module with children has one if it has operations or
             parameters of its own.
-        parameters: of the whole model.
-        flops: of one forward pass with this input; a multiply-add counts two.
+        parameters: number of parameters of the whole model.
+        flops: number of operations of one forward pass; a multiply-add counts two.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Architecture(Picture):
         super().__init__(_drawn(self, theme_of(theme)))
 
     def markdown(self) -> str:
-        """The table in Markdown."""
+        """Return the table in Markdown."""
         header = f"| {' | '.join(HEADINGS)} |\n|---|---|---|--:|--:|"
         rows = (row if row[0] != "total" else [f"**{row[0]}**", *row[1:]] for row in _cells(self))
         return "\n".join([header, *(f"| {' | '.join(row)} |" for row in rows)])
@@ -72,9 +72,9 @@ class Architecture(Picture):
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = []
         for row in rows:
-            left = (text.ljust(width) for text, width in zip(row[:3], widths, strict=False))
-            right = (text.rjust(width) for text, width in zip(row[3:], widths[3:], strict=True))
-            lines.append("  ".join([*left, *right]).rstrip())
+            columns = enumerate(zip(row, widths, strict=True))
+            aligned = (t.ljust(width) if i < 3 else t.rjust(width) for i, (t, width) in columns)
+            lines.append("  ".join(aligned).rstrip())
         rule = "─" * max(map(len, lines))
         lines = [lines[0], rule, *lines[1:-1], rule, lines[-1]]
         return "\n".join([f"{self.name} on an input {self.input_shape}", "", *lines])
@@ -83,19 +83,19 @@ class Architecture(Picture):
 def architecture(
     model: Module, input_shape: Sequence[int], *, dtype: Any = None, theme: str = "light"
 ) -> Architecture:
-    """The layers of a model with output shapes, parameters and FLOPs, as a table and a picture.
+    """Return the layers of a model with output shapes, parameters and FLOPs: a table and a picture.
 
-    The model is run once, in evaluation mode, on zeros; it, its running statistics and the random
-    numbers are left as they were.
+    The model is run once on zeros, in evaluation mode; its mode, its buffers and the random
+    generator are restored.
 
     Args:
-        model: a model that takes one tensor.
-        input_shape: of that tensor, with the batch: (1, 3, 224, 224).
-        dtype: its dtype, by default that of the parameters; for tokens, tg.int64.
+        model: a model with one input tensor.
+        input_shape: shape of the input, with the batch: (1, 3, 224, 224).
+        dtype: dtype of the input, by default that of the parameters; for tokens, tg.int64.
         theme: "light", "dark" or "print".
 
     Raises:
-        ValueError: the model does not take this shape.
+        ValueError: the shape does not fit the model.
 
     >>> architecture(nn.Sequential(nn.Linear(3, 4), nn.ReLU()), (1, 3))
     Sequential on an input (1, 3)
@@ -118,7 +118,7 @@ def architecture(
 
 
 class _Call(NamedTuple):
-    """A call of a module, and the moments when it began and ended."""
+    """A call of a module, with the numbers of the record at its start and end."""
 
     name: str
     kind: str
@@ -131,12 +131,12 @@ def _zeros(model: Module, shape: tuple[int, ...], dtype: Any) -> Tensor:
     chosen = {} if dtype is None else {"dtype": dtype}
     x = tg.zeros(shape, **device_and_dtype(model) | chosen)
     if x.dtype.kind == "f":
-        x.requires_grad = True  # so that all is recorded
+        x.requires_grad = True  # so that every operation is recorded
     return x
 
 
 def _run(model: Module, x: Tensor) -> tuple[list[_Call], list[Any]]:
-    """All calls of modules, the inner before the outer, and the outputs."""
+    """Return all calls of modules, inner before outer, and the output tensors."""
     calls: list[_Call] = []
     starts: list[int] = []
     handles = []
@@ -162,7 +162,7 @@ def _run(model: Module, x: Tensor) -> tuple[list[_Call], list[Any]]:
 
 
 def _layers(model: Module, calls: Sequence[_Call], roots: Sequence[Any]) -> list[Layer]:
-    """A line for each call but those that only call others."""
+    """Return a row for each call, except calls that only call other modules."""
     work = dict.fromkeys(calls, 0)
     order = topological_order(*roots)
     results: dict[Node, list[tuple[int, ...]]] = {}
@@ -184,7 +184,7 @@ def _layers(model: Module, calls: Sequence[_Call], roots: Sequence[Any]) -> list
 
 
 def _parameters(model: Module, calls: Sequence[_Call]) -> dict[str, int]:
-    """By path the elements of the parameters of a module and of those in it that nobody calls."""
+    """Return by path the number of parameters of a called module and its uncalled children."""
     called = {call.name for call in calls}
     counts: dict[str, int] = {}
     for name, parameter in model.named_parameters():
@@ -207,7 +207,7 @@ def _flops(node: Node, results: Sequence[tuple[int, ...]]) -> int:
 
 
 def _cells(table: Architecture) -> list[list[str]]:
-    """The texts of the table, a total below."""
+    """Return the texts of the table, with the total in the last row."""
     rows = [
         [
             style.printable(layer.name) or "(the model)",
@@ -223,29 +223,38 @@ def _cells(table: Architecture) -> list[list[str]]:
 
 # ------------------------------------------------------------------------------ drawing
 
-WIDTH, SIDE, SLANT = 900.0, 96.0, 0.3  # points: of a row of blocks; of the largest; of their depth
+WIDTH, SIDE, SLANT = 900.0, 96.0, 0.3  # points: width of a row, largest block; depth
 MARGIN, GAP, LEADING, NAME_LENGTH = 20.0, 26.0, 1.3, 22
 
 
 class _Block(NamedTuple):
-    """A block with what is written below it."""
+    """A block and the texts below it; lengths in points."""
 
-    front: float  # its extents in points: channels, height, and depth
+    front: float  # for the channels
     height: float
     depth: float
     look: Look
-    texts: tuple[str, ...]  # the shape, and what made it
+    texts: tuple[str, ...]  # the shape, and the layers
+
+    @property
+    def breadth(self) -> float:
+        """Return the width of the block, seen from the left."""
+        return self.front + SLANT * self.depth
+
+    @property
+    def rise(self) -> float:
+        """Return the height of the block, seen from above."""
+        return self.height + SLANT * self.depth
 
     @property
     def width(self) -> float:
-        """Of the block or of its texts, in points."""
+        """Return the width of the block or of its texts, whichever is larger."""
         bold = text_width(self.texts[0], TEXT_SIZE, bold=True)
-        texts = [text_width(text, SMALL_SIZE) for text in self.texts[1:]]
-        return max([self.front + SLANT * self.depth, bold, *texts])
+        return max([self.breadth, bold, *(text_width(text, SMALL_SIZE) for text in self.texts[1:])])
 
 
 def _drawn(table: Architecture, theme: Theme) -> str:
-    """The blocks in rows, arrows between them."""
+    """Return the SVG: blocks in rows, with arrows between them."""
     rows: list[list[_Block]] = [[]]
     used = 0.0
     for block in _blocks(table, theme):
@@ -272,28 +281,21 @@ def _drawn(table: Architecture, theme: Theme) -> str:
 def _draw_row(
     parts: list[str], row: Sequence[_Block], top: float, continued: bool, theme: Theme
 ) -> float:
-    """Draw blocks side by side, on one middle line; the lower end of their texts."""
-    x = MARGIN
-    high = max(block.height + SLANT * block.depth for block in row)
-    base = top + high
+    """Draw blocks side by side, aligned in the middle; return the lower end of their texts."""
+    x, last = MARGIN, MARGIN - 20  # `last` is the right side of the block before
+    high = max(block.rise for block in row)
     for number, block in enumerate(row):
         middle = x + block.width / 2
-        left = middle - (block.front + SLANT * block.depth) / 2
-        shift = (high - block.height - SLANT * block.depth) / 2
-        upper = top + shift + SLANT * block.depth
-        parts.append(_solid(block, left, upper, theme))
+        left = middle - block.breadth / 2
+        parts.append(_solid(block, left, top + (high + block.rise) / 2 - block.height, theme))
         if number or continued:
-            y = top + high / 2
-            start = x - GAP + 4 if number else x - 16
-            end = max(left - 4, start + 12)
-            if number:
-                before = row[number - 1]
-                start = x - GAP - (before.width - before.front - SLANT * before.depth) / 2 + 4
+            start = last + 4
             parts.append(
-                f'<path fill="none" stroke="{theme.line}" d="M{start:.1f},{y:.1f}H{end:.1f}'
-                f'm-5,-3 5,3-5,3"/>'
+                f'<path fill="none" stroke="{theme.line}" d="M{start:.1f},{top + high / 2:.1f}'
+                f'H{max(left - 4, start + 12):.1f}m-5,-3 5,3-5,3"/>'
             )
-        y = base + 8
+        last = left + block.breadth
+        y = top + high + 8
         for line, text in enumerate(block.texts):
             size = SMALL_SIZE if line else TEXT_SIZE
             ink = theme.quiet if line else theme.ink
@@ -301,11 +303,11 @@ def _draw_row(
             y += LEADING * size
         x += block.width + GAP
     lines = max(len(block.texts) for block in row)
-    return base + 8 + LEADING * (TEXT_SIZE + SMALL_SIZE * (lines - 1)) + 22
+    return top + high + 8 + LEADING * (TEXT_SIZE + SMALL_SIZE * (lines - 1)) + 22
 
 
 def _solid(block: _Block, left: float, top: float, theme: Theme) -> str:
-    """A slab seen from its left upper side."""
+    """Return the SVG of a block, seen from the upper left."""
     look, shift = block.look, SLANT * block.depth
     right, bottom = left + block.front, top + block.height
     paint = f'stroke="{look.border}" stroke-width="{min(look.width, 2) * 0.7:.1f}"'
@@ -327,7 +329,7 @@ def _solid(block: _Block, left: float, top: float, theme: Theme) -> str:
 
 
 def _blocks(table: Architecture, theme: Theme) -> list[_Block]:
-    """A block per new shape or parameter; layers that change neither are written to the last."""
+    """Return a block per layer with parameters or a new shape; others add a text to the last."""
     looks = theme.looks
     names = [layer.name for layer in table.layers if layer.name]
     around = {name for name in names if any(n.startswith(f"{name}.") for n in names)} | {""}
@@ -358,7 +360,7 @@ def _blocks(table: Architecture, theme: Theme) -> list[_Block]:
 def _block(
     shape: tuple[int, ...], look: Look, texts: Sequence[str], largest: int, longest: int
 ) -> _Block:
-    """Height and depth from spatial extents (square root), the front from channels (logarithm)."""
+    """Return a block: height and depth by extents (square root), front by channels (logarithm)."""
     written = " × ".join(map(str, shape[1:])) or str(shape)
     if len(shape) > 2:
         front = 5 + 5 * log2(max(shape[1], 1))

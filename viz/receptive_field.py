@@ -1,10 +1,10 @@
 """The receptive field of a unit of a convolutional network: computed, and measured.
 
-Computed: going back from the unit, every window widens the field. With kernel k, stride s, padding
-p and dilation d, the interval [u, v] of a layer's outputs is made of [s·u − p, s·v − p + d(k − 1)]
-of its inputs, and a step there is s steps here (Araujo, Norris and Sim 2019, "Computing Receptive
-Fields of Convolutional Neural Networks", equations 1 to 6); where paths meet, the field is the
-union. Measured: the pixels at which the gradient of the unit is not zero.
+Computed: with kernel k, stride s, padding p and dilation d, outputs [u, v] of a layer depend on its
+inputs [s·u − p, s·v − p + d(k − 1)], and a step between outputs is s steps between inputs (Araujo,
+Norris and Sim 2019, "Computing Receptive Fields of Convolutional Neural Networks", equations 1 to
+6). Over several paths the field is the union. Measured: the pixels at which the gradient of the
+unit is not zero.
 """
 
 from __future__ import annotations
@@ -31,18 +31,13 @@ from .style import SMALL_SIZE, TEXT_SIZE, text_width
 from .themes import Theme
 from .themes import theme as theme_of
 
-PROBES = (16, 32, 64, 128, 256, 512)  # pixels: sizes tried to find out what the layers are
-LOCAL = (  # files of operations that keep every place
-    "elementwise",
-    "choosing",
-    "activations",
-    "special",
-)
-PLACES = ("concat", "batch_norm")  # others that do; batch_norm, as the model is in evaluation mode
+PROBES = (16, 32, 64, 128, 256, 512)  # pixels: input sizes, the smallest that is large enough
+POINTWISE_FILES = ("elementwise", "choosing", "activations", "special")
+POINTWISE = ("concat", "batch_norm")  # in other files; batch_norm in evaluation mode
 
 
 class Axis(NamedTuple):
-    """The field along one spatial axis: that of unit u is `size` pixels from start + stride · u."""
+    """The field along one spatial axis: of unit u, `size` pixels from start + stride · u on."""
 
     size: int
     stride: int
@@ -50,16 +45,16 @@ class Axis(NamedTuple):
 
 
 class ReceptiveField(Picture):
-    """A receptive field, computed and measured; `size`, `stride` and the like per spatial axis.
+    """A receptive field, computed and measured; one number per spatial axis.
 
     Attributes:
-        size: pixels that a unit sees.
-        stride: pixels from one unit's field to its neighbour's.
-        start: the first pixel of unit 0; negative where it reaches into the padding.
-        unit: the place of the unit looked at; the layer has `units` of them along each axis.
-        computed: its first and last pixel along each axis, cut at the input's border.
-        measured: the first and last pixel whose gradient is not zero; None where all are.
-        gradient: its mean absolute value over the input's channels, (H, W) or (L,).
+        size: number of pixels in the field of a unit.
+        stride: number of pixels between the fields of neighbouring units.
+        start: first pixel of the field of unit 0; negative in the padding.
+        unit: position of the unit in the layer; `units` is the number of units.
+        computed: first and last pixel of its field, clipped to the input.
+        measured: first and last pixel whose gradient is not zero; None if all are zero.
+        gradient: mean absolute gradient over the input's channels, (H, W) or (L,).
     """
 
     def __init__(
@@ -98,24 +93,24 @@ def receptive_field(
     samples: int = 1,
     theme: str = "light",
 ) -> ReceptiveField:
-    """Draw the receptive field of one unit of a layer: by formula, and by its gradient.
+    """Draw the receptive field of one unit of a layer, by formula and by its gradient.
 
-    The model is run up to the layer, in evaluation mode and on standard normal input, and left as
-    it was. The measured support may be smaller than the computed one: the maximum of a pooling
-    window, or a unit of ReLU that is off, passes nothing on to the rest; more samples show more.
+    The model is run up to the layer on standard normal input, in evaluation mode, and its state is
+    restored. The measured field may be smaller than the computed one: max-pooling and ReLU pass the
+    gradient to some of their inputs only; more samples show more of the field.
 
     Args:
-        model: a model whose layers are convolutions, pools, and what works on each place by itself.
+        model: a model of convolutions, pooling and pointwise operations.
         layer: the path of a layer, as in `model.named_modules()`: "features.12".
-        unit: its place in the layer's output, (row, column), or (channel, row, column) to measure
-            one channel; by default all channels at a place whose field the border does not cut.
-        input_shape: (C, H, W) of the input, or (C, L); by default as large as the field needs.
+        unit: position in the layer's output, (row, column), or (channel, row, column) to measure
+            one channel; by default all channels at a position far from the border.
+        input_shape: (C, H, W) or (C, L) of the input; by default large enough for the field.
         samples: number of random inputs to average over.
         theme: "light", "dark" or "print".
 
     Raises:
-        ValueError: there is no such layer, its output has no spatial axes or no such unit, or an
-            operation on the way mixes places in a way that the formula does not know.
+        ValueError: the layer or the unit does not exist, the layer's output has no spatial axes, or
+            the formula does not cover an operation before the layer.
 
     >>> pair = nn.Sequential(nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 3, stride=2))
     >>> field = receptive_field(pair, "1", (2, 2), input_shape=(1, 11, 11))
@@ -137,12 +132,11 @@ def receptive_field(
     channel, place = (
         _place(unit, len(axes), layer) if unit is not None else (None, _middle(axes, x))
     )
-    if any(not 0 <= u < n for u, n in zip(place, out.shape[2:], strict=True)) or (
-        channel is not None and not 0 <= channel < out.shape[1]
-    ):
+    indices = zip((channel or 0, *place), out.shape[1:], strict=True)
+    if not all(0 <= index < size for index, size in indices):
         raise ValueError(
-            f"receptive_field: layer {layer!r} has no unit {tuple(unit or place)}, "
-            f"its output is (channels, *places) = {out.shape[1:]}"
+            f"receptive_field: unit {tuple(unit or place)} is outside of the output of layer "
+            f"{layer!r}: (channels, *positions) = {out.shape[1:]}"
         )
     at = (slice(None), slice(None) if channel is None else channel, *place)
     (gradient,) = tg.grad(out[at].sum(), x)
@@ -153,8 +147,8 @@ def receptive_field(
 # ------------------------------------------------------------------------------ running
 
 
-class _Reached(Exception):  # noqa: N818 (nothing has gone wrong)
-    """The layer has run; what is behind it need not."""
+class _Reached(Exception):  # noqa: N818 (no error)
+    """The layer has run; the rest of the model is skipped."""
 
 
 def _output(model: Module, target: Module, layer: str, x: Tensor) -> Tensor:
@@ -178,14 +172,14 @@ def _output(model: Module, target: Module, layer: str, x: Tensor) -> Tensor:
     if not isinstance(out, Tensor) or out.ndim not in (3, 4) or out.ndim != x.ndim:
         what = f"shape {out.shape}" if isinstance(out, Tensor) else f"class {type(out).__name__}"
         raise ValueError(
-            f"receptive_field: the output of layer {layer!r}, of {what}, has no spatial axes; "
-            "(N, C, L) or (N, C, H, W) is wanted"
+            f"receptive_field: expected an output (N, C, L) or (N, C, H, W) of layer {layer!r}, "
+            f"got {what}"
         )
     return out
 
 
 def _input(model: Module, samples: int, shape: Sequence[int]) -> Tensor:
-    """Standard normal numbers, on the model's device and in its dtype."""
+    """Return standard normal numbers on the model's device and in its dtype."""
     values = np.random.default_rng(0).standard_normal((samples, *shape))
     return tg.tensor(values, requires_grad=True, **device_and_dtype(model))
 
@@ -196,7 +190,7 @@ def _channels(model: Module) -> int:
 
 
 def _probed(model: Module, target: Module, layer: str) -> list[Axis]:
-    """The fields, found with the first input that is large enough for all windows."""
+    """Return the fields, with the smallest probe that is large enough for the model."""
     flat = any(type(module).__name__ == "Conv1d" for module in model.modules())
     refusal: ValueError | None = None
     for length in PROBES:
@@ -210,13 +204,13 @@ def _probed(model: Module, target: Module, layer: str) -> list[Axis]:
         else:
             return _fields(out, x)
     raise ValueError(
-        f"receptive_field: no input of up to {length} pixels comes to layer {layer!r}; "
-        f"give input_shape= ({refusal})"
+        f"receptive_field: no input of up to {length} pixels reaches layer {layer!r}; "
+        f"pass input_shape= ({refusal})"
     )
 
 
 def _lengths(axes: Sequence[Axis], unit: Sequence[int] | None) -> Iterator[int]:
-    """Along each axis as many pixels before a unit's field as behind it."""
+    """Yield for each axis an input length with as many pixels before the unit's field as after."""
     for number, axis in enumerate(axes):
         half = -(-axis.size // 2)
         place = -(-(half - axis.start) // axis.stride) if unit is None else unit[number]
@@ -225,7 +219,7 @@ def _lengths(axes: Sequence[Axis], unit: Sequence[int] | None) -> Iterator[int]:
 
 
 def _middle(axes: Sequence[Axis], x: Tensor) -> tuple[int, ...]:
-    """The unit whose field's middle is nearest to the input's."""
+    """Return the unit whose field is nearest to the middle of the input."""
     pairs = zip(axes, x.shape[2:], strict=True)
     return tuple(
         max(round(((length - axis.size) / 2 - axis.start) / axis.stride), 0)
@@ -234,11 +228,14 @@ def _middle(axes: Sequence[Axis], x: Tensor) -> tuple[int, ...]:
 
 
 def _place(unit: Sequence[int], ndim: int, layer: str) -> tuple[int | None, tuple[int, ...]]:
-    """A unit's channel, None for all, and its place."""
+    """Return a unit's channel, None for all, and its position."""
     numbers = tuple(map(int, unit))
     if len(numbers) not in (ndim, ndim + 1):
-        wanted = "(row, column) or (channel, row, column)" if ndim == 2 else "(place,)"
-        raise ValueError(f"receptive_field: unit {numbers} of layer {layer!r}; {wanted} is wanted")
+        axes = "row, column" if ndim == 2 else "position"
+        raise ValueError(
+            f"receptive_field: expected a unit ({axes}) or (channel, {axes}) of layer {layer!r}, "
+            f"got {numbers}"
+        )
     return (numbers[0] if len(numbers) > ndim else None), numbers[-ndim:]
 
 
@@ -246,7 +243,7 @@ def _place(unit: Sequence[int], ndim: int, layer: str) -> tuple[int | None, tupl
 
 
 def _fields(out: Tensor, x: Tensor) -> list[Axis]:
-    """The recursion, from an output back to the input over all paths between them."""
+    """Return the field of an output in the input: the recursion over all paths between them."""
     reaches: set[Any] = {x}
     order: list[Node] = []
     for node in topological_order(out):
@@ -273,12 +270,12 @@ def _fields(out: Tensor, x: Tensor) -> list[Axis]:
 
 
 def _sources(node: Node) -> list[Any]:
-    """The nodes and leaves that an operation reads."""
+    """Return the nodes and leaves that an operation reads."""
     return [p for p in node.parents if isinstance(p, (Node, Tensor))]
 
 
 def _windows(node: Node, sources: Sequence[Any], ndim: int) -> list[tuple[int, int, int, int]]:
-    """Kernel, stride, padding and dilation of an operation, along each spatial axis."""
+    """Return kernel, stride, padding and dilation of an operation for each spatial axis."""
     op = node.plan.op
     given = dict(zip(op.names[op.arity :], node.params, strict=False))
     if op.name == "conv":
@@ -293,20 +290,20 @@ def _windows(node: Node, sources: Sequence[Any], ndim: int) -> list[tuple[int, i
     if op.name == "pad" and not any(sum(given["pad_width"][:2], ())):
         return [(1, 1, before, 1) for before, _ in given["pad_width"][2:]]
     same = all(source.shape[2:] == node.shape[2:] for source in sources)
-    local = op.forward.__module__.endswith(LOCAL) or op.name in PLACES or op.is_part
+    local = op.forward.__module__.endswith(POINTWISE_FILES) or op.name in POINTWISE or op.is_part
     if local and same and len(node.shape) == ndim + 2:
         return [(1, 1, 0, 1)] * ndim
     where = f" of module {node.scope.name!r}" if node.scope is not None else ""
     raise ValueError(
-        f"receptive_field: the formula knows convolutions, pools and what works place by place, "
-        f"not {op.name}{where}"
+        "receptive_field: expected convolutions, pooling and pointwise operations, got "
+        f"{op.name}{where}"
     )
 
 
 def _union(
     one: list[tuple[int, int, int]], two: list[tuple[int, int, int]]
 ) -> list[tuple[int, int, int]]:
-    """The interval around both, along each axis."""
+    """Return the interval around both, for each axis."""
     if any(a[2] != b[2] for a, b in zip(one, two, strict=True)):
         raise ValueError("receptive_field: two paths to the layer have different strides")
     return [(min(a[0], b[0]), max(a[1], b[1]), a[2]) for a, b in zip(one, two, strict=True)]
@@ -319,7 +316,7 @@ SIDE, STRIP, MARGIN, LEADING = 330.0, 46.0, 30.0, 1.45  # points; lines of text
 
 
 def _drawn(field: ReceptiveField, theme: Theme) -> str:
-    """The input plane with the gradient on it, both fields around it, and what they are."""
+    """Return the SVG: the gradient as an image, both fields as frames, and a legend."""
     plane = field.gradient if field.gradient.ndim == 2 else field.gradient[None]
     rows, columns = plane.shape
     pixel = SIDE / max(plane.shape)
@@ -346,18 +343,14 @@ def _drawn(field: ReceptiveField, theme: Theme) -> str:
         wide = 4 if name == "computed" else 1.8
         paint = f'fill="none" stroke="{looks[name].border}" stroke-width="{wide}"{dashes}'
         place = left + x0 * scale[0], top + y0 * scale[1]
-        parts.append(
-            f'<g class="{name}">'
-            + rectangle(*place, (x1 - x0 + 1) * scale[0], (y1 - y0 + 1) * scale[1], paint)
-            + "</g>"
-        )
-    for number, text in ((0, "0"), (columns - 1, str(columns - 1))):
-        x = left + (number + 0.5) * scale[0]
-        parts.append(label(text, x, top + height + 3, SMALL_SIZE, theme.quiet, "middle"))
-    if field.gradient.ndim == 2:
-        for number, text in ((0, "0"), (rows - 1, str(rows - 1))):
-            y = top + (number + 0.5) * scale[1] - SMALL_SIZE / 2
-            parts.append(label(text, left - 4, y, SMALL_SIZE, theme.quiet, "end"))
+        frame = rectangle(*place, (x1 - x0 + 1) * scale[0], (y1 - y0 + 1) * scale[1], paint)
+        parts.append(f'<g class="{name}">{frame}</g>')
+    for column in (0, columns - 1):
+        x = left + (column + 0.5) * scale[0]
+        parts.append(label(str(column), x, top + height + 3, SMALL_SIZE, theme.quiet, "middle"))
+    for row in (0, rows - 1) if field.gradient.ndim == 2 else ():
+        y = top + (row + 0.5) * scale[1] - SMALL_SIZE / 2
+        parts.append(label(str(row), left - 4, y, SMALL_SIZE, theme.quiet, "end"))
     y = top + height + 22
     keys = (
         f'stroke="{looks["computed"].border}" stroke-width="4"',
@@ -375,22 +368,21 @@ def _drawn(field: ReceptiveField, theme: Theme) -> str:
 def _steps(
     field: ReceptiveField, left: float, top: float, scale: tuple[float, float], theme: Theme
 ) -> str:
-    """A dot in the middle of each unit's field, and a ring in that of the unit looked at."""
-    axes = list(zip(field.start, field.size, field.stride, strict=True))
-    offsets = [(start + size / 2, stride) for start, size, stride in axes]
-    if len(offsets) == 1:
-        offsets = [(0.5, 1), *offsets]
-    units, own = ((1,) * (2 - len(axes)) + field.units), ((0,) * (2 - len(axes)) + field.unit)
+    """Return the SVG of a dot in the middle of each unit's field and a ring at the drawn unit."""
+    axes = list(zip(field.start, field.size, field.stride, field.units, field.unit, strict=True))
+    if len(axes) == 1:
+        axes = [(0, 1, 1, 1, 0), *axes]
     ys, xs = (
-        [corner + pixel * (first + stride * u) for u in range(count)]
-        for corner, pixel, (first, stride), count in zip(
-            (top, left), scale[::-1], offsets, units, strict=True
+        [corner + pixel * (start + size / 2 + stride * u) for u in range(count)]
+        for corner, pixel, (start, size, stride, count, _) in zip(
+            (top, left), scale[::-1], axes, strict=True
         )
     )
+    row, column = (unit for *_, unit in axes)
     dots = []
-    if min(field.stride) * scale[0] >= 6:  # nearer ones would run together
+    if min(field.stride) * scale[0] >= 6:  # closer dots would touch
         dots = [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.3"/>' for y in ys for x in xs]
-    ring = f'<circle cx="{xs[own[1]]:.1f}" cy="{ys[own[0]]:.1f}" r="5" fill="none" '
+    ring = f'<circle cx="{xs[column]:.1f}" cy="{ys[row]:.1f}" r="5" fill="none" '
     halo = f'{ring} stroke="{theme.paper}" stroke-width="4"/>'
     return (
         f'<g class="units" fill="{theme.flow}">{"".join(dots)}{halo}'

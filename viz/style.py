@@ -64,7 +64,10 @@ def describe(array: Any) -> tuple[str, ...]:
     if array.ndim <= 2 and array.size <= SHOWN and columns <= SHOWN_COLUMNS:
         texts = [[number(value, 3) for value in row] for row in array.reshape(-1, columns).tolist()]
         widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-        aligned = (map(_to_the_right, row, widths) for row in texts)
+        aligned = (
+            [text.rjust(w, FIGURE_SPACE) for text, w in zip(row, widths, strict=True)]
+            for row in texts
+        )
         return tuple(FIGURE_SPACE.join(row).lstrip(FIGURE_SPACE) for row in aligned)
     if array.dtype.kind == "b":
         return (f"{array.sum()} of {array.size} True",)
@@ -74,10 +77,6 @@ def describe(array: Any) -> tuple[str, ...]:
         return (f"{wrong} of {array.size} not finite",)
     mean, std = float(array.mean(dtype=float)), float(array.std(dtype=float))
     return (f"{number(mean)} ± {number(std).lstrip('+')}",)
-
-
-def _to_the_right(text: str, width: int) -> str:
-    return text.rjust(width, FIGURE_SPACE)
 
 
 # ---------------------------------------------------------------------------------- texts

@@ -97,7 +97,12 @@ def _theme(name: str, c: Mapping[str, str]) -> Theme:
     }
     return Theme(
         name,
-        *(c[part] for part in ("paper", "ink", "quiet", "line", "flow", "zero")),
+        paper=c["paper"],
+        ink=ink,
+        quiet=c["quiet"],
+        line=c["line"],
+        flow=c["flow"],
+        zero=c["zero"],
         looks=looks,
         cluster=Look(c["cluster"], c["cluster title"], c["cluster border"]),
         alarm=Look(c["alarm"], ink, VERMILION, 4),

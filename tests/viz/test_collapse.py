@@ -394,7 +394,7 @@ def test_a_root_inside_a_closed_module_is_drawn() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"depth": -1}, "depth is -1; 0 .whole models., 1"),
+        ({"depth": -1}, "expected a depth of 0 .whole models., 1 .* got -1"),
         (
             {"focus": "blocks.12"},
             "focus names an unknown module 'blocks.12'; use one such as blo",

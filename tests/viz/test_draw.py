@@ -439,7 +439,7 @@ def test_a_notebook_gets_svg_and_text(no_engine: None) -> None:
         ),
         (([],), {}, TypeError, "a Tensor, a list of Tensors or a Module"),
         (([leaf(1.0), 2],), {}, TypeError, "a Tensor, a list of Tensors or a Module"),
-        ((leaf(1.0), leaf(1.0)), {}, TypeError, "inputs are for a Module"),
+        ((leaf(1.0), leaf(1.0)), {}, TypeError, "expected no inputs with a Tensor, got 1"),
         ((leaf(1.0),), {"theme": "sepia"}, ValueError, 'theme is "sepia"'),
         ((leaf(1.0),), {"engine": "neato"}, ValueError, "unknown engine 'neato'"),
         ((leaf(1.0),), {"direction": "up"}, ValueError, "direction is 'up'"),

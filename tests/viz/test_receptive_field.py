@@ -105,11 +105,11 @@ def test_functions_between_the_layers_count_too() -> None:
     ("layer", "unit", "shape", "message"),
     [
         ("conv3", None, None, r"unknown layer 'conv3'; the layers are conv1, conv2, pool"),
-        ("fc1", None, (1, 28, 28), r"layer 'fc1', of shape \(1, 120\), has no spatial axes"),
-        ("fc1", None, None, r"no input of up to 512 pixels comes to layer 'fc1'"),
-        ("conv1", (28, 0), (1, 28, 28), r"layer 'conv1' has no unit \(28, 0\), its output"),
-        ("conv1", (6, 0, 0), (1, 28, 28), r"layer 'conv1' has no unit \(6, 0, 0\)"),
-        ("conv1", (1,), (1, 28, 28), r"unit \(1,\) of layer 'conv1'; \(row, column\)"),
+        ("fc1", None, (1, 28, 28), r"of layer 'fc1', got shape \(1, 120\)"),
+        ("fc1", None, None, r"no input of up to 512 pixels reaches layer 'fc1'"),
+        ("conv1", (28, 0), (1, 28, 28), r"unit \(28, 0\) is outside of the output"),
+        ("conv1", (6, 0, 0), (1, 28, 28), r"unit \(6, 0, 0\) is outside of the output"),
+        ("conv1", (1,), (1, 28, 28), r"expected a unit \(row, column\) or .*, got \(1,\)"),
     ],
 )
 def test_what_is_not_there_is_refused_in_one_line(

@@ -7,7 +7,6 @@ and the root is wrong.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,18 +22,8 @@ DIRECTIONS = 3
 RIGHT, WRONG, KINK = "✓", "✗", "kink"
 
 
-@dataclass(frozen=True)
-class Precision:
-    """Step size, and the largest accepted relative error."""
-
-    step: float
-    bound: float
-
-
-FINE, COARSE = (
-    Precision(1e-5, 1e-4),
-    Precision(1e-2, 2e-2),
-)  # in float64; with float32 in the record
+FINE = 1e-5, 1e-4  # in float64: step size, and largest accepted relative error
+COARSE = 1e-2, 2e-2  # with float32 in the record
 
 
 def differences(view: View, roots: Sequence[Traced]) -> None:
@@ -106,7 +95,7 @@ class _Program:
 
 def _compare(program: _Program, leaf: Traced, variable: Variable) -> dict[str, Any]:
     gradient = to_device(variable.gradient, "cpu").astype(np.float64)
-    step, bound = program.precision.step, program.precision.bound
+    step, bound = program.precision
     digits = float(np.finfo(leaf.dtype).eps)  # of the gradient
     bound = max(bound, 3 * digits**0.5)
     slopes, found = [], []

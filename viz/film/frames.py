@@ -22,6 +22,7 @@ from tinygrad_gm.backend import to_device
 from .. import style, themes
 from ..compose.figure import Box, Figure, compose
 from ..graph.view import View
+from ..render import engine
 from ..themes import Theme
 from .recorder import Frame
 
@@ -197,12 +198,10 @@ class Stage:
 
 def _drawing(view: View, direction: str, theme: Theme) -> tuple[Figure, Element]:
     """Return the figure with the final numbers, and its SVG as a tree without namespaces."""
-    from ..render.engine import picture
-
     for variable in view.variables:
         variable.stored = variable.gradient  # no extra row for gradients of other passes
     figure = replace(compose(view, theme), caption=(), legend=())
-    root = ElementTree.fromstring(picture(figure, direction))
+    root = ElementTree.fromstring(engine.picture(figure, direction))
     for element in root.iter():
         element.tag = element.tag.removeprefix(SVG)
         element.attrib.pop("font-family", None)

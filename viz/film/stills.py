@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ElementTree
 
 from .. import style
 from ..render.engine import apart
+from ..render.raster import rasterize
 from .captions import HIDE, SHOW
 from .frames import SVG, Element, Stage
 from .recorder import Frame
@@ -50,8 +51,6 @@ def still(stage: Stage, k: int) -> str:
 def gif(stage: Stage, seconds: float) -> bytes:
     """Return all frames as an animated GIF, the last one shown three times as long."""
     from PIL import Image
-
-    from ..render.raster import rasterize
 
     stills = [still(stage, k) for k in range(len(stage.frames))]
     colours = Image.new("P", (1, 1))

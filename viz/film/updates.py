@@ -48,19 +48,22 @@ def updates_of(
     moving = {i for i, gradient in gradients.items() if i in leaves and gradient.size}
     drawn = [v.id for v in view.variables if v.id in moving]
     if optimizer is None:
-        return {i: _descent(leaves[i]._data, gradients[i], lr, names[i], top) for i in drawn}
+        old = {i: leaves[i]._data for i in drawn}
+        new = {i: old[i] - np.asarray(lr, old[i].dtype) * gradients[i] for i in drawn}
+        steps = {i: _Step(names[i], top, old[i], new[i], gradients[i], {"lr": lr}) for i in drawn}
+        return {i: step.update(_sgd) for i, step in steps.items()}
     stepped, copies = _step_copies(optimizer, {leaves[i]: gradients[i] for i in drawn})
     groups = {p: g for g in optimizer.param_groups for p in g["params"]}
-    before, after = optimizer.state, stepped.state
+    states: Any = optimizer.state
+    after: Any = stepped.state
     updates = {}
     for i in drawn:
         leaf = leaves[i]
         if leaf in groups:
-            new: Any = copies[leaf]
-            step = _Step(leaf._data, new._data, gradients[i], groups[leaf])
-            step.names = names[i], top
-            step.read(before.get(leaf, {}), after.get(new, {}))  # type: ignore[call-overload]
-            updates[i] = Update(leaf._data, new._data, (*step.head(), *_formula(optimizer)(step)))
+            copied = copies[leaf]
+            step = _Step(names[i], top, leaf._data, copied._data, gradients[i], groups[leaf])
+            step.read(states.get(leaf, {}), after.get(copied, {}))
+            updates[i] = step.update(_formula(optimizer))
     return updates
 
 
@@ -83,21 +86,19 @@ def _step_copies(
 # --------------------------------------------------------------------------------- formulas
 
 
-def _descent(before: Array, gradient: Array, lr: float, name: str, top: str) -> Update:
-    after = before - np.asarray(lr, before.dtype) * gradient
-    step = _Step(before, after, gradient, {"lr": lr})
-    step.names = name, top
-    return Update(before, after, (*step.head(), *_sgd(step)))
-
-
 class _Step:
     """The numbers of one element, the one with the largest absolute gradient."""
 
-    names: tuple[str, str]
-
     def __init__(
-        self, before: Array, after: Array, gradient: Array, options: Mapping[str, Any]
+        self,
+        name: str,
+        top: str,
+        before: Array,
+        after: Array,
+        gradient: Array,
+        options: Mapping[str, Any],
     ) -> None:
+        self.names, self.before, self.after = (name, top), before, after
         flat = to_device(gradient, "cpu").reshape(-1)
         self.place = int(np.argmax(np.abs(flat))) if flat.size else 0
         self.index = tuple(map(int, np.unravel_index(self.place, gradient.shape)))
@@ -113,6 +114,9 @@ class _Step:
     def read(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         self.old_state = {name: self.element(v) for name, v in before.items() if v is not None}
         self.state = {name: self.element(v) for name, v in after.items() if v is not None}
+
+    def update(self, formula: Callable[[_Step], list[str]]) -> Update:
+        return Update(self.before, self.after, (*self.head(), *formula(self)))
 
     def option(self, name: str) -> Any:
         return self.options.get(name) or 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from math import isfinite
 from typing import Any
 
@@ -17,27 +17,14 @@ import numpy as np
 
 from tinygrad_gm.backend import to_device
 
-from .view import Edge, Group, Operation, Variable, View
+from .view import Edge, Group, Operation, Signature, Variable, View
 
 FORMAT, VERSION = "tinygrad_gm drawing", 2
 RENAMED = {"slot": "argnum", "kept": "saved"}  # keys of version 1
 LISTED = 1000  # up to this size an array is written as numbers, not as bytes
 
-KINDS: dict[str, Any] = {
-    "variable": Variable,
-    "operation": Operation,
-    "group": Group,
-    "edge": Edge,
-}
+KINDS: dict[str, Any] = {kind.__name__.lower(): kind for kind in (Variable, Operation, Group, Edge)}
 TUPLES = ("shape", "path", "kinds", "shapes")  # fields that are tuples
-
-
-@dataclass(frozen=True)
-class Signature:
-    """The facts of an operation that a drawing needs."""
-
-    name: str
-    symbol: str
 
 
 def dumps(view: View, settings: Mapping[str, str]) -> str:
@@ -72,13 +59,13 @@ def _text(value: Any) -> str:
 
 def _part(part: Any) -> dict[str, Any]:
     """Return the fields of a node or edge that differ from their defaults."""
-    found = {"is": next(name for name, kind in KINDS.items() if type(part) is kind)}
+    found = {"is": type(part).__name__.lower()}
     for field in fields(part):
         value = getattr(part, field.name)
+        if field.name == "params":  # they are in the text of the call
+            continue
         if field.name == "op":
             value = {"name": value.name, "symbol": value.symbol}
-        elif field.name == "params":  # they are in the text of the call
-            continue
         elif field.name == "dtype":
             value = None if value is None else str(value)
         if value is not field.default and (field.name != "marks" or value):

@@ -64,12 +64,20 @@ class Variable(Part):
     is_input: bool = False  # whether it is an input of the drawn model
 
 
+@dataclass(frozen=True)
+class Signature:
+    """The facts of an operation that a drawing needs."""
+
+    name: str
+    symbol: str
+
+
 @dataclass(eq=False)
 class Operation(Part):
     """One recorded call."""
 
     id: str
-    op: Op
+    op: Op  # or, without its rules, a Signature
     params: Mapping[str, Any]  # the static arguments
     call: str = ""  # the call as source text, and the summary of the operation
 
@@ -380,3 +388,56 @@ def _local(op: Op, argnum: int, words: Mapping[str, str]) -> str:
 
     pattern = rf"(?<![A-Za-z_])([0-9]?)({parameters})(?![A-Za-z_0-9])"
     return re.sub(pattern, rename, texts[argnum]) if words else texts[argnum]
+
+
+# ----------------------------------------------------------------------------- cuts by detach
+
+DETACH: Any = Signature("detach", "detach")
+
+
+def show_detached(view: View) -> None:
+    """Add an operation between each detached constant and the tensor whose memory it shares.
+
+    Its edges are dashed: they contribute to no gradient. A tensor outside of the graph is drawn
+    without its own inputs.
+    """
+    variables = {variable.id: variable for variable in view.variables}
+    for tensor, identity in list(view.ids.items()):
+        source = getattr(tensor, "source", None) if isinstance(tensor, Traced) else None
+        origin = None if source is None else source()
+        if origin is None or origin._data is not tensor._data:
+            continue
+        alias = variables[identity]
+        key = origin.node or origin
+        if key not in view.ids:
+            view.ids[key] = f"n{len(view.nodes)}"
+            view.nodes.insert(0, _outside(origin, view.ids[key], alias.name))
+        view.nodes.remove(alias)
+        place = [node.id for node in view.nodes].index(view.ids[key]) + 1
+        cut = Operation(f"n{len(view.nodes) + 1}", DETACH, {}, "detach(x): x as a constant")
+        _settle(cut, view, place)
+        view.nodes[place:place] = [cut, alias]
+        view.edges += [
+            Edge(f"e_{cut.id}_0", view.ids[key], cut.id, 0, differentiable=False),
+            Edge(f"e_{cut.id}_{identity}", cut.id, identity, differentiable=False),
+        ]
+
+
+def _outside(origin: Any, identity: str, alias: str) -> Variable:
+    """Return the variable of a tensor outside of the graph."""
+    role = "parameter" if origin._requires_grad and origin.node is None else "constant"
+    name = origin.name or f"origin of {alias}"
+    return Variable(identity, name, role, origin.shape, origin.dtype, origin._data)
+
+
+def _settle(cut: Operation, view: View, place: int) -> None:
+    """Set the path of an operation to the modules shared by the one before and the one after."""
+    before = [node for node in view.nodes[:place] if not isinstance(node, Variable)][-1:]
+    behind = [node for node in view.nodes[place:] if not isinstance(node, Variable)][:1]
+    if before and behind and before[0].order == behind[0].order:
+        if before[0].model == behind[0].model:
+            steps = [list(zip(part.path, part.kinds, strict=True)) for part in before + behind]
+            same = [a for a, _ in takewhile(lambda p: p[0] == p[1], zip(*steps, strict=False))]
+            cut.path, cut.kinds = tuple(a for a, _ in same), tuple(b for _, b in same)
+            cut.model = before[0].model
+        cut.order = before[0].order

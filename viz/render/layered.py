@@ -23,11 +23,8 @@ from math import dist, inf, sqrt
 from .. import style
 from ..compose.figure import LEADING, Box, Cluster, Figure, Line
 
-LAYER_GAP, GAP, TEXT_GAP = (
-    22.0,
-    14.0,
-    3.0,
-)  # points between layers; between places; between a text and its line
+LAYER_GAP, GAP = 22.0, 14.0  # points between layers; between places of a layer
+TEXT_GAP = 3.0  # between a text and its line
 RIM = 8.0  # padding of a cluster
 LONGEST = 120  # layers in which a line gets a place; a longer line skips the first ones
 SWEEPS = 12
@@ -111,6 +108,11 @@ class _Leg:
     text: Place | None = None
     stops: list[Point] = field(default_factory=list)
 
+    @property
+    def has_text(self) -> bool:
+        """Return whether the text of its line is in this room."""
+        return self.is_last and bool(self.line.width)
+
 
 @dataclass(eq=False)
 class _Room:
@@ -152,7 +154,9 @@ class _Room:
         self._layers()
         routes = [self._route(leg, across) for leg in self.legs]
         passing = (place for route in routes for place in route[1:-1])
-        layers: list[list[Place]] = [[] for _ in range(1 + self._last_layer())]
+        layers: list[list[Place]] = [
+            [] for _ in range(1 + max(place.layer for place in self.places.values()))
+        ]
         for place in (*self.places.values(), *passing):
             layers[place.layer].append(place)
         _order(layers)
@@ -171,10 +175,7 @@ class _Room:
 
     def _is_short(self, leg: _Leg) -> bool:
         """Return whether a leg needs no extra layer, for a text or to the gate of an inner room."""
-        return leg.head not in self.rooms and not (leg.is_last and leg.line.width)
-
-    def _last_layer(self) -> int:
-        return max(place.layer for place in self.places.values())
+        return leg.head not in self.rooms and not leg.has_text
 
     def _layers(self) -> None:
         """Assign layers: each place after its last dependency, leaves just before their reader."""
@@ -185,11 +186,7 @@ class _Room:
             leaving[leg.tail].append(leg)
         spans = dict.fromkeys(self.places, 1)
         for name, legs in arriving.items():  # a layer for texts, and one in which lines separate
-            if (
-                legs[1:]
-                or name in self.rooms
-                or any(leg.is_last and leg.line.width for leg in legs)
-            ):
+            if legs[1:] or name in self.rooms or any(leg.has_text for leg in legs):
                 spans[name] = 2
         missing = {name: len(legs) for name, legs in arriving.items()}
         ready = [name for name, count in missing.items() if not count]
@@ -202,11 +199,10 @@ class _Room:
                     ready.append(leg.head)
         for name, legs in leaving.items():
             if legs and not arriving[name]:
-                near = (
+                self.places[name].layer = min(
                     self.places[leg.head].layer - (1 if self._is_short(leg) else spans[leg.head])
                     for leg in legs
                 )
-                self.places[name].layer = min(near)
         entries = [name for name in self.places if name.startswith(_IN)]
         exits = [name for name in self.places if name.startswith(_OUT)]
         for place in self.places.values():
@@ -222,7 +218,7 @@ class _Room:
         tail, head = self.places[leg.tail], self.places[leg.head]
         first = max(tail.layer + 1, head.layer - LONGEST)
         route = [tail, *(Place(layer) for layer in range(first, head.layer)), head]
-        if leg.is_last and leg.line.width:
+        if leg.has_text:
             leg.text = text = route[-2]
             extent = (leg.line.width, leg.line.height)
             text.length, text.breadth = extent if across else extent[::-1]
@@ -288,9 +284,7 @@ _IN, _OUT = "> ", "< "  # prefixes of the names of gates, before the id of their
 def _divide(figure: Figure) -> tuple[_Room, dict[str, list[_Leg]]]:
     """Return the rooms of a figure, and for each line its legs from tail to head."""
     whole = _Room()
-    chains: dict[str, list[_Room]] = {
-        "": [whole]
-    }  # the rooms around a box or cluster, outermost first
+    chains = {"": [whole]}  # the rooms around a box or cluster, outermost first
     for cluster in figure.clusters:
         outer = chains[cluster.parent]
         room = outer[-1].rooms[cluster.id] = _Room(cluster)
