@@ -122,7 +122,7 @@ def test_what_is_not_there_is_refused_in_one_line(
 
 def test_an_operation_that_mixes_all_places_is_named() -> None:
     model = nn.Sequential(nn.Conv2d(1, 1, 3), nn.Softmax(axis=-1))
-    with pytest.raises(ValueError, match="not softmax of module '1'"):
+    with pytest.raises(ValueError, match="pointwise operations, got softmax of module '1'"):
         viz.receptive_field(model, "1")
 
 

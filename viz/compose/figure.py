@@ -10,7 +10,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite, log10, prod
+from math import isfinite, prod
 from typing import Any
 
 from .. import style
@@ -20,11 +20,10 @@ from ..annotate.diagnosis import levels
 from ..annotate.orders import word
 from ..graph.view import Edge, Group, Operation, Part, Variable, View
 from ..themes import THEMES, Look, Theme
-from .sketches import Sketch, sketches
+from .sketches import Sketch, bars, sketches
 
 LEADING = 1.25  # line height as a multiple of the font size
 PADDING = 5.0  # around the texts of a card
-CELL, MOST_CELLS, BARS = 9.0, 24, "▁▂▃▄▅▆▇█"  # of a strip of bars: width, largest number, symbols
 MANY_NODES = 200  # with more nodes the cards have no pictures
 WIDEST = 220.0  # points: largest width of a card with a long name
 NAME_LENGTH, CAPTION_LENGTH, EDGE_LENGTH = 26, 90, 30  # characters
@@ -36,10 +35,9 @@ class Row:
     """A row of a card: a label, and a text of one or more lines on a fill (or the paper)."""
 
     label: str
-    lines: tuple[str, ...]
+    lines: tuple[str, ...] = ()
     ground: str = ""
-    cells: tuple[tuple[str, str], ...] = ()  # in place of lines: bars with their fills
-    sketch: Sketch | None = None  # in place of lines: a small picture
+    sketch: Sketch | None = None  # a small picture instead of lines
 
 
 @dataclass(frozen=True)
@@ -214,7 +212,7 @@ class _Writer:
             rows.append(Row("value", style.describe(variable.value)))
             if len(self.view.nodes) <= MANY_NODES:
                 pictures = sketches(variable.value, self.theme)
-                rows += [Row(picture.label, (), sketch=picture) for picture in pictures]
+                rows += [Row(picture.label, sketch=picture) for picture in pictures]
         if variable.role == "constant":
             return rows
         name, top = variable.name, self.top
@@ -323,30 +321,16 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _sizes(sizes: Sequence[float], theme: Theme) -> list[Row]:
-    """Return rows with the gradient RMS of a group, and a bar per copy on a log scale."""
+    """Return rows with the gradient RMS of a group, and a bar per copy."""
     known = [size for size in sizes if isfinite(size)]
     if not known:
         return []
     texts = [style.number(size).lstrip("+") for size in (min(known), max(known))]
     rows = [Row("gradient RMS", (" … ".join(dict.fromkeys(texts)),))]
-    if len(sizes) == 1:
-        return rows
-    step = -(-len(sizes) // MOST_CELLS)
-    bins = [sizes[start : start + step] for start in range(0, len(sizes), step)]
-    means = [sum(part) / len(part) for part in bins]
-    exponents = [log10(mean) for mean in means if isfinite(mean) and mean > 0]
-    highest, lowest = max(exponents, default=0.0), min(exponents, default=0.0)
-    span = max(highest - lowest, 1.0)  # at least a decade, so that similar sizes look similar
-    cells = []
-    for mean in means:
-        if isfinite(mean) and mean > 0:
-            share = 1 - (highest - log10(mean)) / span
-            bar = BARS[round(share * (len(BARS) - 1))]
-            cells.append((bar, theme.heat[round(share * (len(theme.heat) - 1))]))
-        else:
-            cells.append(("0", theme.zero) if mean == 0 else (style.UNKNOWN, theme.paper))
-    label = "each copy" if step == 1 else f"each {step:,}"
-    return [*rows, Row(label, (), "", tuple(cells))]
+    if len(sizes) > 1:
+        picture = bars(sizes, theme)
+        rows.append(Row(picture.label, sketch=picture))
+    return rows
 
 
 def _mark_classes(part: Part) -> str:
@@ -400,7 +384,6 @@ def _columns(rows: Sequence[Row]) -> tuple[float, float]:
     size, room = style.TEXT_SIZE, 2 * PADDING
     labels = (style.text_width(row.label, size) for row in rows)
     texts = [style.text_width(line, size) for row in rows for line in row.lines]
-    texts += [CELL * len(row.cells) for row in rows]
     texts += [row.sketch.width for row in rows if row.sketch is not None]
     return max(labels, default=0) + room, max(texts, default=0) + room
 

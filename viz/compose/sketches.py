@@ -1,4 +1,4 @@
-"""Small pictures on the cards of large tensors: a histogram, and the elements as pixels.
+"""Small pictures on cards: a histogram, elements as pixels, and bars of sizes.
 
 They consist of paths and inline images. Graphviz lays out an empty cell with a special fill, which
 `engine.normalize` finds.
@@ -6,7 +6,8 @@ They consist of paths and inline images. Graphviz lays out an empty cell with a 
 
 from __future__ import annotations
 
-from math import ceil
+from collections.abc import Sequence
+from math import ceil, isfinite, log10
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,10 +18,11 @@ from tinygrad_gm.backend import to_device
 from .. import style
 from ..themes import Theme
 from . import heatmap
-from .shapes import label
+from .shapes import label, rectangle
 
 WIDTH, HIGHEST = 100.0, 64.0  # points
 BINS, BARS_HEIGHT, ENDS_SIZE = 25, 20.0, 7
+BAR, MOST_BARS = 9.0, 24  # of sizes: width of a bar in points, largest number
 NAMES = ("histogram", "images", "matrix", "matrices", "shares")
 MOST_PIXELS, MOST_TILES, COLUMNS = 40, 8, 4
 MANY = 1 << 20  # elements; of larger arrays only a part is counted
@@ -86,6 +88,31 @@ def histogram(numbers: NDArray[np.float64], theme: Theme) -> Sketch | None:
         if 0.35 < zero / WIDTH < 0.65:  # not over the labels of the ends
             svg += label("0", zero, base + 1, ENDS_SIZE, theme.flow, "middle")
     return Sketch("histogram", WIDTH, base + 2 + ENDS_SIZE, svg)
+
+
+def bars(sizes: Sequence[float], theme: Theme) -> Sketch:
+    """Return a bar per size, or per mean of several, on a logarithmic scale of at least a decade.
+
+    Zero is written 0, an unknown size as a dot.
+    """
+    each = ceil(len(sizes) / MOST_BARS)
+    means = [float(np.mean(sizes[start : start + each])) for start in range(0, len(sizes), each)]
+    exponents = [log10(mean) for mean in means if isfinite(mean) and mean > 0]
+    highest, lowest = max(exponents, default=0.0), min(exponents, default=0.0)
+    parts = []
+    for number, mean in enumerate(means):
+        x = number * BAR
+        if isfinite(mean) and mean > 0:
+            share = 1 - (highest - log10(mean)) / max(highest - lowest, 1.0)
+            height = BARS_HEIGHT * (0.1 + 0.9 * share)
+            fill = theme.heat[round(share * (len(theme.heat) - 1))]
+            paint = f'fill="{fill}" stroke="{theme.line}" stroke-width="0.5"'
+            parts.append(rectangle(x + 1, BARS_HEIGHT - height, BAR - 2, height, paint))
+        else:
+            text, top = style.UNKNOWN if mean else "0", BARS_HEIGHT - style.TEXT_SIZE
+            parts.append(label(text, x + BAR / 2, top, style.TEXT_SIZE, theme.ink, "middle"))
+    name = "each copy" if each == 1 else f"each {each:,}"
+    return Sketch(name, BAR * len(means), BARS_HEIGHT, "".join(parts))
 
 
 def thumbnail(numbers: NDArray[np.float64]) -> Sketch | None:

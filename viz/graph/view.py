@@ -384,9 +384,10 @@ def _local(op: Op, argnum: int, words: Mapping[str, str]) -> str:
         name = elided(words[parameter].rpartition(".")[2], 12)
         if match.group() != texts[argnum]:
             name = operand(name)
-        return f"{factor}·{name}" if factor and len(name) > 1 else factor + name
+        sign = " " if factor == "²" else "·"  # tanh² t1, but 2·t1
+        return f"{factor}{sign}{name}" if factor and len(name) > 1 else factor + name
 
-    pattern = rf"(?<![A-Za-z_])([0-9]?)({parameters})(?![A-Za-z_0-9])"
+    pattern = rf"(²|(?<![A-Za-z_])[0-9]?)({parameters})(?![A-Za-z_0-9])"
     return re.sub(pattern, rename, texts[argnum]) if words else texts[argnum]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from html import escape
 
 from .. import style
-from ..compose.figure import CELL, Box, Cluster, Figure, Key, Line, Row
+from ..compose.figure import Box, Cluster, Figure, Key, Line, Row
 from ..compose.sketches import vacant
 from ..themes import Theme
 
@@ -147,18 +147,11 @@ def _row(row: Row, theme: Theme) -> str:
             f'<TR><TD ALIGN="LEFT" VALIGN="TOP" BGCOLOR="{ground}">{_plain(row.label)}</TD>'
             f'<TD {room} FIXEDSIZE="TRUE" BGCOLOR="{vacant(theme)}"></TD></TR>'
         )
-    texts = _strip(row) if row.cells else _breaks(row.lines, ' ALIGN="RIGHT"')
+    texts = _breaks(row.lines, ' ALIGN="RIGHT"')
     return (
         f'<TR><TD ALIGN="LEFT" VALIGN="TOP" BGCOLOR="{ground}">{_plain(row.label)}</TD>'
         f'<TD ALIGN="RIGHT" BALIGN="RIGHT" BGCOLOR="{ground}">{texts}</TD></TR>'
     )
-
-
-def _strip(row: Row) -> str:
-    cells = (
-        f'<TD WIDTH="{CELL:.0f}" BGCOLOR="{ground}">{_plain(bar)}</TD>' for bar, ground in row.cells
-    )
-    return f"{NO_LINES}<TR>{''.join(cells)}</TR></TABLE>"
 
 
 _MARGIN = (  # around an edge's texts, so that other edges do not touch them

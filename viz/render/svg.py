@@ -7,7 +7,6 @@ from html import escape
 
 from .. import style
 from ..compose.figure import (
-    CELL,
     HEADER,
     LEADING,
     PADDING,
@@ -131,11 +130,6 @@ def _card(box: Box, left: float, top: float, theme: Theme) -> list[str]:
         )
         text_top = y + PADDING / 2
         parts.append(label(row.label, left + PADDING, text_top, style.TEXT_SIZE, look.text))
-        for number, (bar, ground) in enumerate(row.cells):
-            x = right - CELL * (len(row.cells) - number)
-            down = LEADING * style.TEXT_SIZE
-            parts.append(rectangle(x, text_top, CELL, down, f'fill="{ground}"'))
-            parts.append(label(bar, x + CELL / 2, text_top, style.TEXT_SIZE, theme.ink, "middle"))
         if row.sketch is not None:
             sketches.append(row.sketch.placed(right - row.sketch.width, text_top))
         for number, text in enumerate(row.lines):
