@@ -327,7 +327,7 @@ def _drawn(field: ReceptiveField, theme: Theme) -> str:
     scale = width / columns, height / rows
     shown = heatmap.sequential(np.sqrt(plane))
     name = style.elided(style.printable(field.layer), 40)
-    title = f"what unit {field.unit} of layer {name} sees"
+    title = f"receptive field of unit {field.unit} of layer {name}"
     parts = [
         label(title, MARGIN + room / 2, 14, style.NAME_SIZE, theme.ink, "middle", bold=True),
         heatmap.image(shown, left, top, width, height),

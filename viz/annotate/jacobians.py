@@ -90,10 +90,9 @@ class Call:
     def rows(self, places: Sequence[int]) -> dict[int, Array]:
         """Return the rows of every Jacobian for these elements of the results."""
         pulled = [self.pull_back(np.arange(self.size) == place) for place in places]
-        reached = [
-            argnum for argnum in self.leaves if all(row[argnum] is not None for row in pulled)
-        ]
-        return {argnum: np.array([row[argnum] for row in pulled]) for argnum in reached}
+        columns = {argnum: [row[argnum] for row in pulled] for argnum in self.leaves}
+        reached = {i: rows for i, rows in columns.items() if all(row is not None for row in rows)}
+        return {argnum: np.array(rows) for argnum, rows in reached.items()}
 
 
 def _measure(operation: Operation, arguments: Arguments, work: int) -> int:
@@ -102,12 +101,12 @@ def _measure(operation: Operation, arguments: Arguments, work: int) -> int:
     sizes = {
         argnum: prod(v.shape) for argnum, (edge, v) in arguments.items() if edge.differentiable
     }
-    wanted = [argnum for argnum, size in sizes.items() if size]
-    if not wanted or any(v is None for v in values.values()):
+    argnums = [argnum for argnum, size in sizes.items() if size]
+    if not argnums or any(v is None for v in values.values()):
         return 0
     if sum(np.size(v) for v in values.values()) * SAMPLED > work:
         return 0
-    call = Call(operation, values, wanted)
+    call = Call(operation, values, argnums)
     whole = call.size <= SMALL and call.size * sum(sizes.values()) <= WHOLE
     places = range(call.size) if whole else _sample(call.size)
     cost = (len(places) + 1) * (call.size + sum(sizes.values()))
@@ -121,9 +120,8 @@ def _measure(operation: Operation, arguments: Arguments, work: int) -> int:
     words = _words(call, rows, places)
     clean = all(np.isfinite(matrix).all() for matrix in rows.values())
     if not clean or (len(places) < call.size and "sparse" in words.values()):
-        typical = Call(
-            operation, {argnum: _typical(value) for argnum, value in values.items()}, wanted
-        )
+        others = {argnum: _typical(value) for argnum, value in values.items()}
+        typical = Call(operation, others, argnums)
         better = _words(typical, typical.rows(places), places)
         words |= {argnum: word for argnum, word in better.items() if word != "sparse"}
         cost *= 2
@@ -184,15 +182,12 @@ def _write(
     if edge.contribution is not None:
         marks["flow"] = style.describe(edge.contribution.reshape(1, -1))[0]
     if show and "jacobian" in marks and marks["jacobian"].size > 1:
-        marks["matrix"] = tuple(tuple(map(_entry, row)) for row in marks["jacobian"].tolist())
+        rows = marks["jacobian"].tolist()
+        marks["matrix"] = tuple(tuple(style.number(entry, 3) for entry in row) for row in rows)
 
 
 def _short(name: str) -> str:
     return style.operand(style.elided(name, NAME_LENGTH))
-
-
-def _entry(value: float) -> str:
-    return style.number(value, 3)
 
 
 # ------------------------------------------------------------------------------ structure

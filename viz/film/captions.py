@@ -65,7 +65,7 @@ def said(array: Any) -> str:
     return "; ".join(describe(array))
 
 
-class Book:
+class Captions:
     """The captions of one graph with root `top`."""
 
     def __init__(self, variables: Mapping[str, Variable], top: str) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from tinygrad_gm.backend import Array
 
 from ..graph.view import Edge, Operation, View
-from .captions import Book
+from .captions import Captions
 from .updates import Update
 
 
@@ -46,7 +46,7 @@ class _Recorder:
         self.view = view
         self.variables = {variable.id: variable for variable in view.variables}
         (self.root,) = (variable for variable in view.variables if variable.is_root)
-        self.book = Book(self.variables, self.root.name)
+        self.captions = Captions(self.variables, self.root.name)
         calls = view.calls()
         self.arguments = {o.id: [edge for edge, _ in found.values()] for o, found, _ in calls}
         self.results = {operation.id: results for operation, _, results in calls}
@@ -76,17 +76,17 @@ class _Recorder:
     def frames(self, moved: Mapping[str, Update], new_loss: Array) -> Iterator[Frame]:
         """Yield all frames, in order."""
         made = {result.id for results in self.results.values() for result in results}
-        wanted = [v.id for v in self.view.variables if v.gradient is not None]
+        differentiated = [v.id for v in self.view.variables if v.gradient is not None]
         yield (
             now := Frame(
                 phase="forward",
-                caption=self.book.start(),
+                caption=self.captions.start(),
                 at="",
                 moving=(),
                 known=frozenset(self.variables.keys() - made),
-                states=dict.fromkeys(wanted, "untouched"),
+                states=dict.fromkeys(differentiated, "untouched"),
                 sums={},
-                arrived={i: (0, len(self.into.get(i, ()))) for i in wanted},
+                arrived={i: (0, len(self.into.get(i, ()))) for i in differentiated},
                 sent=frozenset(),
                 updated={},
             )
@@ -102,14 +102,14 @@ class _Recorder:
             updated = {**now.updated, identity: update.after}
             yield (now := replace(now, at=identity, caption=update.lines, updated=updated))
         if moved:
-            yield replace(now, at="", caption=self.book.end(self.root, new_loss, list(moved)))
+            yield replace(now, at="", caption=self.captions.end(self.root, new_loss, list(moved)))
 
     def computed(self, now: Frame, operation: Operation) -> Frame:
         """Return the frame in which an operation computes its results."""
         arguments, results = self.arguments[operation.id], self.results[operation.id]
         return replace(
             now,
-            caption=self.book.forward(operation, arguments, results),
+            caption=self.captions.forward(operation, arguments, results),
             at=operation.id,
             moving=tuple(edge.id for edge in arguments),
             known=now.known | {result.id for result in results},
@@ -122,7 +122,7 @@ class _Recorder:
         return replace(
             now,
             phase="backward",
-            caption=self.book.seed(),
+            caption=self.captions.seed(),
             at=root.id,
             moving=(),
             states={**now.states, root.id: "final"},
@@ -146,10 +146,10 @@ class _Recorder:
                 sent = edge.contribution
                 sums[target.id] = sent if before is None else before + sent
             total = sums.get(target.id)
-            lines.append(self.book.contribution(edge, results, before, total, (count, due)))
+            lines.append(self.captions.contribution(edge, results, before, total, (count, due)))
         return replace(
             now,
-            caption=(*self.book.backward(operation, results), *lines),
+            caption=(*self.captions.backward(operation, results), *lines),
             at=operation.id,
             moving=tuple(edge.id for edge in edges),
             states=states,

@@ -9,7 +9,7 @@ import textwrap
 import xml.etree.ElementTree as ElementTree
 
 from .. import style
-from ..render.engine import apart
+from ..render.engine import with_own_ids
 from ..render.raster import rasterize
 from .captions import HIDE, SHOW
 from .frames import SVG, Element, Stage
@@ -45,7 +45,7 @@ def still(stage: Stage, k: int) -> str:
     drawing = ElementTree.SubElement(svg, "g", {"transform": place})
     drawing.extend(stage.paint(stage.scene(frame)))
     _legend(svg, stage, head + height)
-    return apart(ElementTree.tostring(svg, encoding="unicode"))
+    return with_own_ids(ElementTree.tostring(svg, encoding="unicode"))
 
 
 def gif(stage: Stage, seconds: float) -> bytes:

@@ -48,15 +48,15 @@ def visible(
     Raises:
         ValueError: `depth` is negative, or no module has one of these paths.
     """
-    workshop = _Workshop(view)
+    collapser = _Collapser(view)
     if depth is None and collapse is None and focus is None:
-        bundles = [] if force else workshop.automatic()
+        bundles = [] if force else collapser.automatic()
     else:
-        closed = _choice(workshop.tree.top, depth, collapse, focus)
-        bundles = list(workshop.close(workshop.tree.top, closed))
+        closed = _choice(collapser.tree.top, depth, collapse, focus)
+        bundles = list(collapser.close(collapser.tree.top, closed))
     if not bundles:
         return view
-    drawn = contract(view, workshop.tree.links, owners(workshop.tree, bundles))
+    drawn = contract(view, collapser.tree.links, owners(collapser.tree, bundles))
     drawn.remarks.append(
         f"{len(drawn.nodes):,} nodes stand for {len(view.nodes):,}: some are drawn closed"
     )
@@ -82,21 +82,21 @@ def _choice(top: Module, depth: int | None, collapse: Any, focus: str | None) ->
     if focus is not None:
         _known("focus", focus, paths)
     if collapse is None or callable(collapse):
-        wanted = collapse or (lambda path: False)
+        chosen = collapse or (lambda path: False)
     else:
         listed = {collapse} if isinstance(collapse, str) else set(collapse)
         for path in listed:
             _known("collapse", path, paths)
-        wanted = listed.__contains__
+        chosen = listed.__contains__
 
     def closed(module: Module) -> bool:
         name = module.name
         if focus is not None:
             if not module.depth or f"{focus}.".startswith(f"{name}."):
-                return False  # it, and what is around it
+                return False  # the focus, and the modules around it
             if not name.startswith(f"{focus}."):
                 return True
-        return bool(wanted(name)) or (depth is not None and module.depth >= depth)
+        return bool(chosen(name)) or (depth is not None and module.depth >= depth)
 
     return closed
 
@@ -108,7 +108,7 @@ def _known(argument: str, path: str, paths: set[str]) -> None:
         raise ValueError(f"draw: {argument} names an unknown module {path!r}; {hint}")
 
 
-class _Workshop:
+class _Collapser:
     """A view with its links, modules and fingerprints."""
 
     def __init__(self, view: View) -> None:

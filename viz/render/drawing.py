@@ -46,7 +46,7 @@ class Drawing:
             RuntimeError: the requested engine fails.
         """
         self._check_size()
-        return engine.apart(engine.picture(self._figure, self._direction, self._engine))
+        return engine.with_own_ids(engine.picture(self._figure, self._direction, self._engine))
 
     def png(self) -> bytes:
         """Return the picture as PNG; RuntimeError if neither resvg nor Graphviz is installed."""

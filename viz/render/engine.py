@@ -48,7 +48,7 @@ _ENDS = {  # start and end of a complete file
 _GRAPHVIZ = "dot", "pygraphviz"  # in order of preference
 
 
-class MissingEngine(RuntimeError):  # noqa: N818 (it names what is wrong)
+class MissingEngine(RuntimeError):  # noqa: N818 (a name as of a built-in error)
     """A program needed for a picture is not installed; the message says how to install it."""
 
 
@@ -156,7 +156,7 @@ def normalize(svg: str, figure: Figure) -> str:
     return ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def apart(svg: str) -> str:
+def with_own_ids(svg: str) -> str:
     """Return an SVG whose ids and styles apply to no other picture in the same HTML page.
 
     Ids begin with a hash of the whole text and a hyphen, so equal pictures have equal ids. The

@@ -377,12 +377,12 @@ def _crosswise(layers: list[list[Place]]) -> float:
         _settle(layer, [0.0 for _ in layer])
     for turn in range(SWEEPS + 1):  # the last one backward, so that arguments are near their reader
         for layer in layers if turn % 2 else reversed(layers):
-            wanted = []
+            targets = []
             for place in layer:
                 near = place.before if turn % 2 else place.after
                 total = sum(p.v + p.meets(place) - place.meets(p) for p in near)
-                wanted.append(total / len(near) if near else place.v)
-            _settle(layer, wanted)
+                targets.append(total / len(near) if near else place.v)
+            _settle(layer, targets)
     top = min(layer[0].v - layer[0].breadth / 2 for layer in layers)
     for layer in layers:
         for place in layer:
@@ -390,8 +390,8 @@ def _crosswise(layers: list[list[Place]]) -> float:
     return max(layer[-1].v + layer[-1].breadth / 2 for layer in layers)
 
 
-def _settle(layer: list[Place], wanted: list[float]) -> None:
-    """Set the positions nearest to `wanted` (least squares) that keep order and distances.
+def _settle(layer: list[Place], targets: list[float]) -> None:
+    """Set the positions nearest to `targets` (least squares) that keep order and distances.
 
     With the distances subtracted, the positions need only not decrease: isotonic regression, by
     pooling neighbours that violate it (Ayer et al. 1955).
@@ -400,8 +400,8 @@ def _settle(layer: list[Place], wanted: list[float]) -> None:
     for one, two in pairwise(layer):
         shifts.append(shifts[-1] + (one.breadth + two.breadth) / 2 + GAP)
     pools: list[tuple[float, int]] = []  # (mean, count)
-    for wish, shift in zip(wanted, shifts, strict=True):
-        mean, count = wish - shift, 1
+    for target, shift in zip(targets, shifts, strict=True):
+        mean, count = target - shift, 1
         while pools and pools[-1][0] > mean:
             other, more = pools.pop()
             mean, count = (mean * count + other * more) / (count + more), count + more
