@@ -19,11 +19,25 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, Arrays, Namespace, Shape
+from . import native
 from .blocks import BLOCK, in_cache
 from .channels import Channels, at
 from .summation import divided, summed, sums_of_rows
 
 FAR = 16.0  # μ²/σ² from which on ⟨x²⟩ − μ² has lost a digit or more
+
+
+def _fit(*arrays: Array) -> bool:
+    """Whether native kernels take those of the arrays that are not None."""
+    return native.fits(*[array for array in arrays if array is not None])
+
+
+def _split(gradients: Array, shape: Shape) -> tuple[Array, Array]:
+    """The gradients of weight and bias, which the native kernels return as the rows of a matrix."""
+    if gradients is None:
+        return None, None
+    return gradients[0].reshape(shape), gradients[1].reshape(shape)
+
 
 # ---------------------------------------------------------------------------------------- rows
 
@@ -42,6 +56,10 @@ def normalize_rows(
         The result, and (μ, 1/√(σ² + eps)), both (rows, 1); μ is None unless `centered`.
     """
     row = x.shape[len(x.shape) - ndim :]
+    if _fit(x, weight, bias):
+        results = native.normalize_rows(x, weight, bias, math.prod(row), eps, centered)
+        if results is not None:
+            return results[0], results[1:]
     if centered and type(x) is np.ndarray and 0 < x.size == math.prod(row) <= BLOCK:
         return _normalize_one_row(x, weight, bias, eps)
     rows = _flatten(xp, x, ndim)
@@ -100,6 +118,15 @@ def normalize_rows_backward(
     `mean` and `inverse` are those that `normalize_rows` returned. Sums over a row are products with
     a vector, which run on all cores.
     """
+    row = x.shape[len(x.shape) - ndim :]
+    if _fit(g, x, weight, mean, inverse):
+        both = 1 in argnums or 2 in argnums
+        results = native.normalize_rows_backward(
+            g, x, weight, mean, inverse, math.prod(row), 0 in argnums, both
+        )
+        if results is not None:
+            weight_gradient, bias_gradient = _split(results[1], row)
+            return results[0], weight_gradient, bias_gradient
     rows, slopes = _flatten(xp, x, ndim), _flatten(xp, g, ndim)
     width = rows.shape[1]
     column = xp.ones((width, 1), x.dtype) if weight is None else weight.reshape(width, 1)
@@ -123,7 +150,6 @@ def normalize_rows_backward(
             normal *= divided(xp.matmul(steep, column), width)
             h -= normal
             h *= scale
-    row = x.shape[len(x.shape) - ndim :]
     x_gradient = None if out is None else _unflatten(xp, out, x)
     return x_gradient, weight_gradient.reshape(row), bias_gradient.reshape(row)
 
@@ -172,9 +198,13 @@ def normalize_channels(
             has one mean over all examples.
 
     Returns:
-        The result, σ², and (μ, 1/√(σ² + eps), whether ⟨(x − μ)²⟩ was computed); per channel, (N, C)
-        or (1, C).
+        The result, σ², and (μ, 1/√(σ² + eps), whether |μ| is many σ in some channel); μ and σ
+        per channel, (N, C) or (1, C).
     """
+    if _fit(x, weight, bias):
+        results = native.normalize_channels(x, weight, bias, groups or 0, eps, FAR)
+        if results is not None:
+            return results[0], results[1], results[2:]
     channels = Channels(xp, x, groups)
     rows = channels.flatten(x)
     mean = channels.average(channels.totals(rows))
@@ -212,6 +242,12 @@ def normalize_channels_backward(
 
     `mean_gradient` and `variance_gradient` are those of μ and σ², where they are results too.
     """
+    if _fit(g, x, weight, mean, inverse, mean_gradient, variance_gradient):
+        results = native.normalize_channels_backward(
+            g, x, weight, mean, inverse, mean_gradient, variance_gradient, groups or 0, 0 in argnums
+        )
+        if results is not None:
+            return results[0], *results[1]
     channels = Channels(xp, x, groups)
     rows, slopes = channels.flatten(x), channels.flatten(g)
     total = channels.totals(slopes)

@@ -92,3 +92,30 @@ def depthwise(
 def depthwise_weight(
     x: Array, y: Array, out: Array, stride: PerAxis, padding: Pairs, dilation: PerAxis
 ) -> bool: ...
+def normalize_rows(
+    x: Array, weight: Array, bias: Array, width: int, eps: float, centered: bool
+) -> tuple[Array, Array, Array] | None: ...
+def normalize_rows_backward(
+    g: Array,
+    x: Array,
+    weight: Array,
+    mean: Array,
+    inverse: Array,
+    width: int,
+    wants_x: bool,
+    wants_parameters: bool,
+) -> tuple[Array, Array] | None: ...
+def normalize_channels(
+    x: Array, weight: Array, bias: Array, groups: int, eps: float, far: float
+) -> tuple[Array, Array, Array, Array, bool] | None: ...
+def normalize_channels_backward(
+    g: Array,
+    x: Array,
+    weight: Array,
+    mean: Array,
+    inverse: Array,
+    mean_gradient: Array,
+    variance_gradient: Array,
+    groups: int,
+    wants_x: bool,
+) -> tuple[Array, Array] | None: ...

@@ -12,3 +12,7 @@
 #include "depthwise.h"
 #include "winograd.h"
 #include "winograd_weight.h"
+#include "rows.h"
+#include "channels.h"
+#include "channel_norm.h"
+#include "channel_norm_backward.h"

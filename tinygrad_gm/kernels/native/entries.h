@@ -16,7 +16,10 @@ extern bool enabled;           /* false: `fits` and its like send everything to 
     /* optimizers.c */                                                                  \
     _(adam) _(average) _(rmsprop) _(sgd)                                                \
     /* convolutions.c, depthwise.c */                                                   \
-    _(convolve) _(convolve_weight) _(depthwise) _(depthwise_weight)
+    _(convolve) _(convolve_weight) _(depthwise) _(depthwise_weight)                     \
+    /* norms.c */                                                                       \
+    _(normalize_rows) _(normalize_rows_backward)                                        \
+    _(normalize_channels) _(normalize_channels_backward)
 
 #define DECLARE(name) PyObject *enter_##name(PyObject *, PyObject *const *, Py_ssize_t);
 ALL_ENTRIES(DECLARE)

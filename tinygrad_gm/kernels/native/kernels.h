@@ -41,7 +41,11 @@ typedef void Kernel(const void *task, Index chunk, void *scratch);
     /* depthwise.c */                                                                       \
     _(depthwise_pack) _(depthwise_bands) _(depthwise_part) _(depthwise_sum)                 \
     /* winograd.c */                                                                        \
-    _(winograd_pack) _(winograd_band) _(winograd_part) _(winograd_sum)
+    _(winograd_pack) _(winograd_band) _(winograd_part) _(winograd_sum)                      \
+    /* norms.c */                                                                           \
+    _(normalize_rows) _(normalize_rows_backward) _(add_parts)                               \
+    _(channel_moments) _(channel_factors) _(scale_channels)                                 \
+    _(channel_slopes) _(slope_factors) _(scale_slopes)
 
 #define FIELD(name) Kernel *name[2];
 typedef struct {

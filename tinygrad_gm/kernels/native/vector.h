@@ -7,7 +7,7 @@
  * The compiler may not contract a·b + c by itself (-ffp-contract=off), so that a result does not
  * depend on what it happens to see. A page that wants a single rounding, at half the time, says so:
  * KERNEL(multiply_add)(a, b, c), which is a product and a sum where the processor has no such
- * instruction.
+ * instruction. KERNEL(total)(a): the sum of its lanes.
  */
 #ifndef real
 #error "all_pages.h includes vector.h, for one type at a time"
@@ -34,6 +34,16 @@ typedef real KERNEL(vector_anywhere) /* at the address of any number, not only o
 INLINE KERNEL(vector) KERNEL(load)(const real *from)
 {
     return *(const KERNEL(vector_anywhere) *)from;
+}
+
+/* The first `count` lanes; zeros in the others. */
+INLINE KERNEL(vector) KERNEL(load_some)(const real *from, Index count)
+{
+    if (count == LANES)
+        return KERNEL(load)(from);
+    KERNEL(vector) value = {0};
+    memcpy(&value, from, count * sizeof(real));
+    return value;
 }
 
 INLINE void KERNEL(store)(real *to, KERNEL(vector) value)
@@ -64,5 +74,22 @@ INLINE KERNEL(vector) KERNEL(multiply_add)(KERNEL(vector) a, KERNEL(vector) b, K
     return (KERNEL(vector))vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
 #else
     return a * b + c;
+#endif
+}
+
+/* The sum of the lanes: of their halves, and so on. */
+INLINE real KERNEL(total)(KERNEL(vector) value)
+{
+#if VECTOR_BYTES == 64 && FLOAT
+    return _mm512_reduce_add_ps((__m512)value);
+#elif VECTOR_BYTES == 64
+    return _mm512_reduce_add_pd((__m512d)value);
+#else
+    real lanes[VECTOR_BYTES / sizeof(real)];
+    KERNEL(store)(lanes, value);
+    for (Index half = LANES / 2; half; half /= 2)
+        for (Index i = 0; i < half; i++)
+            lanes[i] += lanes[i + half];
+    return lanes[0];
 #endif
 }
