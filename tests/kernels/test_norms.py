@@ -377,13 +377,13 @@ def test_channels_refuse_what_they_could_read_outside_of(args: Any, error: str) 
         ({2: SHORT}, "4 numbers are wanted as weight; got 3"),
         ({3: SHORT}, "8 numbers are wanted as mean; got 3"),
         ({4: LONG}, "8 numbers are wanted as inverse; got 4"),
-        ({5: SHORT}, "4 numbers are wanted as gradient of the mean; got 3"),
-        ({6: SHORT}, "4 numbers are wanted as gradient of the variance; got 3"),
-        ({7: 3}, "3 groups"),
+        ({6: SHORT}, "4 numbers are wanted as gradient of the mean; got 3"),
+        ({7: SHORT}, "4 numbers are wanted as gradient of the variance; got 3"),
+        ({8: 3}, "3 groups"),
     ],
 )
 def test_channels_backward_refuse_what_they_could_read_outside_of(change: Any, error: str) -> None:
-    args = [TWO, TWO, LONG, np.ones((2, 4), F), np.ones((2, 4), F), None, None, 2, True]
+    args = [TWO, TWO, LONG, np.ones((2, 4), F), np.ones((2, 4), F), False, None, None, 2, True]
     native.normalize_channels_backward(*args)
     for place, value in change.items():
         args[place] = value

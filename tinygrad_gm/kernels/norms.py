@@ -243,8 +243,9 @@ def normalize_channels_backward(
     `mean_gradient` and `variance_gradient` are those of μ and σ², where they are results too.
     """
     if _fit(g, x, weight, mean, inverse, mean_gradient, variance_gradient):
+        statistics = mean, inverse, far, mean_gradient, variance_gradient
         results = native.normalize_channels_backward(
-            g, x, weight, mean, inverse, mean_gradient, variance_gradient, groups or 0, 0 in argnums
+            g, x, weight, *statistics, groups or 0, 0 in argnums
         )
         if results is not None:
             return results[0], *results[1]

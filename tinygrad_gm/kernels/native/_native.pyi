@@ -114,6 +114,7 @@ def normalize_channels_backward(
     weight: Array,
     mean: Array,
     inverse: Array,
+    far: bool,
     mean_gradient: Array,
     variance_gradient: Array,
     groups: int,

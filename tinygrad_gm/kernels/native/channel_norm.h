@@ -4,7 +4,8 @@
  *
  * The moments take one walk: they are sums of d and d² with d = x − center, where the center is the
  * mean of a few rows, so that little cancels in Σd² − (Σd)²/n. Then x is read again, as no result is
- * known before the last number was seen.
+ * known before the last number was seen. A column with NaN or ∞ gets a mean of its own kind, as in
+ * NumPy, and leaves the others alone.
  */
 #ifndef CHANNEL_NORM_H
 #define CHANNEL_NORM_H
@@ -18,8 +19,7 @@ typedef struct {
     double *means, *squares; /* of the columns of each unit: μ and Σ(x − μ)² */
     void *mean, *variance, *inverse;
     void *factor, *shift;    /* for each column of the rows of a set */
-    bool *finite;            /* for each set: whether all of these are finite, */
-    bool *is_far;            /* and whether μ² > far · σ² in some channel */
+    bool *is_far;            /* for each set: whether μ² > far · σ² in some channel */
     void *out;
 } ChannelNorm;
 
@@ -102,6 +102,17 @@ INLINE void KERNEL(moments_of_stretch)(const real *x, Index count, double *mean,
     *squares = total - sum / count * sum;
 }
 
+/* Moments of a column whose squares overflow, or which is not finite. */
+static void KERNEL(moments_of_odd)(const real *x, Index rows, Index width, double *mean,
+                                   double *squares)
+{
+    double sum = 0;
+    for (Index r = 0; r < rows; r++)
+        sum += x[r * width];
+    *mean = sum / rows;
+    *squares = isfinite(sum) ? INFINITY : NAN;
+}
+
 static void KERNEL(channel_moments)(const void *task, Index chunk, void *scratch)
 {
     (void)scratch;
@@ -127,6 +138,9 @@ static void KERNEL(channel_moments)(const void *task, Index chunk, void *scratch
                 (x + from, u.rows, width, 1, LANES, means + from, squares + from);
             c = at.next;
         }
+        for (Index c = 0; c < width; c++)
+            if (!isfinite(squares[c]))
+                KERNEL(moments_of_odd)(x + c, u.rows, width, means + c, squares + c);
     }
 }
 
@@ -139,14 +153,21 @@ static void KERNEL(channel_factors)(const void *task, Index set, void *scratch)
     const double count = (double)by->examples * by->positions / by->sets;
     const double *means = t->means + set * by->entries * channels;
     const double *squares = t->squares + set * by->entries * channels;
-    double *restrict mean = scratch, *restrict square = mean + channels;
-    memset(square, 0, channels * sizeof(double));
-    memcpy(mean, means, channels * sizeof(double));
-    for (Index e = 1; e < by->entries; e++) {
+    double *restrict mean = scratch, *restrict rest = mean + channels;
+    double *restrict square = rest + channels;
+    memset(scratch, 0, 3 * channels * sizeof(double));
+    for (Index e = 0; e < by->entries; e++) {
         const double share = counted(by, e) / count;
         for (Index c = 0; c < channels; c++)
-            mean[c] += share * (means[e * channels + c] - means[c]);
+            mean[c] += share * means[e * channels + c];
     }
+    for (Index e = 0; e < by->entries; e++) {
+        const double share = counted(by, e) / count;
+        for (Index c = 0; c < channels; c++)
+            rest[c] += share * (means[e * channels + c] - mean[c]);
+    }
+    for (Index c = 0; c < channels; c++)
+        mean[c] = KERNEL(refined)(mean[c], rest[c]);
     KERNEL(share)(mean, channels, size);
     for (Index e = 0; e < by->entries; e++) {
         const double rows = counted(by, e);
@@ -166,8 +187,9 @@ static void KERNEL(channel_factors)(const void *task, Index set, void *scratch)
     bool is_far = false;
     for (Index c = 0; c < channels; c++) {
         means_out[c] = mean[c];
-        variance[c] = square[c] / count;
-        inverse[c] = 1 / sqrt(square[c] / count + t->eps);
+        real odd = 0 * (means_out[c] * means_out[c]); /* NaN where NumPy's ⟨x²⟩ − μ² is ∞ − ∞ */
+        variance[c] = square[c] / count + odd;
+        inverse[c] = 1 / sqrt(square[c] / count + odd + t->eps);
         is_far |= mean[c] * mean[c] > t->far * square[c] / count;
     }
     for (Index c = 0; c < channels; c++) {
@@ -175,7 +197,6 @@ static void KERNEL(channel_factors)(const void *task, Index set, void *scratch)
         shift[c] = (bias ? bias[c] : 0) - means_out[c] * factor[c];
     }
     t->is_far[set] = is_far;
-    t->finite[set] = KERNEL(all_finite)(variance, channels) && KERNEL(all_finite)(shift, channels);
     KERNEL(repeat)(factor, channels, by->columns);
     KERNEL(repeat)(shift, channels, by->columns);
 }

@@ -10,10 +10,10 @@ typedef struct {
     Channels by;
     const void *g, *x, *weight, *mean, *inverse;
     const void *mean_gradient, *variance_gradient; /* NULL for zeros; else there is one set */
+    bool far;                /* whether |μ| is many σ in some channel */
     double *totals, *steeps; /* of the columns of each unit: Σ g and Σ g·(x − μ) */
     void *parts;             /* for each set two rows of channels: the gradients of weight and bias */
     void *factor, *slope, *shift; /* for each column of the rows of a set */
-    bool *finite;                 /* for each set: whether all of these are finite */
     void *out;
 } ChannelNormBackward;
 
@@ -73,6 +73,19 @@ INLINE void KERNEL(slopes_of_stretch)(const real *g, const real *x, real center,
     }
 }
 
+/* Σ g·(x − μ) of columns where it is not finite, as NumPy computes it. */
+INLINE void KERNEL(repair_slopes)(const real *g, const real *x, const real *mean, Index rows,
+                                  Index width, const double *totals, double *steeps)
+{
+    for (Index c = 0; c < width; c++) {
+        if (isfinite(steeps[c]))
+            continue;
+        steeps[c] = -mean[c] * totals[c];
+        for (Index at = c; at < rows * width; at += width)
+            steeps[c] += g[at] * x[at];
+    }
+}
+
 static void KERNEL(channel_slopes)(const void *task, Index chunk, void *scratch)
 {
     const ChannelNormBackward *t = task;
@@ -86,6 +99,8 @@ static void KERNEL(channel_slopes)(const void *task, Index chunk, void *scratch)
         if (!by->last) {
             const real mean = ((const real *)t->mean)[u.factors];
             KERNEL(slopes_of_stretch)(g, x, mean, u.rows, totals, steeps);
+            if (!t->far)
+                KERNEL(repair_slopes)(g, x, &mean, u.rows, 1, totals, steeps);
             continue;
         }
         const Index set = u.factors / by->columns;
@@ -108,6 +123,8 @@ static void KERNEL(channel_slopes)(const void *task, Index chunk, void *scratch)
                  steeps + from);
             c = at.next;
         }
+        if (!t->far)
+            KERNEL(repair_slopes)(g, x, center, u.rows, width, totals, steeps);
     }
 }
 
@@ -157,9 +174,6 @@ static void KERNEL(slope_factors)(const void *task, Index set, void *scratch)
         slope[c] = b;
         shift[c] = a - b * mean[c];
     }
-    t->finite[set] = KERNEL(all_finite)(weight_gradient, 2 * channels) &&
-                     KERNEL(all_finite)(factor, channels) && KERNEL(all_finite)(slope, channels) &&
-                     KERNEL(all_finite)(shift, channels);
     KERNEL(repeat)(factor, channels, by->columns);
     KERNEL(repeat)(slope, channels, by->columns);
     KERNEL(repeat)(shift, channels, by->columns);

@@ -98,25 +98,25 @@ INLINE KERNEL(Columns) KERNEL(columns_at)(Index column, Index width)
     return (KERNEL(Columns)){least(column, width - LANES), column + vectors * LANES, vectors};
 }
 
+/* A mean, without the rounding errors of its sum: that of equal numbers is exact. `rest` is the mean
+ * of what the numbers are more than it. */
+INLINE double KERNEL(refined)(double mean, double rest)
+{
+    return isfinite(mean) ? mean + rest : mean;
+}
+
 /* Replace the numbers of each `size` neighbouring channels by their mean. */
 INLINE void KERNEL(share)(double *values, Index channels, Index size)
 {
     for (Index first = 0; size > 1 && first < channels; first += size) {
-        const double start = values[first]; /* so that the mean of equal numbers has no error */
-        double sum = 0;
+        double sum = 0, rest = 0;
         for (Index c = first; c < first + size; c++)
-            sum += values[c] - start;
+            sum += values[c];
         for (Index c = first; c < first + size; c++)
-            values[c] = start + sum / size;
+            rest += values[c] - sum / size;
+        for (Index c = first; c < first + size; c++)
+            values[c] = KERNEL(refined)(sum / size, rest / size);
     }
-}
-
-INLINE bool KERNEL(all_finite)(const real *values, Index count)
-{
-    bool finite = true;
-    for (Index i = 0; i < count; i++)
-        finite &= values[i] - values[i] == 0;
-    return finite;
 }
 
 /* Repeat the first `channels` numbers along a row. */

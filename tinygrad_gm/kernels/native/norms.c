@@ -1,7 +1,6 @@
 /* The norms, as Python calls them; the kernels are rows.h, channel_norm.h and its neighbour.
  *
- * Each returns None where it leaves the work to NumPy: arrays in a memory order that no kernel walks,
- * and along channels a mean or a sum that is not finite, so that NaN and ∞ spread in one way alone.
+ * Each returns None where it leaves the work to NumPy: arrays in a memory order that no kernel walks.
  */
 #include "entries.h"
 
@@ -221,10 +220,10 @@ static PyObject *per_channel(const Channels *by, const Array *x)
     return matrix(by->sets, by->channels, x);
 }
 
-static bool contains(bool value, const bool *values, Index count)
+static bool any(const bool *values, Index count)
 {
     for (Index i = 0; i < count; i++)
-        if (values[i] == value)
+        if (values[i])
             return true;
     return false;
 }
@@ -249,7 +248,7 @@ PyObject *enter_normalize_channels(PyObject *module, PyObject *const *args, Py_s
     PyObject *out = like(&x), *variance = per_channel(by, &x), *mean = per_channel(by, &x);
     PyObject *inverse = per_channel(by, &x), *result = NULL;
     const Index sums = by->sets * by->entries * by->channels, factors = by->sets * by->columns;
-    double *memory = PyMem_RawMalloc((2 * sums + 2 * factors) * sizeof(double) + 2 * by->sets);
+    double *memory = PyMem_RawMalloc((2 * sums + 2 * factors) * sizeof(double) + by->sets);
     if (!memory) {
         PyErr_NoMemory();
         goto done;
@@ -263,20 +262,16 @@ PyObject *enter_normalize_channels(PyObject *module, PyObject *const *args, Py_s
     n.squares = n.means + sums;
     n.factor = n.squares + sums;
     n.shift = (double *)n.factor + factors;
-    n.finite = (bool *)((double *)n.shift + factors);
-    n.is_far = n.finite + by->sets;
+    n.is_far = (bool *)((double *)n.shift + factors);
     n.mean = data_of(mean);
     n.variance = data_of(variance);
     n.inverse = data_of(inverse);
     n.out = data_of(out);
-    if (!computed(kernels->channel_moments[type], &n, by->chunks, 0) ||
-        !computed(kernels->channel_factors[type], &n, by->sets, 2 * by->channels * sizeof(double)))
-        goto done;
-    if (contains(false, n.finite, by->sets))
-        result = Py_NewRef(Py_None);
-    else if (computed(kernels->scale_channels[type], &n, by->chunks, 0))
+    if (computed(kernels->channel_moments[type], &n, by->chunks, 0) &&
+        computed(kernels->channel_factors[type], &n, by->sets, 3 * by->channels * sizeof(double)) &&
+        computed(kernels->scale_channels[type], &n, by->chunks, 0))
         result = Py_BuildValue("OOOOO", out, variance, mean, inverse,
-                               contains(true, n.is_far, by->sets) ? Py_True : Py_False);
+                               any(n.is_far, by->sets) ? Py_True : Py_False);
 done:
     PyMem_RawFree(memory);
     Py_XDECREF(out);
@@ -286,19 +281,19 @@ done:
     return result;
 }
 
-/* normalize_channels_backward(g, x, weight, mean, inverse, mean_gradient, variance_gradient, groups,
- * wants_x): the gradient of x, or None, and those of weight and bias as the rows of a matrix. */
+/* normalize_channels_backward(g, x, weight, mean, inverse, far, mean_gradient, variance_gradient,
+ * groups, wants_x): the gradient of x, or None, and those of weight and bias as the rows of a matrix. */
 PyObject *enter_normalize_channels_backward(PyObject *module, PyObject *const *args,
                                             Py_ssize_t count)
 {
     (void)module;
     const char *name = "normalize_channels_backward";
     Array g, x, weight, mean, inverse, mean_gradient, variance_gradient;
-    Index groups, wants_x;
+    Index far, groups, wants_x;
     ChannelNormBackward n = {0};
     Channels *by = &n.by;
-    int type = unwrap(name, args, count, "aaoaaooii", &g, &x, &weight, &mean, &inverse, &mean_gradient,
-                      &variance_gradient, &groups, &wants_x);
+    int type = unwrap(name, args, count, "aaoaaiooii", &g, &x, &weight, &mean, &inverse, &far,
+                      &mean_gradient, &variance_gradient, &groups, &wants_x);
     int found = type < 0 ? -1 : find_walk(name, &x, groups, by);
     if (found < 0 || !has_size(name, "weight", &weight, by->channels) ||
         !has_size(name, "mean", &mean, by->sets * by->channels) ||
@@ -312,7 +307,7 @@ PyObject *enter_normalize_channels_backward(PyObject *module, PyObject *const *a
     PyObject *gradients = matrix(2, by->channels, &x);
     const Index sums = by->sets * by->entries * by->channels, factors = by->sets * by->columns;
     const Index parts = by->sets * 2 * by->channels;
-    double *memory = PyMem_RawMalloc((2 * sums + 3 * factors + parts) * sizeof(double) + by->sets);
+    double *memory = PyMem_RawMalloc((2 * sums + 3 * factors + parts) * sizeof(double));
     if (!memory) {
         PyErr_NoMemory();
         goto done;
@@ -324,6 +319,7 @@ PyObject *enter_normalize_channels_backward(PyObject *module, PyObject *const *a
     n.weight = weight.data;
     n.mean = mean.data;
     n.inverse = inverse.data;
+    n.far = far;
     n.mean_gradient = mean_gradient.data;
     n.variance_gradient = variance_gradient.data;
     n.totals = memory;
@@ -332,15 +328,11 @@ PyObject *enter_normalize_channels_backward(PyObject *module, PyObject *const *a
     n.slope = (double *)n.factor + factors;
     n.shift = (double *)n.slope + factors;
     n.parts = (double *)n.shift + factors;
-    n.finite = (bool *)((double *)n.parts + parts);
     n.out = data_of(out);
-    if (!computed(kernels->channel_slopes[type], &n, by->chunks, by->width * sizeof(double)) ||
-        !computed(kernels->slope_factors[type], &n, by->sets, 2 * by->channels * sizeof(double)))
-        goto done;
-    if (contains(false, n.finite, by->sets))
-        result = Py_NewRef(Py_None);
-    else if (added(type, by->sets, 2 * by->channels, n.parts, gradients) &&
-             (!out || computed(kernels->scale_slopes[type], &n, by->chunks, 0)))
+    if (computed(kernels->channel_slopes[type], &n, by->chunks, by->width * sizeof(double)) &&
+        computed(kernels->slope_factors[type], &n, by->sets, 2 * by->channels * sizeof(double)) &&
+        added(type, by->sets, 2 * by->channels, n.parts, gradients) &&
+        (!out || computed(kernels->scale_slopes[type], &n, by->chunks, 0)))
         result = tuple_of(2, (PyObject *[]){Py_XNewRef(out), Py_NewRef(gradients)});
 done:
     PyMem_RawFree(memory);
