@@ -171,7 +171,7 @@ def test_indices_that_are_neither_integers_nor_a_mask_are_refused(kind):
     with pytest.raises(IndexError, match="a mask of 2 entries for 4 items"):
         KINDS[kind]([True, False])
     for wrong, item in (([0, 4], 4), ([-5, 0], -5)):
-        with pytest.raises(IndexError, match=f"there is no item {item} among 4"):
+        with pytest.raises(IndexError, match=f"index {item} is out of range for 4 items"):
             KINDS[kind](wrong)
 
 
@@ -184,7 +184,7 @@ def test_one_item_is_asked_for_by_an_integer():
             with pytest.raises(TypeError, match="an index must be an integer"):
                 dataset[wrong]
         for wrong in (4, -5):
-            with pytest.raises(IndexError, match=f"there is no item {wrong} among 4"):
+            with pytest.raises(IndexError, match=f"index {wrong} is out of range for 4 items"):
                 dataset[wrong]
     assert whole[1:3][0].tolist() == [1, 2]
     assert whole[MASK][0].tolist() == [0, 3]
@@ -383,7 +383,10 @@ def test_a_position_in_another_order_of_batches_is_refused():
     whole = data.TensorDataset(tg.arange(9))
     position = data.DataLoader(whole, 2, shuffle=True).state_dict()
     for options, words in (
-        ({"batch_size": 3, "shuffle": True}, "batch_size 2, and this one's is 3"),
+        (
+            {"batch_size": 3, "shuffle": True},
+            "batch_size is 3; the position is of a loader with batch_size 2",
+        ),
         ({"batch_size": 2}, "shuffle True"),
         ({"batch_size": 2, "shuffle": True, "seed": 1}, "seed 0"),
     ):
@@ -541,7 +544,11 @@ def test_a_program_that_ends_while_batches_are_prefetched_does_not_hang():
         (lambda: data.TensorDataset(tg.ones(2), tg.ones(3)), ValueError, r"\[\(2,\), \(3,\)\]"),
         (lambda: data.TensorDataset(), ValueError, "first axes agree"),
         (lambda: data.TensorDataset(tg.ones(())), ValueError, "first axes agree"),
-        (lambda: data.Subset(Squares(3), [0, 3]), IndexError, "there is no item 3 among 3"),
+        (
+            lambda: data.Subset(Squares(3), [0, 3]),
+            IndexError,
+            "index 3 is out of range for 3 items",
+        ),
         (lambda: data.random_split(Squares(3), [1, 1]), ValueError, "do not add up to 3"),
         (lambda: data.random_split(Squares(3), [4, -1]), ValueError, "do not add up to 3"),
         (lambda: data.DataLoader(Squares(3), 0), ValueError, "batch_size is 0; it must be a"),
@@ -553,12 +560,12 @@ def test_a_program_that_ends_while_batches_are_prefetched_does_not_hang():
         (
             lambda: data.DataLoader(iter([1])),
             TypeError,
-            "DataLoader: a list_iterator is not a data",
+            "items by index; got a list_iterator",
         ),
         (lambda: data.random_split(range(3), [1, "a"]), TypeError, "neither counts nor fractions"),
         (lambda: data.random_split(range(3), [1.5, 1.5]), TypeError, "neither counts nor fraction"),
         (lambda: data.random_split(range(3), []), ValueError, "do not add up to 3"),
-        (lambda: data.collate([]), ValueError, "collate: there are no items"),
+        (lambda: data.collate([]), ValueError, "collate: expected at least one item"),
         (lambda: data.Dataset()[0], NotImplementedError, "__getitem__"),
         (lambda: len(data.Dataset()), NotImplementedError, "__len__"),
     ],

@@ -98,12 +98,16 @@ def test_idx_files_of_every_dtype_are_read(tmp_path, code, dtype, shape):
         ("x", b"\0\0\x08", "is not an IDX file"),
         ("x", b"\x1f\x8b\x08\x00rest", r"is not an IDX file: its first bytes are b'\\x1f\\x8b"),
         ("x", b"\0\0\x07\x01\0\0\0\x01a", "is not an IDX file"),
-        ("x", idx(PIXELS)[:-1], r"damaged: its header says \(7, 28, 28\), .* 5504 .* 5503"),
-        ("x", idx(PIXELS) + b"x", "damaged: its header says"),
-        ("x", idx(PIXELS)[:9], "damaged: its header says"),
-        ("x", b"\0\0\x08\x02" + b"\xff" * 8 + b"abc", "damaged: its header says"),
-        ("x", b"\0\0\x08\xff" + b"\0\0\0\x01" * 255 + b"a", "damaged: its header says 255 axes"),
-        ("x", b"\0\0\x08\x41" + b"\0" * 4 * 65, "header says 65 axes; NumPy's arrays have at most"),
+        (
+            "x",
+            idx(PIXELS)[:-1],
+            r"it has 5503 bytes; the shape in its header, \(7, 28, 28\), needs 5504",
+        ),
+        ("x", idx(PIXELS) + b"x", "the shape in its header, "),
+        ("x", idx(PIXELS)[:9], "the shape in its header, "),
+        ("x", b"\0\0\x08\x02" + b"\xff" * 8 + b"abc", "the shape in its header, "),
+        ("x", b"\0\0\x08\xff" + b"\0\0\0\x01" * 255 + b"a", "damaged: its header has 255 axes"),
+        ("x", b"\0\0\x08\x41" + b"\0" * 4 * 65, "header has 65 axes; NumPy's arrays have at most"),
         ("x", b"\0\0\x08\x04" + b"\xff" * 12 + b"\0" * 4, "damaged, or of another kind"),
         ("x.gz", idx(PIXELS), "damaged, or of another kind: Not a gzipped file"),
         ("x.gz", gzip.compress(idx(PIXELS))[:-20], "damaged, or of another kind"),
@@ -246,10 +250,12 @@ def test_a_damaged_cifar_is_one_clear_error(folder):
     path = folder / "cifar-10-binary.tar.gz"
     files = cifar_files()
     write_archive(path, {name: files[name] for name in list(files)[:4]})
-    with pytest.raises(ValueError, match=r"lacks data_batch_5\.bin, test_batch\.bin"):
+    with pytest.raises(ValueError, match=r"missing data_batch_5\.bin, test_batch\.bin"):
         data.cifar10()
     write_archive(path, {**files, "data_batch_2.bin": files["data_batch_2.bin"][:-5]})
-    with pytest.raises(ValueError, match=r"data_batch_2\.bin of .* 6141 bytes .* records of 3073"):
+    with pytest.raises(
+        ValueError, match=r"data_batch_2\.bin of .* 6141 bytes, .* multiple .* 3073"
+    ):
         data.cifar10()
     write_archive(path, {**files, "test_batch.bin": b"\x0b" * 3073})
     with pytest.raises(ValueError, match=r"cifar-10-binary\.tar\.gz is damaged: .* 0 … 11"):
@@ -259,7 +265,7 @@ def test_a_damaged_cifar_is_one_clear_error(folder):
     for bad in (b"", b"nonsense", content[:3000], content[:200] + bytes(500) + content[700:]):
         path.write_bytes(bad)
         with pytest.raises(
-            ValueError, match=r"cifar-10-binary\.tar\.gz is (damaged|not the whole)"
+            ValueError, match=r"cifar-10-binary\.tar\.gz is (damaged|not the complete)"
         ):
             data.cifar10()
 
@@ -298,8 +304,8 @@ def test_characters_are_numbered_by_code_point_and_come_back():
     [
         (lambda: data.Characters(""), "at least one character"),
         (lambda: data.Characters("ab").encode("abc"), "encode: 'c' is not in the vocabulary 'ab'"),
-        (lambda: data.Characters("ab").decode([0, 2]), "outside 0 … 1"),
-        (lambda: data.Characters("ab").decode([-1]), "outside 0 … 1"),
+        (lambda: data.Characters("ab").decode([0, 2]), "must lie in 0 … 1"),
+        (lambda: data.Characters("ab").decode([-1]), "must lie in 0 … 1"),
         (lambda: data.Characters("ab").decode([[0]]), r"of shape \(1, 1\); decode one row"),
         (lambda: data.Characters("ab").decode(tg.ones(2)), "got float32"),
     ],

@@ -214,7 +214,7 @@ def as_indices(name: str, indices: ArrayLike, count: int) -> Any:
         return np.flatnonzero(array)
     if array.size and not (-count <= array.min() and array.max() < count):
         wrong = array.min() if array.min() < -count else array.max()
-        raise IndexError(f"{name}: there is no item {wrong} among {count}")
+        raise IndexError(f"{name}: index {wrong} is out of range for {count} items")
     rows = array.astype(np.intp, copy=False)
     return np.where(rows < 0, rows + count, rows)
 
@@ -226,7 +226,7 @@ def _as_index(name: str, index: Any, count: int) -> int:
     if isinstance(index, (bool, np.bool)) or not hasattr(index, "__index__"):
         raise TypeError(f"{name}: an index must be an integer, not {index!r}")
     if not -count <= index < count:
-        raise IndexError(f"{name}: there is no item {index} among {count}")
+        raise IndexError(f"{name}: index {index} is out of range for {count} items")
     return index % count if index < 0 else operator.index(index)
 
 
@@ -239,7 +239,7 @@ def collate(items: Sequence[Any]) -> Any:
     ([[0.0, 2.0], [1.0, 3.0]], ['a', 'b'])
     """
     if not items:
-        raise ValueError("collate: there are no items to make a batch of")
+        raise ValueError("collate: expected at least one item")
     first = items[0]
     if isinstance(first, Traced):
         return ops.stack(*items)

@@ -51,7 +51,7 @@ def missing(name: str, why: str) -> FileNotFoundError:
     folders = " nor in ".join(map(str, _folders()))
     return FileNotFoundError(
         f"{name} is not in {folders}, and {why}. Put the file into {cache_folder()}, or set "
-        "TINYGRAD_GM_DATA to the folder where it lies"
+        "TINYGRAD_GM_DATA to its folder"
     )
 
 
@@ -64,7 +64,7 @@ def _folders() -> list[Path]:
     if not chosen:
         return [cache_folder()]
     if not (folder := Path(chosen).expanduser()).is_dir():
-        raise NotADirectoryError(f"TINYGRAD_GM_DATA is {chosen!r}, and there is no such folder")
+        raise NotADirectoryError(f"TINYGRAD_GM_DATA is {chosen!r}, which is not a folder")
     return [folder, cache_folder()]
 
 

@@ -33,15 +33,15 @@ def read_idx(path: Path) -> Any:
         raise ValueError(f"{path} is not an IDX file: its first bytes are {content[:4]!r}")
     if content[3] > 64:
         raise ValueError(
-            f"{path} is damaged: its header says {content[3]} axes; NumPy's arrays have at most 64"
+            f"{path} is damaged: its header has {content[3]} axes; NumPy's arrays have at most 64"
         )
     dtype, start = np.dtype(_IDX_DTYPES[content[2]]), 4 + 4 * content[3]
     shape = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4))
     wanted = start + math.prod(shape) * dtype.itemsize
     if len(content) != wanted:
         raise ValueError(
-            f"{path} is damaged: its header says {shape}, which takes {wanted} bytes, and it has "
-            f"{len(content)}"
+            f"{path} is damaged: it has {len(content)} bytes; the shape in its header, {shape}, "
+            f"needs {wanted}"
         )
     with _naming(path):
         return np.frombuffer(content[start:], dtype).reshape(shape)
@@ -65,7 +65,7 @@ def read_cifar(path: Path) -> tuple[Any, Any, Any, Any]:
         contents = {file.name: file.read_bytes() for file in beside if file.is_file()}
     if absent := [name for name in names if name not in contents]:
         place = path if path.suffix == ".gz" else path.parent
-        raise ValueError(f"{place} is not the whole of CIFAR-10: it lacks {', '.join(absent)}")
+        raise ValueError(f"{place} is not the complete CIFAR-10: missing {', '.join(absent)}")
     parts = [_cifar_records(contents[name], f"{name} of {path}") for name in names]
     train = np.concatenate(parts[:-1])
     return *_cifar_arrays(train), *_cifar_arrays(parts[-1])
@@ -120,8 +120,8 @@ def _members(path: Path) -> dict[str, bytes]:
 def _cifar_records(content: bytes, name: str) -> Any:
     if not content or len(content) % _CIFAR_RECORD:
         raise ValueError(
-            f"{name} is damaged: its {len(content)} bytes are no whole number of records of "
-            f"{_CIFAR_RECORD}"
+            f"{name} is damaged: its size, {len(content)} bytes, is not a multiple of the record "
+            f"size, {_CIFAR_RECORD}"
         )
     return np.frombuffer(content, np.uint8).reshape(-1, _CIFAR_RECORD)
 

@@ -70,8 +70,8 @@ class DataLoader:
     ) -> None:
         if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
             raise TypeError(
-                f"DataLoader: a {type(dataset).__name__} is not a data set, which has a length and "
-                "items found by number"
+                "DataLoader: expected a data set with a length and items by index; got a "
+                f"{type(dataset).__name__}"
             )
         self.batch_size = as_integer(self, "batch_size", batch_size)
         self.prefetch = as_integer(self, "prefetch", prefetch, low=0)
@@ -141,14 +141,14 @@ class DataLoader:
         for name, now in facts.items():
             if state[name] != now:
                 raise ValueError(
-                    f"DataLoader: the position is one of a loader with {name} {state[name]}, and "
-                    f"this one's is {now}"
+                    f"DataLoader: {name} is {now}; the position is of a loader with {name} "
+                    f"{state[name]}"
                 )
         epoch, batch = state["epoch"], state["batch"]
         following = state.get("next_epoch", epoch)
         if not all(type(n) is int and 0 <= n < 2**53 for n in (epoch, batch, following)):
             raise ValueError(
-                "DataLoader: the position's epoch, batch and next_epoch must be whole numbers ≥ 0, "
+                "DataLoader: the position's epoch, batch and next_epoch must be integers ≥ 0, "
                 f"not {epoch!r}, {batch!r} and {following!r}"
             )
         if batch > len(self):

@@ -95,7 +95,7 @@ def _reflected(places: Any, room: int) -> Any:
 
 
 def _placed(shapes: Any, places: Any, size: int) -> Any:
-    """Each digit in a frame of its own, at `places` (y, x): (n, digits, size, size)."""
+    """Each digit in its own frame, at `places` (y, x): (n, digits, size, size)."""
     # Pixel i of a digit at y falls on the rows around i + y, with the weights of the hat function.
     targets = places[..., None, None] + np.arange(shapes.shape[-1])
     weights = np.maximum(0, 1 - np.abs(np.arange(size)[:, None] - targets)).astype(np.float32)

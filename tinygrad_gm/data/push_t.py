@@ -46,9 +46,8 @@ def push_t() -> Demonstrations:
     if path is None:
         raise missing(
             name,
-            "there is nowhere to download it from: the public original is a zip archive of zarr "
-            "arrays, of which only this form is understood here: an .npz file of `state`, "
-            "`action`, `keypoint` and `episode_ends`",
+            "cannot be downloaded: the public original is a zip archive of zarr arrays; an .npz "
+            "file of `state`, `action`, `keypoint` and `episode_ends` is needed",
         )
     shapes: dict[str, tuple[int | None, ...]] = {
         "state": (None, 5),
@@ -58,7 +57,7 @@ def push_t() -> Demonstrations:
     }
     *steps, ends = read_npz(path, shapes)
     if ends.dtype.kind not in "iu":
-        raise ValueError(f"{path} is damaged: 'episode_ends' are {ends.dtype}, not whole numbers")
+        raise ValueError(f"{path} is damaged: 'episode_ends' are {ends.dtype}, not integers")
     ends = ends.astype(np.int64)
     lengths = {len(array) for array in steps}
     if len(lengths) != 1 or not ends.size or (np.diff(ends, prepend=0) <= 0).any():

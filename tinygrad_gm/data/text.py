@@ -95,7 +95,7 @@ class Characters:
                 "decode one row at a time"
             )
         if rows.size and not 0 <= rows.min() <= rows.max() < len(self):
-            raise ValueError(f"decode: a number lies outside 0 … {len(self) - 1}")
+            raise ValueError(f"decode: the numbers must lie in 0 … {len(self) - 1}")
         return "".join(self.symbols[number] for number in rows.tolist())
 
 
