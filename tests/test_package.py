@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from configparser import ConfigParser
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,6 +36,19 @@ def test_nothing_else_in_the_checkout_is_a_part_of_the_package(name: str) -> Non
     reachable = find_spec(f"tinygrad_gm.{name}") is not None
     inside = (CHECKOUT / "tinygrad_gm" / name).exists()
     assert reachable == (inside or name in ("models", "viz"))
+
+
+def test_every_folder_of_code_is_listed_as_a_package() -> None:
+    setup = ConfigParser()
+    setup.read(CHECKOUT / "setup.cfg")
+    listed = setup["options"]["packages"].split()
+    above = {"tinygrad_gm": (), "models": ("tinygrad_gm",), "viz": ("tinygrad_gm",)}
+    found = [
+        ".".join((*prefix, *path.parent.relative_to(CHECKOUT).parts))
+        for folder, prefix in above.items()
+        for path in (CHECKOUT / folder).rglob("__init__.py")
+    ]
+    assert sorted(listed) == sorted(found)
 
 
 def test_a_second_engine_cannot_be_imported() -> None:
