@@ -100,7 +100,7 @@ def full(
     """
     value = backend.as_array(fill_value, "full", dtype)
     if value.ndim:
-        raise ValueError(f"full: fill_value must be one number, got shape {value.shape}")
+        raise ValueError(f"full: expected fill_value to be one number; got shape {value.shape}")
     return place(np.full(as_shape("full", shape), value, value.dtype), device, requires_grad)
 
 
@@ -173,7 +173,7 @@ def linspace(
 def zeros_like(
     x: ArrayLike, dtype: Any = None, *, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """Zeros of the shape, dtype, device and memory order of `x`."""
+    """Return zeros with the shape, dtype, device and memory order of `x`."""
     x = asarray(x)._data
     return place(_xp(x).zeros_like(x, dtype), device or backend.device_of(x), requires_grad)
 
@@ -181,7 +181,7 @@ def zeros_like(
 def ones_like(
     x: ArrayLike, dtype: Any = None, *, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """Ones of the shape, dtype, device and memory order of `x`."""
+    """Return ones with the shape, dtype, device and memory order of `x`."""
     x = asarray(x)._data
     return place(_xp(x).ones_like(x, dtype), device or backend.device_of(x), requires_grad)
 
@@ -189,7 +189,7 @@ def ones_like(
 def empty_like(
     x: ArrayLike, dtype: Any = None, *, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """Unset values of the shape, dtype, device and memory order of `x`."""
+    """Return an uninitialised Tensor with the shape, dtype, device and memory order of `x`."""
     x = asarray(x)._data
     return place(_xp(x).empty_like(x, dtype), device or backend.device_of(x), requires_grad)
 
@@ -202,7 +202,7 @@ def full_like(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """One number, in the shape, dtype, device and memory order of `x`.
+    """Return a Tensor of one number with the shape, dtype, device and memory order of `x`.
 
     >>> tg.full_like(tg.zeros(2), 3).tolist()
     [3.0, 3.0]
@@ -210,7 +210,9 @@ def full_like(
     exact = np.float64 if isinstance(fill_value, float) else None
     x, value = asarray(x)._data, backend.as_array(fill_value, "full_like", exact)
     if value.ndim:
-        raise ValueError(f"full_like: fill_value must be one number, got shape {value.shape}")
+        raise ValueError(
+            f"full_like: expected fill_value to be one number; got shape {value.shape}"
+        )
     array = _xp(x).full_like(x, value.item(), dtype)
     return place(array, device or backend.device_of(x), requires_grad)
 
@@ -239,14 +241,14 @@ def triu(x: ArrayLike, k: int = 0) -> Tensor:
 def _triangle(name: str, x: ArrayLike, k: int, lower: bool) -> Tensor:
     x = asarray(x)
     if x.ndim < 2:
-        raise ValueError(f"{name}: at least 2 dimensions are needed, got {x.ndim}")
+        raise ValueError(f"{name}: expected at least 2 dimensions; got {x.ndim}")
     mask = _xp(x._data).tri(*x.shape[-2:], k if lower else k - 1, dtype=bool)
     zero = False if x.dtype.kind == "b" else 0
     return ops.where(mask, x, zero) if lower else ops.where(mask, zero, x)
 
 
 def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Tensor, Tensor]:
-    """Row and column numbers (int64) of the lower triangle of an n × m matrix (m: n).
+    """Return the row and column indices (int64) of the lower triangle of an n × m matrix (m: n).
 
     >>> rows, columns = tg.tril_indices(2)
     >>> rows.tolist(), columns.tolist()
@@ -267,7 +269,7 @@ def meshgrid(*xs: ArrayLike, indexing: Literal["xy", "ij"] = "xy") -> tuple[Tens
     ([[0, 1, 2], [0, 1, 2]], [[0, 0, 0], [1, 1, 1]])
     """
     if indexing not in ("xy", "ij"):
-        raise ValueError(f'meshgrid: indexing is "xy" or "ij", not {indexing!r}')
+        raise ValueError(f'meshgrid: expected indexing "xy" or "ij"; got {indexing!r}')
     vectors = [asarray(x) for x in xs]
     for vector in vectors:
         if vector.ndim > 1:
@@ -293,11 +295,13 @@ def as_shape(name: str, shape: Any, *rest: Any) -> tuple[int, ...]:
     rest = tuple(n for n in rest if isinstance(n, (int, np.integer)) and not isinstance(n, bool))
     if rest:
         listed = ", ".join(map(str, (shape, *rest)))
-        raise TypeError(f"{name}: the shape is one tuple: {name}(({listed}))")
+        raise TypeError(f"{name}: pass the shape as one tuple: {name}(({listed}))")
     try:
         sizes = tuple(map(operator.index, shape if hasattr(shape, "__iter__") else (shape,)))
     except TypeError:
-        raise TypeError(f"{name}: a shape is a tuple of ints, not {shape!r}") from None
+        raise TypeError(
+            f"{name}: expected a shape that is a tuple of ints; got {shape!r}"
+        ) from None
     if any(n < 0 for n in sizes):
         raise ValueError(f"{name}: the shape {sizes} has a negative size")
     return sizes

@@ -1,9 +1,9 @@
 """Functions of functions: products with Jacobians, whole Jacobians and Hessians.
 
-Each of `vjp jvp jacobian hessian hvp` calls the function once on variables of its own, so the
-gradients that tensors carry are left alone and it does not matter whether they require any. With
-`create_graph=True` what comes out is itself recorded: it can be differentiated with respect to the
-inputs and to everything that the function closes over, and the transforms may be nested.
+Each of `vjp jvp jacobian hessian hvp` calls the function once, on new variables: the inputs need
+not require a gradient, and their `.grad` is unchanged. With `create_graph=True` the result is
+recorded: it can be differentiated with respect to the inputs and to all that the function closes
+over, and the transforms can be nested.
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ def hessian(fn: Callable[..., Any], inputs: Inputs, create_graph: bool = False) 
     It costs one recorded reverse pass, and one through that for each element of the inputs.
 
     Returns:
-        A Tensor of shape input.shape + input.shape; for a sequence of inputs a tuple of tuples: at
-        [a][b] stands ∂²f / ∂input_a ∂input_b.
+        A Tensor of shape input.shape + input.shape; for a sequence of inputs a tuple of tuples,
+        whose entry [a][b] is ∂²f / ∂input_a ∂input_b.
 
     >>> tg.hessian(lambda x: x[0] ** 2 * x[1], tg.tensor([3.0, 5.0])).tolist()
     [[10.0, 6.0], [6.0, 0.0]]

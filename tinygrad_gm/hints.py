@@ -167,7 +167,7 @@ def give_hints(owner: type) -> None:
         setattr(owner, word, Hint(word))
 
     def names(self: object) -> list[str]:
-        return sorted({*object.__dir__(self)} - {*words})  # no completion of what is not there
+        return sorted({*object.__dir__(self)} - {*words})  # completion offers existing names only
 
     owner.__dir__ = names  # type: ignore[assignment, method-assign]
 

@@ -18,7 +18,7 @@ EXIT_CODE = 128 + int(signal.SIGINT)
 def is_command() -> bool:
     """Whether this process is `tinygrad-gm` or `python -m tinygrad_gm`, still starting."""
     program = os.path.basename((getattr(sys, "argv", None) or [""])[0])
-    if program != "-m":  # which stands there until Python has found the module
+    if program != "-m":  # sys.argv[0] until Python has found the module
         return program in ("tinygrad-gm", "tinygrad-gm.exe")
     words = iter(sys.orig_argv[1:])
     flag = next((word for word in words if word.startswith("-") and "m" in word), "")

@@ -1,4 +1,4 @@
-"""Checks of what an object is made with: each returns the option as a Python value."""
+"""Checks of the options of an object: each returns the option as a Python value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def as_number(
     high: float = math.inf,
     without: str = "",
 ) -> float:
-    """A finite number from `low` to `high`, which is not itself allowed where `without` names it.
+    """Return a finite number in [low, high], without the bound that `without` names.
 
     Args:
         owner: an object whose class the message names.
@@ -30,7 +30,7 @@ def as_number(
         without: "low" or "high" for a bound that is excluded.
 
     Raises:
-        TypeError: it is not a number, as a bool, a string and a Tensor are not.
+        TypeError: it is not a number: a bool, a string, a Tensor.
         ValueError: it is NaN, infinite, or out of range.
     """
     wanted = _interval(low, high, without)
@@ -44,7 +44,7 @@ def as_number(
 
 
 def as_integer(owner: object, name: str, value: Any, low: int = 1) -> int:
-    """An integer from `low` on; TypeError for what is not a number, ValueError for the rest."""
+    """Return an integer ≥ `low`; TypeError for a value that is not a number, else ValueError."""
     wanted = f"a whole number ≥ {low}"
     if isinstance(value, (bool, np.bool)) or not isinstance(value, Real):
         _refuse(TypeError, owner, name, value, wanted)
@@ -54,14 +54,14 @@ def as_integer(owner: object, name: str, value: Any, low: int = 1) -> int:
 
 
 def as_flag(owner: object, name: str, value: Any) -> bool:
-    """True or False; TypeError for anything else."""
+    """Return True or False; TypeError for anything else."""
     if not isinstance(value, (bool, np.bool)):
         _refuse(TypeError, owner, name, value, "True or False")
     return bool(value)
 
 
 def as_pair(owner: object, name: str, value: Any) -> tuple[float, float]:
-    """Two numbers in [0, 1); TypeError for what is not a sequence, ValueError for the rest."""
+    """Return two numbers in [0, 1); TypeError for a value that is not a sequence, else ValueError."""
     if isinstance(value, str) or not isinstance(value, Sequence):
         _refuse(TypeError, owner, name, value, "two numbers in [0, 1)")
     if len(value) != 2:

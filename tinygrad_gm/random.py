@@ -43,18 +43,18 @@ class Generator:
             self._bits = PCG64(SeedSequence(key[0], spawn_key=key[1:]))
         except (TypeError, ValueError, IndexError):
             raise ValueError(
-                f"Generator: a seed is a whole number ≥ 0 or a sequence of them, not {seed!r}"
+                f"Generator: seed must be an integer ≥ 0 or a sequence of them; got {seed!r}"
             ) from None
         self._stream, self.device = Stream(self._bits), device
 
     def normal(self, shape: Shape, dtype: Any = None) -> Tensor:
-        """Draws from N(0, 1)."""
+        """Draw from N(0, 1)."""
         return self._floats(self._stream.standard_normal, "normal", shape, dtype)
 
     def uniform(
         self, shape: Shape, low: float = 0.0, high: float = 1.0, dtype: Any = None
     ) -> Tensor:
-        """Draws from the uniform distribution on [low, high); rounding may give `high` itself.
+        """Draw from the uniform distribution on [low, high); rounding may give `high` itself.
 
         >>> x = tg.Generator(0).uniform((1000,), -2, 3)
         >>> bool((x >= -2).all()), bool((x < 3).all())
@@ -73,12 +73,12 @@ class Generator:
         [5, 5, 5]
         """
         if low >= high:
-            raise ValueError(f"integers: there is no whole number in [{low}, {high})")
+            raise ValueError(f"integers: expected low < high; got {low} and {high}")
         drawn = self._stream.integers(low, high, as_shape("integers", shape))
         return place(np.asarray(drawn), self.device)
 
     def permutation(self, n: int) -> Tensor:
-        """The numbers 0, …, n − 1 (int64) in random order.
+        """Return the numbers 0, …, n − 1 (int64) in random order.
 
         >>> sorted(tg.Generator(0).permutation(4).tolist())
         [0, 1, 2, 3]
@@ -97,7 +97,7 @@ class Generator:
         p = asarray(p)
         chance: Array = backend.to_device(p._data, "cpu")
         if not ((chance >= 0) & (chance <= 1)).all():
-            raise ValueError("bernoulli: a probability lies outside [0, 1]")
+            raise ValueError("bernoulli: expected probabilities in [0, 1]")
         dtype = p.dtype if p.dtype.kind == "f" else backend.default_dtype()
         lengths = p.shape if shape is None else as_shape("bernoulli", shape)
         drawn = self._stream.random(lengths, np.float64 if dtype == np.float64 else np.float32)
@@ -193,7 +193,7 @@ def _preserve() -> Callable[[], Mode]:
 preserved.append(_preserve)
 
 
-# ------------------------------------------------------------------- what a person types
+# ------------------------------------------------------------------- functions
 
 
 def randn(
@@ -204,7 +204,7 @@ def randn(
     requires_grad: bool = False,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Draws from N(0, 1).
+    """Draw from N(0, 1).
 
     >>> tg.randn((2, 3)).shape
     (2, 3)
@@ -222,7 +222,7 @@ def rand(
     requires_grad: bool = False,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Draws from the uniform distribution on [0, 1)."""
+    """Draw from the uniform distribution on [0, 1)."""
     lengths = as_shape("rand", shape, dtype, *rest)
     drawn = (generator or default_generator()).uniform(lengths, dtype=dtype)
     return _finish(drawn, device, requires_grad)
@@ -252,7 +252,7 @@ def randint(
 
 
 def randperm(n: int, *, device: str | None = None, generator: Generator | None = None) -> Tensor:
-    """The numbers 0, …, n − 1 (int64) in random order."""
+    """Return the numbers 0, …, n − 1 (int64) in random order."""
     return _finish((generator or default_generator()).permutation(n), device, False)
 
 
@@ -366,7 +366,7 @@ def _check_distributions(name: str, p: Any) -> None:
         raise ValueError(f"{name}: expected at least one class along the last axis; got {p.shape}")
     if not (np.isfinite(p).all() and (p >= 0).all() and (p.sum(axis=-1) > 0).all()):
         raise ValueError(
-            f"{name}: probabilities are finite numbers ≥ 0, at least one of each distribution > 0"
+            f"{name}: expected finite probabilities ≥ 0, at least one > 0 in each distribution"
         )
 
 
@@ -378,7 +378,7 @@ def randn_like(
     requires_grad: bool = False,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Draws from N(0, 1) in the shape, dtype and device of `x`."""
+    """Draw from N(0, 1) in the shape, dtype and device of `x`."""
     x = asarray(x)
     drawn = (generator or default_generator()).normal(x.shape, dtype or x.dtype)
     return _finish(drawn, device or x.device, requires_grad)
@@ -392,7 +392,7 @@ def rand_like(
     requires_grad: bool = False,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Draws from the uniform distribution on [0, 1) in the shape, dtype and device of `x`."""
+    """Draw from the uniform distribution on [0, 1) in the shape, dtype and device of `x`."""
     x = asarray(x)
     drawn = (generator or default_generator()).uniform(x.shape, dtype=dtype or x.dtype)
     return _finish(drawn, device or x.device, requires_grad)

@@ -37,8 +37,8 @@ def gradcheck(
     Args:
         fn: called with the inputs; returns a Tensor or a sequence of them. It must give the same
             values on every call, and must be smooth within `eps` of the inputs.
-        inputs: what fn is called with. Those that require a gradient are checked.
-        order: which derivative, from 1 on.
+        inputs: the arguments of fn; those that require a gradient are checked.
+        order: the order of the derivative, ≥ 1.
         eps: the step, added to one element at a time.
         rtol, atol: |analytic − numeric| ≤ atol + rtol · |numeric| must hold for every element.
 
@@ -47,8 +47,8 @@ def gradcheck(
 
     Raises:
         AssertionError: a derivative is wrong; names the input, the element and both values.
-        TypeError: a checked input is not float64, in which differences of this size drown; or `fn`
-            returned something else than Tensors.
+        TypeError: a checked input is not float64, so that rounding would hide the differences; or
+            `fn` does not return Tensors.
         ValueError: no input requires a gradient, or `order` is less than 1.
 
     >>> x = tg.tensor([0.5, 2.0], dtype=tg.float64, requires_grad=True)
@@ -57,11 +57,11 @@ def gradcheck(
     """
     if not hasattr(inputs, "__iter__"):
         kind = type(inputs).__name__
-        raise TypeError(f"gradcheck: inputs is a tensor or a sequence, not {kind}")
+        raise TypeError(f"gradcheck: expected inputs to be a tensor or a sequence; got {kind}")
     leaves = [_as_leaf(value) for value in ([inputs] if isinstance(inputs, Traced) else inputs)]
     checked = [i for i, x in enumerate(leaves) if isinstance(x, Tensor) and x.requires_grad]
     if order < 1:
-        raise ValueError(f"gradcheck: order is 1, 2, 3 …, not {order}")
+        raise ValueError(f"gradcheck: expected order ≥ 1; got {order}")
     if not checked:
         raise ValueError("gradcheck: no input requires a gradient, so there is nothing to check")
     for i in checked:

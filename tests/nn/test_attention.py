@@ -449,7 +449,11 @@ def test_a_copy_of_a_layer_is_its_own() -> None:
 
 x = tg.ones((3, 2, 4))
 MISTAKES: list[tuple[Any, type[Exception], str]] = [
-    (lambda: nn.MultiheadAttention(6, 4), ValueError, "num_heads 4 does not divide embed_dim 6"),
+    (
+        lambda: nn.MultiheadAttention(6, 4),
+        ValueError,
+        "embed_dim 6 must be divisible by num_heads 4",
+    ),
     (lambda: nn.MultiheadAttention(6, 0), ValueError, "num_heads 0 does not divide"),
     (lambda: nn.MultiheadAttention(6, 3, dropout=1.5), ValueError, r"\[0, 1\], not 1.5"),
     (

@@ -148,7 +148,7 @@ def test_p_may_be_changed_at_any_time():
     layer.p = 0.0
     assert layer(tg.ones(5)).tolist() == [1.0] * 5
     assert repr(layer) == "Dropout(p=0.0)"
-    with pytest.raises(ValueError, match=r"Dropout: p is the probability to drop.*got 1.5"):
+    with pytest.raises(ValueError, match=r"Dropout: expected a probability p in \[0, 1\]; got 1.5"):
         layer.p = 1.5
     assert layer.p == 0.0
 

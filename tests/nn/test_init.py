@@ -69,7 +69,7 @@ def test_gains():
     assert init.calculate_gain("linear") == init.calculate_gain("sigmoid") == 1
     assert init.calculate_gain("relu") == math.sqrt(2)
     assert init.calculate_gain("leaky_relu", math.sqrt(5)) == pytest.approx(math.sqrt(1 / 3))
-    with pytest.raises(ValueError, match="'gelu' is unknown"):
+    with pytest.raises(ValueError, match="calculate_gain: unknown nonlinearity 'gelu'"):
         init.calculate_gain("gelu")
 
 

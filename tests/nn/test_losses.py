@@ -500,7 +500,7 @@ def test_an_unknown_reduction_is_named(loss: Any) -> None:
 
 def test_mistakes_are_named() -> None:
     x, labels = tg.zeros((2, 3)), tg.tensor([0, 1])
-    with pytest.raises(ValueError, match=r"label_smoothing lies in \[0, 1\]; got 1.5"):
+    with pytest.raises(ValueError, match=r"expected label_smoothing in \[0, 1\]; got 1.5"):
         F.cross_entropy(x, labels, label_smoothing=1.5)
     with pytest.raises(ValueError, match=r"weight .*\(3,\).* got \(2,\)"):
         F.cross_entropy(x, labels, tg.ones(2))
@@ -512,19 +512,19 @@ def test_mistakes_are_named() -> None:
         F.cross_entropy(x, tg.tensor([0, 3]), label_smoothing=0.1)
     with pytest.raises(TypeError, match=r"class numbers, .* got float32"):
         F.cross_entropy(x, tg.tensor([0.0, 1.0]))
-    with pytest.raises(ValueError, match=r"probabilities lie in \[0, 1\]; got \[-2.0, 2.0\]"):
+    with pytest.raises(ValueError, match=r"expected probabilities in \[0, 1\]; got \[-2.0, 2.0\]"):
         F.binary_cross_entropy(tg.tensor([-2.0, 2.0]), tg.ones(2))
     with pytest.raises(ValueError, match=r"weight \(2, 3\) does not broadcast to \(3,\)"):
         F.binary_cross_entropy(tg.ones(3), tg.ones(3), weight=tg.ones((2, 3)))
     with pytest.raises(ValueError, match=r"a variance is negative: -1\.0"):
         F.gaussian_nll_loss(tg.ones(2), tg.ones(2), tg.tensor([1.0, -1.0]))
-    with pytest.raises(ValueError, match=r"var has the input's shape \(2, 3\).*got \(3,\)"):
+    with pytest.raises(ValueError, match=r"var of the input's shape \(2, 3\).*got \(3,\)"):
         F.gaussian_nll_loss(x, x, tg.ones(3))
-    with pytest.raises(ValueError, match="huber_loss: delta is a number > 0; got 0"):
+    with pytest.raises(ValueError, match="huber_loss: expected delta > 0; got 0"):
         F.huber_loss(x, x, delta=0)
-    with pytest.raises(ValueError, match="smooth_l1_loss: beta is a number ≥ 0; got -1"):
+    with pytest.raises(ValueError, match="smooth_l1_loss: expected beta ≥ 0; got -1"):
         F.smooth_l1_loss(x, x, beta=-1)
-    with pytest.raises(ValueError, match=r"inputs \(N, D\) go with a target \(N,\)"):
+    with pytest.raises(ValueError, match=r"expected inputs \(N, D\) and a target \(N,\)"):
         F.cosine_embedding_loss(x, x, tg.ones(3))
     with pytest.raises(ValueError, match="input1 and input2 and target must have one shape"):
         F.margin_ranking_loss(tg.ones(2), tg.ones(2), tg.ones(()))

@@ -102,7 +102,7 @@ MISTAKES: list[tuple[Any, str]] = [
     (lambda layer: layer(tg.zeros((1, 2, 4)), start=9), "length 2 from position 9 on .* 10"),
     (lambda layer: layer(tg.zeros((3, 1, 5))), r"d_model = 4; got \(3, 1, 5\)"),
     (lambda layer: layer(tg.zeros(4)), r"got \(4,\)"),
-    (lambda layer: nn.SinusoidalPositionalEncoding(0), "at least 1; got 0 and 5000"),
+    (lambda layer: nn.SinusoidalPositionalEncoding(0), "max_len ≥ 1; got 0 and 5000"),
 ]
 
 

@@ -299,7 +299,7 @@ def test_a_checkpointed_layer_has_the_same_gradients_dropout_included() -> None:
 # ------------------------------------------------------------------------------- mistakes
 
 MISTAKES: list[tuple[Any, str]] = [
-    (lambda: nn.TransformerEncoderLayer(6, 4), "num_heads 4 does not divide embed_dim 6"),
+    (lambda: nn.TransformerEncoderLayer(6, 4), "embed_dim 6 must be divisible by num_heads 4"),
     (
         lambda: nn.TransformerDecoderLayer(6, 3, activation="swish"),
         'TransformerDecoderLayer: activation is \'swish\'; expected "relu", "gelu" or a function',

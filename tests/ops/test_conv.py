@@ -309,7 +309,7 @@ def test_the_parameter_gradient_of_a_gradient_penalty_is_that_of_differences() -
         (lambda: F.conv1d(tg.ones((1, 1, 4)), tg.ones((1, 1, 2)), None, 2, "same"), "stride 1"),
         (
             lambda: F.conv_transpose1d(tg.ones((1, 1, 4)), tg.ones((1, 1, 2)), output_padding=1),
-            "conv_transpose1d: output_padding is less",
+            "conv_transpose1d: expected output_padding less",
         ),
         (
             lambda: F.conv_transpose1d(tg.ones((1, 1, 1)), tg.ones((1, 1, 2)), padding=1),

@@ -89,7 +89,9 @@ def test_within_average_the_model_has_the_mean_and_afterwards_its_own_arrays():
         with ema.average():
             pass
         np.testing.assert_array_equal(net.layer.weight.numpy(), mean["layer.weight"])
-        with pytest.raises(RuntimeError, match=r"update within `with ema.average\(\)`"):
+        with pytest.raises(
+            RuntimeError, match=r"update cannot be called within `with ema.average\(\)`"
+        ):
             ema.update()
     for name, value in values(net).items():
         np.testing.assert_array_equal(value, before[name])

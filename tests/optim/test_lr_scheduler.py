@@ -99,7 +99,7 @@ def test_one_cycle_goes_through_its_corners():
     np.testing.assert_allclose(rates.max(0), [1.0, 2.0], rtol=1e-3)
     assert rates[:, 0].argmax() == 24
     np.testing.assert_allclose(rates[100], [1e-5, 2e-5], rtol=1e-9)
-    with pytest.raises(ValueError, match="step 102 of a cycle of 101 steps"):
+    with pytest.raises(ValueError, match="step 102 is after the last of 101 steps"):
         schedule.step()
 
 
@@ -180,7 +180,7 @@ def test_sequential_refuses_what_cannot_follow():
         schedules.SequentialLR(optimizer, [schedules.ReduceLROnPlateau(optimizer)], [])
     with pytest.raises(ValueError, match="do not ascend"):
         schedules.SequentialLR(optimizer, [one, one, one], [5, 3])
-    with pytest.raises(ValueError, match="ChainedScheduler: there is no schedule"):
+    with pytest.raises(ValueError, match="ChainedScheduler: expected at least one schedule"):
         schedules.ChainedScheduler([])
     with pytest.raises(ValueError, match="ChainedScheduler: ReduceLROnPlateau needs a number"):
         schedules.ChainedScheduler([one, schedules.ReduceLROnPlateau(optimizer)])

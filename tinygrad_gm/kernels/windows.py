@@ -24,7 +24,7 @@ def per_axis(name: str, argument: str, value: PerAxis, ndim: int, least: int = 1
     integers = all(hasattr(v, "__index__") for v in values)
     if len(values) != ndim or not integers or any(v < least for v in values):
         raise ValueError(
-            f"{name}: {argument} is an integer ≥ {least}, or {ndim} of them; got {value!r}"
+            f"{name}: {argument} must be an integer ≥ {least}, or {ndim} of them; got {value!r}"
         )
     return tuple(map(int, values))
 

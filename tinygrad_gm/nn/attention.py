@@ -157,13 +157,10 @@ class MultiheadAttention(Module):
         super().__init__()
         if embed_dim < 1 or num_heads < 1 or embed_dim % num_heads:
             raise ValueError(
-                f"MultiheadAttention: num_heads {num_heads} does not divide embed_dim {embed_dim}; "
-                "every head gets an equal part of the width"
+                f"MultiheadAttention: embed_dim {embed_dim} must be divisible by num_heads {num_heads}"
             )
         if not 0 <= dropout <= 1:
-            raise ValueError(
-                f"MultiheadAttention: dropout is a probability in [0, 1], not {dropout}"
-            )
+            raise ValueError(f"MultiheadAttention: expected dropout in [0, 1]; got {dropout}")
         self.embed_dim, self.num_heads, self.dropout = embed_dim, num_heads, dropout
         self.head_dim = embed_dim // num_heads
         self.kdim = embed_dim if kdim is None else kdim
@@ -283,8 +280,8 @@ class MultiheadAttention(Module):
                 )
         if key.shape[:-1] != value.shape[:-1]:
             raise ValueError(
-                "MultiheadAttention: every key has one value; got a key "
-                f"{key.shape} and a value {value.shape}"
+                "MultiheadAttention: key and value must have the same length and batch; got "
+                f"{key.shape} and {value.shape}"
             )
         batch = 0 if self.batch_first else 1
         if query.ndim == 3 and query.shape[batch] != key.shape[batch]:

@@ -55,7 +55,7 @@ class _Convolution(Module):
         counts = {"in_channels": in_channels, "out_channels": out_channels, "groups": groups}
         for argument, count in counts.items():
             if not hasattr(count, "__index__") or count < 1:
-                raise ValueError(f"{name}: {argument} is an integer ≥ 1; got {count!r}")
+                raise ValueError(f"{name}: {argument} must be an integer ≥ 1; got {count!r}")
             setattr(self, argument, int(count))
         if in_channels % groups or out_channels % groups:
             raise ValueError(
@@ -123,7 +123,7 @@ class _Conv(_Convolution):
         self.padding, self.padding_mode = self._checked_padding(padding), padding_mode
         if padding_mode not in MODES:
             raise ValueError(
-                f"{type(self).__name__}: padding_mode is one of {', '.join(MODES)}; "
+                f"{type(self).__name__}: padding_mode must be one of {', '.join(MODES)}; "
                 f"got {padding_mode!r}"
             )
         self._add_parameters(out_channels, in_channels // groups, bias, device, dtype)
@@ -134,9 +134,11 @@ class _Conv(_Convolution):
             widths: tuple[int, ...] = per_axis(name, "padding", padding, self._ndim, least=0)
             return widths
         if padding not in ("same", "valid"):
-            raise ValueError(f'{name}: padding is a number, "same" or "valid"; got {padding!r}')
+            raise ValueError(
+                f'{name}: padding must be a number, "same" or "valid"; got {padding!r}'
+            )
         if padding == "same" and self.stride != (1,) * self._ndim:
-            raise ValueError(f'{name}: padding="same" goes with stride 1; got stride={self.stride}')
+            raise ValueError(f'{name}: padding="same" needs stride 1; got stride={self.stride}')
         return padding
 
     def forward(self, x: Any) -> Any:

@@ -39,7 +39,7 @@ def calculate_gain(nonlinearity: str, param: float = 0.01) -> float:
         return math.sqrt(2 / (1 + param**2))
     if nonlinearity not in _GAINS:
         known = ", ".join([*_GAINS, "leaky_relu"])
-        raise ValueError(f"calculate_gain: {nonlinearity!r} is unknown; there are {known}")
+        raise ValueError(f"calculate_gain: unknown nonlinearity {nonlinearity!r}; use {known}")
     return _GAINS[nonlinearity]
 
 

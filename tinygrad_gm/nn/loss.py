@@ -36,7 +36,7 @@ class Loss(Module):
         self.reduction = reduction
 
     def _keep(self, **weights: ArrayLike) -> None:
-        """Register weights as buffers, or that there are none."""
+        """Register weights as buffers; None: no such weight."""
         for name, weight in weights.items():
             constant = None if weight is None else asarray(weight).detach()
             self.register_buffer(name, constant)
@@ -68,7 +68,7 @@ class MSELoss(PairLoss):
 
 
 class L1Loss(PairLoss):
-    """|input − target|, of one shape: less moved by outliers than the square.
+    """|input − target|, of one shape: less sensitive to outliers than `MSELoss`.
 
     >>> nn.L1Loss()(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0])).item()
     1.0
@@ -131,12 +131,12 @@ class GaussianNLLLoss(Loss):
 
 
 class PoissonNLLLoss(PairLoss):
-    """λ − target · ln λ: a Poisson distribution's −ln probability, but for ln target!.
+    """λ − target · ln λ: −ln probability of a Poisson distribution, without its term ln target!.
 
     Args:
-        log_input: whether the input is ln λ, or λ itself.
+        log_input: whether the input is ln λ; False: it is λ.
         full: add Stirling's approximation of ln target!.
-        eps: is added to λ before the logarithm, where the input is λ.
+        eps: added to λ before the logarithm, if log_input is False.
         reduction: "mean", "sum" or "none".
 
     >>> nn.PoissonNLLLoss()(tg.tensor([0.0]), tg.tensor([3.0])).item()
@@ -162,8 +162,8 @@ class CrossEntropyLoss(PairLoss):
     Args:
         weight: (C,), a factor per class; None: 1.
         ignore_index: class index that is ignored.
-        reduction: "mean" over what counts, by weight; "sum"; or "none".
-        label_smoothing: the part of the wanted probability that all classes share.
+        reduction: "mean", weighted, over the targets that are not ignored; "sum"; or "none".
+        label_smoothing: ε in [0, 1]: (1 − ε)·t + ε/C replaces the target probabilities t.
 
     Shapes: input (N, C, …) or (C,); target (N, …) of integers, or floating of the input's shape.
 
@@ -188,12 +188,12 @@ class CrossEntropyLoss(PairLoss):
 
 
 class NLLLoss(PairLoss):
-    """−input[target], the input being log-probabilities, as `nn.LogSoftmax(axis=1)` gives them.
+    """−input[target] of log-probabilities, such as the output of `nn.LogSoftmax(axis=1)`.
 
     Args:
         weight: (C,), a factor per class; None: 1.
         ignore_index: class index that is ignored.
-        reduction: "mean" over what counts, by weight; "sum"; or "none".
+        reduction: "mean", weighted, over the targets that are not ignored; "sum"; or "none".
 
     >>> nn.NLLLoss()(tg.tensor([[-1.0, -2.0], [-3.0, -5.0]]), tg.tensor([0, 1])).item()
     3.0
@@ -237,7 +237,7 @@ class BCEWithLogitsLoss(PairLoss):
     Args:
         weight: a factor per element, of any shape that broadcasts to theirs; None: 1.
         reduction: "mean", "sum" or "none".
-        pos_weight: a factor of the part with t, that broadcasts too; None: 1.
+        pos_weight: a factor of the positive part t·ln σ(z), which broadcasts as well; None: 1.
 
     >>> nn.BCEWithLogitsLoss()(tg.tensor([1000.0]), tg.tensor([0.0])).item()
     1000.0
@@ -256,7 +256,7 @@ class BCEWithLogitsLoss(PairLoss):
 
 
 class KLDivLoss(PairLoss):
-    """KL(target ‖ q), the input being ln q: t·(ln t − ln q) element by element.
+    """KL(target ‖ q) for an input ln q: t·(ln t − ln q), element by element.
 
     Args:
         reduction: "batchmean", the mean divergence of (N, C); "mean", "sum" or "none".

@@ -21,7 +21,7 @@ class _Pad2d(Module):
         given = tuple(padding) if isinstance(padding, (tuple, list)) else (padding,) * 4
         if len(given) != 4 or not all(hasattr(width, "__index__") for width in given):
             raise ValueError(
-                f"{type(self).__name__}: padding is an integer, or (left, right, top, bottom); "
+                f"{type(self).__name__}: padding must be an integer or (left, right, top, bottom); "
                 f"got {padding!r}"
             )
         self.padding: tuple[int, ...] = given

@@ -54,7 +54,7 @@ class SinusoidalPositionalEncoding(Module):
         super().__init__()
         if d_model < 1 or max_len < 1:
             raise ValueError(
-                "SinusoidalPositionalEncoding: d_model and max_len are at least 1; got "
+                "SinusoidalPositionalEncoding: expected d_model ≥ 1 and max_len ≥ 1; got "
                 f"{d_model} and {max_len}"
             )
         self.d_model, self.max_len, self.batch_first = d_model, max_len, batch_first

@@ -166,19 +166,19 @@ class _Recurrent(Module):
             return None
         if not batched:
             raise ValueError(
-                f"{type(self).__name__}: lengths go with a batch; the input is one sequence"
+                f"{type(self).__name__}: lengths need a batch; the input is one sequence"
             )
         steps, batch, _ = x.shape
         numbers = asarray(lengths).numpy()
         if numbers.dtype.kind not in "iu" or numbers.shape != (batch,):
             raise ValueError(
-                f"{type(self).__name__}: lengths want one integer for each of the {batch} "
-                f"sequences; got {numbers.dtype} numbers of the shape {numbers.shape}"
+                f"{type(self).__name__}: expected lengths ({batch},) of integers; got "
+                f"{numbers.dtype} numbers of shape {numbers.shape}"
             )
         if batch and not 1 <= numbers.min() <= numbers.max() <= steps:
             raise ValueError(
-                f"{type(self).__name__}: lengths lie in [{numbers.min()}, {numbers.max()}], not "
-                f"all in [1, {steps}]"
+                f"{type(self).__name__}: expected lengths in [1, {steps}]; got lengths from "
+                f"{numbers.min()} to {numbers.max()}"
             )
         return _Lengths(numbers.astype(np.int64), steps, x.device)
 

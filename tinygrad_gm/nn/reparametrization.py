@@ -69,7 +69,7 @@ def spectral_norm(
     """
     if n_power_iterations < 1:
         raise ValueError(
-            f"spectral_norm: n_power_iterations is a number ≥ 1; got {n_power_iterations}"
+            f"spectral_norm: expected n_power_iterations ≥ 1; got {n_power_iterations}"
         )
     weight = _take(module, name, "spectral_norm")
     if axis is None:

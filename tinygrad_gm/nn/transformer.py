@@ -231,8 +231,8 @@ class TransformerEncoder(_Stack):
 
     Args:
         encoder_layer: a layer; the stack has deep copies of it, which start from equal weights.
-        num_layers: how many.
-        norm: a module behind the last layer, or None. (A pre-norm stack needs one.)
+        num_layers: number of layers.
+        norm: a module applied after the last layer, or None; a pre-norm stack needs one.
 
     >>> stack = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2), num_layers=2)
     >>> stack(tg.randn((3, 5, 8)), is_causal=True).shape
@@ -267,8 +267,8 @@ class TransformerDecoder(_Stack):
 
     Args:
         decoder_layer: a layer; the stack has deep copies of it, which start from equal weights.
-        num_layers: how many.
-        norm: a module behind the last layer, or None. (A pre-norm stack needs one.)
+        num_layers: number of layers.
+        norm: a module applied after the last layer, or None; a pre-norm stack needs one.
 
     >>> stack = nn.TransformerDecoder(nn.TransformerDecoderLayer(8, 2), num_layers=2)
     >>> stack(tg.randn((3, 5, 8)), memory=tg.randn((4, 5, 8))).shape
@@ -304,10 +304,10 @@ class Transformer(Module):
     Args:
         d_model: E, the width of input and output.
         nhead: the number of heads; it divides d_model.
-        num_encoder_layers, num_decoder_layers: the heights of the stacks.
+        num_encoder_layers, num_decoder_layers: number of layers of each stack.
         dim_feedforward, dropout, activation: of the layers, as are layer_norm_eps, batch_first,
             norm_first, bias, device and dtype: see `TransformerEncoderLayer`.
-        custom_encoder, custom_decoder: modules in place of the stacks.
+        custom_encoder, custom_decoder: modules used instead of the stacks.
 
     >>> model = nn.Transformer(8, 2, num_encoder_layers=1, num_decoder_layers=1)
     >>> mask = nn.Transformer.generate_square_subsequent_mask(3)

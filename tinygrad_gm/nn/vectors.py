@@ -21,8 +21,8 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     """Write the numbers of a vector into the parameters' arrays, in order.
 
     Raises:
-        ValueError: the vector has more or fewer numbers than the parameters. Then nothing was
-            written.
+        ValueError: the vector has more or fewer numbers than the parameters. Nothing is
+            written then.
 
     >>> layer = nn.Linear(2, 1)
     >>> nn.utils.vector_to_parameters(tg.tensor([1.0, 2.0, 3.0]), layer.parameters())
@@ -33,7 +33,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     wanted = sum(parameter.size for parameter in several)
     if array.shape != (wanted,):
         raise ValueError(
-            f"vector_to_parameters: a vector of shape {array.shape} for {wanted} numbers"
+            f"vector_to_parameters: expected a vector of shape ({wanted},); got {array.shape}"
         )
     start = 0
     for parameter in several:

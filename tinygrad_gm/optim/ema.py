@@ -25,7 +25,7 @@ class EMA:
 
     so that θ̄ is a mean over about the last 1 / (1 − d) steps (Polyak & Juditsky 1992, the mean of
     all; Tarvainen & Valpola 2017, this one). With `warmup` it is d = min(decay, (1 + t) / (10 + t))
-    in the update number t, from 0, so that the first weights are forgotten quickly.
+    in update t = 0, 1, …, so that the first weights are forgotten quickly.
 
     Args:
         model: the model to average; it may have an optimizer, made before or afterwards.
@@ -74,7 +74,9 @@ class EMA:
             RuntimeError: called within `average`, where the model holds the averaged weights.
         """
         if self._swapped:
-            raise RuntimeError("EMA: update within `with ema.average()`; do it afterwards")
+            raise RuntimeError(
+                "EMA: update cannot be called within `with ema.average()`; call it afterwards"
+            )
         t = self.updates
         share = 1 - (min(self.decay, (1 + t) / (10 + t)) if self.warmup else self.decay)
         learned = {id(p) for p in self.model.parameters()}

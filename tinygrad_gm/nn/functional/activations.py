@@ -79,7 +79,7 @@ def prelu(input: ArrayLike, weight: ArrayLike) -> Tensor:
         w = w.reshape((-1, *(1 for _ in x.shape[2:])))
     else:
         raise ValueError(
-            f"prelu: the weight is one number, or one per channel of (N, C, …); got a weight "
+            f"prelu: expected a weight of one number, or of one per channel of (N, C, …); got a weight "
             f"{w.shape} and an input {x.shape}"
         )
     return where(x > 0, x, w * where(x > 0, 0.0, x))
@@ -110,7 +110,7 @@ def celu(input: ArrayLike, alpha: float = 1.0) -> Tensor:
     [-0.5, 0.0, 1000.0]
     """
     if alpha == 0:
-        raise ValueError("celu: alpha is 0, by which x is divided")
+        raise ValueError("celu: alpha must not be 0")
     return _exponential(input, alpha, 1.0 / alpha)
 
 
@@ -257,7 +257,7 @@ def glu(input: ArrayLike, axis: int = -1) -> Tensor:
     """
     x = asarray(input)
     if x.shape[normalize_axis("glu", axis, x.ndim)] % 2:
-        raise ValueError(f"glu: axis {axis} of an input {x.shape} has no two halves")
+        raise ValueError(f"glu: expected an even length along axis {axis}; got an input {x.shape}")
     values, gates = split(x, 2, axis)
     return values * ops.sigmoid(gates)
 

@@ -139,8 +139,8 @@ def cosine_embedding_loss(
     t: Any = asarray(target)
     if not a.ndim or t.shape != a.shape[:-1]:
         raise ValueError(
-            f"{name}: inputs (N, D) go with a target (N,), (D,) with (); got inputs {a.shape} and "
-            f"a target {t.shape}"
+            f"{name}: expected inputs (N, D) and a target (N,), or (D,) and (); got inputs "
+            f"{a.shape} and a target {t.shape}"
         )
     squares = ((a * a).sum(axis=-1) + TINY) * ((b * b).sum(axis=-1) + TINY)
     cosine = (a * b).sum(axis=-1) / sqrt(squares)

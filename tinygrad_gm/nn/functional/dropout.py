@@ -111,7 +111,7 @@ def drop_connect(
 def check_probability(name: str, p: float) -> None:
     """Raise ValueError, in the name of `name`, for a p outside [0, 1]."""
     if not (isinstance(p, Real) and 0 <= p <= 1):
-        raise ValueError(f"{name}: p is the probability to drop, a number in [0, 1]; got {p!r}")
+        raise ValueError(f"{name}: expected a probability p in [0, 1]; got {p!r}")
 
 
 def _floating(name: str, input: ArrayLike, p: float) -> Tensor:

@@ -57,7 +57,7 @@ def smooth_l1_loss(
     [0.125, 2.5]
     """
     if beta < 0:
-        raise ValueError(f"smooth_l1_loss: beta is a number ≥ 0; got {beta}")
+        raise ValueError(f"smooth_l1_loss: expected beta ≥ 0; got {beta}")
     x, t = alike("smooth_l1_loss", input=input, target=target)
     losses = _huber(x - t, beta) / beta if beta else abs(x - t)
     return reduced("smooth_l1_loss", losses, reduction)
@@ -72,7 +72,7 @@ def huber_loss(
     [0.125, 4.0]
     """
     if not delta > 0:
-        raise ValueError(f"huber_loss: delta is a number > 0; got {delta}")
+        raise ValueError(f"huber_loss: expected delta > 0; got {delta}")
     x, t = alike("huber_loss", input=input, target=target)
     return reduced("huber_loss", _huber(x - t, delta), reduction)
 
@@ -118,7 +118,7 @@ def gaussian_nll_loss(
         variance = variance[..., None]
     if variance.ndim and variance.shape not in (x.shape, (*x.shape[:-1], 1)):
         raise ValueError(
-            f"{name}: var has the input's shape {x.shape}, or one number per row; got "
+            f"{name}: expected var of the input's shape {x.shape}, or one number per row; got "
             f"{variance.shape}"
         )
     if (variance < 0).any():

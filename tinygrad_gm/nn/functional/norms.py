@@ -32,7 +32,7 @@ def _last_axes(name: str, input: ArrayLike, normalized_shape: int | tuple[int, .
     wanted = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     shape = input.shape if isinstance(input, Tensor) else np.shape(input)
     if not wanted or shape[-len(wanted) :] != wanted:
-        raise ValueError(f"{name}: an input {shape} does not end in normalized_shape {wanted}")
+        raise ValueError(f"{name}: expected an input whose shape ends in {wanted}; got {shape}")
     return len(wanted)
 
 
@@ -165,7 +165,9 @@ def instance_norm(
     x = asarray(input)
     if not use_input_stats:
         if running_mean is None or running_var is None:
-            raise ValueError("instance_norm: without use_input_stats running statistics are needed")
+            raise ValueError(
+                "instance_norm: use_input_stats=False needs running_mean and running_var"
+            )
         return _affine(x, asarray(running_mean), asarray(running_var), weight, bias, eps)
     count = math.prod(x.shape[2:])
     if x.ndim < 3 or count == 1:
@@ -217,7 +219,7 @@ def local_response_norm(
             f"local_response_norm: expected an input (N, C, …) of 3 axes or more; got {x.shape}"
         )
     if size < 1:
-        raise ValueError(f"local_response_norm: size is a number of channels ≥ 1; got {size}")
+        raise ValueError(f"local_response_norm: expected size ≥ 1; got {size}")
     margins = [(0, 0)] * x.ndim
     margins[1] = (size // 2, (size - 1) // 2)
     squares = ops.pad(x * x, tuple(margins))

@@ -42,7 +42,7 @@ def pad(
     """
     x = asarray(input)
     if mode not in MODES:
-        raise ValueError(f"pad: mode is one of {', '.join(MODES)}; got {mode!r}")
+        raise ValueError(f"pad: mode must be one of {', '.join(MODES)}; got {mode!r}")
     if value is not None and mode != "constant":
         raise ValueError(f"pad: mode {mode!r} takes no value; got {value}")
     pairs = _pairs(pad, x.ndim)
@@ -53,8 +53,8 @@ def pad(
         least = max(margin) + (mode == "reflect") if mode != "replicate" else 1
         if mode != "constant" and max(margin) and size < least:
             raise ValueError(
-                f'pad: mode "{mode}" wants at least {least} elements along an axis with the margin '
-                f"{margin}; there are {size} (input {x.shape}, pad {tuple(pad)})"
+                f'pad: mode "{mode}" with widths {margin} needs at least {least} elements along the '
+                f"axis; got {size} (input {x.shape}, pad {tuple(pad)})"
             )
     return ops.pad(x, margins, MODES[mode], 0.0 if value is None else value)
 
@@ -76,6 +76,6 @@ def _cropped(x: Tensor, pairs: Sequence[tuple[int, int]], pad: Any) -> Tensor:
     """x cropped by the negative widths."""
     cuts = [(max(0, -before), max(0, -after)) for before, after in pairs]
     if any(sum(cut) > size for size, cut in zip(x.shape, cuts, strict=True)):
-        raise ValueError(f"pad: {tuple(pad)} cuts off more than an input {x.shape} has")
+        raise ValueError(f"pad: {tuple(pad)} crops more than the input {x.shape} has")
     ends = zip(x.shape, cuts, strict=True)
     return x[last_axes(*(slice(before, size - after) for size, (before, after) in ends))]

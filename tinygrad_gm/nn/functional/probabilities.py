@@ -63,7 +63,9 @@ def cross_entropy(
     0.6930999755859375
     """
     if not 0.0 <= label_smoothing <= 1.0:
-        raise ValueError(f"cross_entropy: label_smoothing lies in [0, 1]; got {label_smoothing}")
+        raise ValueError(
+            f"cross_entropy: expected label_smoothing in [0, 1]; got {label_smoothing}"
+        )
     x, t = asarray(input), asarray(target)
     if t.dtype.kind == "f" and t.ndim == x.ndim:
         return _soft_cross_entropy(x, t, weight, reduction, label_smoothing)
@@ -163,8 +165,8 @@ def binary_cross_entropy(
     p, t = alike(name, input=input, target=target)
     if not ((p >= 0) & (p <= 1)).all():
         raise ValueError(
-            f"{name}: probabilities lie in [0, 1]; got [{p.min().item()}, {p.max().item()}]; for "
-            "scores of any size use binary_cross_entropy_with_logits"
+            f"{name}: expected probabilities in [0, 1]; got [{p.min().item()}, {p.max().item()}]; for "
+            "scores use binary_cross_entropy_with_logits"
         )
     return reduced(name, _times(name, losses.binary_cross_entropy(p, t), weight), reduction)
 

@@ -102,7 +102,7 @@ def _output_sizes(name: str, sizes: Sequence[int], given: Sizes) -> tuple[int, .
     integers = all(m is None or (hasattr(m, "__index__") and m > 0) for m in wanted)
     if len(wanted) != len(sizes) or not integers:
         raise ValueError(
-            f"{name}: output_size is an integer ≥ 1, or {len(sizes)} of them; got {given!r}"
+            f"{name}: output_size must be an integer ≥ 1, or {len(sizes)} of them; got {given!r}"
         )
     if 0 in sizes:
         raise ValueError(f"{name}: an input of spatial size {tuple(sizes)} has nothing to pool")
@@ -167,8 +167,8 @@ def interpolate(
     if mode not in MODES or len(sizes) not in MODES[mode]:
         fitting = [known for known, axes in MODES.items() if len(sizes) in axes]
         raise ValueError(
-            f"interpolate: mode {mode!r} does not fit an input {x.shape}; {fitting} would "
-            "(an input is (N, C, *spatial))"
+            f"interpolate: mode {mode!r} does not fit an input {x.shape}; expected a mode of "
+            f"{fitting} for (N, C, *spatial)"
         )
     if align_corners is not None and mode in ("nearest", "area"):
         raise ValueError(f"interpolate: mode {mode!r} has no align_corners")

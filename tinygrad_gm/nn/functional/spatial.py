@@ -57,10 +57,10 @@ def _conv(
         pads = 0
     elif padding == "same":
         if per_axis(name, "stride", stride, ndim) != (1,) * ndim:
-            raise ValueError(f'{name}: padding="same" goes with stride 1; got stride={stride}')
+            raise ValueError(f'{name}: padding="same" needs stride 1; got stride={stride}')
         pads = same_padding(kernel, gaps)
     elif isinstance(padding, str):
-        raise ValueError(f'{name}: padding is a number, "same" or "valid"; got {padding!r}')
+        raise ValueError(f'{name}: padding must be a number, "same" or "valid"; got {padding!r}')
     how = geometry(name, ndim, stride, pads, gaps)
     window_counts(name, x.shape[2:], kernel, how)
     y = conv(x, weight, bias, *how, groups)
@@ -136,7 +136,7 @@ def _conv_transpose(
     extra = per_axis(name, "output_padding", output_padding, ndim, least=0)
     if any(e >= max(s, d) for e, s, d in zip(extra, steps, gaps, strict=True)):
         raise ValueError(
-            f"{name}: output_padding is less than the stride {steps} or the dilation {gaps}; "
+            f"{name}: expected output_padding less than the stride {steps} or the dilation {gaps}; "
             f"got {output_padding}"
         )
     transposed_shape(name, x.shape[2:], weight.shape[2:], (steps, pads, gaps), extra)

@@ -159,7 +159,7 @@ class ChainedScheduler(_Composite):
         self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None
     ) -> None:
         if not schedulers:
-            raise ValueError("ChainedScheduler: there is no schedule")
+            raise ValueError("ChainedScheduler: expected at least one schedule")
         self._take(optimizer or schedulers[0].optimizer, schedulers)
         self.base_lrs = [group["initial_lr"] for group in self.optimizer.param_groups]
         self.last_epoch, self._last_lr = 0, self._rates()

@@ -64,7 +64,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     Args:
         optimizer, last_epoch: as in `LRScheduler`.
         T_0: the number of steps to the first restart.
-        T_mult: a whole number, from 1.
+        T_mult: an integer ≥ 1.
         eta_min: the lowest rate.
 
     >>> optimizer = optim.SGD([tg.ones(1, requires_grad=True)], lr=1.0)

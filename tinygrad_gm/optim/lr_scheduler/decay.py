@@ -15,8 +15,8 @@ class StepLR(LRScheduler):
 
     Args:
         optimizer, last_epoch: as in `LRScheduler`.
-        step_size: a number of steps, from 1.
-        gamma: γ.
+        step_size: number of steps, ≥ 1.
+        gamma: the factor γ.
 
     >>> optimizer = optim.SGD([tg.ones(1, requires_grad=True)], lr=1.0)
     >>> schedule = optim.lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.5)
@@ -46,7 +46,7 @@ class MultiStepLR(LRScheduler):
     Args:
         optimizer, last_epoch: as in `LRScheduler`.
         milestones: numbers of steps, in any order; one given twice counts twice.
-        gamma: γ.
+        gamma: the factor γ.
 
     >>> optimizer = optim.SGD([tg.ones(1, requires_grad=True)], lr=1.0)
     >>> schedule = optim.lr_scheduler.MultiStepLR(optimizer, [1, 3], gamma=0.5)
@@ -78,7 +78,7 @@ class ExponentialLR(LRScheduler):
 
     Args:
         optimizer, last_epoch: as in `LRScheduler`.
-        gamma: γ.
+        gamma: the factor γ.
 
     >>> optimizer = optim.SGD([tg.ones(1, requires_grad=True)], lr=1.0)
     >>> schedule = optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
@@ -105,7 +105,7 @@ class ConstantLR(LRScheduler):
     Args:
         optimizer, last_epoch: as in `LRScheduler`.
         factor: in [0, 1]; after a factor of 0 the rate becomes the initial one.
-        total_iters: a number of steps.
+        total_iters: number of steps.
 
     >>> optimizer = optim.SGD([tg.ones(1, requires_grad=True)], lr=1.0)
     >>> schedule = optim.lr_scheduler.ConstantLR(optimizer, factor=0.25, total_iters=2)
@@ -147,7 +147,7 @@ class LinearLR(LRScheduler):
         optimizer, last_epoch: as in `LRScheduler`.
         start_factor: the factor at first, in (0, 1].
         end_factor: the factor from step `total_iters` on, in [0, 1].
-        total_iters: a number of steps, from 1.
+        total_iters: number of steps, ≥ 1.
 
     >>> optimizer = optim.SGD([tg.ones(1, requires_grad=True)], lr=1.0)
     >>> schedule = optim.lr_scheduler.LinearLR(optimizer, start_factor=0.5, total_iters=2)
@@ -229,14 +229,14 @@ class NoamLR(LRScheduler):
         lr = factor · d_model^−½ · min(t^−½, t · warmup_steps^−3/2)
 
     where t = 1 for the optimizer's first step. The rate is largest at t = `warmup_steps`. It
-    replaces the groups' own rates, which do not matter. The paper has d_model = 512 and 4000
+    replaces the groups' own rates. The paper has d_model = 512 and 4000
     steps of warm-up, with Adam of betas (0.9, 0.98) and eps 1e-9.
 
     Args:
         optimizer, last_epoch: as in `LRScheduler`.
         d_model: the width of the model.
-        warmup_steps: a number of steps, from 1.
-        factor: of the rate.
+        warmup_steps: number of steps, ≥ 1.
+        factor: factor of the rate.
 
     >>> optimizer = optim.Adam([tg.ones(1, requires_grad=True)], betas=(0.9, 0.98), eps=1e-9)
     >>> schedule = optim.lr_scheduler.NoamLR(optimizer, d_model=64, warmup_steps=4)

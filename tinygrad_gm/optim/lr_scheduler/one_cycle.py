@@ -1,4 +1,4 @@
-"""One cycle: the rate goes up to a peak and down to nearly nothing, the momentum the other way."""
+"""One cycle: the rate rises to a peak and falls to nearly 0; the momentum does the opposite."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class OneCycleLR(LRScheduler):
     goes down to the initial rate as slowly as it rose, then to the lowest one. The momentum, or β₁,
     is at `max_momentum` where the rate is low and at `base_momentum` where it is highest.
 
-    The groups' own rates do not matter. Each has its "initial_lr", "max_lr", "min_lr",
-    "max_momentum" and "base_momentum" in it.
+    The groups' own rates are ignored. Each group stores its "initial_lr", "max_lr", "min_lr",
+    "max_momentum" and "base_momentum".
 
     Args:
         optimizer, last_epoch: as in `LRScheduler`.
         max_lr: the highest rate, or a list of one for each group.
-        total_steps: the number of steps in all; else `epochs` and `steps_per_epoch` give it.
+        total_steps: number of steps; None: epochs · steps_per_epoch.
         epochs, steps_per_epoch: see `total_steps`.
         pct_start: the part of the steps in which the rate rises, in [0, 1].
         anneal_strategy: "cos" or "linear", the form of each phase.
-        cycle_momentum: move the momentum too.
+        cycle_momentum: cycle the momentum too.
         base_momentum, max_momentum: the lowest and the highest, or lists.
         div_factor: the highest rate over the initial one.
         final_div_factor: the initial rate over the lowest one.
@@ -80,7 +80,7 @@ class OneCycleLR(LRScheduler):
             total_steps = as_integer(self, "epochs", epochs) * per_epoch
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError(
-                f'OneCycleLR: anneal_strategy is {anneal_strategy!r}; "cos" and "linear" are known'
+                f'OneCycleLR: anneal_strategy is {anneal_strategy!r}; expected "cos" or "linear"'
             )
         self.total_steps = as_integer(self, "total_steps", total_steps)
         self.pct_start = as_number(self, "pct_start", pct_start, high=1)
@@ -108,7 +108,7 @@ class OneCycleLR(LRScheduler):
         """Return the groups' learning rates, and set their momentum."""
         if self.last_epoch > self.total_steps:
             raise ValueError(
-                f"OneCycleLR: step {self.last_epoch} of a cycle of {self.total_steps} steps"
+                f"OneCycleLR: step {self.last_epoch} is after the last of {self.total_steps} steps"
             )
         phase, part = self._place()
         if self.cycle_momentum:
@@ -122,7 +122,7 @@ class OneCycleLR(LRScheduler):
         return [self._between(group, names[phase : phase + 2], part) for group in groups]
 
     def _place(self) -> tuple[int, float]:
-        """The number of the phase, and how much of it is over."""
+        """The number of the phase, and the fraction of it that is done."""
         rise, last = self.pct_start * self.total_steps, self.total_steps - 1
         ends = [0, rise - 1, 2 * rise - 2, last] if self.three_phase else [0, rise - 1, last]
         phases = list(pairwise(ends))
@@ -132,7 +132,7 @@ class OneCycleLR(LRScheduler):
         return phase, (self.last_epoch - start) / (end - start) if end != start else 1.0
 
     def _between(self, group: dict[str, Any], names: Sequence[str], part: float) -> float:
-        """What is between two of a group's entries after a part of the phase."""
+        """Interpolate between two of a group's entries, at a fraction of the phase."""
         start, end = (group[name] for name in names)
         share = (1 + cos(pi * part)) / 2 if self.anneal_strategy == "cos" else 1 - part
         between: float = end + (start - end) * share
