@@ -61,7 +61,7 @@ def as_flag(owner: object, name: str, value: Any) -> bool:
 
 
 def as_pair(owner: object, name: str, value: Any) -> tuple[float, float]:
-    """Return two numbers in [0, 1); TypeError for a value that is not a sequence, else ValueError."""
+    """Return two numbers in [0, 1); TypeError unless they come as a sequence, else ValueError."""
     if isinstance(value, str) or not isinstance(value, Sequence):
         _refuse(TypeError, owner, name, value, "two numbers in [0, 1)")
     if len(value) != 2:

@@ -67,9 +67,13 @@ def test_pretrained_vectors_are_kept_frozen_or_learned_further() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: nn.Embedding(5, 2)([0, 5]), IndexError, r"\[0, 5\], the 5 rows"),
-        (lambda: nn.Embedding(5, 2)([-1]), IndexError, r"\[-1, -1\], the 5 rows"),
-        (lambda: nn.Embedding(5, 2)([0.5]), TypeError, "embedding: indices are integers"),
+        (lambda: nn.Embedding(5, 2)([0, 5]), IndexError, r"row numbers in \[0, 5\); got \[0, 5\]"),
+        (lambda: nn.Embedding(5, 2)([-1]), IndexError, r"row numbers in \[0, 5\); got \[-1, -1\]"),
+        (
+            lambda: nn.Embedding(5, 2)([0.5]),
+            TypeError,
+            "embedding: expected row numbers, which are integers",
+        ),
         (lambda: nn.Embedding(5, 2, 5), ValueError, r"padding_idx is 5.*\[-5, 4\]"),
         (lambda: nn.Embedding.from_pretrained([1.0]), ValueError, r"from_pretrained.*\(1,\)"),
         (lambda: F.one_hot(tg.tensor([0, 3]), 3), IndexError, r"one_hot: .*\[0, 3\].*\[0, 2\]"),

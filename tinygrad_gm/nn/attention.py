@@ -157,7 +157,8 @@ class MultiheadAttention(Module):
         super().__init__()
         if embed_dim < 1 or num_heads < 1 or embed_dim % num_heads:
             raise ValueError(
-                f"MultiheadAttention: embed_dim {embed_dim} must be divisible by num_heads {num_heads}"
+                f"MultiheadAttention: embed_dim {embed_dim} must be divisible by num_heads "
+                f"{num_heads}"
             )
         if not 0 <= dropout <= 1:
             raise ValueError(f"MultiheadAttention: expected dropout in [0, 1]; got {dropout}")

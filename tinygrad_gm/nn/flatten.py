@@ -55,8 +55,8 @@ class Unflatten(Module):
         integers = bool(sizes) and all(hasattr(size, "__index__") for size in sizes)
         if not integers or min(sizes) < -1 or sizes.count(-1) > 1:
             raise ValueError(
-                "Unflatten: unflattened_size must be a tuple of integers ≥ 0, one of which may be −1; "
-                f"got {unflattened_size!r}"
+                "Unflatten: unflattened_size must be a tuple of integers ≥ 0, one of which may be "
+                f"−1; got {unflattened_size!r}"
             )
         self.axis, self.unflattened_size = axis, sizes
 

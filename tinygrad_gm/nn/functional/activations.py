@@ -79,8 +79,8 @@ def prelu(input: ArrayLike, weight: ArrayLike) -> Tensor:
         w = w.reshape((-1, *(1 for _ in x.shape[2:])))
     else:
         raise ValueError(
-            f"prelu: expected a weight of one number, or of one per channel of (N, C, …); got a weight "
-            f"{w.shape} and an input {x.shape}"
+            f"prelu: expected a weight of one number, or of one per channel of (N, C, …); got a "
+            f"weight {w.shape} and an input {x.shape}"
         )
     return where(x > 0, x, w * where(x > 0, 0.0, x))
 

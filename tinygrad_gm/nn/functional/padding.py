@@ -53,8 +53,8 @@ def pad(
         least = max(margin) + (mode == "reflect") if mode != "replicate" else 1
         if mode != "constant" and max(margin) and size < least:
             raise ValueError(
-                f'pad: mode "{mode}" with widths {margin} needs at least {least} elements along the '
-                f"axis; got {size} (input {x.shape}, pad {tuple(pad)})"
+                f'pad: mode "{mode}" with widths {margin} needs at least {least} elements along '
+                f"the axis; got {size} (input {x.shape}, pad {tuple(pad)})"
             )
     return ops.pad(x, margins, MODES[mode], 0.0 if value is None else value)
 

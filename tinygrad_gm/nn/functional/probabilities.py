@@ -165,8 +165,8 @@ def binary_cross_entropy(
     p, t = alike(name, input=input, target=target)
     if not ((p >= 0) & (p <= 1)).all():
         raise ValueError(
-            f"{name}: expected probabilities in [0, 1]; got [{p.min().item()}, {p.max().item()}]; for "
-            "scores use binary_cross_entropy_with_logits"
+            f"{name}: expected probabilities in [0, 1]; got [{p.min().item()}, {p.max().item()}]; "
+            "for scores use binary_cross_entropy_with_logits"
         )
     return reduced(name, _times(name, losses.binary_cross_entropy(p, t), weight), reduction)
 
