@@ -12,8 +12,8 @@
  *    loaded, and R numbers of x, which are next to each other, are each spread over a vector.
  * 3. Last, the parts are added up, and turned into the order of the result.
  *
- * Small pictures are not cut into parts: a chunk is one element of the window and some outputs, and
- * its sums stay in registers for all pictures.
+ * Small pictures are not cut into parts: a chunk is one element of the window and some outputs, for
+ * all pictures. A few pictures at a time stay in the first-level cache while step 2 walks them.
  *
  * How many parts there are depends on the shapes alone, and so do the bits of the result.
  */
@@ -22,7 +22,8 @@
 
 enum {
     COLUMNS = 16,   /* outputs are padded to a multiple of this: of whole vectors */
-    MOST_NUMBERS = 16
+    MOST_NUMBERS = 12,
+    NEAR = 1 << 13 /* numbers that stay in the first-level cache */
 };
 
 typedef struct {
@@ -85,7 +86,7 @@ typedef void KERNEL(Pair)(const KERNEL(Pairs) *, Index number, Index output, rea
     { \
         KERNEL(pair_block)(R, V, pairs, number, output, sums); \
     }
-PAIR(1, 1) PAIR(2, 1) PAIR(4, 1) PAIR(1, 2) PAIR(2, 2) PAIR(4, 2)
+PAIR(1, 1) PAIR(2, 1) PAIR(3, 1) PAIR(4, 1) PAIR(1, 2) PAIR(2, 2) PAIR(3, 2) PAIR(4, 2)
 #if REGISTERS == 32
 PAIR(8, 1) PAIR(12, 1) PAIR(8, 2) PAIR(12, 2)
 #else
@@ -105,6 +106,7 @@ static void KERNEL(pair_all)(
         {6, KERNEL(pair_6_by_1), KERNEL(pair_6_by_2)},
 #endif
         {4, KERNEL(pair_4_by_1), KERNEL(pair_4_by_2)},
+        {3, KERNEL(pair_3_by_1), KERNEL(pair_3_by_2)},
         {2, KERNEL(pair_2_by_1), KERNEL(pair_2_by_2)},
         {1, KERNEL(pair_1_by_1), KERNEL(pair_1_by_2)},
     };
@@ -202,17 +204,22 @@ static void KERNEL(convolution_weight_small)(const void *task, Index chunk, void
     real *sums = (real *)c->sums + element * g->channels * g->outputs;
     for (Index number = 0; number < g->channels; number++)
         memset(sums + number * g->outputs + from, 0, (to - from) * sizeof(real));
-    for (Index plane = 0; plane < stop[PLANE] - first[PLANE]; plane++) {
-        KERNEL(Pairs) pairs = {
-            .x = (const real *)c->x + x_start + plane * g->stride[PLANE] * g->x_step[PLANE],
-            .y = (const real *)c->y + y_start + plane * g->y_step[PLANE],
-            .x_step = {g->x_picture, g->stride[LINE] * g->x_step[LINE], g->stride[PIXEL] * g->x_step[PIXEL]},
-            .y_step = {g->y_picture, g->y_step[LINE], g->y_step[PIXEL]},
-            .count = {g->pictures, stop[LINE] - first[LINE], stop[PIXEL] - first[PIXEL]},
-            .columns = g->outputs,
-        };
-        KERNEL(pair_all)(&pairs, g->channels, from, to, sums);
-    }
+    Index lines = stop[LINE] - first[LINE], pixels = stop[PIXEL] - first[PIXEL];
+    Index fit = NEAR / (lines * pixels * (g->channels + to - from) + 1), some = fit > 1 ? fit : 1;
+    for (Index picture = 0; picture < g->pictures; picture += some)
+        for (Index plane = 0; plane < stop[PLANE] - first[PLANE]; plane++) {
+            KERNEL(Pairs) pairs = {
+                .x = (const real *)c->x + x_start + picture * g->x_picture +
+                     plane * g->stride[PLANE] * g->x_step[PLANE],
+                .y = (const real *)c->y + y_start + picture * g->y_picture + plane * g->y_step[PLANE],
+                .x_step = {g->x_picture, g->stride[LINE] * g->x_step[LINE],
+                           g->stride[PIXEL] * g->x_step[PIXEL]},
+                .y_step = {g->y_picture, g->y_step[LINE], g->y_step[PIXEL]},
+                .count = {least(some, g->pictures - picture), lines, pixels},
+                .columns = g->outputs,
+            };
+            KERNEL(pair_all)(&pairs, g->channels, from, to, sums);
+        }
 }
 
 /* Add up the parts' sums of some outputs, and write each output's numbers one after the other. */
