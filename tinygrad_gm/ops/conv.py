@@ -28,6 +28,8 @@ from ..kernels.windows import (
     Geometry,
     Padding,
     PerAxis,
+    channels_first,
+    channels_last,
     last_axes,
     pad_pairs,
     per_axis,
@@ -144,8 +146,8 @@ def conv(
     check_shapes("conv", x, weight, bias, groups)
     how = geometry("conv", weight.ndim - 2, stride, padding, dilation)
     shape = window_counts("conv", x.shape[2:], weight.shape[2:], how)
-    out = convolved(xp, xp.moveaxis(x, 1, -1), weight, shape, how, groups, bias)
-    return xp.moveaxis(out, -1, 1), (*how, groups)
+    out = convolved(xp, channels_last(x), weight, shape, how, groups, bias)
+    return channels_first(out), (*how, groups)
 
 
 @op(
@@ -200,13 +202,13 @@ def conv_transpose(
     ):
         out = xp.matmul(x[last_axes(*(0 for _ in kernel))], weight.reshape(len(weight), -1))
         out = out.reshape(len(x), *weight.shape[1:])  # one stamp for each example
-        out = xp.ascontiguousarray(xp.moveaxis(out, 1, -1))
-        out = xp.moveaxis(out if bias is None else with_bias(xp, out, bias), -1, 1)
+        out = xp.ascontiguousarray(channels_last(out))
+        out = channels_first(out if bias is None else with_bias(xp, out, bias))
         return out, (*how, groups)
     inner, ones = weight.shape[0] // groups, (1,) * len(kernel)
     blocks = weight.reshape(groups, inner, *weight.shape[1:])
     weight = xp.swapaxes(blocks, 1, 2).reshape(-1, inner, *kernel)  # as `conv` has it
-    x = xp.moveaxis(x, 1, -1)
+    x = channels_last(x)
     axes = [[*_phases(*axis)] for axis in zip(sizes, kernel, shape, *how, strict=True)]
     reached = all(sum(part[1] for part in parts) == n for parts, n in zip(axes, shape, strict=True))
     make = xp.empty if reached else xp.zeros
@@ -216,7 +218,7 @@ def conv_transpose(
         part = out[last_axes(*places, slice(None))]
         taken = weight[last_axes(*taps)]
         convolved(xp, x, taken, counts, (ones, margins, steps), groups, None, part)
-    out = xp.moveaxis(out if bias is None else with_bias(xp, out, bias), -1, 1)
+    out = channels_first(out if bias is None else with_bias(xp, out, bias))
     return out, (*how, groups)
 
 
@@ -284,8 +286,8 @@ def conv_weight_gradient(
         raise ValueError(
             f"{name}: expected y (N, O, *windows) with at most {fit} windows; got {y.shape}"
         )
-    x, y = xp.moveaxis(x, 1, -1), xp.moveaxis(y, 1, -1)
-    return xp.moveaxis(paired(xp, x, y, kernel, how, groups), -1, 1), (*how, groups)
+    x, y = channels_last(x), channels_last(y)
+    return channels_first(paired(xp, x, y, kernel, how, groups)), (*how, groups)
 
 
 # --------------------------------------------------------------------------------------- checks
