@@ -10,6 +10,7 @@ from typing import Any
 
 from ..backend import Array, ArrayLike, Namespace
 from ..engine.call import op
+from ..kernels import native
 from ..kernels.selection import selected
 
 __all__ = ["clip", "leaky_relu", "maximum", "minimum", "relu", "where"]
@@ -119,18 +120,28 @@ def clip(xp: Namespace, x: ArrayLike, min: ArrayLike = None, max: ArrayLike = No
 # ------------------------------------------------------------------------------------ rectifiers
 
 
-@op(lambda xp, g, out: xp.select(g, out != 0), local=["[x>0]"])
+def _relu_rule(xp: Namespace, g: Array, out: Array) -> Any:
+    if native.dense(g, out):
+        return native.relu_backward(g, out)
+    return xp.select(g, out != 0)
+
+
+@op(_relu_rule, local=["[x>0]"])
 def relu(xp: Namespace, x: ArrayLike) -> Any:
     """max(x, 0); its derivative at 0 is taken as 0.
 
     >>> tg.relu(tg.tensor([-2.0, 3.0])).tolist()
     [0.0, 3.0]
     """
+    if native.dense(x):
+        return native.relu(x)
     zeros = xp.zeros(x.shape[-1:], x.dtype)  # NumPy's loop for a single 0 is four times slower
     return xp.maximum(x, zeros)
 
 
 def _leaky_rule(xp: Namespace, g: Array, x: Array, slope: float) -> Any:
+    if native.dense(g, x):
+        return native.leaky_relu_backward(g, x, slope)
     steep = xp.astype(x > 0, g.dtype)
     return (steep + slope * (1.0 - steep)) * g  # `where` takes three times as long
 
@@ -146,13 +157,21 @@ def leaky_relu(xp: Namespace, x: ArrayLike, slope: float = 0.01) -> Any:
     >>> tg.leaky_relu(tg.tensor([-2.0, 3.0]), 0.5).tolist()
     [-1.0, 3.0]
     """
+    if native.dense(x):
+        return native.leaky_relu(x, slope)
     if 0 < slope <= 1:
         return xp.maximum(x, slope * x)  # the same; `where` takes ten times as long
     return xp.where(x > 0, x, slope * x)
 
 
+def _hardtanh_rule(xp: Namespace, g: Array, out: Array, min_val: float, max_val: float) -> Any:
+    if native.dense(g, out):
+        return native.hardtanh_backward(g, out, min_val, max_val)
+    return xp.select(g, (out != min_val) & (out != max_val))
+
+
 @op(
-    lambda xp, g, out, min_val, max_val: xp.select(g, (out != min_val) & (out != max_val)),
+    _hardtanh_rule,
     symbol="hard tanh",
     local=["[min_val<x<max_val]"],
 )
@@ -162,6 +181,8 @@ def hardtanh(xp: Namespace, x: ArrayLike, min_val: float = -1.0, max_val: float 
     >>> tg.ops.hardtanh(tg.tensor([-2.0, 0.5, 2.0])).tolist()
     [-1.0, 0.5, 1.0]
     """
+    if native.dense(x):
+        return native.hardtanh(x, min_val, max_val)
     return xp.clip(x if x.dtype.kind == "f" else x.astype(xp.float64), min_val, max_val)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from .. import backend
 from ..backend import Array, ArrayLike, Namespace, constant
 from ..engine.call import op
+from ..kernels import native
 
 __all__ = [
     "abs",
@@ -293,7 +294,7 @@ def exp(xp: Namespace, x: ArrayLike) -> Any:
     >>> tg.exp(tg.tensor(0.0)).item()
     1.0
     """
-    return xp.exp(x)
+    return native.exp(x) if native.dense_float32(x) else xp.exp(x)
 
 
 @op(lambda xp, g, x: g * xp.exp(x), local=["exp x"])
@@ -313,7 +314,7 @@ def log(xp: Namespace, x: ArrayLike) -> Any:
     >>> tg.log(tg.exp(tg.tensor(2.0))).item()
     2.0
     """
-    return xp.log(x)
+    return native.log(x) if native.dense_float32(x) else xp.log(x)
 
 
 @op(lambda g, x: g / (x + 1.0), local=["1/(1+x)"])
@@ -502,6 +503,8 @@ def atanh(xp: Namespace, x: ArrayLike) -> Any:
 
 
 def _tanh_rule(g: Array, out: Array) -> Any:
+    if native.dense(g, out):
+        return native.tanh_backward(g, out)
     one = constant(1.0, out.dtype) if type(out) is _OnHost else 1.0  # in half of the time
     return g * (one - out * out)
 
@@ -513,16 +516,24 @@ def tanh(xp: Namespace, x: ArrayLike) -> Any:
     >>> f"{tg.tanh(tg.tensor(1.0)):.4f}"
     '0.7616'
     """
-    return xp.tanh(x)
+    return native.tanh(x) if native.dense_float32(x) else xp.tanh(x)
 
 
-@op(lambda g, out: g * (out * (1.0 - out)), symbol="σ", local=["σ(1−σ)"], floating=True)
+def _sigmoid_rule(g: Array, out: Array) -> Any:
+    if native.dense(g, out):
+        return native.sigmoid_backward(g, out)
+    return g * (out * (1.0 - out))
+
+
+@op(_sigmoid_rule, symbol="σ", local=["σ(1−σ)"], floating=True)
 def sigmoid(xp: Namespace, x: ArrayLike) -> Any:
     """1 / (1 + e^−x), without overflow on either side.
 
     >>> tg.sigmoid(tg.tensor([-1000.0, 0.0, 1000.0])).round(4).tolist()
     [0.0, 0.5, 1.0]
     """
+    if native.dense_float32(x):
+        return native.sigmoid(x)
     with np.errstate(over="ignore"):  # e^−x = inf gives the right 0
         return 1 / (1 + xp.exp(-x))
 

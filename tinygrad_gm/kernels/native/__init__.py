@@ -12,9 +12,10 @@ otherwise goes on in NumPy:
 `fits(*arrays)` costs 50 ns and is false for everything odd: kernels that are not built or switched
 off; arrays of another library or a subclass, or empty; other types than one of float32 and float64;
 numbers that are not aligned or in another byte order. `dense(*arrays)` also wants one shape and one
-memory order without holes: an elementwise kernel walks such arrays as rows of numbers. A kernel
-checks whatever could make it read or write outside of an array, and raises an error; that is a
-mistake of the array function, never of its user.
+memory order without holes: an elementwise kernel walks such arrays as rows of numbers.
+`dense_float32(*arrays)` is for kernels that exist for float32 alone: exp and what is made of it. A
+kernel checks whatever could make it read or write outside of an array, and raises an error; that is
+a mistake of the array function, never of its user.
 
 Array functions with kernels are in `tinygrad_gm.kernels`, without gradient rules, and their NumPy
 path stays: it is the definition, and what runs where no kernel does.
@@ -29,23 +30,45 @@ try:
         convolve,
         convolve_weight,
         dense,
+        dense_float32,
         depthwise,
         depthwise_weight,
         enable,
+        erf,
+        exp,
         find_blas,
         fits,
+        gelu,
+        gelu_backward,
         get_num_threads,
+        hardtanh,
+        hardtanh_backward,
         is_enabled,
+        leaky_relu,
+        leaky_relu_backward,
+        log,
+        logistic_loss,
+        logistic_loss_backward,
         multiplies,
         normalize_channels,
         normalize_channels_backward,
         normalize_rows,
         normalize_rows_backward,
         product,
+        relu,
+        relu_backward,
         rmsprop,
         set_num_threads,
         set_target,
         sgd,
+        sigmoid,
+        sigmoid_backward,
+        silu,
+        silu_backward,
+        tanh,
+        tanh_backward,
+        tanh_gelu,
+        tanh_gelu_backward,
         target,
         targets,
     )
@@ -58,7 +81,7 @@ except ImportError as error:
         """No array fits kernels that are not there."""
         return False
 
-    dense = multiplies = fits
+    dense = dense_float32 = multiplies = fits
 
 __all__ = [
     "adam",
@@ -66,13 +89,25 @@ __all__ = [
     "convolve",
     "convolve_weight",
     "dense",
+    "dense_float32",
     "depthwise",
     "depthwise_weight",
     "enable",
+    "erf",
+    "exp",
     "find_blas",
     "fits",
+    "gelu",
+    "gelu_backward",
     "get_num_threads",
+    "hardtanh",
+    "hardtanh_backward",
     "is_enabled",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "log",
+    "logistic_loss",
+    "logistic_loss_backward",
     "missing",
     "multiplies",
     "normalize_channels",
@@ -80,10 +115,20 @@ __all__ = [
     "normalize_rows",
     "normalize_rows_backward",
     "product",
+    "relu",
+    "relu_backward",
     "rmsprop",
     "set_num_threads",
     "set_target",
     "sgd",
+    "sigmoid",
+    "sigmoid_backward",
+    "silu",
+    "silu_backward",
+    "tanh",
+    "tanh_backward",
+    "tanh_gelu",
+    "tanh_gelu_backward",
     "target",
     "targets",
 ]

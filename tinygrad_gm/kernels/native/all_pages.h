@@ -1,5 +1,7 @@
 /* The pages, in the order in which they need each other. No include guard: see pages.h. */
 #include "vector.h"
+#include "functions.h"
+#include "maps.h"
 #include "gradients.h"
 #include "adam.h"
 #include "average.h"

@@ -8,9 +8,11 @@ extern const Kernels *kernels; /* of the present target */
 extern bool enabled;           /* false: `fits` and its like send everything to NumPy */
 
 #define ALL_ENTRIES(_)                                                                  \
+    /* maps.c */                                                                        \
+    MAPS(_) FLOAT_MAPS(_)                                                               \
     /* module.c */                                                                      \
-    _(fits) _(dense) _(enable) _(is_enabled) _(targets) _(target) _(set_target)         \
-    _(set_num_threads) _(get_num_threads)                                               \
+    _(fits) _(dense) _(dense_float32) _(enable) _(is_enabled) _(targets) _(target)      \
+    _(set_target) _(set_num_threads) _(get_num_threads)                                 \
     /* products.c */                                                                    \
     _(find_blas) _(multiplies) _(product)                                               \
     /* optimizers.c */                                                                  \
@@ -21,7 +23,7 @@ extern bool enabled;           /* false: `fits` and its like send everything to 
     _(normalize_rows) _(normalize_rows_backward)                                        \
     _(normalize_channels) _(normalize_channels_backward)
 
-#define DECLARE(name) PyObject *enter_##name(PyObject *, PyObject *const *, Py_ssize_t);
+#define DECLARE(name, ...) PyObject *enter_##name(PyObject *, PyObject *const *, Py_ssize_t);
 ALL_ENTRIES(DECLARE)
 #undef DECLARE
 

@@ -33,6 +33,8 @@ typedef void Kernel(const void *task, Index chunk, void *scratch);
 
 /* Every kernel: a page defines KERNEL(name) for each of these names. */
 #define ALL_KERNELS(_) \
+    /* maps.c */                                                                            \
+    MAPS(_)                                                                                 \
     /* optimizers.c */                                                                      \
     _(adam) _(average) _(rmsprop) _(sgd)                                                    \
     /* convolutions.c */                                                                    \
@@ -47,10 +49,26 @@ typedef void Kernel(const void *task, Index chunk, void *scratch);
     _(channel_moments) _(channel_factors) _(scale_channels)                                 \
     _(channel_slopes) _(slope_factors) _(scale_slopes)
 
-#define FIELD(name) Kernel *name[2];
+/* And for float alone. */
+#define ALL_FLOAT_KERNELS(_) FLOAT_MAPS(_)
+
+/* The elementwise functions of maps.h: how many arrays and numbers each takes. */
+#define MAPS(_)                                                                  \
+    _(relu, 1, 0) _(relu_backward, 2, 0)                                         \
+    _(leaky_relu, 1, 1) _(leaky_relu_backward, 2, 1)                             \
+    _(hardtanh, 1, 2) _(hardtanh_backward, 2, 2)                                 \
+    _(tanh_backward, 2, 0) _(sigmoid_backward, 2, 0)
+#define FLOAT_MAPS(_)                                                            \
+    _(exp, 1, 0) _(log, 1, 0) _(erf, 1, 0) _(tanh, 1, 0) _(sigmoid, 1, 0)        \
+    _(silu, 1, 0) _(silu_backward, 2, 0)                                         \
+    _(gelu, 1, 0) _(gelu_backward, 2, 0)                                         \
+    _(tanh_gelu, 1, 0) _(tanh_gelu_backward, 2, 0)                               \
+    _(logistic_loss, 2, 0) _(logistic_loss_backward, 2, 1)
+
+#define FIELD(name, ...) Kernel *name[2];
 typedef struct {
     const char *name; /* of the instruction set */
-    ALL_KERNELS(FIELD) /* of float, of double */
+    ALL_KERNELS(FIELD) ALL_FLOAT_KERNELS(FIELD) /* of float, of double or NULL */
 } Kernels;
 #undef FIELD
 

@@ -26,5 +26,6 @@
 
 #define TEXT(name) #name
 #define NAME_OF(target) TEXT(target)
-#define BOTH(name) {name##_float, name##_double},
-const Kernels TARGET = {NAME_OF(TARGET), ALL_KERNELS(BOTH)};
+#define BOTH(name, ...) {name##_float, name##_double},
+#define FLOAT_ONLY(name, ...) {name##_float, NULL},
+const Kernels TARGET = {NAME_OF(TARGET), ALL_KERNELS(BOTH) ALL_FLOAT_KERNELS(FLOAT_ONLY)};

@@ -10,6 +10,7 @@ import numpy as np
 from ...backend import Array, ArrayLike, Arrays, Namespace, Shape, module_of
 from ...engine.call import op
 from ...engine.record import Traced
+from ...kernels import native
 from ...kernels import softmax as kernels
 from ...kernels.selection import selected
 from ...kernels.summation import divided, summed
@@ -226,10 +227,15 @@ def _bce_decomposition(logits: ArrayLike, target: ArrayLike, reduction: str) -> 
     return _reduced(losses, reduction)
 
 
+def _bce_rule(xp: Namespace, g: Array, logits: Array, target: Array, reduction: str) -> Any:
+    scale = _scaled(g, logits.size, reduction)
+    if reduction != "none" and native.dense_float32(target, logits):
+        return native.logistic_loss_backward(target, logits, float(scale))
+    return (xp.sigmoid(logits) - target) * scale
+
+
 @op(
-    lambda xp, g, logits, target, reduction: (
-        (xp.sigmoid(logits) - target) * _scaled(g, logits.size, reduction)
-    ),
+    _bce_rule,
     lambda g, logits, reduction: -logits * _scaled(g, logits.size, reduction),
     decomposition=_bce_decomposition,
     closed=True,
@@ -254,6 +260,8 @@ def binary_cross_entropy_with_logits(
     name = "binary_cross_entropy_with_logits"
     _check_reduction(name, reduction)
     check_same_shape(name, logits=logits, target=target)
+    if native.dense_float32(target, logits):
+        return _reduced(native.logistic_loss(target, logits), reduction)
     # several times faster than max(z, 0), for which NumPy has no vectorised loop
     losses = xp.log1p(xp.exp(-xp.abs(logits))) + logits * ((logits > 0) - target)
     return _reduced(losses, reduction)

@@ -1,0 +1,225 @@
+"""Elementwise kernels: activations and their gradients, exp, log and erf."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from native_kernels import (
+    SIZES,
+    TARGETS,
+    THREADS,
+    assert_agrees,
+    computing,
+    count_calls,
+    layouts,
+    needs_native,
+    numbers,
+    results_of,
+    same_bits,
+    with_special,
+)
+
+import tinygrad_gm as tg
+from tinygrad_gm.kernels import native
+
+pytestmark = needs_native
+F = tg.nn.functional
+
+
+def with_gradient(function: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    """The result and the gradient of a function of one array, for an upstream gradient."""
+
+    def run(x: np.ndarray, g: np.ndarray) -> list[np.ndarray]:
+        x = tg.asarray(x).requires_grad_()
+        out = function(x)
+        out.backward(tg.asarray(g))
+        return [out.numpy(), x.grad.numpy()]
+
+    return run
+
+
+CHOICES = {
+    "relu": (F.relu, {"relu", "relu_backward"}),
+    "leaky_relu": (lambda x: F.leaky_relu(x, 0.2), {"leaky_relu", "leaky_relu_backward"}),
+    "steep_leaky_relu": (lambda x: F.leaky_relu(x, 3.0), {"leaky_relu", "leaky_relu_backward"}),
+    "hardtanh": (F.hardtanh, {"hardtanh", "hardtanh_backward"}),
+    "relu6": (F.relu6, {"hardtanh", "hardtanh_backward"}),
+}
+SMOOTH = {
+    "gelu": (F.gelu, {"gelu", "gelu_backward"}),
+    "tanh_gelu": (lambda x: F.gelu(x, "tanh"), {"tanh_gelu", "tanh_gelu_backward"}),
+    "silu": (F.silu, {"silu", "silu_backward"}),
+    "sigmoid": (tg.sigmoid, {"sigmoid", "sigmoid_backward"}),
+    "tanh": (tg.tanh, {"tanh", "tanh_backward"}),
+    "exp": (tg.exp, {"exp"}),
+    "log": (tg.log, {"log"}),
+    "erf": (tg.erf, {"erf", "exp"}),
+}
+EVERY = {**CHOICES, **SMOOTH}
+
+
+def in_range(name: str, x: np.ndarray) -> np.ndarray:
+    """Positive numbers for the logarithm."""
+    return abs(x) + x.dtype.type(0.01) if name == "log" else x
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", EVERY)
+def test_values_and_gradients(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    function, kernels = EVERY[name]
+    calls = {kernel: count_calls(monkeypatch, kernel) for kernel in kernels}
+    x = in_range(name, numbers(size, np.float32) * np.float32(3))
+    assert_agrees(with_gradient(function), x, numbers(size, np.float32, 1))
+    assert all(calls.values())
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("x", layouts((33, 7, 5), np.float32))
+def test_memory_orders(name: str, x: np.ndarray) -> None:
+    x, g = in_range(name, x), numbers((33, 7, 5), np.float32, 1)
+    assert_agrees(with_gradient(EVERY[name][0]), x, g)
+    last = np.ascontiguousarray(g.transpose(0, 2, 1)).transpose(0, 2, 1)
+    assert_agrees(with_gradient(EVERY[name][0]), x, last)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_result_has_the_memory_order_of_the_argument(name: str) -> None:
+    x = in_range(name, numbers((4, 8, 8, 16), np.float32)).transpose(0, 3, 1, 2)
+    with tg.kernels.use("native"):
+        result, gradient = results_of(with_gradient(EVERY[name][0]), (x, x))
+    assert result.strides == gradient.strides == x.strides
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", CHOICES)
+def test_choices_have_the_bits_of_numpy(name: str, dtype: type) -> None:
+    for size in (1, 15, 16, 1009, 20_000):
+        x, g = (with_special(numbers(size, dtype, i), i) for i in range(2))
+        with tg.kernels.use("numpy"):
+            expected = results_of(with_gradient(CHOICES[name][0]), (x, g))
+        for target in TARGETS:
+            for threads in THREADS:
+                with computing(target, threads):
+                    ours = results_of(with_gradient(CHOICES[name][0]), (x, g))
+                if "relu6" != name != "hardtanh":  # NumPy's clip keeps the sign of 0 or not
+                    assert same_bits(ours, expected), (target, threads, size)
+                for a, b in zip(ours, expected, strict=True):
+                    np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.parametrize("size", [1, 40, 1009])
+def test_special_values(name: str, size: int) -> None:
+    x = with_special(numbers(size, np.float32))
+    if name == "gelu":
+        x[np.isneginf(x)] = 0.0  # where float64 has −inf · 0
+    function = SMOOTH[name][0]
+    assert_agrees(lambda x: function(tg.asarray(x)).numpy(), x)
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_an_infinite_gradient_does_not_pass_where_the_function_is_flat(name: str) -> None:
+    x = np.array([-9.0, -9.0, 0.5, 0.5] * 9, np.float32)
+    g = np.array([np.inf, np.nan, np.inf, 2.0] * 9, np.float32)
+    [_, gradient] = results_of(with_gradient(CHOICES[name][0]), (x, g))
+    if "leaky" not in name:
+        assert not gradient.reshape(9, 4)[:, :2].any()
+    assert (gradient.reshape(9, 4)[:, 2:] == g.reshape(9, 4)[:, 2:]).all()
+
+
+ULPS = {  # with fused multiplication and addition, and without
+    "exp": (np.exp, 1.1, 1.1),
+    "log": (np.log, 0.9, 0.9),
+    "tanh": (np.tanh, 1.4, 1.4),
+    "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), 1.6, 2.2),
+}
+
+
+def finite_floats(step: int) -> np.ndarray:
+    """Every `step`-th float of all, and more of them where the functions bend."""
+    every = np.arange(0, 1 << 32, step).astype(np.uint32).view(np.float32)
+    return np.concatenate([every[np.isfinite(every)], np.linspace(-90, 90, 200_003, dtype="f")])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", ULPS)
+def test_errors_in_units_in_the_last_place(name: str, target: str) -> None:
+    function, fused, plain = ULPS[name]
+    x = finite_floats(20_011)
+    with computing(target, 1), np.errstate(all="ignore"):
+        ours, exact = getattr(native, name)(x), function(x.astype(np.float64))
+        right = exact.astype(np.float32)
+        fits = np.isfinite(right)
+        np.testing.assert_array_equal(ours[~fits], right[~fits])
+        errors = abs(ours.astype(np.float64) - exact)[fits] / np.spacing(abs(right[fits]))
+    assert errors.max() <= (plain if target == "baseline" else fused)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_number_has_the_same_bits_wherever_it_is(target: str) -> None:
+    x = numbers(203, np.float32) * np.float32(4)
+    for name in ("exp", "log", "tanh", "sigmoid", "erf", "gelu", "tanh_gelu", "silu"):
+        kernel = getattr(native, name)
+        with computing(target, 1), np.errstate(all="ignore"):
+            whole = kernel(x)
+            for start in (1, 2, 5, 100, 200, 202):
+                np.testing.assert_array_equal(kernel(x[start:].copy()), whole[start:])
+                np.testing.assert_array_equal(kernel(x[start:]), whole[start:])
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_binary_cross_entropy_of_logits(size: int, reduction: str) -> None:
+    def run(x: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
+        x = tg.asarray(x).requires_grad_()
+        loss = F.binary_cross_entropy_with_logits(x, tg.asarray(target), reduction=reduction)
+        loss.sum().backward()
+        return [loss.numpy(), x.grad.numpy()]
+
+    x, target = numbers(size, np.float32) * np.float32(5), numbers(size, np.float32, 1) > 0
+    assert_agrees(run, x, target.astype(np.float32))
+
+
+def test_binary_cross_entropy_of_infinite_logits_is_zero_where_it_is_right() -> None:
+    x = tg.tensor([np.inf, -np.inf, 1000.0, -1000.0] * 8)
+    target = tg.tensor([1.0, 0.0, 1.0, 0.0] * 8)
+    with tg.kernels.use("numpy"), np.errstate(invalid="ignore"):
+        expected = F.binary_cross_entropy_with_logits(x, target, reduction="none").numpy()
+    ours = F.binary_cross_entropy_with_logits(x, target, reduction="none").numpy()
+    np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_float64_is_right_too(name: str) -> None:
+    x = in_range(name, numbers((20, 30), np.float64))
+    assert_agrees(with_gradient(EVERY[name][0]), x, numbers((20, 30), np.float64, 1))
+
+
+ROW = np.ones(6, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "error"),
+    [
+        ("relu", [], "too few"),
+        ("relu", [ROW, ROW], "too many"),
+        ("relu", [ROW[::2]], "one memory order"),
+        ("relu", [ROW.astype(">f4")], "byte order"),
+        ("relu", [np.ones(3, int)], "float32 or float64 is wanted"),
+        ("relu_backward", [ROW, ROW[:5]], "one memory order"),
+        ("relu_backward", [ROW, ROW.reshape(2, 3)], "one memory order"),
+        ("relu_backward", [ROW, np.ones(6)], "arrays of one type"),
+        ("relu_backward", [np.ones((2, 3), "f"), np.ones((3, 2), "f").T], "one memory order"),
+        ("leaky_relu", [ROW, "a"], "must be real number"),
+        ("exp", [np.ones(6)], "exp: float32 is wanted"),
+        ("tanh", [3.0], "an array is wanted"),
+    ],
+)
+def test_a_kernel_refuses_what_it_could_read_outside_of(
+    name: str, args: list[Any], error: str
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=error):
+        getattr(native, name)(*args)
