@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from tinygrad_gm.io import write_file
 
@@ -15,11 +14,10 @@ from ..graph import data
 from ..graph.view import View
 from ..themes import theme as theme_of
 from . import dot, engine, raster
+from .picture import Picture
 
-SUFFIXES = (".svg", ".png", ".pdf", ".json", ".gv", ".dot")
 
-
-class Drawing:
+class Drawing(Picture):
     """A drawn graph: DOT text in `.source`, pictures by `.svg()`, `.png()` and `.save(path)`.
 
     Graphviz computes the layout if it is installed, otherwise `layered`. Notebooks display it.
@@ -80,26 +78,20 @@ class Drawing:
             ValueError: another suffix, or too many nodes for a picture.
             RuntimeError: no installed program makes this format; the .gv is written.
         """
-        path = Path(path)
-        kind = path.suffix.lower()
-        if kind not in SUFFIXES:
-            raise ValueError(f"save: {path} should end in {', '.join(SUFFIXES[:-1])} or .dot")
-        if kind != ".json":
-            write_file(path if kind in (".gv", ".dot") else path.with_suffix(".gv"), self.source)
-        makers: dict[str, Callable[[], str | bytes]]
-        makers = {".svg": self.svg, ".png": self.png, ".pdf": self.pdf, ".json": self.json}
-        if kind in makers:
-            write_file(path, makers[kind]())
-        return path
+        suffix = Path(path).suffix.lower()
+        if suffix in (".svg", ".png", ".pdf"):
+            write_file(Path(path).with_suffix(".gv"), self.source)
+        return super().save(path)
+
+    def _formats(self) -> dict[str, Callable[[], str | bytes]]:
+        texts = dict.fromkeys((".gv", ".dot"), lambda: self.source)
+        return {**super()._formats(), ".pdf": self.pdf, ".json": self.json, **texts}
 
     def _check_size(self) -> None:
         check_size(len(self._figure.boxes), self._force)
 
     def __repr__(self) -> str:
         return f"<Drawing: {len(self._figure.boxes)} nodes, {len(self._figure.lines)} edges>"
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"image/svg+xml": self.svg(), "text/plain": repr(self)}
 
 
 def load(path: str | Path) -> Drawing:

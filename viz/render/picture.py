@@ -1,8 +1,8 @@
-"""Pictures other than graphs, with the output formats of a drawing."""
+"""A picture as SVG text, and the files that it is saved to."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +29,20 @@ class Picture:
 
     def save(self, path: str | Path) -> Path:
         """Write the picture to a .svg or .png file; ValueError for another suffix."""
-        path = Path(path)
+        path, formats = Path(path), self._formats()
         kind = path.suffix.lower()
-        if kind == ".svg":
-            write_file(path, self._svg)
-        elif kind == ".png":
-            write_file(path, self.png())
-        else:
-            raise ValueError(f"save: {path} should end in .svg or .png")
+        if kind not in formats:
+            *others, last = formats
+            raise ValueError(f"save: {path} should end in {', '.join(others)} or {last}")
+        write_file(path, formats[kind]())
         return path
 
+    def _formats(self) -> dict[str, Callable[[], str | bytes]]:
+        """Return by suffix the method that makes the content of a file."""
+        return {".svg": self.svg, ".png": self.png}
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"image/svg+xml": self._svg, "text/plain": repr(self)}
+        return {"image/svg+xml": self.svg(), "text/plain": repr(self)}
 
 
 def sheet(parts: Sequence[str], width: float, height: float, theme: Theme, spoken: str) -> str:
