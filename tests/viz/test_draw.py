@@ -489,3 +489,22 @@ def test_what_is_not_a_tensor_gives_no_name() -> None:
     assert "loss" in names
     assert "words" not in names
     assert words
+
+
+def test_pygraphviz_draws_in_a_process_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in = """
+import os
+class AGraph:
+    def __init__(self, string):
+        self.text = string
+    def draw(self, format, prog):
+        assert self.text.startswith("digraph computation {")
+        return f"%PDF {format} {prog} {os.getpid()} %%EOF".encode()
+"""
+    (tmp_path / "pygraphviz.py").write_text(stand_in)
+    monkeypatch.syspath_prepend(tmp_path)
+    made = viz.draw(leaf(1.0) * 2.0, engine="pygraphviz").pdf().split()
+    assert made[:3] == [b"%PDF", b"pdf", b"dot"]
+    assert int(made[3]) != os.getpid()

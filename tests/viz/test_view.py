@@ -320,3 +320,9 @@ def test_a_lone_tensor_is_a_lone_card_and_the_reason_is_given() -> None:
     view = look([result], {})
     assert [variable.role for variable in view.variables] == ["constant"]
     assert any("no operation is recorded" in remark for remark in view.remarks)
+
+
+def test_a_power_of_a_function_is_apart_from_a_long_name() -> None:
+    x = tg.tensor(0.5, requires_grad=True, name="x")
+    view = look([tg.tanh(tg.tanh(x))], {})
+    assert [edge.local for edge in view.edges if edge.local] == ["1−tanh²x", "1−tanh² t1"]
