@@ -8,7 +8,7 @@ count is a buffer, so that a resumed run continues its schedule.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from ..creation import zeros
 from ..engine.modes import rerunning
@@ -88,21 +88,21 @@ class Dropout(_Dropping):
     [0.0, 0.3, 0.4]
     """
 
+    _function: ClassVar[Callable[..., Any]] = staticmethod(F.dropout)
+
     def __init__(self, p: Probability = 0.5) -> None:
         super().__init__()
         self.p = p
 
     def forward(self, x: Any) -> Any:
-        """x with elements dropped, or x."""
-        return F.dropout(x, self._rate(), self.training)
+        """x with elements or channels dropped in training; x itself in evaluation."""
+        return self._function(x, self._rate(), self.training)
 
 
 class Dropout1d(Dropout):
     """`Dropout` of whole channels of (N, C, L) or (C, L) (Tompson et al. 2015)."""
 
-    def forward(self, x: Any) -> Any:
-        """x with channels dropped, or x."""
-        return F.dropout1d(x, self._rate(), self.training)
+    _function = staticmethod(F.dropout1d)
 
 
 class Dropout2d(Dropout):
@@ -115,17 +115,13 @@ class Dropout2d(Dropout):
     0.0
     """
 
-    def forward(self, x: Any) -> Any:
-        """x with channels dropped, or x."""
-        return F.dropout2d(x, self._rate(), self.training)
+    _function = staticmethod(F.dropout2d)
 
 
 class Dropout3d(Dropout):
     """`Dropout` of whole channels of (N, C, D, H, W) or (C, D, H, W) (Tompson et al. 2015)."""
 
-    def forward(self, x: Any) -> Any:
-        """x with channels dropped, or x."""
-        return F.dropout3d(x, self._rate(), self.training)
+    _function = staticmethod(F.dropout3d)
 
 
 class DropConnect(_Dropping, Linear):

@@ -14,15 +14,9 @@ from ..random import Generator, default_generator
 from ..tensor import Tensor
 from .parameter import uninitialised
 
+_MAPS = [f"conv{kind}{ndim}d" for kind in ("", "_transpose") for ndim in (1, 2, 3)]
 _GAINS = {
-    "linear": 1.0,
-    "conv1d": 1.0,
-    "conv2d": 1.0,
-    "conv3d": 1.0,
-    "conv_transpose1d": 1.0,
-    "conv_transpose2d": 1.0,
-    "conv_transpose3d": 1.0,
-    "sigmoid": 1.0,
+    **dict.fromkeys(("linear", *_MAPS, "sigmoid"), 1.0),
     "tanh": 5 / 3,
     "relu": math.sqrt(2),
     "selu": 3 / 4,

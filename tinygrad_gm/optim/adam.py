@@ -112,16 +112,8 @@ class AdamW(Adam):
         *,
         maximize: bool = False,
     ) -> None:
-        super().__init__(
-            params,
-            lr,
-            betas,
-            eps,
-            weight_decay,
-            amsgrad,
-            maximize=maximize,
-            decoupled_weight_decay=True,
-        )
+        options = lr, betas, eps, weight_decay, amsgrad
+        super().__init__(params, *options, maximize=maximize, decoupled_weight_decay=True)
 
 
 def moments(block: Block, beta1: float, beta2: float) -> tuple[Array, Array]:
