@@ -155,6 +155,6 @@ def test_parameters_go_to_a_vector_and_back():
     assert other.weight._data is place  # still in the optimizer's memory
     (vector * vector).sum().backward()
     np.testing.assert_allclose(net.weight.grad.numpy(), 2 * net.weight.numpy(), rtol=1e-6)
-    with pytest.raises(ValueError, match=r"shape \(7,\) for 8 numbers"):
+    with pytest.raises(ValueError, match=r"shape \(8,\); got \(7,\)"):
         nn.utils.vector_to_parameters(tg.zeros(7), other.parameters())
     assert len(optimizer.param_groups) == 1

@@ -51,8 +51,9 @@ class Adamax(Optimizer):
         beta1, beta2 = group["betas"]
         lr = group["lr"] / (1 - beta1**step)
         for block in blocks:
-            xp, scratch, u = block.xp, block.scratch, block.state("exp_inf")
+            xp, scratch = block.xp, block.scratch
             m = block.average("exp_avg", beta1, block.grad, 1 - beta1)
+            u = block.state("exp_inf")
             xp.absolute(block.grad, scratch)
             xp.add(scratch, group["eps"], scratch)
             xp.multiply(u, beta2, u)
