@@ -454,7 +454,7 @@ MISTAKES: list[tuple[Any, type[Exception], str]] = [
         ValueError,
         "embed_dim 6 must be divisible by num_heads 4",
     ),
-    (lambda: nn.MultiheadAttention(6, 0), ValueError, "num_heads 0 does not divide"),
+    (lambda: nn.MultiheadAttention(6, 0), ValueError, "must be divisible by num_heads 0"),
     (lambda: nn.MultiheadAttention(6, 3, dropout=1.5), ValueError, r"\[0, 1\], not 1.5"),
     (
         lambda: attend(tg.ones((3, 2, 5)), x, x),
