@@ -189,7 +189,7 @@ def test_a_layer_is_its_function_and_shows_its_options(
 def test_mistakes_are_named() -> None:
     with pytest.raises(ValueError, match=r"prelu: .* a weight \(3,\) and an input \(4, 2\)"):
         F.prelu(tg.ones((4, 2)), tg.ones(3))
-    with pytest.raises(ValueError, match="celu: alpha is 0"):
+    with pytest.raises(ValueError, match="celu: alpha must not be 0"):
         F.celu(tg.ones(2), 0)
     with pytest.raises(ValueError, match="hardtanh: min_val 2 is larger than max_val 1"):
         F.hardtanh(tg.ones(2), 2, 1)

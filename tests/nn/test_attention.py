@@ -455,7 +455,7 @@ MISTAKES: list[tuple[Any, type[Exception], str]] = [
         "embed_dim 6 must be divisible by num_heads 4",
     ),
     (lambda: nn.MultiheadAttention(6, 0), ValueError, "must be divisible by num_heads 0"),
-    (lambda: nn.MultiheadAttention(6, 3, dropout=1.5), ValueError, r"\[0, 1\], not 1.5"),
+    (lambda: nn.MultiheadAttention(6, 3, dropout=1.5), ValueError, r"\[0, 1\]; got 1.5"),
     (
         lambda: attend(tg.ones((3, 2, 5)), x, x),
         ValueError,
@@ -468,7 +468,7 @@ MISTAKES: list[tuple[Any, type[Exception], str]] = [
     ),
     (lambda: attend(x[0, 0], x, x), ValueError, r"\(L, N, E\), or \(L, E\).*got \(4,\)"),
     (lambda: attend(x[0], x, x), ValueError, r"got \(2, 4\), \(3, 2, 4\) and"),
-    (lambda: attend(x, x, x[:2]), ValueError, r"one value; got a key \(3, 2, 4\).*\(2, 2, 4\)"),
+    (lambda: attend(x, x, x[:2]), ValueError, r"length and batch; got \(3, 2, 4\).*\(2, 2, 4\)"),
     (lambda: attend(x, x[:, :1], x[:, :1]), ValueError, "N is 2 and 1"),
     (
         lambda: attend(x, x, x, attn_mask=tg.zeros((2, 3))),
