@@ -245,7 +245,9 @@ def test_negative_zeros_and_denormals() -> None:
 
 
 @needs_native
-def test_an_empty_batch_and_other_types_go_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_batch_other_types_and_very_long_lines_go_to_numpy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     calls = count_calls(monkeypatch, "convolve")
     case = Case(0, (5, 5), (3, 4), (3, 3))
     x, weight, _, y = case.arrays(np.float32)
@@ -255,6 +257,9 @@ def test_an_empty_batch_and_other_types_go_to_numpy(monkeypatch: pytest.MonkeyPa
     x, weight, _, _ = case.arrays(np.float32)
     case.forward(x, weight.astype(np.float64))
     case.forward(x.astype(np.float16), weight.astype(np.float16))
+    case = Case(1, (70_000,), (16, 1), (2,), 1, 1)
+    x, weight, _, _ = case.arrays(np.float32)
+    case.forward(x, weight)
     assert not calls
 
 

@@ -39,6 +39,7 @@ MEMORY = 1 << 28  # the same on a GPU, where one large product is the fast one
 
 LARGEST = 1024  # elements of a window that a native kernel takes
 LARGE = 1 << 16  # numbers of a matrix with which BLAS is faster than a native kernel
+WIDE = 1 << 20  # numbers of the lines that a native kernel copies at a time
 
 NARROW = 64  # output channels
 LONG = 512  # elements of a run from which on a call of NumPy per element of the kernel is faster
@@ -173,7 +174,7 @@ def _convolved_by_kernel(
 ) -> bool:
     """Whether a native kernel takes these arrays, and has written the convolution to `out`."""
     given = (x, weight, out) if bias is None else (x, weight, out, bias)
-    if not (native.fits(*given) and _kernels_take(weight.shape, groups, out)):
+    if not (native.fits(*given) and _kernels_take(x, weight.shape, groups, out)):
         return False
     x, (stride, padding, dilation) = whole_channels(x), geometry
     bias = None if bias is None else np.ascontiguousarray(bias)
@@ -192,7 +193,7 @@ def _paired_by_kernel(
     A sum that is not finite is None too: the kernels also multiply the margin's zeros by y.
     """
     outputs, inner = y.shape[-1], x.shape[-1] // groups
-    if not (native.fits(x, y) and _kernels_take((outputs, inner, *kernel), groups)):
+    if not (native.fits(x, y) and _kernels_take(x, (outputs, inner, *kernel), groups)):
         return None
     x, y, (stride, padding, dilation) = whole_channels(x), whole_channels(y), geometry
     out = np.empty((outputs, *kernel, inner), x.dtype)
@@ -203,16 +204,19 @@ def _paired_by_kernel(
     return out if finite else None
 
 
-def _kernels_take(weight: Sequence[int], groups: int, out: Array = None) -> bool:
-    """Whether there are kernels for a weight of this shape (O, C / groups, *kernel).
+def _kernels_take(x: Array, weight: Sequence[int], groups: int, out: Array = None) -> bool:
+    """Whether there are kernels for x and a weight of this shape (O, C / groups, *kernel).
 
-    Where the whole is one large product of matrices, BLAS is faster.
+    Where the whole is one large product of matrices, BLAS is faster; where the lines that a window
+    reads are very long, the NumPy path takes them in parts.
     """
     outputs, inner, *kernel = weight
     elements = math.prod(kernel)
     if len(kernel) > 3 or elements > LARGEST or (inner == 1 < groups != outputs):
         return False
     if elements == 1 and inner * outputs > LARGE:
+        return False
+    if elements // kernel[-1] * x.shape[-2] * x.shape[-1] > WIDE:
         return False
     return out is None or _has_whole_channels(out)
 
