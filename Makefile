@@ -23,11 +23,11 @@ test-numpy: .venv/ready
 	TINYGRAD_GM_KERNELS=numpy $(PYTEST) -m 'not slow' --one-in 3 tests/ops tests/nn tests/optim
 
 # the native kernels, built with the sanitizers of addresses and undefined behaviour
-SANITIZED := -g -fsanitize=address,undefined -fno-sanitize-recover=all
-sanitize: export CFLAGS = $(SANITIZED)
+SANITIZED := CFLAGS='-g -fsanitize=address,undefined -fno-sanitize-recover=all'
 sanitize: .venv/ready
-	$(call on_installed_copy,rm -rf $(CHECKOUT)/build && ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(cc -print-file-name=libasan.so)" \
-		OMP_NUM_THREADS=2 $(CHECKOUT)/$(BIN)/python -m pytest -c $(CHECKOUT)/pyproject.toml $(CHECKOUT)/tests/kernels)
+	$(call on_installed_copy,$(SANITIZED),\
+		ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(cc -print-file-name=libasan.so)" OMP_NUM_THREADS=2 \
+		$(CHECKOUT)/$(BIN)/python -m pytest -c $(CHECKOUT)/pyproject.toml -m 'not slow' --one-in 3 $(CHECKOUT)/tests/kernels)
 
 parity: .venv-parity/ready
 	.venv-parity/bin/python -m pytest tests/parity
@@ -37,13 +37,13 @@ lint: .venv/lint-ready
 	$(BIN)/ruff format --check .
 
 types: .venv/lint-ready
-	$(call on_installed_copy,$(CHECKOUT)/$(BIN)/python -m mypy --config-file $(CHECKOUT)/pyproject.toml -p tinygrad_gm)
+	$(call on_installed_copy,CC=false,$(CHECKOUT)/$(BIN)/python -m mypy --config-file $(CHECKOUT)/pyproject.toml -p tinygrad_gm)
 
 doctest: .venv/ready
-	$(call on_installed_copy,PYTHONPATH=$(CHECKOUT)/tests $(CHECKOUT)/$(BIN)/python -m pytest -q -c $(CHECKOUT)/pyproject.toml --rootdir=. -p doctest_names --doctest-modules tinygrad_gm)
+	$(call on_installed_copy,CC=false,PYTHONPATH=$(CHECKOUT)/tests $(CHECKOUT)/$(BIN)/python -m pytest -q -c $(CHECKOUT)/pyproject.toml --rootdir=. -p doctest_names --doctest-modules tinygrad_gm)
 
 docs: .venv/docs-ready
-	$(call on_installed_copy,$(CHECKOUT)/$(BIN)/python -W ignore -m pdoc -d google -t $(CHECKOUT)/docs/reference -o $(CHECKOUT)/build/api tinygrad_gm tinygrad_gm.engine)
+	$(call on_installed_copy,CC=false,$(CHECKOUT)/$(BIN)/python -W ignore -m pdoc -d google -t $(CHECKOUT)/docs/reference -o $(CHECKOUT)/build/api tinygrad_gm tinygrad_gm.engine)
 	$(BIN)/python -m pytest tests/test_api_reference.py
 
 layers: .venv/ready
@@ -81,9 +81,11 @@ clean:
 	touch $@
 
 # mypy and doctest look at an installed copy, from another folder: in the checkout the packages
-# `models` and `viz` lie beside `tinygrad_gm`, not inside it, and would be seen twice or not at all
+# `models` and `viz` lie beside `tinygrad_gm`, not inside it, and would be seen twice or not at all.
+# $(1) is how the native kernels are built, `CC=false`: not at all; $(2) the command
 define on_installed_copy
 	rm -rf build
 	copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
-	$(BIN)/python -m pip install --quiet --no-deps --target "$$copy" . && cd "$$copy" && $(1)
+	$(1) $(BIN)/python -m pip install --quiet --no-deps --target "$$copy" . && rm -rf build/lib* build/temp* && \
+	cd "$$copy" && $(2)
 endef
