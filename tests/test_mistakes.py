@@ -253,7 +253,7 @@ ENGINE = [
         "a floating tensor as an index",
         lambda: tg.ones(3)[tg.ones(1)],
         IndexError,
-        ["getitem", "not floating"],
+        ["getitem", "integer or boolean", "float32"],
     ),
     Mistake(
         "a floating tensor in range",

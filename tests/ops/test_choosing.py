@@ -94,7 +94,7 @@ def test_select_gives_x_or_0_to_the_bit(dtype: Any, shape: Any) -> None:
 
 
 def test_select_refuses_a_condition_that_is_no_truth_value() -> None:
-    with pytest.raises(TypeError, match="select: the condition holds truth values, not int64"):
+    with pytest.raises(TypeError, match="select: expected a condition of booleans; got int64"):
         tg.ops.select(tg.ones(2), tg.tensor([1, 2]))
 
 

@@ -155,8 +155,8 @@ def test_attention_by_einsum_is_that_by_matmul() -> None:
 @pytest.mark.parametrize(
     ("call", "kind", "words"),
     [
-        (lambda: tg.einsum("ij,jk", tg.ones((2, 2))), ValueError, "2 operands, 1 were given"),
-        (lambda: tg.einsum(tg.ones(2), "i"), TypeError, "the specification is a string"),
+        (lambda: tg.einsum("ij,jk", tg.ones((2, 2))), ValueError, "2 operands, but 1 were given"),
+        (lambda: tg.einsum(tg.ones(2), "i"), TypeError, "expected a specification as a string"),
         (lambda: tg.einsum("ij", tg.ones(2)), ValueError, r"'ij' .* 1 axes .*\(2,\)"),
         (lambda: tg.einsum("...ij", tg.ones(2)), ValueError, r"does not label the 1 axes"),
         (
@@ -166,9 +166,9 @@ def test_attention_by_einsum_is_that_by_matmul() -> None:
         ),
         (lambda: tg.einsum("ii", tg.ones((1, 2))), ValueError, "'i' differ in size: 2 and 1"),
         (lambda: tg.einsum("ij->iz", tg.ones((2, 2))), ValueError, "'z' is in no operand"),
-        (lambda: tg.einsum("ij->ii", tg.ones((2, 2))), ValueError, "'i' stands twice"),
-        (lambda: tg.einsum("i1", tg.ones((2, 2))), ValueError, "labels are letters"),
-        (lambda: tg.einsum("i->i->i", tg.ones(2)), ValueError, "labels are letters"),
+        (lambda: tg.einsum("ij->ii", tg.ones((2, 2))), ValueError, "'i' is repeated"),
+        (lambda: tg.einsum("i1", tg.ones((2, 2))), ValueError, "expected letters"),
+        (lambda: tg.einsum("i->i->i", tg.ones(2)), ValueError, "expected letters"),
         (lambda: tg.einsum("...i->i", tg.ones((2, 2))), ValueError, r"must have the '\.\.\.'"),
         (
             lambda: tg.einsum("...,...", tg.ones(2), tg.ones(3)),

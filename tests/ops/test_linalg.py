@@ -134,7 +134,9 @@ def test_a_third_derivative_is_right_with_an_inverse_and_refused_without() -> No
     wanted = np.zeros((3, 3))
     wanted[2, 2] = 1.0  # the coefficient of x₀₀·x₁₁·x₂₂
     np.testing.assert_allclose(third(leaf(regular(3, 3))), wanted, atol=1e-12)
-    with pytest.raises(ValueError, match=r"^cofactor: third derivatives of `det` .* \(3, 3\)$"):
+    with pytest.raises(
+        ValueError, match=r"^cofactor: third derivatives of `det` .* \(3, 3\) is singular$"
+    ):
         third(leaf(np.ones((3, 3))))
 
 
@@ -143,7 +145,7 @@ def test_slogdet_is_a_named_tuple_whose_singular_gradient_is_refused_in_its_name
     result = tg.linalg.slogdet(x)
     assert result._fields == ("sign", "logabsdet")
     assert (result.sign.item(), result.logabsdet.item()) == (0.0, -np.inf)
-    with pytest.raises(ValueError, match=r"^slogdet: .* a singular one among \(2, 2\)$"):
+    with pytest.raises(ValueError, match=r"^slogdet: .* one of \(2, 2\) is singular$"):
         result.logabsdet.backward()
 
 
@@ -195,17 +197,21 @@ def test_the_norm_of_integers_is_floating() -> None:
 @pytest.mark.parametrize(
     ("call", "kind", "words"),
     [
-        (lambda: tg.linalg.inv(tg.ones((2, 3))), ValueError, r"inv: square .*\(2, 3\)"),
-        (lambda: tg.linalg.inv(tg.ones(2)), ValueError, r"inv: square .*\(2,\)"),
+        (lambda: tg.linalg.inv(tg.ones((2, 3))), ValueError, r"inv: expected square .*\(2, 3\)"),
+        (lambda: tg.linalg.inv(tg.ones(2)), ValueError, r"inv: expected square .*\(2,\)"),
         (lambda: tg.linalg.inv(tg.ones((2, 2))), ValueError, r"inv: .*\(2, 2\).*[Ss]ingular"),
         (lambda: tg.linalg.solve(tg.ones((2, 2)), tg.ones(2)), ValueError, "solve: .*[Ss]ingular"),
         (lambda: tg.linalg.solve(tg.eye(2), tg.ones(3)), ValueError, r"solve: .*\(2, 2\).*\(3,\)"),
-        (lambda: tg.linalg.solve(tg.eye(2), 1.0), ValueError, "solve: matrices"),
-        (lambda: tg.linalg.det(tg.ones((3, 2))), ValueError, r"det: square .*\(3, 2\)"),
-        (lambda: tg.linalg.slogdet(tg.ones((3, 2))), ValueError, r"^slogdet: square .*\(3, 2\)$"),
+        (lambda: tg.linalg.solve(tg.eye(2), 1.0), ValueError, "solve: for matrices"),
+        (lambda: tg.linalg.det(tg.ones((3, 2))), ValueError, r"det: expected square .*\(3, 2\)"),
+        (
+            lambda: tg.linalg.slogdet(tg.ones((3, 2))),
+            ValueError,
+            r"^slogdet: expected square .*\(3, 2\)$",
+        ),
         (lambda: tg.linalg.cholesky(-tg.eye(2)), ValueError, "cholesky: .*positive definite"),
-        (lambda: tg.linalg.cholesky(tg.ones((2, 3))), ValueError, "cholesky: square"),
-        (lambda: tg.diagonal(tg.ones(2)), ValueError, "diagonal: at least 2 dimensions"),
+        (lambda: tg.linalg.cholesky(tg.ones((2, 3))), ValueError, "cholesky: expected square"),
+        (lambda: tg.diagonal(tg.ones(2)), ValueError, "diagonal: expected 2 dimensions or more"),
         (lambda: tg.diagonal(tg.ones((2, 2)), 0, 1, 1), ValueError, "diagonal: .*the same"),
         (lambda: tg.diagonal(tg.ones((2, 2)), 0, 0, 2), IndexError, "diagonal: axis 2"),
         (lambda: tg.trace(tg.ones((2, 2)), 0, 0, -1, 5), TypeError, "trace"),

@@ -136,14 +136,14 @@ def test_integer_and_boolean_results_refuse_gradients(fn: Any) -> None:
     [
         (lambda: tg.sort(tg.ones((2, 3)), 2), IndexError, "sort: axis 2"),
         (lambda: tg.sort(tg.ones(()), 0), IndexError, "sort: axis 0"),
-        (lambda: tg.argsort(tg.ones(2), 1.0), TypeError, "argsort: an axis is an integer"),
-        (lambda: tg.topk(tg.ones(2), 3), ValueError, r"topk: k = 3.*\(2,\) has 2"),
+        (lambda: tg.argsort(tg.ones(2), 1.0), TypeError, "argsort: expected an integer axis"),
+        (lambda: tg.topk(tg.ones(2), 3), ValueError, r"topk: k is 3.*\(2,\) has 2"),
         (lambda: tg.topk(tg.ones(2), 1, dim=0), TypeError, "topk: .*`dim` is `axis`"),
         (lambda: tg.searchsorted(tg.ones((2, 2)), 1.0), ValueError, "searchsorted: .*vector"),
         (lambda: tg.searchsorted(tg.ones(2), 1.0, "middle"), ValueError, "searchsorted"),
         (lambda: tg.bincount(tg.tensor([-1])), ValueError, "bincount"),
         (lambda: tg.bincount(tg.tensor([0.5])), TypeError, "bincount"),
-        (lambda: tg.nonzero(tg.tensor(1.0)), ValueError, "nonzero: a number"),
+        (lambda: tg.nonzero(tg.tensor(1.0)), ValueError, "nonzero: expected an array"),
         (lambda: tg.unique(tg.ones(2), axis=1), IndexError, "unique: axis 1"),
         (lambda: tg.unique("no"), TypeError, "unique: 'no'"),
         (lambda: tg.diff(tg.ones(2), -1), ValueError, "diff: n .*-1"),
@@ -153,16 +153,20 @@ def test_integer_and_boolean_results_refuse_gradients(fn: Any) -> None:
             ValueError,
             r"allclose: .*\(2,\), \(3,\)",
         ),
-        (lambda: tg.one_hot(tg.tensor([3]), 3), IndexError, r"one_hot: .*\[3, 3\].*\[0, 2\]"),
+        (lambda: tg.one_hot(tg.tensor([3]), 3), IndexError, r"one_hot: .*\[0, 3\); got \[3, 3\]"),
         (lambda: tg.one_hot(tg.tensor([-1])), IndexError, "one_hot"),
-        (lambda: tg.one_hot(tg.tensor([0.5]), 3), TypeError, "one_hot: indices must be integers"),
+        (lambda: tg.one_hot(tg.tensor([0.5]), 3), TypeError, "one_hot: expected integer indices"),
         (
             lambda: tg.scatter_add(tg.ones(3), [0], tg.ones(2)),
             ValueError,
             r"scatter_add: .*\(3,\), indices \(1,\) and values \(2,\)",
         ),
         (lambda: tg.scatter_add(tg.ones(3), [3], tg.ones(1)), IndexError, "index 3"),
-        (lambda: tg.pad(tg.ones(3), 1, "replicate"), ValueError, "pad: mode .*edge.*'replicate'"),
+        (
+            lambda: tg.pad(tg.ones(3), 1, "replicate"),
+            ValueError,
+            "pad: mode is 'replicate'; .*edge",
+        ),
         (lambda: tg.pad(tg.ones(0), 1, "edge"), ValueError, "pad: "),
     ],
 )
@@ -197,7 +201,7 @@ def test_a_median_with_a_nan_is_one_and_that_of_integers_is_floating() -> None:
     assert tg.median(tg.tensor([1, 2])).tolist() == 1.5
     assert tg.median(tg.tensor([1, 2])).dtype == np.float32
     assert np.isnan(tg.median(tg.zeros(0)).item())
-    with pytest.raises(ValueError, match="median: an axis is named twice"):
+    with pytest.raises(ValueError, match=r"median: .* repeats an axis"):
         tg.median(x, (0, -2))
 
 

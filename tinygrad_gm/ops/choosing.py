@@ -1,7 +1,7 @@
-"""Choosing between values: what is chosen gets the whole gradient, what is not gets exactly 0.
+"""Choosing between values: the chosen one gets the whole gradient, the other exactly 0.
 
-A gradient is chosen by `select`, never multiplied by a mask of zeros and ones: behind a unit that
-is switched off the upstream gradient may be infinite, and 0 · inf is NaN.
+Rules use `select` instead of a product with a mask of zeros and ones: the upstream gradient of a
+value that is not chosen may be infinite, and 0 · inf is NaN.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ __all__ = ["clip", "leaky_relu", "maximum", "minimum", "relu", "where"]
 
 @op(lambda xp, g, condition: xp.select(g, condition), None, local=["[condition]", ""])
 def select(xp: Namespace, x: ArrayLike, condition: ArrayLike) -> Any:
-    """x where the condition (truth values) holds, else 0, whatever x is there.
+    """x where the condition (booleans) holds, else 0, even where x is infinite or NaN.
 
     >>> tg.ops.select(tg.tensor([1.0, tg.inf, tg.nan]), tg.tensor([True, False, False])).tolist()
     [1.0, 0.0, 0.0]
     """
     if not isinstance(condition, bool) and condition.dtype.char != "?":
-        raise TypeError(f"select: the condition holds truth values, not {condition.dtype}")
+        raise TypeError(f"select: expected a condition of booleans; got {condition.dtype}")
     return selected(x, condition)
 
 
@@ -37,8 +37,8 @@ def select(xp: Namespace, x: ArrayLike, condition: ArrayLike) -> Any:
 def where(xp: Namespace, condition: ArrayLike, x: ArrayLike, y: ArrayLike) -> Any:
     """x where the condition holds, else y.
 
-    The branch that is not chosen gets a gradient of 0. But an infinite derivative *inside* that
-    branch, as in `where(x >= 0, x, sqrt(-x))` at 0, meets this 0 and gives 0 · inf = NaN: keep the
+    The branch that is not chosen gets a gradient of 0. An infinite derivative *inside* that branch,
+    as in `where(x >= 0, x, sqrt(-x))` at 0, multiplies this 0 and gives 0 · inf = NaN. Keep the
     argument of the inner function away from its singular point with another `where`.
 
     >>> tg.where(tg.tensor([True, False]), 1.0, -1.0).tolist()
@@ -107,9 +107,9 @@ def _above(xp: Namespace, g: Array, x: Array, min: ArrayLike, max: ArrayLike) ->
     local=["[min≤x≤max]", "[x<min]", "[x>max]"],
 )
 def clip(xp: Namespace, x: ArrayLike, min: ArrayLike = None, max: ArrayLike = None) -> Any:
-    """x limited to [min, max], with `max` winning where min > max; None: no limit on that side.
+    """x limited to [min, max], and to `max` where min > max; None: no limit on that side.
 
-    At an edge the gradient goes to x, outside to the bound.
+    At a bound the gradient goes to x, beyond it to the bound.
 
     >>> tg.clip(tg.tensor([-2.0, 0.5, 2.0]), -1, 1).tolist()
     [-1.0, 0.5, 1.0]

@@ -1,4 +1,4 @@
-"""Comparisons and logic: truth values and bits, through which no gradient flows."""
+"""Comparisons and logic: booleans and bits, which have no gradient."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def greater_equal(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
 
 @op(None, None, symbol="and")
 def logical_and(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
-    """x and y, as truth values.
+    """x and y, as booleans.
 
     >>> tg.logical_and(tg.tensor([0, 1, 2]), True).tolist()
     [False, True, True]
@@ -103,7 +103,7 @@ def logical_and(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
 
 @op(None, None, symbol="or")
 def logical_or(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
-    """x or y, as truth values.
+    """x or y, as booleans.
 
     >>> tg.logical_or(tg.tensor([0, 1, 2]), False).tolist()
     [False, True, True]
@@ -113,7 +113,7 @@ def logical_or(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
 
 @op(None, None, symbol="xor")
 def logical_xor(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
-    """Whether just one of x and y is true.
+    """Whether exactly one of x and y is true.
 
     >>> tg.logical_xor(tg.tensor([0, 1, 2]), True).tolist()
     [True, False, False]
@@ -123,7 +123,7 @@ def logical_xor(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
 
 @op(None, symbol="not")
 def logical_not(xp: Namespace, x: ArrayLike) -> Any:
-    """not x, as truth values.
+    """not x, as booleans.
 
     >>> tg.logical_not(tg.tensor([0, 1, 2])).tolist()
     [True, False, False]
@@ -210,7 +210,7 @@ def isclose(
     atol: float = 1e-8,
     equal_nan: bool = False,
 ) -> Any:
-    """Whether |x − y| ≤ atol + rtol · |y|; equal infinities are close, NaN only by `equal_nan`.
+    """Whether |x − y| ≤ atol + rtol · |y|; equal infinities are close, NaNs only with `equal_nan`.
 
     >>> tg.isclose(tg.tensor([1.0, 2.0]), tg.tensor([1.000001, 2.1])).tolist()
     [True, False]
@@ -222,7 +222,7 @@ def isclose(
 def allclose(
     x: ArrayLike, y: ArrayLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> bool:
-    """Whether all elements are close, as `isclose` says: True or False.
+    """True if all elements are close in the sense of `isclose`, else False.
 
     >>> tg.allclose(tg.tensor([1.0, 2.0]), tg.tensor([1.000001, 2.1]))
     False

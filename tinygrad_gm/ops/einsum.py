@@ -1,9 +1,8 @@
-"""Einstein's summation: products of arrays whose axes carry labels, added up over some of them.
+"""Einstein summation: products of arrays with labelled axes, summed over some labels.
 
-One primitive does the work. `contract` brings two arrays into the form of a batch of matrices with
-a transpose and a reshape, both free of copying where the memory allows, and multiplies them; its
-gradients are contractions again. `einsum` reads a specification, plans it once per specification
-and shapes, and reduces it to contractions of two arrays at a time.
+The primitive `contract` transposes and reshapes two arrays to batches of matrices, without copying
+if the strides allow it, and multiplies them; its gradients are contractions too. `einsum` plans a
+specification once per shapes, and reduces it to contractions of two arrays at a time.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, ArrayLike, Namespace
+from ..backend import Array, ArrayLike, Namespace, Shape
 from ..engine.call import op
 from ..hints import named
 from . import reduction, shape
@@ -28,33 +27,29 @@ if TYPE_CHECKING:
 
 __all__ = ["einsum", "outer", "tensordot", "vecdot"]
 
-Labels = tuple[int, ...]  # one per axis: a letter's code, or −1, −2, … for the axes of an ellipsis
+Labels = Shape  # one per axis: a letter's code, or −1, −2, … for the axes of an ellipsis
 
 
 # ------------------------------------------------------------------------------- primitive
 
 
 class _Recipe(NamedTuple):
-    """How two arrays become matrices, and their product the result."""
+    """How to make matrices of two arrays, and the result of their product."""
 
-    x_axes: tuple[int, ...]
-    x_shape: tuple[int, ...]
+    x_axes: Shape
+    x_shape: Shape
     x_swapped: bool  # whether the matrix is then transposed
-    y_axes: tuple[int, ...]
-    y_shape: tuple[int, ...]
+    y_axes: Shape
+    y_shape: Shape
     y_swapped: bool
     summed: bool
-    shape: tuple[int, ...]
-    axes: tuple[int, ...]
+    shape: Shape
+    axes: Shape
 
 
 @functools.lru_cache(maxsize=1024)
 def _recipe(
-    x_labels: Labels,
-    y_labels: Labels,
-    labels: Labels,
-    x_shape: tuple[int, ...],
-    y_shape: tuple[int, ...],
+    x_labels: Labels, y_labels: Labels, labels: Labels, x_shape: Shape, y_shape: Shape
 ) -> _Recipe:
     size = dict(zip(x_labels + y_labels, x_shape + y_shape, strict=True))
     batch = [a for a in x_labels if a in y_labels and a in labels]
@@ -64,7 +59,7 @@ def _recipe(
     inner = [a for a in larger if a in x_labels and a in y_labels and a not in labels]
 
     def matrices(own: Labels, rows: list[int], columns: list[int]) -> tuple[Any, Any, bool]:
-        """Axes and shape for (batch, rows, columns), or (batch, columns, rows) if they lie so."""
+        """Axes and shape of (batch, rows, columns), or of the transposed form without a copy."""
         order = [a for a in own if a not in batch]
         swapped = bool(rows) and bool(columns) and order == columns + rows
         first, second = (columns, rows) if swapped else (rows, columns)
@@ -74,7 +69,7 @@ def _recipe(
 
     x_axes, x_form, x_swapped = matrices(x_labels, left, inner)
     y_axes, y_form, y_swapped = matrices(y_labels, inner, right)
-    if not inner:  # nothing is added up: a product that broadcasts
+    if not inner:  # no sum: a product that broadcasts
         x_form = (*(size[a] for a in (*batch, *left)), *(1 for _ in right))
         y_form = (*(size[a] for a in batch), *(1 for _ in left), *(size[a] for a in right))
     order = [*batch, *left, *right]
@@ -84,15 +79,13 @@ def _recipe(
     )  # fmt: skip
 
 
-def _as_matrices(
-    xp: Namespace, x: Array, axes: tuple[int, ...], form: tuple[int, ...], swapped: bool
-) -> Any:
+def _as_matrices(xp: Namespace, x: Array, axes: Shape, form: Shape, swapped: bool) -> Any:
     x = x.transpose(axes).reshape(form)
     if swapped:
         x = x.swapaxes(-1, -2)
     if x.itemsize in x.strides[-2:]:
         return x
-    return xp.ascontiguousarray(x)  # BLAS takes no matrix without neighbours in memory
+    return xp.ascontiguousarray(x)  # BLAS needs rows or columns that are contiguous
 
 
 @op(
@@ -104,9 +97,9 @@ def _as_matrices(
 def contract(
     xp: Namespace, x: ArrayLike, y: ArrayLike, x_labels: Labels, y_labels: Labels, labels: Labels
 ) -> Any:
-    """The einsum of two arrays, their axes and those of the result labelled with integers.
+    """The einsum of two arrays, with integers as labels of their axes and of the result's.
 
-    No label stands twice in one array, and one that only x or only y has is a label of the result.
+    No array repeats a label, and the result has the labels that only one of the arrays has.
 
     >>> tg.ops.contract(tg.ones((2, 3)), tg.ones((3, 4)), (0, 1), (1, 2), (2, 0)).shape
     (4, 2)
@@ -125,22 +118,21 @@ def contract(
 
 
 def einsum(spec: str, *operands: ArrayLike) -> Tensor:
-    """Einstein's summation convention, as `numpy.einsum`: `"ij,jk->ik"` is the matrix product.
+    """Einstein summation, as `numpy.einsum`: `"ij,jk->ik"` is the matrix product.
 
-    Each operand's axes get labels; the axes of one label move together, and labels that the result
-    does not name are added up. More than two operands are multiplied two at a time, the pair first
-    that leaves the least behind.
+    Axes with the same label have the same index, and labels that are not in the result are summed
+    over. More than two operands are contracted in pairs, first the pair with the smallest result.
 
     Args:
-        spec: the operands' labels, letters, separated by commas, and those of the result behind
-            `->`. A label that one operand has twice takes its diagonal; `...` stands for any
-            leading axes, which broadcast. Without `->` the result has the axes of the ellipsis and
-            then, in alphabetical order, every label that occurs once.
-        operands: the arrays. Axes of one label have one size; size 1 is repeated to the others'.
+        spec: a letter per axis of each operand, with commas between operands, and after `->` the
+            letters of the result. A letter repeated in one operand takes its diagonal; `...` means
+            all other axes, which broadcast. Without `->` the result has the axes of the ellipsis,
+            then the letters that occur once, in alphabetical order.
+        operands: the arrays. Axes with the same letter have the same size, or size 1.
 
     Raises:
         TypeError: the specification is not a string.
-        ValueError: it does not fit the operands: their number, their dimensions, or their sizes.
+        ValueError: it does not match the number, dimensions or sizes of the operands.
 
     >>> x, w = tg.ones((2, 3, 4)), tg.ones((5, 4))
     >>> tg.einsum("...i,oi->...o", x, w).shape
@@ -149,7 +141,7 @@ def einsum(spec: str, *operands: ArrayLike) -> Tensor:
     5.0
     """
     if not isinstance(spec, str):
-        raise TypeError(f"einsum: the specification is a string, not {type(spec).__name__}")
+        raise TypeError(f"einsum: expected a specification as a string; got {type(spec).__name__}")
     plan = _plan(spec, tuple(map(np.shape, operands)))
     values = list(operands)
     for position, function, params in plan.prepare:
@@ -162,14 +154,14 @@ def einsum(spec: str, *operands: ArrayLike) -> Tensor:
 
 
 class _Plan(NamedTuple):
-    """The steps of an einsum: what is done to each operand, then which pairs are contracted."""
+    """The steps of an einsum: functions of single operands, then contractions of pairs."""
 
     prepare: list[tuple[int, Any, tuple[Any, ...]]]
     pairs: list[tuple[int, int, Labels, Labels, Labels]]
 
 
 @functools.lru_cache(maxsize=1024)
-def _plan(spec: str, shapes: tuple[tuple[int, ...], ...]) -> _Plan:
+def _plan(spec: str, shapes: tuple[Shape, ...]) -> _Plan:
     terms, out = _parse(spec, shapes)
     sizes = _sizes(spec, terms, shapes)
     prepare: list[tuple[int, Any, tuple[Any, ...]]] = []
@@ -197,7 +189,7 @@ def _plan(spec: str, shapes: tuple[tuple[int, ...], ...]) -> _Plan:
 
 
 def _pairs(terms: list[Labels], out: Labels, sizes: dict[int, int]) -> list[Any]:
-    """Which two operands to contract, again and again: those that leave the least behind."""
+    """The pairs of operands to contract, in order: each the pair with the smallest result."""
     pairs = []
     while len(terms) > 1:
         choices = []
@@ -222,19 +214,19 @@ def _volume(labels: Iterable[int], sizes: dict[int, int]) -> int:
     return math.prod(sizes[a] for a in labels)
 
 
-def _parse(spec: str, shapes: Sequence[tuple[int, ...]]) -> tuple[list[list[int]], Labels]:
-    """The labels of every operand and of the result."""
+def _parse(spec: str, shapes: Sequence[Shape]) -> tuple[list[list[int]], Labels]:
+    """The labels of each operand and of the result."""
     inputs, arrow, output = spec.replace(" ", "").partition("->")
     parts = inputs.split(",")
     if len(parts) != len(shapes):
         raise ValueError(
-            f"einsum: {spec!r} speaks of {len(parts)} operands, {len(shapes)} were given"
+            f"einsum: {spec!r} has {len(parts)} operands, but {len(shapes)} were given"
         )
     for part in (*parts, output):
         letters = part.replace("...", "", 1)
         if not (letters == "" or (letters.isascii() and letters.isalpha())):
             raise ValueError(
-                f"einsum: {part!r} in {spec!r}: labels are letters, and one '...' may be among them"
+                f"einsum: {part!r} in {spec!r}: expected letters, and at most one '...'"
             )
     terms, longest = [], 0
     for part, own in zip(parts, shapes, strict=True):
@@ -256,7 +248,7 @@ def _parse(spec: str, shapes: Sequence[tuple[int, ...]]) -> tuple[list[list[int]
     out = tuple(_labels(output, longest))
     for label in out:
         if out.count(label) > 1 or not any(label in labels for labels in terms):
-            fault = "stands twice in the result" if out.count(label) > 1 else "is in no operand"
+            fault = "is repeated in the result" if out.count(label) > 1 else "is in no operand"
             raise ValueError(f"einsum: {spec!r}: the label {chr(label)!r} {fault}")
     return terms, out
 
@@ -267,8 +259,8 @@ def _labels(part: str, ellipsis: int) -> list[int]:
     return [*map(ord, before), *filled, *map(ord, after)]
 
 
-def _sizes(spec: str, terms: list[list[int]], shapes: Sequence[tuple[int, ...]]) -> dict[int, int]:
-    """The size of every label, that of 1 repeated to another operand's."""
+def _sizes(spec: str, terms: list[list[int]], shapes: Sequence[Shape]) -> dict[int, int]:
+    """The size of each label; size 1 broadcasts."""
     sizes: dict[int, int] = {}
     for labels, own in zip(terms, shapes, strict=True):
         for label, n in zip(labels, own, strict=True):
@@ -288,8 +280,8 @@ def tensordot(x: ArrayLike, y: ArrayLike, axes: Any = 2) -> Tensor:
     """Products of x and y summed over pairs of axes; the remaining axes of x, then those of y.
 
     Args:
-        axes: n, the last n axes of x with the first n of y; or two sequences: axes of x, and the
-            axes of y that they meet.
+        axes: n for the last n axes of x with the first n of y; or a sequence of axes of x and one
+            of the corresponding axes of y.
 
     >>> tg.tensordot(tg.ones((2, 3, 4)), tg.ones((3, 4, 5))).shape
     (2, 5)

@@ -1,8 +1,8 @@
 """Elementwise operations: each line of rules is a line of a table of derivatives.
 
 Every function works on Tensors, arrays and numbers, which broadcast as in NumPy. In a rule `g` is
-the upstream gradient and `out` the result; for two arguments the rules come in their order. Summing
-a broadcast gradient back to its argument's shape is the engine's work.
+the upstream gradient and `out` the result; for two arguments the rules come in their order. The
+engine sums a broadcast gradient back to the shape of its argument.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ __all__ = [
     "trunc",
 ]
 
-_OnHost = np.ndarray  # a rule that asks for this type runs on NumPy
+_OnHost = np.ndarray  # rules compare types with it, since they may not use np
 
 
 def _nothing(xp: Namespace, g: Array) -> Any:
-    """The gradient of a step function, which is flat wherever it has a derivative."""
+    """The gradient of a step function: 0."""
     return xp.select(g, False)
 
 
@@ -112,7 +112,7 @@ def divide(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
 
 @op(_nothing, _nothing, symbol="//", local=["0", "0"])
 def floor_divide(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
-    """⌊x / y⌋; its derivative is 0, as that of `floor`.
+    """⌊x / y⌋; its derivative is 0, like that of `floor`.
 
     >>> tg.floor_divide(tg.tensor([7.0, -7.0]), 2.0).tolist()
     [3.0, -4.0]
@@ -236,7 +236,7 @@ def abs(xp: Namespace, x: ArrayLike) -> Any:
 
 @op(_nothing, local=["0"])
 def sign(xp: Namespace, x: ArrayLike) -> Any:
-    """−1, 0 or 1; of truth values, they themselves.
+    """−1, 0 or 1; booleans are returned unchanged.
 
     >>> tg.sign(tg.tensor([-2.0, 0.0, 3.0])).tolist()
     [-1.0, 0.0, 1.0]
@@ -266,7 +266,7 @@ def ceil(xp: Namespace, x: ArrayLike) -> Any:
 
 @op(_nothing, local=["0"])
 def trunc(xp: Namespace, x: ArrayLike) -> Any:
-    """The integer next to x on the side of 0.
+    """x rounded to an integer, towards 0.
 
     >>> tg.trunc(tg.tensor([1.7, -1.7])).tolist()
     [1.0, -1.0]
@@ -276,7 +276,7 @@ def trunc(xp: Namespace, x: ArrayLike) -> Any:
 
 @op(_nothing, local=["0"])
 def round(xp: Namespace, x: ArrayLike, decimals: int = 0) -> Any:
-    """x rounded to a number of decimals, halves to the even neighbour.
+    """x rounded to a number of decimals, halves to even.
 
     >>> tg.round(tg.tensor([0.5, 1.5, 2.4])).tolist()
     [0.0, 2.0, 2.0]
@@ -299,7 +299,7 @@ def exp(xp: Namespace, x: ArrayLike) -> Any:
 
 @op(lambda xp, g, x: g * xp.exp(x), local=["exp x"])
 def expm1(xp: Namespace, x: ArrayLike) -> Any:
-    """e^x − 1, exact for small x too.
+    """e^x − 1, accurate for small x too.
 
     >>> f"{tg.expm1(tg.tensor(1.0)):.4f}"
     '1.7183'
@@ -319,7 +319,7 @@ def log(xp: Namespace, x: ArrayLike) -> Any:
 
 @op(lambda g, x: g / (x + 1.0), local=["1/(1+x)"])
 def log1p(xp: Namespace, x: ArrayLike) -> Any:
-    """ln(1 + x), exact for small x too.
+    """ln(1 + x), accurate for small x too.
 
     >>> f"{tg.log1p(tg.tensor(1.0)):.4f}"
     '0.6931'
@@ -355,7 +355,7 @@ def log10(xp: Namespace, x: ArrayLike) -> Any:
 def logaddexp(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """ln(e^x + e^y) without overflow.
 
-    Two arguments of −inf have gradients of 0, two of inf half of the gradient each.
+    The gradient of two arguments of −inf is 0; two of inf get half of it each.
 
     >>> f"{tg.logaddexp(tg.tensor(0.0), 0.0):.4f}"
     '0.6931'
@@ -364,7 +364,7 @@ def logaddexp(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
 
 
 def _share(xp: Namespace, g: Array, x: Array, y: Array) -> Any:
-    """g · σ(x − y); of x = y = ±inf, whose difference is NaN, it is that of 0."""
+    """g · σ(x − y), where x − y is 0 if x = y = ±inf, and 0 if x = −inf."""
     apart, least = xp.logical_or(x != y, xp.isfinite(x)), x == -math.inf
     if not isinstance(x, (int, float)) and not isinstance(y, (int, float)):
         x, y = xp.select(x, apart), xp.select(y, apart)
@@ -433,7 +433,7 @@ def atan(xp: Namespace, x: ArrayLike) -> Any:
 
 
 def _turned(xp: Namespace, g: Array, x: Array, y: Array) -> Any:
-    """g · y/(x² + y²), whose squares might overflow, or fall to 0."""
+    """g · y/(x² + y²), without squares, which may overflow or underflow."""
     distance = xp.hypot(x, y)
     return g * (y / distance / distance)
 
@@ -505,7 +505,7 @@ def atanh(xp: Namespace, x: ArrayLike) -> Any:
 def _tanh_rule(g: Array, out: Array) -> Any:
     if native.dense(g, out):
         return native.tanh_backward(g, out)
-    one = constant(1.0, out.dtype) if type(out) is _OnHost else 1.0  # in half of the time
+    one = constant(1.0, out.dtype) if type(out) is _OnHost else 1.0  # twice as fast
     return g * (one - out * out)
 
 
@@ -545,7 +545,7 @@ def _softsign_rule(xp: Namespace, g: Array, x: Array) -> Any:
 
 @op(_softsign_rule, local=["1/(1+|x|)²"])
 def softsign(xp: Namespace, x: ArrayLike) -> Any:
-    """x / (1 + |x|): between −1 and 1, approached more slowly than by tanh.
+    """x / (1 + |x|): between −1 and 1, with a slower approach than tanh.
 
     >>> tg.ops.softsign(tg.tensor([-3.0, 0.0, 1.0])).tolist()
     [-0.75, 0.0, 0.5]
@@ -560,7 +560,7 @@ def softsign(xp: Namespace, x: ArrayLike) -> Any:
 def astype(xp: Namespace, x: ArrayLike, dtype: Any, copy: bool = False) -> Any:
     """x with another dtype; gradients flow between floating dtypes only.
 
-    An x of that dtype shares its memory with the result, unless `copy` is True.
+    If x has that dtype already, the result shares its memory, unless `copy` is True.
 
     >>> tg.astype(tg.tensor([1.7, 2.2]), tg.int64).tolist()
     [1, 2]

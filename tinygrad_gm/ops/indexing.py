@@ -1,4 +1,4 @@
-"""Indexing and its adjoint: what reads elements in one direction adds them up in the other.
+"""Indexing and its adjoint: reading elements, and adding to elements.
 
 `getitem` and `scatter` are each other's gradient, and so are `take_along_axis` and
 `scatter_along_axis`. An element that is read twice gets the sum of both gradients.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..backend import Array, ArrayLike, Namespace
+from ..backend import Array, ArrayLike, Namespace, Shape
 from ..engine.call import op
 from ..engine.record import Traced
 from ..hints import named
@@ -25,28 +25,28 @@ if TYPE_CHECKING:
 __all__ = ["one_hot", "scatter_add", "take", "take_along_axis"]
 
 
-MANY = 1 << 15  # mentions; a product with more of them needs much memory, and loses digits
-FEW = 128  # places; a product with all mentions of more of them takes longer than to sort
+MANY = 1 << 15  # indices; a product with more of them needs much memory, and loses digits
+FEW = 128  # places; for more of them sorting is faster than the product
 
 
 PLAIN = {int, slice, type(None), type(Ellipsis)}
 
 
 def plain_index(index: Any) -> Any:
-    """`index` with arrays in the place of Tensors and lists."""
+    """`index` with Tensors and lists converted to arrays."""
     if isinstance(index, tuple):
         return tuple([e if type(e) in PLAIN else plain_index(e) for e in index])
     if isinstance(index, Traced):
         if index.dtype.kind == "f":
-            raise IndexError("getitem: an index is integer or boolean, not floating")
+            raise IndexError(f"getitem: expected integer or boolean indices; got {index.dtype}")
         return index._data
     return np.asarray(index, dtype=None if index else int) if isinstance(index, list) else index
 
 
 def check_index(x: Array, index: Any) -> None:
-    """IndexError where arrays of integers point outside of x.
+    """Raise IndexError if an array of integers points outside of x.
 
-    NumPy sees to that itself, but CuPy would go around and count on from the start.
+    NumPy checks this itself; CuPy wraps such indices around.
     """
     if type(x) is np.ndarray:
         return
@@ -64,7 +64,7 @@ def check_index(x: Array, index: Any) -> None:
 
 
 def _axes_read(entry: Any) -> int:
-    """How many axes an entry of an index stands for."""
+    """The number of axes that an entry of an index reads."""
     if entry is None or entry is Ellipsis or isinstance(entry, bool):
         return 0
     masks = hasattr(entry, "dtype") and entry.dtype.kind == "b"
@@ -88,8 +88,8 @@ def getitem(xp: Namespace, x: ArrayLike, index: Any) -> Any:
 
 
 @op(lambda g, index: g[index], local=["1 where written"])
-def scatter(xp: Namespace, values: ArrayLike, index: Any, shape: tuple[int, ...]) -> Any:
-    """Zeros of `shape` to which `values` are added at `index`, once per mention of an element.
+def scatter(xp: Namespace, values: ArrayLike, index: Any, shape: Shape) -> Any:
+    """Zeros of `shape` with `values` added at `index`; repeated indices add up.
 
     >>> tg.ops.scatter(tg.tensor([1.0, 2.0, 3.0]), [0, 2, 0], (3,)).tolist()
     [4.0, 0.0, 2.0]
@@ -104,7 +104,7 @@ def scatter(xp: Namespace, values: ArrayLike, index: Any, shape: tuple[int, ...]
     check_index(out, index)
     entries = index if isinstance(index, tuple) else (index,)
     lists = [e for e in entries if getattr(e, "ndim", 0) and e.dtype.kind in "iu"]
-    if not lists:  # slices, numbers and masks mention no element twice
+    if not lists:  # slices, numbers and masks repeat no element
         out[index] = values
     elif len(lists) == 1 and all(e is lists[0] or _is_all(e) for e in entries):
         axis = [e is lists[0] for e in entries].index(True)
@@ -124,11 +124,11 @@ def _added_at(xp: Namespace, zeros: Array, places: Array, values: Array) -> Any:
     return total.astype(zeros.dtype)
 
 
-def _sums_by_product(values: Array, index: Any, shape: tuple[int, ...]) -> Any:
-    """`scatter` to few places of a first axis: a product with the matrix of mentions.
+def _sums_by_product(values: Array, index: Any, shape: Shape) -> Any:
+    """`scatter` to few places of the first axis, as a product with a one-hot matrix.
 
-    Two to five times faster than sorting. None where it does not serve: 0 · ∞ is not 0, and huge
-    values are taken for infinite ones.
+    Two to five times faster than sorting. None if a value is infinite or NaN, since 0 · ∞ is not 0;
+    huge values count as infinite.
     """
     dtype = values.dtype
     if index.dtype.kind not in "iu" or dtype.char not in "fd" or not values.flags.c_contiguous:
@@ -139,9 +139,9 @@ def _sums_by_product(values: Array, index: Any, shape: tuple[int, ...]) -> Any:
     if not math.isfinite(flat.dot(flat)):
         return None
     rows = index.reshape(-1)
-    mentions = np.zeros((shape[0], rows.size), dtype)
-    mentions[rows, np.arange(rows.size)] = 1
-    return mentions.dot(values.reshape(rows.size, math.prod(shape[1:]))).reshape(shape)
+    matches = np.zeros((shape[0], rows.size), dtype)
+    matches[rows, np.arange(rows.size)] = 1
+    return matches.dot(values.reshape(rows.size, math.prod(shape[1:]))).reshape(shape)
 
 
 def _is_all(entry: Any) -> bool:
@@ -189,7 +189,7 @@ def take_along_axis(xp: Namespace, x: ArrayLike, indices: Array, axis: int = -1)
 
 @op(lambda xp, g, indices, axis: xp.take_along_axis(g, indices, axis), local=["1 where written"])
 def scatter_along_axis(
-    xp: Namespace, values: ArrayLike, indices: Array, axis: int, shape: tuple[int, ...]
+    xp: Namespace, values: ArrayLike, indices: Array, axis: int, shape: Shape
 ) -> Any:
     """Zeros of `shape` to which `values` are added at `indices` along `axis`.
 
@@ -203,7 +203,7 @@ def scatter_along_axis(
     places = grid(xp, shape)
     places[axis] = indices
     one_each = indices.shape == (*shape[:axis], 1, *shape[axis + 1 :])
-    if one_each:  # as for the maximum along an axis: no element is mentioned twice
+    if one_each:  # as for the maximum along an axis: no element is repeated
         out[tuple(places)] = values
     else:
         return _added_at(xp, out, tuple(places), values)
@@ -214,7 +214,7 @@ def _integers(name: str, indices: Array) -> Any:
     array = indices._data if isinstance(indices, Traced) else indices
     array = array if hasattr(array, "dtype") else np.asarray(array, dtype=None if array else int)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"{name}: indices must be integers, got {array.dtype}")
+        raise TypeError(f"{name}: expected integer indices; got {array.dtype}")
     return array
 
 
@@ -233,10 +233,10 @@ def take(x: ArrayLike, indices: ArrayLike, axis: int | None = None) -> Tensor:
 
 @named
 def scatter_add(x: ArrayLike, indices: ArrayLike, values: ArrayLike, axis: int = -1) -> Tensor:
-    """x with `values` added at `indices` along `axis`, once per mention of an element.
+    """x with `values` added at `indices` along `axis`; repeated indices add up.
 
-    It is `take_along_axis` the other way round: `indices` has as many dimensions as x, and along
-    the other axes its size, or 1; `values` has the shape of what `take_along_axis` would read.
+    The adjoint of `take_along_axis`: `indices` has as many dimensions as x, and along the other
+    axes its size or 1; `values` has the shape that `take_along_axis` would return.
 
     >>> tg.scatter_add(tg.zeros(3), [0, 2, 0], tg.tensor([1.0, 2.0, 3.0])).tolist()
     [4.0, 0.0, 2.0]
@@ -248,7 +248,7 @@ def scatter_add(x: ArrayLike, indices: ArrayLike, values: ArrayLike, axis: int =
     if not fits or added != wanted:
         raise ValueError(
             f"scatter_add: along axis {axis} of x {shape}, indices {given} and values {added} do "
-            "not fit"
+            "not match"
         )
     return add(x, scatter_along_axis(values, _integers("scatter_add", indices), axis, shape))
 
@@ -257,12 +257,12 @@ def scatter_add(x: ArrayLike, indices: ArrayLike, values: ArrayLike, axis: int =
 def one_hot(
     xp: Namespace, indices: ArrayLike, num_classes: int | None = None, dtype: Any = np.int64
 ) -> Any:
-    """For each index a row of `num_classes` numbers: 1 at the index, 0 elsewhere.
+    """One row of `num_classes` numbers per index: 1 at the index, 0 elsewhere.
 
     Args:
         indices: integers 0 … num_classes − 1, of any shape; the classes are a new last axis.
         num_classes: None: the largest index + 1.
-        dtype: of the result.
+        dtype: dtype of the result.
 
     >>> tg.one_hot(tg.tensor([0, 2]), 3).tolist()
     [[1, 0, 0], [0, 0, 1]]
@@ -273,7 +273,6 @@ def one_hot(
     )
     if indices.size and not 0 <= int(indices.min()) <= int(indices.max()) < classes:
         raise IndexError(
-            f"one_hot: the indices lie in [{indices.min()}, {indices.max()}], not all in "
-            f"[0, {classes - 1}]"
+            f"one_hot: expected indices in [0, {classes}); got [{indices.min()}, {indices.max()}]"
         )
     return (indices[..., None] == xp.arange(classes)).astype(dtype)

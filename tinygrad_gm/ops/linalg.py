@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, ArrayLike, Namespace
+from ..backend import Array, ArrayLike, Namespace, Shape
 from ..engine.call import op
 from ..engine.op import vocabulary
 from ..hints import named
@@ -30,12 +30,12 @@ __all__ = ["diagonal", "trace"]
 def _square(name: str, x: Array) -> Any:
     shape = np.shape(x)
     if len(shape) < 2 or shape[-1] != shape[-2]:
-        raise ValueError(f"{name}: square matrices (…, n, n) are wanted, got the shape {shape}")
+        raise ValueError(f"{name}: expected square matrices (…, n, n); got {shape}")
     return x
 
 
 def _checked(name: str, function: Callable[..., Array], *args: Array) -> Any:
-    """The result of a function of `numpy.linalg`, its error with our name and the shape."""
+    """Call a function of `numpy.linalg`; its error names the operation and the shape."""
     try:
         return function(*args)
     except ValueError as error:  # LinAlgError is one
@@ -59,17 +59,15 @@ def inv(xp: Namespace, x: ArrayLike) -> Any:
     return _checked("inv", xp.linalg.inv, _square("inv", x))
 
 
-def _solve_left_rule(
-    xp: Namespace, g: Array, x: Array, y_shape: tuple[int, ...], out: Array
-) -> Any:
+def _solve_left_rule(xp: Namespace, g: Array, x: Array, y_shape: Shape, out: Array) -> Any:
     back = _solve_right_rule(xp, g, x, y_shape)
     if len(y_shape) == 1:
         return -(back[..., :, None] * out[..., None, :])
     return -xp.matmul(back, transposed(xp, out))
 
 
-def _solve_right_rule(xp: Namespace, g: Array, x: Array, y_shape: tuple[int, ...]) -> Any:
-    if len(y_shape) == 1:  # then g may be a batch of vectors, which `solve` takes for a matrix
+def _solve_right_rule(xp: Namespace, g: Array, x: Array, y_shape: Shape) -> Any:
+    if len(y_shape) == 1:  # g may be a batch of vectors, which `solve` would read as a matrix
         return xp.solve(transposed(xp, x), g[..., None])[..., 0]
     return xp.solve(transposed(xp, x), g)
 
@@ -86,8 +84,8 @@ def solve(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     n, right = _square("solve", x).shape[-1], getattr(y, "shape", ())
     if not right or right[-2:][0] != n:
         raise ValueError(
-            f"solve: matrices {x.shape} go with a vector ({n},) or matrices (…, {n}, k), not with "
-            f"the shape {right}"
+            f"solve: for matrices {x.shape}, expected a vector ({n},) or matrices (…, {n}, k); got "
+            f"{right}"
         )
     if len(right) > 1 or len(x.shape) == 2:
         return _checked("solve", xp.linalg.solve, x, y)
@@ -106,8 +104,8 @@ def _cholesky_rule(xp: Namespace, g: Array, out: Array, residuals: Array) -> Any
 def cholesky(xp: Namespace, x: ArrayLike) -> Any:
     """The lower triangle L with L · Lᵀ = x, for symmetric positive definite matrices (…, n, n).
 
-    Only the symmetric part (x + xᵀ)/2 counts, so that the gradient is symmetric too. Raises
-    ValueError for a matrix that is not square or not positive definite.
+    Only the symmetric part (x + xᵀ)/2 is used, so the gradient is symmetric too. Raises ValueError
+    for a matrix that is not square or not positive definite.
 
     >>> tg.linalg.cholesky(tg.tensor([[4.0, 2.0], [2.0, 5.0]])).tolist()
     [[2.0, 0.0], [1.0, 2.0]]
@@ -124,8 +122,8 @@ def cholesky(xp: Namespace, x: ArrayLike) -> Any:
 def det(xp: Namespace, x: ArrayLike) -> Any:
     """The determinant of each matrix (…, n, n).
 
-    Its gradient is the matrix of cofactors, which is |A| A⁻ᵀ where A has an inverse. First and
-    second derivatives are right for singular matrices too; a third is refused there (ValueError).
+    Its gradient is the matrix of cofactors, |A| A⁻ᵀ if A has an inverse. First and second
+    derivatives are exact for singular matrices too; a third raises ValueError there.
 
     >>> tg.linalg.det(tg.tensor([[1.0, 2.0], [3.0, 4.0]])).round(4).item()
     -2.0
@@ -137,17 +135,17 @@ def _transposed_inverse(xp: Namespace, x: Array, why: str) -> Any:
     try:
         return transposed(xp, xp.inv(x))
     except ValueError as error:
-        raise ValueError(f"{why}; got a singular one among {x.shape}") from error
+        raise ValueError(f"{why}; one of {x.shape} is singular") from error
 
 
 def _cofactor_decomposition(x: ArrayLike) -> Any:
     """|A| A⁻ᵀ."""
-    why = "cofactor: third derivatives of `det` are known for matrices with an inverse"
+    why = "cofactor: third derivatives of `det` need matrices with an inverse"
     return det(x)[..., None, None] * _transposed_inverse(vocabulary(None), x, why)
 
 
 def _cofactor_rule(xp: Namespace, g: Array, residuals: tuple[Array, Array, Array, Array]) -> Any:
-    """±U (diag(P diag h) − P ∘ hᵀ) Vᵀ with h = Uᵀ g V and P_ij the product of the σ but i and j.
+    """±U (diag(P diag h) − P ∘ hᵀ) Vᵀ with h = Uᵀ g V and P_ij the product of all σ except i and j.
 
     For |Σ + E| has the second-order terms P_ij (E_ii E_jj − E_ij E_ji), i < j.
     """
@@ -182,7 +180,7 @@ def cofactor(xp: Namespace, x: ArrayLike) -> Any:
 
 
 def _products_around(xp: Namespace, values: Array) -> tuple[Any, Any]:
-    """For every i the product of the values (…, n) before the i-th, and of those after it."""
+    """For each i the product of the values (…, n) before the i-th, and of those after it."""
     ones = xp.ones_like(values[..., :1])
     before = xp.concatenate([ones, values[..., :-1]], -1).cumprod(-1)
     after = xp.concatenate([ones, values[..., :0:-1]], -1).cumprod(-1)[..., ::-1]
@@ -190,7 +188,7 @@ def _products_around(xp: Namespace, values: Array) -> tuple[Any, Any]:
 
 
 def _products_without_two(xp: Namespace, values: Array) -> Any:
-    """For every i ≠ j the product of the values (…, n) but the i-th and the j-th; 0 for i = j."""
+    """For each i ≠ j the product of the values (…, n) except the i-th and j-th; 0 for i = j."""
     before, after = _products_around(xp, values)
     square = xp.ones((values.shape[-1],) * 2, bool)
     inner = xp.where(xp.triu(square, 2), xp.roll(values, 1, -1)[..., None, :], 1.0).cumprod(-1)
@@ -200,20 +198,20 @@ def _products_without_two(xp: Namespace, values: Array) -> Any:
 
 
 class SlogdetResult(NamedTuple):
-    """What `slogdet` returns, under the standard's names."""
+    """The result of `slogdet`, with the names of the array-API standard."""
 
     sign: Tensor
     logabsdet: Tensor
 
 
 def _log_abs_det_rule(xp: Namespace, g: Array, x: Array) -> Any:
-    why = "slogdet: the gradient is A⁻ᵀ, which needs matrices with an inverse"
+    why = "slogdet: the gradient A⁻ᵀ needs matrices with an inverse"
     return g[..., None, None] * _transposed_inverse(xp, x, why)
 
 
 @op(_log_abs_det_rule, symbol="ln|A|", local=["A⁻ᵀ"])
 def log_abs_det(xp: Namespace, x: ArrayLike) -> Any:
-    """The logarithm of the absolute determinant of each matrix, −inf without an inverse.
+    """The logarithm of the absolute determinant of each matrix; −inf for a singular one.
 
     >>> round(tg.ops.log_abs_det(tg.eye(3) * 2).item(), 4)
     2.0794
@@ -235,8 +233,8 @@ def sign_det(xp: Namespace, x: ArrayLike) -> Any:
 def slogdet(x: ArrayLike) -> SlogdetResult:
     """The named tuple (sign, logabsdet): |A| = sign · e^logabsdet, without overflow.
 
-    The sign is constant wherever it has a derivative: it carries no gradient. Without an inverse
-    the sign is 0 and the logarithm −inf; its gradient is refused (ValueError).
+    The sign is piecewise constant and has no gradient. For a singular matrix the sign is 0 and the
+    logarithm −inf; its gradient raises ValueError.
 
     >>> result = tg.linalg.slogdet(tg.eye(100) * 0.1)
     >>> result.sign.item(), round(result.logabsdet.item(), 2)
@@ -251,21 +249,21 @@ def slogdet(x: ArrayLike) -> SlogdetResult:
 
 @named
 def diagonal(x: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """The elements with equal indices on two axes; they lie along the last axis of the result.
+    """The elements with equal indices on two axes, along the last axis of the result.
 
     Args:
-        offset: how far right of the main diagonal, left of it where negative.
-        axis1, axis2: the rows and the columns of the matrices; they are not in the result.
+        offset: distance to the right of the main diagonal; negative: to the left.
+        axis1, axis2: the axes of rows and columns, which the result does not have.
 
     >>> tg.diagonal(tg.tensor([[1, 2, 3], [4, 5, 6]]), 1).tolist()
     [2, 6]
     """
     ndim = np.ndim(x)
     if ndim < 2:
-        raise ValueError(f"diagonal: at least 2 dimensions are needed, got {ndim}")
+        raise ValueError(f"diagonal: expected 2 dimensions or more; got {ndim}")
     rows, columns = normalize_axis("diagonal", axis1, ndim), normalize_axis("diagonal", axis2, ndim)
     if rows == columns:
-        raise ValueError(f"diagonal: axis1 and axis2 are the same, {axis1} and {axis2}")
+        raise ValueError(f"diagonal: axis1 {axis1} and axis2 {axis2} are the same axis")
     offset = operator.index(offset)
     x = moveaxis(x, (rows, columns), (-2, -1))
     *batch, n, m = x.shape

@@ -205,7 +205,7 @@ def avg_pool(
 def avg_pool_transpose(
     xp: Namespace,
     y: ArrayLike,
-    shape: tuple[int, ...],
+    shape: Shape,
     kernel_size: PerAxis,
     stride: PerAxis | None = None,
     padding: PerAxis = 0,

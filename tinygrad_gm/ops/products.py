@@ -1,4 +1,4 @@
-"""Cross and Kronecker products, and the mixture of two arrays: compositions of primitives."""
+"""Cross and Kronecker products, and linear interpolation: compositions of primitives."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def cross(x: ArrayLike, y: ArrayLike, axis: int = -1) -> Tensor:
     """The cross product of vectors of 3 numbers along an axis; the other axes broadcast.
 
     Raises:
-        ValueError: an axis of another length than 3, or not the same one of both, from the end.
+        ValueError: the axis does not have length 3, or differs between the arrays.
 
     >>> tg.cross(tg.tensor([1.0, 0.0, 0.0]), tg.tensor([0.0, 1.0, 0.0])).tolist()
     [0.0, 0.0, 1.0]
@@ -34,7 +34,7 @@ def cross(x: ArrayLike, y: ArrayLike, axis: int = -1) -> Tensor:
     first, second = (normalize_axis("cross", axis, len(shape)) - len(shape) for shape in shapes)
     if first != second or shapes[0][first] != 3 or shapes[1][second] != 3:
         raise ValueError(
-            f"cross: axis {axis} of both arrays has length 3; got {shapes[0]} and {shapes[1]}"
+            f"cross: expected length 3 along axis {axis}; got {shapes[0]} and {shapes[1]}"
         )
     following, last = [1, 2, 0], [2, 0, 1]
     return subtract(
@@ -47,7 +47,7 @@ def cross(x: ArrayLike, y: ArrayLike, axis: int = -1) -> Tensor:
 def kron(x: ArrayLike, y: ArrayLike) -> Tensor:
     """The Kronecker product: each element of x times the whole of y, as blocks.
 
-    Shapes (a, b, …) and (c, d, …) give (a·c, b·d, …); the shorter shape is filled with leading 1s.
+    Shapes (a, b, …) and (c, d, …) give (a·c, b·d, …); the shorter shape gets leading 1s.
 
     >>> tg.kron(tg.tensor([[1.0, 10.0]]), tg.tensor([[1.0], [2.0]])).tolist()
     [[1.0, 10.0], [2.0, 20.0]]
@@ -64,7 +64,7 @@ def kron(x: ArrayLike, y: ArrayLike) -> Tensor:
 
 @named
 def lerp(start: ArrayLike, end: ArrayLike, weight: ArrayLike) -> Tensor:
-    """start + weight · (end − start), elementwise: exactly start for weight 0, end for weight 1.
+    """start + weight · (end − start), elementwise: exactly start at weight 0, end at 1.
 
     >>> tg.lerp(tg.tensor([0.0, 0.0]), tg.tensor([10.0, 10.0]), 0.25).tolist()
     [2.5, 2.5]

@@ -1,7 +1,7 @@
 """Reductions: `axis` is None (all axes), an axis or a tuple of them; `keepdims` keeps size-1 axes.
 
-A gradient travels back by being repeated along the axes that were reduced, times the local
-derivative of each element. The running sums and products of the standard stand here too.
+The gradient of a reduction is repeated along the reduced axes, and multiplied by the local
+derivative of each element. Cumulative sums and products are here too.
 """
 
 from __future__ import annotations
@@ -52,19 +52,19 @@ Axis = Axes | None  # None: all axes
 
 
 def _axes(axis: Axis, ndim: int) -> Shape:
-    """The reduced axes, counted from the front; a number has none, whatever `axis` says."""
+    """The reduced axes, counted from the front; none for an array of 0 dimensions."""
     if axis is None or not ndim:
         return tuple(range(ndim))
     return tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
 
 
 def _count(shape: Shape, axis: Axis) -> int:
-    """How many elements go into one result."""
+    """The number of elements reduced to one result."""
     return math.prod(shape[a] for a in _axes(axis, len(shape)))
 
 
 def _kept(xp: Namespace, reduced: Array, shape: Shape, axis: Axis, keepdims: bool) -> Any:
-    """A reduced array with its reduced axes back, of size 1."""
+    """A reduced array with its reduced axes restored, with size 1."""
     if keepdims or (axis is None and not shape):
         return reduced
     gone = _axes(axis, len(shape))
@@ -79,9 +79,9 @@ def _sum_rule(xp: Namespace, g: Array, x_shape: Shape, axis: Axis, keepdims: boo
 def sum(
     xp: Namespace, x: ArrayLike, axis: Axis = None, keepdims: bool = False, dtype: Any = None
 ) -> Any:
-    """The sum of the elements (0 of none), pairwise along every axis; integers are summed in int64.
+    """The sum of the elements (0 if empty), added pairwise along every axis; of integers in int64.
 
-    With `dtype` the elements are cast to it first, and the result has it.
+    With `dtype` the elements are cast first, and the result has that dtype.
 
     >>> tg.sum(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0).tolist()
     [4.0, 6.0]
@@ -94,13 +94,13 @@ def sum(
 
 
 def _mean_rule(xp: Namespace, g: Array, x_shape: Shape, axis: Axis, keepdims: bool) -> Any:
-    share = 1.0 / (_count(x_shape, axis) or 1)  # of no elements there is no gradient either
+    share = 1.0 / (_count(x_shape, axis) or 1)  # an empty x has no gradient
     return _sum_rule(xp, g * share, x_shape, axis, keepdims)
 
 
 @op(_mean_rule, symbol="mean", local=["1/n"])
 def mean(xp: Namespace, x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The arithmetic mean, Σx / n (NaN of none).
+    """The arithmetic mean, Σx / n (NaN if empty).
 
     >>> tg.mean(tg.tensor([1.0, 2.0, 6.0])).item()
     3.0
@@ -135,7 +135,7 @@ def var(
 
 def _variance(xp: Namespace, x: Array, axis: Axis, correction: float, keepdims: bool) -> Any:
     gone, count = _axes(axis, x.ndim), _count(x.shape, axis)
-    # seen from the first element, equal numbers are all 0, which their rounded mean may miss
+    # minus the first element, equal numbers are exactly 0; their rounded mean may differ
     x = x - x[tuple(slice(1 if i in gone else None) for i in range(x.ndim))]
     deviation = x - divided(summed(xp, x, axis, True), count)
     squares = summed(xp, deviation * deviation, axis, keepdims)
@@ -178,8 +178,10 @@ def _extreme_rule(best: str) -> Any:
 
 @op(_extreme_rule("argmax"), local=["1 at the maximum"])
 def max(xp: Namespace, x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The largest element. Among equal ones the gradient goes to the first along one axis, and is
-    divided evenly over several or all axes.
+    """The largest element.
+
+    Along one axis the gradient goes to the first of equal elements; over several or all axes it is
+    divided evenly among them.
 
     >>> tg.max(tg.tensor([[1.0, 5.0], [7.0, 2.0]]), axis=1).tolist()
     [5.0, 7.0]
@@ -198,7 +200,7 @@ def min(xp: Namespace, x: ArrayLike, axis: Axis = None, keepdims: bool = False) 
 
 
 def _prod_rule(xp: Namespace, g: Array, x: Array, axis: Axis, keepdims: bool) -> Any:
-    """Each element's derivative is the product of all others: those before it times those after."""
+    """The derivative of an element: the product of those before it, times those after it."""
     gone = _axes(axis, len(x.shape))
     order = gone + tuple(a for a in range(len(x.shape)) if a not in gone)
     moved = xp.permute_dims(x, order)
@@ -214,7 +216,7 @@ def _prod_rule(xp: Namespace, g: Array, x: Array, axis: Axis, keepdims: bool) ->
 def prod(
     xp: Namespace, x: ArrayLike, axis: Axis = None, keepdims: bool = False, dtype: Any = None
 ) -> Any:
-    """The product of the elements (1 of none); its derivatives are exact with zeros among them.
+    """The product of the elements (1 if empty); its derivatives are exact with zeros among them.
 
     The product of integers is int64. With `dtype` the elements are cast to it first.
 
@@ -284,7 +286,7 @@ def vector_norm(
     [5.0]
     """
     if not isinstance(ord, (int, float)) or not ord >= 1:
-        raise ValueError(f"vector_norm: ord is a number ≥ 1, or inf; got {ord!r}")
+        raise ValueError(f"vector_norm: ord is {ord!r}; expected a number ≥ 1, or inf")
     if x.dtype.kind != "f":
         x = x.astype(float)
     if ord == 2:
@@ -303,20 +305,20 @@ def norm(
 ) -> Tensor:
     """The vector norm (Σ |x|^ord)^(1/ord) over all elements, or over those along `axis`.
 
-    The gradient at 0, where the norm has a kink, is 0, not NaN. The largest |x| gets the whole
-    gradient of the norm for inf; several equal ones get even parts.
+    The gradient at 0, where the norm has a kink, is 0, not NaN. For ord=inf the gradient goes to
+    the largest |x|, and is divided evenly among equal ones.
 
     Args:
         x: any shape.
-        ambiguous: nothing. A second positional argument is the order to PyTorch and NumPy, and an
-            axis to the other reductions: it is refused.
+        ambiguous: must be empty. A second positional argument is the order in PyTorch and NumPy,
+            but an axis in the other reductions.
         axis: an axis or a tuple of them; None: all.
         ord: a number ≥ 1, or inf for max |x|.
         keepdims: keep the reduced axes with size 1.
 
     Raises:
-        TypeError: a second positional argument.
-        ValueError: ord < 1, or an axis that x does not have.
+        TypeError: a second positional argument was given.
+        ValueError: ord < 1, or x does not have the axis.
 
     >>> tg.norm(tg.tensor([3.0, -4.0])).item(), tg.norm(tg.tensor([3.0, -4.0]), ord=1).item()
     (5.0, 7.0)
@@ -331,10 +333,10 @@ def norm(
 
 
 def _line(name: str, x: Array, axis: int | None) -> int:
-    """The axis to run along, counted from the front; only a vector needs none."""
+    """The axis of a cumulative operation, counted from the front; a vector needs none."""
     ndim = len(x.shape)
     if axis is None and ndim != 1:
-        raise ValueError(f"{name}: an array of {ndim} dimensions needs an axis")
+        raise ValueError(f"{name}: axis is None; expected an axis of the {ndim} dimensions")
     return normalize_axis(name, axis or 0, ndim)
 
 
@@ -346,9 +348,9 @@ def _accumulated(
     start: float | None,
     dtype: Any,
 ) -> Any:
-    """`accumulate` of x along `axis`, after a first element `start` where there is one.
+    """`accumulate` of x along `axis`, with an initial element `start` unless it is None.
 
-    It goes on in float64, or int64, since nothing can be added in blocks here.
+    It accumulates in float64 or int64, since the elements cannot be added in blocks.
     """
     x = x if dtype is None else x.astype(dtype, copy=False)
     floating = x.dtype.kind == "f"
@@ -377,12 +379,12 @@ def cumulative_sum(
     include_initial: bool = False,
     dtype: Any = None,
 ) -> Any:
-    """The sums of the first 1, 2, … elements along an axis; `include_initial`: that of none before.
+    """The sums of the first 1, 2, … elements along an axis.
 
     Args:
-        axis: to sum along; a vector needs none.
-        include_initial: begin with 0, so that the axis has one element more.
-        dtype: the elements are cast to it first; None: as they are, integers in int64.
+        axis: the axis to sum along; a vector needs none.
+        include_initial: start with 0, which makes the axis longer by one.
+        dtype: dtype to which the elements are cast first; None: that of x, int64 for integers.
 
     >>> tg.cumulative_sum(tg.tensor([1.0, 2.0, 3.0])).tolist()
     [1.0, 3.0, 6.0]
@@ -394,7 +396,7 @@ def cumulative_sum(
 def _product_scan(
     x: Array, axis: int | None = None, include_initial: bool = False, dtype: Any = None
 ) -> Any:
-    """Products of windows of length 1, 2, 4, …: every order of derivative is exact with zeros."""
+    """Products of windows of length 1, 2, 4, …: derivatives of any order are exact with zeros."""
     x = x if dtype is None else astype(x, dtype)
     axis = _line("cumulative_prod", x, axis)
     width, size = 1, x.shape[axis]
@@ -433,7 +435,7 @@ def diff(
     """The differences x[i+1] − x[i] of neighbours along an axis, taken n times.
 
     Args:
-        prepend, append: values that go before and behind x first; a number fills one place.
+        prepend, append: values added before and after x along the axis; a number fills one place.
 
     >>> tg.diff(tg.tensor([1.0, 4.0, 9.0])).tolist()
     [3.0, 5.0]
@@ -441,7 +443,7 @@ def diff(
     shape = np.shape(x)
     axis = normalize_axis("diff", axis, len(shape))
     if n < 0:
-        raise ValueError(f"diff: n is a number of times ≥ 0, not {n}")
+        raise ValueError(f"diff: n is {n}; expected an integer ≥ 0")
     one = (*shape[:axis], 1, *shape[axis + 1 :])
     ends = [
         broadcast_to(end, one) if end is not None and np.ndim(end) == 0 else end

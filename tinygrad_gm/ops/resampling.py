@@ -1,9 +1,8 @@
 """Resampling: along each spatial axis, every output is a weighted sum of a few neighbouring inputs.
 
-The weights of an axis are a sparse matrix. Few of its elements are not 0, and still the product
-with the whole matrix is several times faster than reading just those, up to sizes of some hundreds.
-But 0 · ∞ is NaN: where the product is not finite, the sums are formed again of those terms alone
-that the sparse matrix holds.
+The weights of an axis are a sparse matrix. Up to sizes of some hundreds, the product with the dense
+matrix is several times faster than reading only the elements that are not 0. But 0 · ∞ is NaN: if
+the product is not finite, the sums are computed again from the elements of the sparse matrix only.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ __all__: list[str] = []
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """A sparse matrix: `values[i]` stands at (`rows[i]`, `columns[i]`)."""
+    """A sparse matrix with `values[i]` at (`rows[i]`, `columns[i]`)."""
 
     rows: Array
     columns: Array
@@ -34,7 +33,7 @@ class Weights:
 
     @functools.cached_property
     def matrix(self) -> Any:
-        """The whole matrix; what stands at one place several times is added up."""
+        """The dense matrix; repeated places add up."""
         matrix = np.zeros(self.shape)
         np.add.at(matrix, (self.rows, self.columns), self.values)
         return matrix
@@ -57,7 +56,7 @@ def resample(xp: Namespace, x: ArrayLike, weights: Sequence[Weights | None]) -> 
     """x (N, C, *spatial), each spatial axis multiplied by a matrix of weights (length, size).
 
     Args:
-        weights: per spatial axis the matrix, or None, which leaves the axis as it is.
+        weights: a matrix per spatial axis, or None to leave the axis unchanged.
 
     >>> mean = tg.ops.resampling.Weights([0, 0], [0, 1], [0.5, 0.5], (1, 2))
     >>> tg.ops.resample(tg.tensor([[[1.0, 3.0]]]), (mean,)).tolist()
@@ -71,7 +70,7 @@ def resample(xp: Namespace, x: ArrayLike, weights: Sequence[Weights | None]) -> 
 
 
 def _along(xp: Namespace, y: Array, axis: int, weights: Weights) -> Any:
-    """One axis resampled; the product makes C order of it, with the channels last."""
+    """Resample one axis; the result is in C order, with the channels last."""
     shape = y.shape
     lines = y.reshape(math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
     with np.errstate(invalid="ignore", over="ignore"):

@@ -1,6 +1,6 @@
-"""Operations that only move elements: a gradient takes the same road back.
+"""Operations that only move elements: a gradient moves back the same way.
 
-Ten primitives carry everything: `reshape`, `permute_dims`, `broadcast_to`, `flip`, `roll` and `pad`
+Ten primitives are enough: `reshape`, `permute_dims`, `broadcast_to`, `flip`, `roll` and `pad`
 for one array, `concat` and `stack` for several, `split` and `unstack` with several results. The
 other functions are spelled with these and with indexing. Results may be views that share memory
 with the argument.
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..backend import Array, ArrayLike, Namespace
+from ..backend import Array, ArrayLike, Namespace, Shape
 from ..engine.call import op
 from ..engine.op import registry
 from ..hints import named
@@ -49,16 +49,16 @@ __all__ = [
     "unstack",
 ]
 
-Axes = int | tuple[int, ...]
+Axes = int | Shape
 
 
 def normalize_axis(name: str, axis: int, ndim: int) -> int:
-    """`axis` counted from the front; IndexError, blaming `name`, where there is no such axis."""
+    """Return `axis` counted from the front; raise an error in the name of `name` otherwise."""
     try:
         axis = operator.index(axis)
     except TypeError:
         text = " ".join(repr(axis).split())
-        raise TypeError(f"{name}: an axis is an integer, not {text}") from None
+        raise TypeError(f"{name}: expected an integer axis; got {text}") from None
     if not -ndim <= axis < ndim:
         raise IndexError(f"{name}: axis {axis} is out of range for {ndim} dimensions")
     return axis % ndim
@@ -73,11 +73,11 @@ def reshape(xp: Namespace, x: ArrayLike, shape: Axes, copy: bool | None = None) 
 
     Args:
         x: any shape.
-        shape: of as many elements.
-        copy: True: new memory; False: that of x; None: that of x where its strides allow it.
+        shape: the new shape, with the same number of elements.
+        copy: True: always copy; False: never; None: only if the strides of x require it.
 
     Raises:
-        ValueError: another number of elements; or copy=False where only a copy has the shape.
+        ValueError: the number of elements differs, or copy=False and the shape requires a copy.
 
     >>> tg.reshape(tg.arange(6), (2, -1)).shape
     (2, 3)
@@ -87,18 +87,18 @@ def reshape(xp: Namespace, x: ArrayLike, shape: Axes, copy: bool | None = None) 
         return out
     shared = xp.may_share_memory(x, out)
     if not copy and not shared:
-        raise ValueError(f"reshape: {x.shape} does not become {shape} without a copy")
+        raise ValueError(f"reshape: {x.shape} cannot become {shape} without a copy")
     return out.copy() if copy and shared else out
 
 
-def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
+def _inverse(axes: Sequence[int]) -> Shape:
     count = len(axes)
     order = sorted(range(count), key=lambda position: axes[position] % count)
     return tuple(order)
 
 
 @op(lambda xp, g, axes: xp.permute_dims(g, _inverse(axes)), view=True, local=["axes back"])
-def permute_dims(xp: Namespace, x: ArrayLike, axes: tuple[int, ...]) -> Any:
+def permute_dims(xp: Namespace, x: ArrayLike, axes: Shape) -> Any:
     """x with its axes in the order `axes`.
 
     >>> tg.permute_dims(tg.zeros((2, 3, 4)), (2, 0, 1)).shape
@@ -108,7 +108,7 @@ def permute_dims(xp: Namespace, x: ArrayLike, axes: tuple[int, ...]) -> Any:
 
 
 @op(lambda g: g, view=True, local=["sum of copies"])
-def broadcast_to(xp: Namespace, x: ArrayLike, shape: tuple[int, ...]) -> Any:
+def broadcast_to(xp: Namespace, x: ArrayLike, shape: Shape) -> Any:
     """x repeated, without copying, to `shape`; the gradient of the copies is summed.
 
     >>> tg.broadcast_to(tg.tensor([1, 2]), (2, 2)).tolist()
@@ -133,7 +133,7 @@ def _negated(shift: Axes) -> Axes:
 
 @op(lambda xp, g, shift, axis: xp.roll(g, _negated(shift), axis), local=["rolled back"])
 def roll(xp: Namespace, x: ArrayLike, shift: Axes, axis: Axes | None = None) -> Any:
-    """x moved along an axis by `shift` places; what leaves at one end enters at the other.
+    """x shifted along an axis by `shift` places; elements beyond one end re-enter at the other.
 
     >>> tg.roll(tg.arange(4), 1).tolist()
     [3, 0, 1, 2]
@@ -145,14 +145,12 @@ def pad_widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     """A pair per axis of `pad_width`, read as NumPy does: n, (before, after), or pairs."""
     widths = np.asarray(pad_width)
     if widths.dtype.kind not in "iu" or (widths < 0).any():
-        raise ValueError(f"pad: widths are integers ≥ 0, got {pad_width}")
+        raise ValueError(f"pad: expected integer widths ≥ 0; got {pad_width}")
     return tuple(map(tuple, np.broadcast_to(widths, (ndim, 2)).tolist()))
 
 
-def _sources(
-    widths: Sequence[tuple[int, int]], x_shape: tuple[int, ...], mode: str
-) -> list[tuple[int, Any]]:
-    """For each padded axis, which of its elements stands at each place of the result."""
+def _sources(widths: Sequence[tuple[int, int]], x_shape: Shape, mode: str) -> list[tuple[int, Any]]:
+    """For each padded axis, the index of the element at each place of the result."""
     return [
         (axis, np.pad(np.arange(n), width, mode=mode))  # type: ignore[call-overload]
         for axis, (n, width) in enumerate(zip(x_shape, widths, strict=True))
@@ -160,7 +158,7 @@ def _sources(
     ]
 
 
-def _unpad(xp: Namespace, g: Array, x_shape: tuple[int, ...], pad_width: Any, mode: str) -> Any:
+def _unpad(xp: Namespace, g: Array, x_shape: Shape, pad_width: Any, mode: str) -> Any:
     widths = pad_widths(pad_width, len(x_shape))
     if mode == "constant":
         return g[tuple(slice(b, b + n) for (b, _), n in zip(widths, x_shape, strict=True))]
@@ -181,14 +179,14 @@ def pad(
     mode: Literal["constant", "edge", "reflect", "symmetric", "wrap"] = "constant",
     constant_values: float = 0.0,
 ) -> Any:
-    """x with a margin; an element that the margin repeats gets its copies' gradients too.
+    """x with a margin; elements repeated in the margin get the gradients of their copies too.
 
     Args:
         pad_width: as in `numpy.pad`: n, (before, after), or a pair for each axis.
-        mode: what stands in the margin: "constant", `constant_values`; "edge", the outermost
-            element (PyTorch's "replicate"); "reflect", the mirror image without it; "symmetric",
-            the mirror image with it; "wrap", the other end (PyTorch's "circular").
-        constant_values: one number.
+        mode: content of the margin: "constant", `constant_values`; "edge", the outermost element
+            (PyTorch's "replicate"); "reflect", the mirror image without it; "symmetric", the mirror
+            image with it; "wrap", the other end (PyTorch's "circular").
+        constant_values: a number.
 
     >>> tg.pad(tg.ones(2), (1, 2)).tolist()
     [0.0, 1.0, 1.0, 0.0, 0.0]
@@ -196,7 +194,7 @@ def pad(
     [3, 2, 1, 2, 3, 2, 1]
     """
     if mode not in PAD_MODES:
-        raise ValueError(f"pad: mode is one of {', '.join(PAD_MODES)}; got {mode!r}")
+        raise ValueError(f"pad: mode is {mode!r}; expected one of {', '.join(PAD_MODES)}")
     widths = pad_widths(pad_width, x.ndim)
     shape = tuple(b + n + a for (b, a), n in zip(widths, x.shape, strict=True))
     inner = tuple(slice(b, b + n) for (b, _), n in zip(widths, x.shape, strict=True))
@@ -214,11 +212,7 @@ def pad(
 
 
 def _concat_back(
-    xp: Namespace,
-    g: Array,
-    argnums: tuple[int, ...],
-    xs_shape: Sequence[tuple[int, ...]],
-    axis: int | None,
+    xp: Namespace, g: Array, argnums: Shape, xs_shape: Sequence[Shape], axis: int | None
 ) -> list[Any]:
     parts: list[Any] = [None] * len(xs_shape)
     sizes = (math.prod(shape) if axis is None else shape[axis] for shape in xs_shape)
@@ -239,9 +233,7 @@ def concat(xp: Namespace, *xs: ArrayLike, axis: int | None = 0) -> Any:
     return xp.concatenate(xs, axis=axis)
 
 
-def _stack_back(
-    g: Array, argnums: tuple[int, ...], xs_shape: Sequence[tuple[int, ...]], axis: int
-) -> list[Any]:
+def _stack_back(g: Array, argnums: Shape, xs_shape: Sequence[Shape], axis: int) -> list[Any]:
     axis %= len(g.shape)
     parts: list[Any] = [None] * len(xs_shape)
     for slot in argnums:
@@ -275,7 +267,7 @@ def unstack(xp: Any, x: ArrayLike, axis: int = 0) -> Any:
 
 
 def _cuts(size: int, indices_or_sections: int | Sequence[int], axis: int) -> list[int]:
-    """Where the parts of a split begin, and the end of the last."""
+    """The boundaries of the parts of a split."""
     if not isinstance(indices_or_sections, (int, Integral)):
         return [0, *indices_or_sections, size]
     parts = int(indices_or_sections)
@@ -314,19 +306,19 @@ def split(xp: Any, x: ArrayLike, indices_or_sections: int | Sequence[int], axis:
 
 
 def matrix_transpose(x: ArrayLike) -> Tensor:
-    """x with its last two axes exchanged.
+    """x with its last two axes interchanged.
 
     >>> tg.matrix_transpose(tg.zeros((5, 2, 3))).shape
     (5, 3, 2)
     """
     if np.ndim(x) < 2:
-        raise ValueError(f"matrix_transpose: at least 2 dimensions are needed, got {np.ndim(x)}")
+        raise ValueError(f"matrix_transpose: expected 2 dimensions or more; got {np.ndim(x)}")
     return swapaxes(x, -1, -2)
 
 
 @named
 def swapaxes(x: ArrayLike, axis1: int, axis2: int) -> Tensor:
-    """x with two axes exchanged.
+    """x with two axes interchanged.
 
     >>> tg.swapaxes(tg.zeros((2, 3, 4)), 0, 2).shape
     (4, 3, 2)
@@ -341,7 +333,7 @@ def swapaxes(x: ArrayLike, axis1: int, axis2: int) -> Tensor:
 
 @named
 def moveaxis(x: ArrayLike, source: Axes, destination: Axes) -> Tensor:
-    """x with the axes `source` at the places `destination`, the others in their old order.
+    """x with the axes `source` moved to the positions `destination`; the others keep their order.
 
     >>> tg.moveaxis(tg.zeros((2, 3, 4)), 0, -1).shape
     (3, 4, 2)
@@ -352,7 +344,7 @@ def moveaxis(x: ArrayLike, source: Axes, destination: Axes) -> Tensor:
     if len(sources) != len(targets):
         raise ValueError(f"moveaxis: {len(sources)} sources but {len(targets)} destinations")
     if len(set(sources)) < len(sources) or len(set(targets)) < len(targets):
-        raise ValueError(f"moveaxis: an axis is named twice in {source} or {destination}")
+        raise ValueError(f"moveaxis: {source} or {destination} repeats an axis")
     axes = [axis for axis in range(ndim) if axis not in sources]
     for target, axis in sorted(zip(targets, sources, strict=True)):
         axes.insert(target, axis)
@@ -361,7 +353,7 @@ def moveaxis(x: ArrayLike, source: Axes, destination: Axes) -> Tensor:
 
 @named
 def broadcast_arrays(*xs: ArrayLike) -> tuple[Tensor, ...]:
-    """The arrays, each broadcast to the shape that all have in common.
+    """The arrays, broadcast to their common shape.
 
     >>> [x.shape for x in tg.broadcast_arrays(tg.zeros((2, 1)), tg.zeros(3))]
     [(2, 3), (2, 3)]
@@ -377,7 +369,7 @@ def broadcast_arrays(*xs: ArrayLike) -> tuple[Tensor, ...]:
 
 @named
 def expand_dims(x: ArrayLike, axis: Axes) -> Tensor:
-    """x with a new axis of size 1 at the place `axis` of the result.
+    """x with a new axis of size 1 at the position `axis` of the result.
 
     >>> tg.expand_dims(tg.zeros(3), -1).shape
     (3, 1)
@@ -386,7 +378,7 @@ def expand_dims(x: ArrayLike, axis: Axes) -> Tensor:
     ndim = np.ndim(x) + len(new)
     places = {normalize_axis("expand_dims", a, ndim) for a in new}
     if len(places) < len(new):
-        raise ValueError(f"expand_dims: an axis is named twice in {axis}")
+        raise ValueError(f"expand_dims: {axis} repeats an axis")
     old = iter(np.shape(x))
     return reshape(x, tuple(1 if i in places else next(old) for i in range(ndim)))
 
@@ -420,7 +412,7 @@ def flatten(x: ArrayLike, start_axis: int = 0, end_axis: int = -1) -> Tensor:
     start = normalize_axis("flatten", start_axis, len(shape))
     end = normalize_axis("flatten", end_axis, len(shape))
     if end < start:
-        raise ValueError(f"flatten: end_axis {end_axis} lies before start_axis {start_axis}")
+        raise ValueError(f"flatten: end_axis {end_axis} is before start_axis {start_axis}")
     size = math.prod(shape[start : end + 1])
     return reshape(x, (*shape[:start], size, *shape[end + 1 :]))
 
@@ -439,15 +431,15 @@ def repeat(x: ArrayLike, repeats: int | Sequence[int], axis: int | None = None) 
         order = np.repeat(np.arange(np.shape(x)[axis]), repeats)
     except ValueError as error:
         raise ValueError(
-            f"repeat: repeats are one number ≥ 0 for each of the {np.shape(x)[axis]} slices along "
-            f"axis {axis}, or one for all; got {repeats}"
+            f"repeat: expected one number ≥ 0, or one for each of the {np.shape(x)[axis]} slices "
+            f"along axis {axis}; got {repeats}"
         ) from error
     return _part(x, along(axis, order))
 
 
 @named
 def tile(x: ArrayLike, reps: Axes) -> Tensor:
-    """x laid side by side `reps` times along each axis, as `numpy.tile`.
+    """x repeated `reps` times along each axis, as `numpy.tile`.
 
     >>> tg.tile(tg.tensor([1, 2]), 2).tolist()
     [1, 2, 1, 2]
@@ -463,5 +455,5 @@ def tile(x: ArrayLike, reps: Axes) -> Tensor:
 
 
 def _part(x: ArrayLike, index: Any) -> Tensor:
-    part: Tensor = registry["getitem"].primitive(x, index)  # indexing stands on this file
+    part: Tensor = registry["getitem"].primitive(x, index)  # indexing imports this file
     return part

@@ -1,7 +1,7 @@
 """Sorting, searching and counting.
 
-Values that were moved carry their gradients back to where they came from; indices, counts and
-truth values are integers and carry none.
+Gradients of sorted values return to the places of the values; indices and counts are integers and
+have no gradient.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["argsort", "bincount", "median", "nonzero", "searchsorted", "sort", "
 
 
 def _order(name: str, xp: Namespace, x: Array, axis: int, descending: bool, stable: bool) -> Any:
-    """Indices that sort x; if stable, equal elements keep their order, descending too."""
+    """Indices that sort x; if stable, equal elements keep their order, also when descending."""
     axis, kind = normalize_axis(name, axis, x.ndim), "stable" if stable else None
     if not descending:
         return xp.argsort(x, axis=axis, kind=kind)
@@ -45,9 +45,9 @@ def _order(name: str, xp: Namespace, x: Array, axis: int, descending: bool, stab
 def sort(
     xp: Namespace, x: ArrayLike, axis: int = -1, descending: bool = False, stable: bool = True
 ) -> Any:
-    """x sorted along an axis, NaN as the largest; each element's gradient returns to its place.
+    """x sorted along an axis, with NaN last; each element's gradient returns to its place.
 
-    Equal elements, and their gradients, keep their order, which stable=False does not promise.
+    Equal elements keep their order, unless stable=False.
 
     >>> tg.sort(tg.tensor([3.0, 1.0, 2.0]), descending=True).tolist()
     [3.0, 2.0, 1.0]
@@ -60,7 +60,7 @@ def sort(
 def argsort(
     xp: Namespace, x: ArrayLike, axis: int = -1, descending: bool = False, stable: bool = True
 ) -> Any:
-    """The indices that sort x along an axis, equal elements in their old order if stable.
+    """The indices that sort x along an axis; equal elements keep their order if stable.
 
     >>> tg.argsort(tg.tensor([3.0, 1.0, 2.0])).tolist()
     [1, 2, 0]
@@ -72,7 +72,7 @@ def argsort(
 def topk(x: ArrayLike, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
     """The k largest (else smallest) elements along an axis, best first, and their indices.
 
-    Gradients flow through the values; among equal elements the first come first.
+    Gradients flow through the values; of equal elements the first comes first.
 
     >>> values, indices = tg.topk(tg.tensor([1.0, 5.0, 3.0]), 2)
     >>> values.tolist(), indices.tolist()
@@ -82,14 +82,14 @@ def topk(x: ArrayLike, k: int, axis: int = -1, largest: bool = True) -> tuple[Te
     axis = normalize_axis("topk", axis, len(shape))
     k = operator.index(k)
     if not 0 <= k <= shape[axis]:
-        raise ValueError(f"topk: k = {k}, but axis {axis} of {shape} has {shape[axis]} elements")
+        raise ValueError(f"topk: k is {k}, but axis {axis} of {shape} has {shape[axis]} elements")
     indices = argsort(x, axis, largest)[along(axis, slice(k))]
     return take_along_axis(x, indices, axis), indices
 
 
 @named
 def median(x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
-    """The middle of the sorted elements, or the mean of the two middle ones; NaN if there is one.
+    """The middle of the sorted elements, or the mean of the middle two; NaN if any element is.
 
     (PyTorch's median is the lower one of the two.)
 
@@ -102,7 +102,7 @@ def median(x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Te
     given = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     gone = [normalize_axis("median", a, len(shape)) for a in given]
     if len({*gone}) < len(gone):
-        raise ValueError(f"median: an axis is named twice in {axis}")
+        raise ValueError(f"median: {axis} repeats an axis")
     kept = [a for a in range(len(shape)) if a not in gone]
     count = math.prod(shape[a] for a in gone)
     lines = reshape(permute_dims(x, (*kept, *gone)), (*(shape[a] for a in kept), count))
@@ -120,19 +120,20 @@ def median(x: ArrayLike, axis: Axes | None = None, keepdims: bool = False) -> Te
 def searchsorted(
     xp: Namespace, x: ArrayLike, y: ArrayLike, side: Literal["left", "right"] = "left"
 ) -> Any:
-    """Where each element of y would go into the sorted vector x: before equal ones, or behind.
+    """The index at which to insert each element of y into the sorted vector x, to keep it sorted:
+    before equal elements ("left") or after them ("right").
 
     >>> tg.searchsorted(tg.tensor([1.0, 2.0, 2.0, 3.0]), tg.tensor([2.0, 9.0])).tolist()
     [1, 4]
     """
     if getattr(x, "ndim", 0) != 1:
-        raise ValueError("searchsorted: the sorted array is a vector")
+        raise ValueError("searchsorted: expected a sorted vector x of 1 dimension")
     return xp.searchsorted(x, y, side=side)
 
 
 @op(None, lambda g, x: g[x], local=["", "1 where counted"])
 def bincount(xp: Namespace, x: ArrayLike, weights: ArrayLike = None, minlength: int = 0) -> Any:
-    """How often each of 0, 1, 2, … occurs among the integers x, or the sum of its weights.
+    """The number of times that 0, 1, 2, … occur among the integers x, or the sums of their weights.
 
     >>> tg.bincount(tg.tensor([0, 2, 2]), minlength=4).tolist()
     [1, 0, 2, 0]
@@ -148,7 +149,7 @@ def nonzero(x: ArrayLike) -> tuple[Tensor, ...]:
     """
     array = _array("nonzero", x)
     if array.ndim == 0:
-        raise ValueError("nonzero: a number has no indices; an array of at least 1 axis is wanted")
+        raise ValueError("nonzero: expected an array of 1 axis or more; got a number")
     return tuple(map(wrap, module_of(array).nonzero(array)))
 
 
@@ -160,16 +161,16 @@ def unique(
     return_counts: bool = False,
     axis: int | None = None,
 ) -> Any:
-    """The different elements of x, sorted; or its different slices along `axis`. No gradient.
+    """The unique elements of x, sorted, or its unique slices along `axis`. No gradient.
 
     Args:
-        return_index: also give where each first occurs.
-        return_inverse: also give, for each element of x, its number among the different ones.
-        return_counts: also give how often each occurs.
-        axis: None takes single elements, of the flattened array.
+        return_index: also return the index of the first occurrence of each.
+        return_inverse: also return the indices that restore x from the unique elements.
+        return_counts: also return the number of occurrences of each.
+        axis: None: elements of the flattened array.
 
     Returns:
-        A Tensor, or a tuple of it and what else was asked for, in the order of the arguments.
+        A Tensor, or a tuple of it and the other results, in the order of the arguments.
 
     >>> tg.unique(tg.tensor([3, 1, 3]), return_counts=True)[1].tolist()
     [1, 2]

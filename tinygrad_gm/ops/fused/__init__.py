@@ -1,6 +1,6 @@
-"""Operations fused for speed or stability, each beside its decomposition.
+"""Operations fused for speed or stability, each with its decomposition.
 
-A decomposition is the definition that a course would write, composed of primitives. Tests compare
+A decomposition is the textbook definition, composed of primitives. Tests compare
 value, gradient and second derivative of the two; `with tg.textbook():` records the decomposition,
 so that a drawing shows its steps.
 """

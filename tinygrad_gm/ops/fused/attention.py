@@ -34,7 +34,7 @@ def attention_weights(
     is_causal: bool = False,
     scale: float | None = None,
 ) -> Any:
-    """softmax(q kᵀ · scale + bias), row by row: a row that may attend to nothing is 0."""
+    """softmax(q kᵀ · scale + bias) of each row; 0 where all scores of a row are −inf."""
     scores = multiply(matmul(query, matrix_transpose(key)), _default_scale(query, scale))
     if not scores.size:
         return scores  # no rows, or no columns
@@ -51,15 +51,8 @@ def attention_weights(
     return divide(powers, where(total == 0.0, 1.0, total))
 
 
-def _attention_decomposition(
-    query: ArrayLike,
-    key: ArrayLike,
-    value: ArrayLike,
-    bias: ArrayLike,
-    is_causal: bool,
-    scale: float | None,
-) -> Any:
-    return matmul(attention_weights(query, key, bias, is_causal, scale), value)
+def _attention_decomposition(query: ArrayLike, key: ArrayLike, value: ArrayLike, *rest: Any) -> Any:
+    return matmul(attention_weights(query, key, *rest), value)
 
 
 def _attention_rule(
@@ -95,14 +88,15 @@ def attention(
     is_causal: bool = False,
     scale: float | None = None,
 ) -> Any:
-    """softmax(q kᵀ · scale + bias) v (Vaswani et al. 2017); for masks of truth values, and what
-    the arguments are, see `scaled_dot_product_attention`, which calls this.
+    """softmax(q kᵀ · scale + bias) v (Vaswani et al. 2017).
+
+    `scaled_dot_product_attention` calls it, and converts boolean masks to a bias.
 
     Args:
         query: (…, L, E).
         key: (…, S, E).
         value: (…, S, V).
-        bias: broadcasts to (…, L, S); −inf where a row must not attend. Numbers, not truth values.
+        bias: floats that broadcast to (…, L, S); −inf where a row must not attend.
         is_causal: row i attends to columns up to i only.
         scale: None: 1/√E.
 
@@ -112,14 +106,14 @@ def attention(
     q, k, v = query.shape, key.shape, value.shape
     if min(len(q), len(k), len(v)) < 2 or q[-1] != k[-1] or k[-2] != v[-2]:
         raise ValueError(
-            "attention: a query (…, L, E), a key (…, S, E) and a value (…, S, V) are wanted; "
-            f"got {q}, {k} and {v}"
+            "attention: expected a query (…, L, E), a key (…, S, E) and a value (…, S, V); got "
+            f"{q}, {k} and {v}"
         )
     rows, columns = q[-2], k[-2]
     if bias is not None and not _fits(np.shape(bias), rows, columns):
         raise ValueError(
-            f"attention: a mask that broadcasts to (…, {rows}, {columns}) is wanted; "
-            f"got {np.shape(bias)}"
+            f"attention: expected a mask that broadcasts to (…, {rows}, {columns}); got "
+            f"{np.shape(bias)}"
         )
     scale = _default_scale(query, scale)
     return kernels.attention(xp, query, key, value, bias, is_causal, scale)
@@ -141,23 +135,23 @@ def scaled_dot_product_attention(
 ) -> Any:
     """Attention with True = may attend: softmax(q kᵀ · scale + mask) v (Vaswani et al. 2017).
 
-    A row that may attend to nothing gives 0, and zero gradient.
+    A row that is masked entirely gives 0, and has zero gradient.
 
     Args:
-        query: (…, L, E), one row per position that asks; leading axes (batch, heads) broadcast.
-        key: (…, S, E), one row per position that is asked.
-        value: (…, S, V), what those positions answer.
-        attn_mask: broadcasts to (…, L, S). Truth values: True where a row may attend (the opposite
-            of the `attn_mask` of `nn.MultiheadAttention`). Numbers: added to the scores, −inf to
-            block; they may require a gradient.
-        is_causal: row i attends to columns up to i only; goes without `attn_mask`.
-        scale: of the scores; None: 1/√E.
+        query: (…, L, E), one row per target position; leading axes (batch, heads) broadcast.
+        key: (…, S, E), one row per source position.
+        value: (…, S, V), one row per source position.
+        attn_mask: broadcasts to (…, L, S). Booleans: True where a row may attend (the opposite of
+            the `attn_mask` of `nn.MultiheadAttention`). Floats: added to the scores, −inf to block;
+            they may require a gradient.
+        is_causal: row i attends to columns up to i only; excludes `attn_mask`.
+        scale: factor of the scores; None: 1/√E.
 
     Returns:
         (…, L, V).
 
     Raises:
-        ValueError: `attn_mask` together with `is_causal`, or shapes that do not fit.
+        ValueError: `attn_mask` was given with `is_causal`, or the shapes do not fit.
         TypeError: a mask of integers.
 
     >>> q, k, v = tg.ones((1, 1)), tg.ones((3, 1)), tg.tensor([[1.0], [2.0], [9.0]])
@@ -169,19 +163,19 @@ def scaled_dot_product_attention(
 
 
 def additive_mask(attn_mask: ArrayLike, query: ArrayLike, is_causal: bool) -> Any:
-    """Truth values (True = may attend) as what is added to the scores; numbers as they are."""
+    """A mask as a bias of the scores: 0 for True, −inf for False; floats unchanged."""
     if attn_mask is None:
         return None
     if is_causal:
         raise ValueError(
-            "scaled_dot_product_attention: attn_mask and is_causal=True do not go together; join "
-            "them in one mask: mask & tg.tril(tg.ones((L, S), dtype=tg.bool))"
+            "scaled_dot_product_attention: give attn_mask or is_causal=True, not both; one mask "
+            "for both is mask & tg.tril(tg.ones((L, S), dtype=tg.bool))"
         )
     mask = attn_mask if hasattr(attn_mask, "dtype") else np.asarray(attn_mask)
     if mask.dtype.kind not in "bf":
         raise TypeError(
-            "scaled_dot_product_attention: attn_mask holds truth values (True = may attend) "
-            f"or floating numbers to add, not {mask.dtype}"
+            "scaled_dot_product_attention: expected an attn_mask of booleans (True = may attend) "
+            f"or of floats to add; got {mask.dtype}"
         )
     if mask.dtype.kind == "f":
         return attn_mask
