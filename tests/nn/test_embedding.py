@@ -76,8 +76,8 @@ def test_pretrained_vectors_are_kept_frozen_or_learned_further() -> None:
         ),
         (lambda: nn.Embedding(5, 2, 5), ValueError, r"padding_idx is 5.*\[-5, 4\]"),
         (lambda: nn.Embedding.from_pretrained([1.0]), ValueError, r"from_pretrained.*\(1,\)"),
-        (lambda: F.one_hot(tg.tensor([0, 3]), 3), IndexError, r"one_hot: .*\[0, 3\].*\[0, 2\]"),
-        (lambda: F.one_hot(tg.tensor([0.0])), TypeError, "one_hot: indices must be integers"),
+        (lambda: F.one_hot(tg.tensor([0, 3]), 3), IndexError, r"one_hot: .*\[0, 3\); got \[0, 3\]"),
+        (lambda: F.one_hot(tg.tensor([0.0])), TypeError, "one_hot: expected integer indices"),
     ],
 )
 def test_words_that_are_not_there_are_named(call: Any, error: type, words: str) -> None:

@@ -159,7 +159,7 @@ def test_flatten_keeps_the_batch_and_unflatten_undoes_it() -> None:
         (lambda: nn.Unflatten(1, (-1, -1)), "^Unflatten: unflattened_size must be a tuple"),
         (lambda: nn.Unflatten(1, (2, 3))(tg.ones((2, 5))), r"^Unflatten: axis 1 .* 5 elements"),
         (lambda: nn.Unflatten(1, (2, -1))(tg.ones((2, 5))), r"^Unflatten: axis 1 .* 5 elements"),
-        (lambda: nn.Flatten(2, 1)(tg.ones((2, 3, 4))), "^flatten: end_axis 1 lies before"),
+        (lambda: nn.Flatten(2, 1)(tg.ones((2, 3, 4))), "^flatten: end_axis 1 is before"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_in_one_sentence(call: Any, message: str) -> None:

@@ -11,7 +11,7 @@ Read them in this order; together they take about an hour.
 The other files have one subject each, for later reading: `fast_call.py` (the same call, generated
 for speed), `results.py` and `half.py` (results and their dtypes), `higher_order.py` and
 `decompositions.py` (rules that run on Tensors), `in_place.py` (writes into arrays that a rule still
-needs), `memory.py` (what a record holds), `replay.py` (the forward pass once more), `modes.py`
+needs), `memory.py` (the memory of a record), `replay.py` (the forward pass again), `modes.py`
 (no_grad and its kin), `hooks.py`, `anomaly.py`, `checkpointing.py`, `messages.py` and `checks.py`
 (errors).
 """

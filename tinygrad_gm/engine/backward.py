@@ -1,7 +1,7 @@
 """Reverse-mode automatic differentiation: why it works, and the walk back through the record.
 
 Holds the lesson, the walk (`Backward`) and the two functions that start it. Does not hold what an
-operation is (`op.py`), what a record is (`record.py`) or how it comes about (`call.py`).
+operation is (`op.py`), what a record is (`record.py`) or how it is made (`call.py`).
 
 **Record.** While a program computes, every operation leaves a `Node` behind: which operation it
 was, which nodes or leaf tensors it read (its *parents*), and the arrays that its derivative needs.
@@ -28,8 +28,8 @@ every node that reads it. The order of creation has this property: a node is mad
 `backward` takes the nodes from a heap, newest sequence number first. It handles each node and each
 edge exactly once, and without recursion, so a chain of a million nodes is fine.
 
-What no rule has to care about, because it is done once here: broadcasting (a contribution is summed
-back to its parent's shape), dtypes (it is cast back to its parent's), accumulation and ownership.
+The walk, not the rules, handles broadcasting (a contribution is summed back to its parent's shape),
+dtypes (it is cast back to its parent's), accumulation and ownership.
 """
 
 from __future__ import annotations
@@ -228,7 +228,7 @@ class Backward:
         return [(None, o, g) for o, g in live if self.needed is None or o in self.needed]
 
     def _fit(self, contribution: Any, like: Any, node: Node, argnum: int | None) -> Any:
-        """Undo the broadcasting and the promotion of an argument; refuse what does not fit it."""
+        """Undo the broadcasting and the promotion of an argument; raise if it does not fit."""
         if argnum is not None:
             check_contribution(node.plan.op, argnum, contribution, like.shape)
         xp = vocabulary(None if self.create_graph else module_of(contribution))
@@ -310,7 +310,7 @@ def grad(
 ) -> tuple[Any, ...]:
     """Return the gradients of `outputs` with respect to `inputs`; no `.grad` changes.
 
-    Only what lies on a path from an output to an input is computed. `inputs` may be leaves or
+    Only nodes on a path from an output to an input are computed. `inputs` may be leaves or
     intermediate results. With `create_graph` the gradients can be differentiated again.
 
     Args:

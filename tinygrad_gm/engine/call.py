@@ -64,7 +64,7 @@ def record(
     out: Any,
     residuals: Any,
 ) -> Any:
-    """Leave a node behind that saves what the gradient rules of `argnums` read; the results."""
+    """Record a node that saves what the gradient rules of `argnums` read; return the results."""
     plan = op.plan(argnums, len(parents), half=is_half(data))
     arrays = [tuple(data)] if op.variadic else data
     saved = plan.save((out, residuals, *arrays, *params)) if plan.saves else ()

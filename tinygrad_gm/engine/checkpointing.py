@@ -105,7 +105,7 @@ class _Call:
         ]
 
     def results(self, raw: Any) -> list[Any]:
-        """The Tensors in what the function returned."""
+        """The Tensors in the result of the function."""
         if not isinstance(raw, (Traced, list, tuple)):
             raise TypeError(
                 f"checkpoint: the function returned {type(raw).__name__}; expected a Tensor, or a "

@@ -134,11 +134,11 @@ def check_contributions(node: Node, argnums: Sequence[int], parts: Any, create_g
 
 def check_decomposition(node: Node, outputs: Sequence[Any]) -> None:
     """Raise for a decomposition with another result than the operation."""
-    op, wanted = node.plan.op, [node.shape] if node.plan.op.outputs == 1 else list(node.shape)
+    op, expected = node.plan.op, [node.shape] if node.plan.op.outputs == 1 else list(node.shape)
     came = [getattr(output, "shape", None) for output in outputs]
-    if came != wanted:
+    if came != expected:
         raise ValueError(
-            f"{op.name}: the decomposition returned the shapes {came}, the operation {wanted}; "
+            f"{op.name}: the decomposition returned the shapes {came}, the operation {expected}; "
             "they must be the same function"
         )
 

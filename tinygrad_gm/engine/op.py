@@ -4,7 +4,7 @@ Holds `Op` (the facts of one operation), `Plan` (which rules run and which array
 certain arguments need a gradient), the registry of all operations, and the vocabulary in which
 rules are written. Does not hold how a call runs (`call.py`) or what it leaves behind (`record.py`).
 
-**A rule says what it reads.** The rule of x in out = f(x, y) turns the upstream gradient
+**A rule names what it reads.** The rule of x in out = f(x, y) turns the upstream gradient
 g = ∂L/∂out into x's contribution ∂L/∂x = g · ∂out/∂x. It names its inputs as its parameters: `g`,
 `out`, any parameter of the operation, `x_shape` (the shape of x; no array is kept), `residuals`
 (second result of the forward function), `argnums` (the arguments that need a gradient) and `xp`.
@@ -87,7 +87,7 @@ class Op:
         self.saves_residuals = any("residuals" in reads(rule) for rule in every_rule)
         self.always_expands = decomposition is not None and not every_rule
         self.expands = self.always_expands or (decomposition is not None and not closed)
-        self.closes_over = self.always_expands  # it may read what is not among its arguments
+        self.closes_over = self.always_expands  # it may read tensors that are not its arguments
         self.is_part = False  # whether it picks one output of an operation with several
         self.plans: dict[Any, Plan] = {}
 
@@ -102,7 +102,7 @@ class Op:
         return plan
 
     def argument_name(self, argnum: int) -> str:
-        """What messages and drawings call an argument: "x", or "xs[2]" of a variadic operation."""
+        """The name of an argument in messages and drawings: "x", or "xs[2]" if variadic."""
         return f"{self.arrays[0]}[{argnum}]" if self.variadic else self.arrays[argnum]
 
 
@@ -117,15 +117,15 @@ class Plan:
         rules: dict[int, Any] = {i: op.rules[i] for i in argnums if op.rules}
         if op.joint:
             rules = {argnums[0]: op.joint}  # one call gives the contributions to all
-        wanted = {name for rule in rules.values() for name in reads(rule)}
+        needed = {name for rule in rules.values() for name in reads(rule)}
         if op.expands:
-            wanted.update(op.arrays)
+            needed.update(op.arrays)
 
         # what the node saves: some of (out, residuals, *arguments), and the shapes of some arrays
         sources = ["out", "residuals", *op.names]
-        self.saved_names = [name for name in sources if name in wanted]
+        self.saved_names = [name for name in sources if name in needed]
         self._pick = picker([sources.index(name) for name in self.saved_names])
-        self.shaped = [i for i, name in enumerate(op.arrays) if f"{name}_shape" in wanted]
+        self.shaped = [i for i, name in enumerate(op.arrays) if f"{name}_shape" in needed]
         self.saves = bool(self.saved_names or self.shaped)
         self.save = self._save_with_shapes if self.shaped else self._pick
 
@@ -140,10 +140,10 @@ class Plan:
             self.edges.append((argnum, rule, None if direct else picker(indices)))
         self.picks = any(pick for _, _, pick in self.edges)
 
-        read = [i for i, name in enumerate(op.arrays) if name in wanted]
+        read = [i for i, name in enumerate(op.arrays) if name in needed]
         self.read_argnums = list(range(count)) if op.variadic and read else read
         self.constants = sorted({*range(count)}.difference(argnums))
-        self.frees = bool(read) or "out" in wanted or "residuals" in wanted
+        self.frees = bool(read) or "out" in needed or "residuals" in needed
         # whether its rules simply run one by one; those of a user once they have been checked
         self.plain = not (half or op.joint or op.always_expands or op.is_part) and op.outputs == 1
         self.ordinary = self.plain and op.registered

@@ -1,4 +1,4 @@
-"""The record: what a program leaves behind while it computes, and what `backward` and `viz` read.
+"""The record of a computation, which `backward` and `viz` read.
 
 Holds `Traced` (an array with its place in the record), `Node` (one recorded operation) and the
 topological order. Does not hold when a call is recorded (`call.py`) or the walk back through the

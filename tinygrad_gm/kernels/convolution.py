@@ -1,7 +1,7 @@
-"""How arrays are convolved: windows that are rows of a matrix without being copied side by side.
+"""Convolution: windows as rows of a matrix, without copying each window.
 
-Pixels lie in memory with their channels together, (N, *spatial, C). Every pixel is stacked with
-those that stand below it in a window, k copies of the picture for a kernel of k rows:
+Arrays have the channels last in memory, (N, *spatial, C). Every pixel is stacked with the pixels
+below it in a window, k copies of the picture for a kernel of k rows:
 
     a b c d          pixel:    0     1     2     3
     e f g h   k=2    memory:  a e | b f | c g | d h | e i | …
@@ -489,7 +489,7 @@ def _runs(
 def _parts_of(
     xp: Namespace, windows: Array, ndim: int, cache: int
 ) -> Iterator[tuple[slice, slice]]:
-    """Parts whose results, and as much of x, fit so many bytes each."""
+    """Parts whose results, and as much of x, fit into `cache` bytes each."""
     count, lines = windows.shape[:2]
     line = math.prod(windows.shape[2 : ndim + 1]) * windows.shape[-1] * windows.itemsize
     return parts(xp, count, lines, line, cache)

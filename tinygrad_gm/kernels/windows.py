@@ -19,7 +19,7 @@ Geometry = tuple[Sequence[int], Pairs, Sequence[int]]  # stride, padding, dilati
 
 
 def per_axis(name: str, argument: str, value: PerAxis, ndim: int, least: int = 1) -> Any:
-    """One integer ≥ `least` per spatial axis; a single number stands for all."""
+    """One integer ≥ `least` per spatial axis; a single number applies to all."""
     values: Any = tuple(value) if isinstance(value, (tuple, list)) else (value,) * ndim
     if {*map(type, values)} == {int} and len(values) == ndim and min(values) >= least:
         return values  # the usual case, in a quarter of the time
@@ -42,7 +42,7 @@ def pad_pairs(name: str, padding: Padding, ndim: int) -> Pairs:
 
 
 def window_count(size: int, kernel: int, stride: int, dilation: int) -> int:
-    """How many windows fit into `size` (padded) elements; 0 or less where none does."""
+    """The number of windows in `size` (padded) elements; 0 or less if none fits."""
     return (size - dilation * (kernel - 1) - 1) // stride + 1
 
 
