@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, Arrays, Namespace, Shape
-from .softmax import largest_of_rows
+from . import native
+from .softmax import in_rows, largest_of_rows
 from .summation import sums_of_rows
 
 INF = math.inf
@@ -41,6 +42,12 @@ def attention(
     future = causal_bias(xp, rows, columns, scores.dtype) if is_causal else None
     if bias is not None:
         scores = scores + bias
+    if in_rows(scores):
+        log_total, total = xp.empty((2, *scores.shape[:-1], 1), scores.dtype)
+        native.attention_weights(scores, log_total, total, rows if is_causal else 0)
+        out = xp.matmul(scores, value)
+        out /= total
+        return out, (log_total, future)
     if future is not None:
         scores += future
     if xp is np and scores.size <= FEW:
@@ -85,10 +92,13 @@ def attention_backward(
     weights = xp.matmul(query, key.swapaxes(-1, -2))
     if bias is not None:
         weights = weights + bias
-    if future is not None:
-        weights += future
-    weights -= log_total
-    xp.exp(weights, out=weights)
+    if in_rows(weights):
+        native.attention_weights_again(weights, log_total, 0 if future is None else len(future))
+    else:
+        if future is not None:
+            weights += future
+        weights -= log_total
+        xp.exp(weights, out=weights)
     value_gradient = xp.matmul(weights.swapaxes(-1, -2), g) if 2 in argnums else None
     scores = xp.matmul(g, value.swapaxes(-1, -2))
     scores -= sums_of_rows(xp, g * out)

@@ -5,14 +5,24 @@ from __future__ import annotations
 import math
 
 from ..backend import Array, Arrays, Namespace
+from . import native
 from .indices import along, grid
 from .summation import summed, sums_of_rows
+
+
+def in_rows(x: Array) -> bool:
+    """Whether x is an array for the kernels of rows: float32, in C order."""
+    return native.dense_float32(x) and bool(x.flags.c_contiguous)
 
 
 def softmax(xp: Namespace, x: Array, axis: int) -> Array:
     """e^x / Σ e^x along an axis."""
     if not x.size:
         return xp.exp(x)
+    if axis in (-1, x.ndim - 1) and in_rows(x):
+        out = xp.empty_like(x)
+        native.softmax(x, out)
+        return out
     out = xp.exp(x - x.max(axis=axis, keepdims=True))
     out /= summed(xp, out, axis, True)
     return out
@@ -45,6 +55,10 @@ def cross_entropy(xp: Namespace, logits: Array, target: Array, axis: int) -> Arr
     """
     places = grid(xp, target.shape)
     places.insert(axis, target)
+    if axis + 1 == logits.ndim and in_rows(logits) and target.dtype.char == "l":
+        losses, probabilities = xp.empty(target.shape, logits.dtype), xp.empty_like(logits)
+        native.cross_entropy(logits, xp.ascontiguousarray(target), probabilities, losses)
+        return losses, probabilities, tuple(places)
     largest = logits.max(axis=axis, keepdims=True)
     probabilities = xp.exp(logits - largest)
     if axis + 1 == logits.ndim:

@@ -26,9 +26,12 @@ from __future__ import annotations
 try:
     from ._native import (
         adam,
+        attention_weights,
+        attention_weights_again,
         average,
         convolve,
         convolve_weight,
+        cross_entropy,
         dense,
         dense_float32,
         depthwise,
@@ -65,6 +68,7 @@ try:
         sigmoid_backward,
         silu,
         silu_backward,
+        softmax,
         tanh,
         tanh_backward,
         tanh_gelu,
@@ -85,9 +89,12 @@ except ImportError as error:
 
 __all__ = [
     "adam",
+    "attention_weights",
+    "attention_weights_again",
     "average",
     "convolve",
     "convolve_weight",
+    "cross_entropy",
     "dense",
     "dense_float32",
     "depthwise",
@@ -125,6 +132,7 @@ __all__ = [
     "sigmoid_backward",
     "silu",
     "silu_backward",
+    "softmax",
     "tanh",
     "tanh_backward",
     "tanh_gelu",

@@ -2,6 +2,7 @@
 #include "vector.h"
 #include "functions.h"
 #include "maps.h"
+#include "softmax.h"
 #include "gradients.h"
 #include "adam.h"
 #include "average.h"

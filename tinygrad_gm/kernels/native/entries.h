@@ -10,6 +10,8 @@ extern bool enabled;           /* false: `fits` and its like send everything to 
 #define ALL_ENTRIES(_)                                                                  \
     /* maps.c */                                                                        \
     MAPS(_) FLOAT_MAPS(_)                                                               \
+    /* softmax.c */                                                                     \
+    _(softmax) _(cross_entropy) _(attention_weights) _(attention_weights_again)         \
     /* module.c */                                                                      \
     _(fits) _(dense) _(dense_float32) _(enable) _(is_enabled) _(targets) _(target)      \
     _(set_target) _(set_num_threads) _(get_num_threads)                                 \

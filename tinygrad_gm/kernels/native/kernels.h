@@ -50,7 +50,8 @@ typedef void Kernel(const void *task, Index chunk, void *scratch);
     _(channel_slopes) _(slope_factors) _(scale_slopes)
 
 /* And for float alone. */
-#define ALL_FLOAT_KERNELS(_) FLOAT_MAPS(_)
+#define ALL_FLOAT_KERNELS(_) \
+    FLOAT_MAPS(_) _(softmax) _(attention_weights) _(attention_weights_again)
 
 /* The elementwise functions of maps.h: how many arrays and numbers each takes. */
 #define MAPS(_)                                                                  \
