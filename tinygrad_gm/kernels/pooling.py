@@ -14,17 +14,25 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, Arrays, Namespace, Shape
+from . import native
 from .selection import bits, selected
 from .summation import BLOCK, summed
 from .windows import Pairs, framed, window_elements
 
 Pooling = tuple[Shape, Shape, Shape, Shape, Shape]  # kernel, stride, padding, dilation, windows
 
+MOST_PLACES = 255  # in a window of the native kernels
+
 
 def margins(sizes: Sequence[int], geometry: Pooling) -> Pairs:
     """The number of elements to add before and after x so that every window lies inside."""
     axes = zip(sizes, *geometry, strict=True)
     return tuple((p, max(0, (c - 1) * s + d * (k - 1) + 1 - n - p)) for n, k, s, p, d, c in axes)
+
+
+def _fits(x: Array, geometry: Pooling) -> bool:
+    """Whether native kernels pool such an array."""
+    return native.fits(x) and len(x.shape) <= 4 and math.prod(geometry[0]) <= MOST_PLACES
 
 
 def _without(xp: Namespace, x: Array, pads: Pairs) -> Array:
@@ -42,6 +50,11 @@ def max_pool(xp: Namespace, x: Array, geometry: Pooling) -> Arrays:
     an element exceeds all earlier ones its place is the larger one, so the maximum is kept of
     places too.
     """
+    if _fits(x, geometry):
+        out = xp.empty_like(x, shape=(*x.shape[:2], *geometry[-1]))
+        places = xp.empty_like(out, dtype=np.uint8)
+        if native.pool(x, out, places, *geometry[:-1]):
+            return out, places
     lowest = -math.inf if x.dtype.kind == "f" else xp.iinfo(x.dtype).min
     best, place = framed(xp, x, margins(x.shape[2:], geometry), lowest), None
     dtype, size = xp.min_scalar_type(math.prod(geometry[0])), 1
@@ -78,16 +91,20 @@ def scatter_windows(
 ) -> Array:
     """Zeros (N, C, *shape) to which each window's value is added at its place in the window."""
     kernel, stride, _, dilation, counts = geometry
+    if np.argsort(values.strides).tolist() != np.argsort(places.strides).tolist():
+        ordered = xp.empty_like(places, dtype=values.dtype)  # in the memory order of x
+        ordered[...] = values
+        values = ordered
+    if _fits(values, geometry) and places.dtype == np.uint8:
+        out = xp.empty_like(places, dtype=values.dtype, shape=(*values.shape[:2], *shape))
+        if native.unpool(values, places, out, *geometry[:-1]):
+            return out
     pads = margins(shape, geometry)
     wider = tuple(before + n + after for n, (before, after) in zip(shape, pads, strict=True))
     apart = all(s >= d * (k - 1) + 1 for k, s, d in zip(kernel, stride, dilation, strict=True))
     covered = apart and wider == tuple(c * k for c, k in zip(counts, kernel, strict=True))
     empty = xp.empty_like if covered else xp.zeros_like
     out = empty(places, dtype=values.dtype, shape=(*values.shape[:2], *wider))
-    if np.argsort(values.strides).tolist() != np.argsort(places.strides).tolist():
-        ordered = xp.empty_like(places, dtype=values.dtype)  # in the memory order of x
-        ordered[...] = values
-        values = ordered
     for number, (_, read) in enumerate(window_elements(kernel, counts, stride, dilation)):
         if apart:  # no element belongs to two windows
             xp.multiply(bits(values), places == number, out=bits(out)[read])
@@ -114,6 +131,10 @@ def sum_pool(xp: Namespace, x: Array, geometry: Pooling) -> Array:
     pads = margins(x.shape[2:], geometry)
     if geometry[0] == x.shape[2:] and not any(map(any, pads)):
         return summed(xp, x, tuple(range(2, x.ndim)), True)
+    if _fits(x, geometry):
+        out = xp.empty_like(x, shape=(*x.shape[:2], *geometry[-1]))
+        if native.pool(x, out, None, *geometry[:-1]):
+            return out
     total = framed(xp, x, pads)
     if max(geometry[0]) > BLOCK:
         total = total.astype(np.float64)
@@ -124,6 +145,10 @@ def sum_pool(xp: Namespace, x: Array, geometry: Pooling) -> Array:
 
 def sum_pool_transpose(xp: Namespace, y: Array, shape: Sequence[int], geometry: Pooling) -> Array:
     """Zeros (N, C, *shape) to which each y is added in every element of its window."""
+    if _fits(y, geometry):
+        out = xp.empty_like(y, shape=(*y.shape[:2], *shape))
+        if native.unpool(y, None, out, *geometry[:-1]):
+            return out
     pads = margins(shape, geometry)
     if max(geometry[0]) > BLOCK:
         y = y.astype(np.float64)

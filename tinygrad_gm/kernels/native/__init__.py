@@ -57,6 +57,7 @@ try:
         normalize_channels_backward,
         normalize_rows,
         normalize_rows_backward,
+        pool,
         product,
         relu,
         relu_backward,
@@ -75,6 +76,7 @@ try:
         tanh_gelu_backward,
         target,
         targets,
+        unpool,
     )
 
     missing = ""
@@ -121,6 +123,7 @@ __all__ = [
     "normalize_channels_backward",
     "normalize_rows",
     "normalize_rows_backward",
+    "pool",
     "product",
     "relu",
     "relu_backward",
@@ -139,4 +142,5 @@ __all__ = [
     "tanh_gelu_backward",
     "target",
     "targets",
+    "unpool",
 ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ...backend import Array
+from ...backend import Array, Shape
 from ..windows import Pairs
 
 PerAxis = Sequence[int]
@@ -146,3 +146,21 @@ def normalize_channels_backward(
     groups: int,
     wants_x: bool,
 ) -> tuple[Array, Array] | None: ...
+def pool(
+    x: Array,
+    out: Array,
+    places: Array | None,
+    kernel: Shape,
+    stride: Shape,
+    padding: Shape,
+    dilation: Shape,
+) -> bool: ...
+def unpool(
+    values: Array,
+    places: Array | None,
+    out: Array,
+    kernel: Shape,
+    stride: Shape,
+    padding: Shape,
+    dilation: Shape,
+) -> bool: ...

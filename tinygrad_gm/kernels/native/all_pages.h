@@ -19,3 +19,4 @@
 #include "channels.h"
 #include "channel_norm.h"
 #include "channel_norm_backward.h"
+#include "pooling.h"

@@ -49,6 +49,19 @@ bool unwrap_array(const char *name, PyObject *value, int type, Array *array);
 /* Whether the numbers lie one after the other in the order of the axes. */
 static inline bool in_order(const Array *a) { return PyArray_IS_C_CONTIGUOUS(a->array); }
 
+/* Whether those of (N, C, *others) lie in the order (N, *others, C). */
+static inline bool channels_last(const Array *a)
+{
+    Index next = PyArray_ITEMSIZE(a->array);
+    for (int i = 0; i < a->ndim; i++) {
+        const int axis = i == 0 ? 1 : i == a->ndim - 1 ? 0 : a->ndim - i;
+        if (a->shape[axis] > 1 && a->strides[axis] != next)
+            return false;
+        next *= a->shape[axis];
+    }
+    return true;
+}
+
 /* Raise ValueError unless each of the arrays (NULL after the last) lies in order and has `size`
  * numbers, or is None. */
 bool in_order_of_size(const char *name, Index size, ...);

@@ -23,7 +23,9 @@ extern bool enabled;           /* false: `fits` and its like send everything to 
     _(convolve) _(convolve_weight) _(depthwise) _(depthwise_weight)                     \
     /* norms.c */                                                                       \
     _(normalize_rows) _(normalize_rows_backward)                                        \
-    _(normalize_channels) _(normalize_channels_backward)
+    _(normalize_channels) _(normalize_channels_backward)                                \
+    /* pooling.c */                                                                     \
+    _(pool) _(unpool)
 
 #define DECLARE(name, ...) PyObject *enter_##name(PyObject *, PyObject *const *, Py_ssize_t);
 ALL_ENTRIES(DECLARE)

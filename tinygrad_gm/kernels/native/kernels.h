@@ -47,7 +47,8 @@ typedef void Kernel(const void *task, Index chunk, void *scratch);
     /* norms.c */                                                                           \
     _(normalize_rows) _(normalize_rows_backward) _(add_parts)                               \
     _(channel_moments) _(channel_factors) _(scale_channels)                                 \
-    _(channel_slopes) _(slope_factors) _(scale_slopes)
+    _(channel_slopes) _(slope_factors) _(scale_slopes)                                      \
+    /* pooling.c */ _(pool) _(unpool)
 
 /* And for float alone. */
 #define ALL_FLOAT_KERNELS(_) \

@@ -179,19 +179,6 @@ done:
 
 /* ------------------------------------------------------------------------------------ channels */
 
-/* Whether the axes 0, 2, 3, …, 1 of x lie in memory in this order, without holes. */
-static bool channels_last(const Array *x)
-{
-    Index next = x->type == NPY_FLOAT ? sizeof(float) : sizeof(double);
-    for (int i = 0; i < x->ndim; i++) {
-        const int axis = i ? x->ndim - i : 1, moved = axis == 1 && i ? 0 : axis;
-        if (x->shape[moved] > 1 && x->strides[moved] != next)
-            return false;
-        next *= x->shape[moved];
-    }
-    return true;
-}
-
 /* How x (N, C, …) is walked; −1 with an error set, 0 if it has another memory order. */
 static int find_walk(const char *name, const Array *x, Index groups, Channels *by)
 {
