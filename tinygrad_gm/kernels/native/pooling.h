@@ -163,6 +163,16 @@ static void KERNEL(pool)(const void *task, Index chunk, void *scratch)
     }
 }
 
+/* The numbers whose place is this one; 0 for the others. */
+INLINE KERNEL(vector) KERNEL(where_found)(KERNEL(vector) value, const uint8_t *places, Index count,
+                                          Index place)
+{
+    KERNEL(integers) found = {0};
+    for (Index i = 0; i < count; i++)
+        found[i] = places[i];
+    return (KERNEL(vector))((KERNEL(integers))value & (found == (integer)place));
+}
+
 /* Add a vector of neighbouring channels of a window to its elements. */
 INLINE void KERNEL(unpool_vector)(const Pooling *p, const real *from, const uint8_t *places,
                                   Extent line, Extent pixel, real *to)
@@ -170,16 +180,13 @@ INLINE void KERNEL(unpool_vector)(const Pooling *p, const real *from, const uint
     const Index width = p->kernel[PIXELS], pixel_step = p->dilation[PIXELS] * p->channels;
     const Index line_step = p->dilation[LINES] * p->size[PIXELS] * p->channels;
     const KERNEL(vector) value = KERNEL(load)(from);
-    KERNEL(integers) place = {0};
-    for (Index i = 0; places && i < LANES; i++)
-        place[i] = places[i];
     for (Index i = line.first; i < line.stop; i++)
         for (Index j = pixel.first; j < pixel.stop; j++) {
             real *at = to + i * line_step + j * pixel_step;
-            KERNEL(integers) share = (KERNEL(integers))value;
-            if (places)
-                share &= place == (integer)(i * width + j);
-            KERNEL(store)(at, KERNEL(load)(at) + (KERNEL(vector))share);
+            const Index place = i * width + j;
+            const KERNEL(vector) share =
+                places ? KERNEL(where_found)(value, places, LANES, place) : value;
+            KERNEL(store)(at, KERNEL(load)(at) + share);
         }
 }
 
@@ -200,16 +207,52 @@ INLINE void KERNEL(unpool_number)(const Pooling *p, real value, const uint8_t *p
             to[i * line_step + j * pixel_step] += value;
 }
 
+/* Add the numbers of a picture of one channel: those of one element of a line's windows at a time.
+ * They are chosen before they are added, as there is no telling which a branch would be for. */
+INLINE void KERNEL(unpool_plane)(const Pooling *p, const real *from, const uint8_t *places,
+                                 real *restrict chosen, real *out)
+{
+    const Index width = p->kernel[PIXELS], stride = p->stride[PIXELS], count = p->count[PIXELS];
+    for (Index j = 0; j < width; j++) {
+        const Index offset = j * p->dilation[PIXELS] - p->before[PIXELS];
+        Index first, stop; /* windows whose element j is inside */
+        inside(count, offset, stride, p->size[PIXELS], &first, &stop);
+        for (Index h = 0; h < p->count[LINES]; h++) {
+            const Extent line = extent(p, LINES, h);
+            const real *restrict value = from + h * count;
+            for (Index i = line.first; i < line.stop; i++) {
+                for (Index w = first; places && w < stop; w += LANES) {
+                    const Index some = least(LANES, stop - w);
+                    KERNEL(vector) v = KERNEL(load_some)(value + w, some);
+                    v = KERNEL(where_found)(v, places + h * count + w, some, i * width + j);
+                    memcpy(chosen + w, &v, some * sizeof(real));
+                }
+                const real *restrict share = places ? chosen : value;
+                real *restrict to =
+                    out + (line.start + i * p->dilation[LINES]) * p->size[PIXELS] + offset;
+                for (Index w = first; w < stop; w++)
+                    to[w * stride] += share[w];
+            }
+        }
+    }
+}
+
 static void KERNEL(unpool)(const void *task, Index chunk, void *scratch)
 {
     const Pooling *p = task;
-    const Extent *pixels = extents_of_line(p, scratch);
+    const Extent *pixels = p->channels > 1 ? extents_of_line(p, scratch) : NULL;
     const Index channels = p->channels, stop = least((chunk + 1) * p->each, p->pictures);
     const Index size = p->size[LINES] * p->size[PIXELS] * channels;
     for (Index picture = chunk * p->each; picture < stop; picture++) {
         real *out = (real *)p->to + picture * size;
         Index done = picture * p->count[LINES] * p->count[PIXELS] * channels;
         memset(out, 0, size * sizeof(real));
+        if (channels == 1) {
+            KERNEL(unpool_plane)
+            (p, (const real *)p->from + done, p->places ? p->places + done : NULL, scratch,
+             out);
+            continue;
+        }
         for (Index h = 0; h < p->count[LINES]; h++) {
             const Extent line = extent(p, LINES, h);
             for (Index w = 0; w < p->count[PIXELS]; w++, done += channels) {
