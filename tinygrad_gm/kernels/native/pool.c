@@ -70,7 +70,7 @@ typedef _Atomic uint32_t Word;
 
 static struct {
     pthread_mutex_t owner; /* held while a task runs and while the number of threads changes */
-    int threads;           /* wanted, the caller's included */
+    _Atomic int threads;   /* wanted, the caller's included */
     int workers;           /* running: 0 or threads − 1 */
     pthread_t handles[MOST_THREADS];
     uint32_t first_round;  /* that the workers see; they wait for the next */
