@@ -62,11 +62,11 @@ clean:
 	touch $@
 
 .venv/lint-ready: .venv/ready
-	$(BIN)/python -m pip install --quiet --editable '.[test,lint]'
+	$(BIN)/python -m pip install --quiet 'tinygrad_gm[lint]' # the installed one: it is not built again
 	touch $@
 
 .venv/docs-ready: .venv/ready
-	$(BIN)/python -m pip install --quiet --editable '.[test,docs]'
+	$(BIN)/python -m pip install --quiet 'tinygrad_gm[docs]'
 	touch $@
 
 .venv-parity/ready: setup.cfg setup.py pyproject.toml $(KERNELS)
