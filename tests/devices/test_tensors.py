@@ -109,7 +109,9 @@ WITH_INDICES = {
 @pytest.mark.parametrize("shift", [0, -7])
 def test_an_index_out_of_range_is_refused(name: str, shift: int, device: str) -> None:
     x, indices = tg.arange(3.0, device=device), tg.tensor(INDICES + shift, device=device)
-    with pytest.raises(IndexError, match=r"out of bounds for axis 0 with size 3|from 0"):
+    with pytest.raises(
+        IndexError, match=r"out of bounds for axis 0 with size 3|in \[0, 3\); got \[-?\d"
+    ):
         WITH_INDICES[name](x, indices)
 
 

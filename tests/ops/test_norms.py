@@ -221,14 +221,23 @@ def test_the_statistics_of_batch_norm_have_gradients_of_their_own() -> None:
 
 
 MISTAKES: list[tuple[Any, str]] = [
-    (lambda: F.layer_norm(tg.ones((2, 3)), 2), r"layer_norm: an input \(2, 3\) .*\(2,\)"),
-    (lambda: F.layer_norm(tg.ones((2, 3)), ()), "layer_norm: an input"),
+    (
+        lambda: F.layer_norm(tg.ones((2, 3)), 2),
+        r"layer_norm: expected an input whose shape ends in \(2,\); got \(2, 3\)",
+    ),
+    (
+        lambda: F.layer_norm(tg.ones((2, 3)), ()),
+        r"layer_norm: expected an input whose shape ends in \(\)",
+    ),
     (
         lambda: F.layer_norm(tg.ones((2, 3)), 3, tg.ones(2)),
         r"expected weight of shape \(3,\); got \(2,\)",
     ),
     (lambda: tg.layer_norm(tg.ones(3), ndim=2), r"ndim is 2, but the input of shape \(3,\) has 1"),
-    (lambda: F.rms_norm(tg.ones((2, 3)), (3, 3)), "rms_norm: an input"),
+    (
+        lambda: F.rms_norm(tg.ones((2, 3)), (3, 3)),
+        r"rms_norm: expected an input whose shape ends in \(3, 3\)",
+    ),
     (
         lambda: F.rms_norm(tg.ones((2, 3)), 3, tg.ones(1)),
         r"rms_norm: expected weight of shape \(3,\)",

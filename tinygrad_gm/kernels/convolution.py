@@ -440,7 +440,9 @@ def _depthwise_paired(
         for part in _parts_of(xp, windows, ndim, CACHE // 4):
             total = total + _correlated(xp, windows[part], block[part])
         total = xp.zeros((*kernel, run), x.dtype) + total
-        parts.append(total.reshape(*kernel, run // channels, channels).sum(axis=-2, dtype=x.dtype))
+        parts.append(
+            total.reshape(*kernel, run // channels, channels).sum(axis=-2, dtype=x.dtype.type)
+        )
     matrix = xp.stack(parts, -1).reshape(-1, outputs)
     return xp.ascontiguousarray(matrix.T).reshape(outputs, *kernel, 1)
 

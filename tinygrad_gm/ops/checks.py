@@ -38,6 +38,5 @@ def check_below(name: str, kind: str, indices: Array, count: int) -> None:
         raise TypeError(f"{name}: expected {kind}, which are integers; got {indices.dtype}")
     unsigned = indices.astype(np.uint64, copy=False)  # a negative number becomes a huge one
     if indices.size and unsigned.max() >= count:
-        raise IndexError(
-            f"{name}: expected {kind} in [0, {count}); got [{indices.min()}, {indices.max()}]"
-        )
+        low, high = indices.min().item(), indices.max().item()
+        raise IndexError(f"{name}: expected {kind} in [0, {count}); got [{low}, {high}]")
