@@ -303,7 +303,7 @@ def test_wrong_classes_shapes_and_values_are_refused_in_one_sentence():
         MaskedPixelCNN(2, 2, 1)(x, tg.zeros(2, dtype=tg.int64))
     with pytest.raises(ValueError, match=r"expected images \(N, H, W\); got \(2, 1, 4, 4\)"):
         plain(x[:, None])
-    with pytest.raises(IndexError, match=r"lie in \[2, 2\], not all in \[0, 1\]"):
+    with pytest.raises(IndexError, match=r"expected indices in \[0, 2\); got \[2, 2\]"):
         plain(x + 2)
     for build in (GatedPixelCNN, MaskedPixelCNN):
         with pytest.raises(ValueError, match=r"Conv2d: kernel_size is 4; it must be odd"):
