@@ -208,14 +208,14 @@ ROW = np.ones(6, np.float32)
         ("relu", [ROW, ROW], "too many"),
         ("relu", [ROW[::2]], "one memory order"),
         ("relu", [ROW.astype(">f4")], "byte order"),
-        ("relu", [np.ones(3, int)], "float32 or float64 is wanted"),
+        ("relu", [np.ones(3, int)], "expected float32 or float64"),
         ("relu_backward", [ROW, ROW[:5]], "one memory order"),
         ("relu_backward", [ROW, ROW.reshape(2, 3)], "one memory order"),
         ("relu_backward", [ROW, np.ones(6)], "arrays of one type"),
         ("relu_backward", [np.ones((2, 3), "f"), np.ones((3, 2), "f").T], "one memory order"),
         ("leaky_relu", [ROW, "a"], "must be real number"),
-        ("exp", [np.ones(6)], "exp: float32 is wanted"),
-        ("tanh", [3.0], "an array is wanted"),
+        ("exp", [np.ones(6)], "exp: expected float32"),
+        ("tanh", [3.0], "expected an array"),
     ],
 )
 def test_a_kernel_refuses_what_it_could_read_outside_of(

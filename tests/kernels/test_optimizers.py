@@ -176,14 +176,14 @@ VECTOR = np.ones(6, np.float32)
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        ({0: np.ones(5, np.float32)}, "contiguous arrays of 5 numbers are wanted"),
+        ({0: np.ones(5, np.float32)}, "expected contiguous arrays of 5 numbers"),
         ({0: np.ones(6)}, "arrays of one type"),
-        ({0: np.ones(6, int)}, "float32 or float64 is wanted"),
+        ({0: np.ones(6, int)}, "expected float32 or float64"),
         ({0: np.broadcast_to(np.float32(1), 6)}, "read-only"),
         ({1: [np.ones(5, np.float32)]}, "gradients of 5 numbers for parameters of 6"),
         ({1: [np.ones(12, np.float32)[::2]]}, "gradient 0 is not contiguous"),
-        ({1: [VECTOR, 3]}, "an array is wanted"),
-        ({1: VECTOR}, "a list is wanted"),
+        ({1: [VECTOR, 3]}, "expected an array"),
+        ({1: VECTOR}, "expected a list"),
         ({2: "one"}, "must be real number"),
         ({5: VECTOR[::-1]}, "contiguous arrays of 6"),
         ({6: VECTOR.astype(">f4")}, "byte order"),

@@ -22,7 +22,7 @@ static int index_of(int type)
 bool unwrap_array(const char *name, PyObject *value, int type, Array *array)
 {
     if (!PyArray_Check(value)) {
-        PyErr_Format(PyExc_TypeError, "%s: an array is wanted, not %R", name, Py_TYPE(value));
+        PyErr_Format(PyExc_TypeError, "%s: expected an array; got %R", name, Py_TYPE(value));
         return false;
     }
     if (!usable((PyArrayObject *)value)) {
@@ -31,7 +31,7 @@ bool unwrap_array(const char *name, PyObject *value, int type, Array *array)
     }
     fill(array, (PyArrayObject *)value);
     if (type >= 0 && index_of(array->type) != type) {
-        PyErr_Format(PyExc_TypeError, "%s: arrays of one type are wanted, float32 or float64; got %R",
+        PyErr_Format(PyExc_TypeError, "%s: expected arrays of one type, float32 or float64; got %R",
                      name, (PyObject *)PyArray_DESCR(array->array));
         return false;
     }
@@ -64,7 +64,7 @@ int unwrap(const char *name, PyObject *const *args, Py_ssize_t count, const char
             else if (!unwrap_array(name, value, any ? -1 : type, array))
                 goto wrong;
             if (!any && !absent && type < 0 && (type = index_of(array->type)) < 0) {
-                PyErr_Format(PyExc_TypeError, "%s: float32 or float64 is wanted, not %R", name,
+                PyErr_Format(PyExc_TypeError, "%s: expected float32 or float64; got %R", name,
                              (PyObject *)PyArray_DESCR(array->array));
                 goto wrong;
             }
@@ -77,7 +77,7 @@ int unwrap(const char *name, PyObject *const *args, Py_ssize_t count, const char
         }
         case 'l':
             if (!PyList_Check(value) && !PyTuple_Check(value)) {
-                PyErr_Format(PyExc_TypeError, "%s: a list is wanted, not %R", name, Py_TYPE(value));
+                PyErr_Format(PyExc_TypeError, "%s: expected a list; got %R", name, Py_TYPE(value));
                 goto wrong;
             }
             *va_arg(targets, List *) =
@@ -119,7 +119,7 @@ bool in_order_of_size(const char *name, Index size, ...)
         right = !a->data || (in_order(a) && a->size == size);
     va_end(arrays);
     if (!right)
-        PyErr_Format(PyExc_ValueError, "%s: contiguous arrays of %zd numbers are wanted", name, size);
+        PyErr_Format(PyExc_ValueError, "%s: expected contiguous arrays of %zd numbers", name, size);
     return right;
 }
 
@@ -158,7 +158,7 @@ bool dense_alike(const char *name, const Array *first, ...)
         right = lie_alike(first->array, a->array);
     va_end(arrays);
     if (!right)
-        PyErr_Format(PyExc_ValueError, "%s: arrays of one shape and one memory order are wanted", name);
+        PyErr_Format(PyExc_ValueError, "%s: expected arrays of one shape and one memory order", name);
     return right;
 }
 

@@ -49,7 +49,7 @@ static inline Index packed_size(const Geometry *g)
 
 /* ------------------------------------------------------------------- packed weights */
 
-/* Of the processor: so many vectors are at hand at a time. */
+/* The number of vector registers of the processor. */
 #undef REGISTERS
 #if VECTOR_BYTES == 64 || defined(__ARM_NEON)
 #define REGISTERS 32
@@ -173,8 +173,8 @@ static const KERNEL(Block) KERNEL(blocks)[] = {
     {4, 1, KERNEL(sum_4_by_1)}, {2, 1, KERNEL(sum_2_by_1)}, {1, 1, KERNEL(sum_1_by_1)},
 };
 
-/* The block that takes the least time for a row of so many windows. A block takes as long as its
- * multiplications, but not less than eight: so many can be under way at a time. */
+/* The block that takes the least time for a row of `windows` windows. A block takes as long as
+ * its multiplications, but not less than eight, the number that can be under way at a time. */
 static KERNEL(Block) KERNEL(best_block)(Index windows, Index vectors)
 {
     KERNEL(Block) best = {0};

@@ -40,7 +40,7 @@ static inline void *moved(const void *data, Index numbers, int type)
 
 enum { LINE_BYTES = 64 }; /* of a cache */
 
-/* Memory for so many numbers, with room to align them; NULL if there is none. */
+/* Memory for `numbers` numbers, with room to align them; NULL if there is none. */
 static inline void *memory_for(Index numbers, int type)
 {
     return malloc((size_t)bytes_of(numbers, type) + LINE_BYTES);

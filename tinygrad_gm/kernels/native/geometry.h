@@ -112,7 +112,7 @@ static inline Index list_runs(
     return found;
 }
 
-/* Pixels of a run, where so many of a window's line are wanted. */
+/* The pixels of one run, if `pixels` of a window's line are needed. */
 static inline Index run_pixels(const Geometry *g, Index pixels)
 {
     return g->dilation[PIXEL] == 1 ? pixels : 1;

@@ -17,7 +17,7 @@ static PyObject *map(const char *name, Kernel *const *kernel, PyObject *const *a
     if (type < 0)
         return NULL;
     if (!kernel[type])
-        return PyErr_Format(PyExc_TypeError, "%s: float32 is wanted", name);
+        return PyErr_Format(PyExc_TypeError, "%s: expected float32", name);
     if (!(arrays == 1 ? dense_alike(name, &x, NULL) : dense_alike(name, &first, &x, NULL)))
         return NULL;
     PyObject *out = PyArray_NewLikeArray(x.array, NPY_KEEPORDER, NULL, 0);

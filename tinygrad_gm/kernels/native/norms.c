@@ -18,7 +18,7 @@
 static bool has_size(const char *name, const char *what, const Array *array, Index size)
 {
     if (array->data && array->size != size)
-        PyErr_Format(PyExc_ValueError, "%s: %zd numbers are wanted as %s; got %zd", name, size, what,
+        PyErr_Format(PyExc_ValueError, "%s: expected %s of %zd numbers; got %zd", name, what, size,
                      array->size);
     return !array->data || array->size == size;
 }
@@ -71,7 +71,7 @@ static bool computed(Kernel *kernel, const void *task, Index chunks, size_t scra
     return none;
 }
 
-/* A tuple of arrays, whose references it takes over; None in the place of NULL. */
+/* A tuple of arrays, whose references it takes over; NULL becomes None. */
 static PyObject *tuple_of(int count, PyObject *const *arrays)
 {
     PyObject *tuple = PyTuple_New(count);
@@ -183,7 +183,7 @@ done:
 static int find_walk(const char *name, const Array *x, Index groups, Channels *by)
 {
     if (x->ndim < 2 || !x->size) {
-        PyErr_Format(PyExc_ValueError, "%s: an array (N, C, ...) is wanted", name);
+        PyErr_Format(PyExc_ValueError, "%s: expected an array (N, C, ...)", name);
         return -1;
     }
     *by = (Channels){.examples = x->shape[0], .channels = x->shape[1]};

@@ -11,7 +11,7 @@ static PyObject *run(Kernel *const *kernel, const Scores *task)
 static bool of_floats(const char *name, int type)
 {
     if (type == 1)
-        PyErr_Format(PyExc_TypeError, "%s: float32 is wanted", name);
+        PyErr_Format(PyExc_TypeError, "%s: expected float32", name);
     return type == 0;
 }
 
@@ -19,7 +19,7 @@ static bool of_floats(const char *name, int type)
 static bool as_rows(const char *name, const Array *x, Scores *task)
 {
     if (!x->ndim || !x->size || !in_order(x)) {
-        PyErr_Format(PyExc_ValueError, "%s: rows of numbers in order are wanted", name);
+        PyErr_Format(PyExc_ValueError, "%s: expected contiguous rows", name);
         return false;
     }
     if (task->period < 0) {
@@ -94,7 +94,7 @@ PyObject *enter_cross_entropy(PyObject *module, PyObject *const *args, Py_ssize_
         return NULL;
     if (PyTypeNum_ISBOOL(target.type) || !PyTypeNum_ISSIGNED(target.type) ||
         PyArray_ITEMSIZE(target.array) != sizeof(int64_t))
-        return PyErr_Format(PyExc_TypeError, "%s: class numbers in int64 are wanted", name);
+        return PyErr_Format(PyExc_TypeError, "%s: expected class numbers in int64", name);
     task.target = target.data;
     for (Index row = 0; row < task.rows; row++)
         if (task.target[row] < 0 || task.target[row] >= task.width)

@@ -144,8 +144,8 @@ static void KERNEL(transform_tiles)(
 
 /* ------------------------------------------------------------------- results */
 
-/* y of one tile from M; of the tile so many lines and pixels are wanted. Returns zeros, or NaN in
- * lanes where a result is not finite. */
+/* y of one tile from M; `lines` and `pixels` say how much of the tile is needed. Returns zeros, or
+ * NaN in lanes where a result is not finite. */
 INLINE KERNEL(vector) KERNEL(untransform_tile)(
     const real *from, Index matrix, const Geometry *g, Index lines, Index pixels, real *y)
 {

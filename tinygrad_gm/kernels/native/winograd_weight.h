@@ -7,7 +7,7 @@
  */
 #ifdef real
 
-/* A ȳ Aᵀ of a row of tiles, of which so many lines and pixels exist; zeros beyond. */
+/* A ȳ Aᵀ of a row of tiles; zeros beyond the lines and pixels that exist. */
 static void KERNEL(transform_slopes)(
     const Geometry *g, const real *y, Index lines, Index pixels, Index tiles, Index matrix, real *to)
 {
