@@ -22,7 +22,7 @@ class Library:
     nn: Any
     F: Any
     tensor: Any  # array → tensor; keyword requires_grad
-    images: Any  # array (N, C, H, W) → tensor in the memory order that suits the library
+    images: Any  # array (N, C, *spatial) → tensor in the memory order that suits the library
     optim: dict[str, Any]  # name → function of parameters and options
     load: Any  # module, {name: array} → module
     no_grad: Any
@@ -63,14 +63,19 @@ def tinygrad_gm() -> Library:
 def torch(channels_last: bool = False) -> Library:
     import torch
 
-    order = torch.channels_last if channels_last else torch.contiguous_format
+    orders = {4: torch.channels_last, 5: torch.channels_last_3d} if channels_last else {}
+
+    def ordered(x: Any) -> Any:
+        return x.to(memory_format=orders.get(x.ndim, torch.preserve_format))
 
     def tensor(array: Any, requires_grad: bool = False) -> Any:
         return torch.from_numpy(np.array(array)).requires_grad_(requires_grad)
 
     def load(module: Any, arrays: dict[str, Any]) -> Any:
         module.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
-        return module.to(memory_format=order)
+        for weight in module.parameters():
+            weight.data = ordered(weight.data)
+        return module
 
     def fused(kind: Any) -> Callable[..., Any]:
         return lambda parameters, **options: kind(parameters, fused=True, **options)
@@ -81,7 +86,7 @@ def torch(channels_last: bool = False) -> Library:
         nn=torch.nn,
         F=torch.nn.functional,
         tensor=tensor,
-        images=lambda array: tensor(array).to(memory_format=order),
+        images=lambda array: ordered(tensor(array)),
         optim={name: fused(getattr(torch.optim, name)) for name in ("Adam", "AdamW", "SGD")},
         load=load,
         no_grad=torch.no_grad,

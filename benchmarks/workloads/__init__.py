@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..libraries import Library
-from . import diffusion, sequences, small, vision
+from . import diffusion, sequences, small, unseen, vision
 from .training import Step
 
 WORKLOADS: dict[str, Callable[[Library], Step]] = {
@@ -27,5 +27,12 @@ WORKLOADS: dict[str, Callable[[Library], Step]] = {
     "dit": diffusion.dit,
     "adam": small.adam,
     "infer-gpt": sequences.infer_gpt,
+    "gpt-512": sequences.gpt512,
+    "unet-1d": unseen.unet1d,
+    "voxnet": unseen.voxnet,
+    "infer-resnet": unseen.infer_resnet,
+    "infer-mobile": unseen.infer_mobile,
 }
-PICTURES = {"lenet", "resnet20", "dcgan", "mobile", "unet"}  # where the order of memory matters
+PICTURES = {  # where the order of memory matters
+    *("lenet", "resnet20", "dcgan", "mobile", "unet", "voxnet", "infer-resnet", "infer-mobile"),
+}

@@ -80,12 +80,21 @@ def _gpt(lib: Library, context: int) -> Any:
 
 def gpt(lib: Library) -> Step:
     """GPT of 4 layers, 4 heads, 128 wide, context 64, batch 12, 65 symbols, tanh-GELU, AdamW."""
-    net = _gpt(lib, 64)
-    symbols = np.random.default_rng(1).integers(0, 65, (12, 65))
+    return _gpt_training(lib, 64, 12)
+
+
+def _gpt_training(lib: Library, context: int, count: int) -> Step:
+    net = _gpt(lib, context)
+    symbols = np.random.default_rng(1).integers(0, 65, (count, context + 1))
     x, target = lib.tensor(symbols[:, :-1]), lib.tensor(symbols[:, 1:].reshape(-1))
-    places = lib.tensor(np.arange(64))
+    places = lib.tensor(np.arange(context))
     optimizer = lib.optim["AdamW"](net.parameters(), lr=1e-3, weight_decay=0.1)
     return training(optimizer, lambda: lib.F.cross_entropy(net(x, places).reshape(-1, 65), target))
+
+
+def gpt512(lib: Library) -> Step:
+    """The same with a context of 512 and batch 8."""
+    return _gpt_training(lib, 512, 8)
 
 
 def infer_gpt(lib: Library) -> Step:

@@ -36,6 +36,18 @@ def initial(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
     return arrays
 
 
+def inference(lib: Library, net: Any, shape: tuple[int, ...]) -> Step:
+    """A step: the trained network on the same random numbers (N, C, *spatial); no gradients."""
+    with_weights(lib, net).eval()
+    x = lib.images(np.random.default_rng(1).standard_normal(shape, np.float32))
+
+    def step() -> Any:
+        with lib.no_grad():
+            return net(x).mean()
+
+    return step
+
+
 def training(optimizer: Any, loss_of: Callable[[], Any]) -> Step:
     """A step: loss, zero_grad, backward, update."""
 

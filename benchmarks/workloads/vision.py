@@ -19,7 +19,7 @@ def lenet(lib: Library) -> Step:
         *(nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Flatten(), nn.Linear(3136, 128), nn.ReLU(), nn.Linear(128, 10)),
     )
-    return _classifier(lib, net, (64, 1, 28, 28), "Adam", lr=1e-3)
+    return classifier(lib, net, (64, 1, 28, 28), "Adam", lr=1e-3)
 
 
 def resnet20(lib: Library) -> Step:
@@ -52,7 +52,7 @@ def resnet20(lib: Library) -> Step:
         *blocks,
         *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)),
     )
-    return _classifier(lib, net, (32, 3, 32, 32), "SGD", lr=0.01, momentum=0.9)
+    return classifier(lib, net, (32, 3, 32, 32), "SGD", lr=0.01, momentum=0.9)
 
 
 def mobile(lib: Library) -> Step:
@@ -67,7 +67,7 @@ def mobile(lib: Library) -> Step:
         *(make() for make in block * 4),
         *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)),
     )
-    return _classifier(lib, net, (16, 64, 32, 32), "SGD", lr=0.01, momentum=0.9)
+    return classifier(lib, net, (16, 64, 32, 32), "SGD", lr=0.01, momentum=0.9)
 
 
 def dcgan(lib: Library) -> Step:
@@ -100,10 +100,10 @@ def dcgan(lib: Library) -> Step:
     return adversarial(lib, generator, discriminator, real, noise)
 
 
-def _classifier(
+def classifier(
     lib: Library, net: Any, shape: tuple[int, ...], optimizer: str, **options: float
 ) -> Step:
-    """Pictures of random numbers in ten classes."""
+    """Pictures (N, C, *spatial) of random numbers in ten classes."""
     with_weights(lib, net)
     pixels, classes = pictures(shape)
     x, target = lib.images(pixels), lib.tensor(classes)
@@ -112,6 +112,6 @@ def _classifier(
 
 
 def pictures(shape: tuple[int, ...]) -> tuple[Any, Any]:
-    """Random numbers (N, C, H, W) and their classes."""
+    """Random numbers of this shape (N, …) and their classes."""
     rng = np.random.default_rng(1)
     return rng.standard_normal(shape, np.float32), rng.integers(0, 10, shape[0])
