@@ -4,11 +4,13 @@ Each module has a `Config`, whose fields are the flags of the command line (see 
 the network; the loss with its equation; `train(config, run)`; `restore(folder)`, which returns the
 trained model; and `example(config)`, a small training graph to draw. Generative models also have
 `sample(model, count, generator)`. The pictures of the models are in `gallery`.
+
+The convolutional classifiers, from `alexnet` to `efficientnet`, are networks without a training
+command. `load_pretrained` reads their weights.
 """
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +18,9 @@ from typing import Any
 
 from tinygrad_gm.io import CheckpointError
 from tinygrad_gm.training import read_checkpoint
+
+from .pretrained import load_pretrained as load_pretrained
+from .pretrained import unknown
 
 NAMES = ("neuron", "lenet", "autoencoder", "vae", "vqvae", "pixelcnn", "gan", "diffusion")
 
@@ -28,9 +33,7 @@ def load(name: str) -> ModuleType:
     'vae'
     """
     if name not in NAMES:
-        near = difflib.get_close_matches(name, NAMES, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"there is no model {name!r}, only {', '.join(NAMES)}{hint}")
+        raise unknown("model", name, NAMES)
     return importlib.import_module(f".{name}", __name__)
 
 
