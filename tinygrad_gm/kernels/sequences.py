@@ -9,8 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from ..backend import Array, Arrays, Namespace
+from . import native
 from .activations import sigmoid
 from .selection import selected
+
+in_order = np.ascontiguousarray  # as the kernels walk memory
 
 
 def split_gates(array: Array, count: int) -> Array:
@@ -37,6 +40,11 @@ def lstm(xp: Namespace, inputs: Array, hidden: Array, cell: Array, weight: Array
     gates = xp.empty((steps, batch, 4, size), inputs.dtype)
     states = xp.empty((steps, batch, size), inputs.dtype)
     cells = xp.empty_like(states)
+    if native.fits(inputs, hidden, cell, weight):
+        native.lstm(
+            in_order(inputs), in_order(hidden), in_order(cell), weight, states, cells, gates
+        )
+        return states, cells, gates
     with np.errstate(over="ignore"):  # e^−x = inf gives the right 0
         for t in range(steps):
             product = hidden @ weight.T
@@ -64,6 +72,22 @@ def lstm_backward(
 
     At each step c̄ += o(1 − tanh²c)·h̄; the gradients of all gates are slopes times c̄ or h̄.
     """
+    if native.fits(state_gradients, cell_gradients, cell, weight, cells, gates):
+        joined = xp.empty((*cells.shape[:2], len(weight)), cells.dtype)
+        into_hidden = xp.empty(cell.shape, cell.dtype)
+        into_cell = xp.empty(cell.shape, cell.dtype)
+        native.lstm_backward(
+            in_order(state_gradients),
+            in_order(cell_gradients),
+            in_order(cell),
+            weight,
+            in_order(cells),
+            in_order(gates),
+            joined,
+            into_hidden,
+            into_cell,
+        )
+        return joined, into_hidden, into_cell
     i, f, new, o = (gates[:, :, k] for k in range(4))
     before, bounded = states_before(xp, cell, cells), xp.tanh(cells)
     slopes = xp.stack(
@@ -98,6 +122,10 @@ def gru(xp: Namespace, inputs: Array, hidden: Array, weight: Array, bias: Array)
     steps, (batch, size) = len(inputs), hidden.shape
     gates = xp.empty((steps, batch, 4, size), inputs.dtype)
     states = xp.empty((steps, batch, size), inputs.dtype)
+    if native.fits(inputs, hidden, weight, *([] if bias is None else [bias])):
+        added = None if bias is None else in_order(bias)
+        native.gru(in_order(inputs), in_order(hidden), weight, added, states, gates)
+        return states, gates
     inputs = split_gates(inputs, 3)
     with np.errstate(over="ignore"):  # e^−x = inf gives the right 0
         for t in range(steps):
@@ -124,6 +152,20 @@ def gru_backward(
     The gradients of all gates are slopes times h̄; those of n, by the product and by the input,
     differ by the factor r.
     """
+    if native.fits(g, hidden, weight, states, gates):
+        shape, first = (*states.shape[:2], len(weight)), xp.empty(hidden.shape, hidden.dtype)
+        slopes, products = xp.empty(shape, states.dtype), xp.empty(shape, states.dtype)
+        native.gru_backward(
+            in_order(g),
+            in_order(hidden),
+            weight,
+            in_order(states),
+            in_order(gates),
+            slopes,
+            products,
+            first,
+        )
+        return slopes, products, first
     r, z, n, from_hidden = (gates[:, :, k] for k in range(4))
     before, new = states_before(xp, hidden, states), (1 - z) * (1 - n * n)
     slopes = xp.stack(
@@ -146,6 +188,9 @@ def gru_backward(
 def rnn(xp: Namespace, inputs: Array, hidden: Array, weight: Array, bounded: bool) -> Array:
     """The states of all steps, for inputs (L, N, H); tanh if `bounded`, else relu."""
     states = xp.empty(inputs.shape, inputs.dtype)
+    if native.fits(inputs, hidden, weight):
+        native.rnn(in_order(inputs), in_order(hidden), weight, states, bounded)
+        return states
     for t in range(len(inputs)):
         product = xp.matmul(hidden, weight.T, out=states[t])
         product += inputs[t]
@@ -155,6 +200,11 @@ def rnn(xp: Namespace, inputs: Array, hidden: Array, weight: Array, bounded: boo
 
 def rnn_backward(xp: Namespace, g: Array, weight: Array, states: Array, bounded: bool) -> Arrays:
     """The gradients of the inputs and of the first hidden state."""
+    if native.fits(g, weight, states):
+        slopes = xp.empty(states.shape, states.dtype)
+        first = xp.empty(states.shape[1:], states.dtype)
+        native.rnn_backward(in_order(g), weight, in_order(states), slopes, first, bounded)
+        return slopes, first
     slopes = 1 - states * states if bounded else xp.empty_like(states)
     into_hidden, weight = g[-1], weight.copy()  # as in the LSTM
     for t in reversed(range(len(states))):

@@ -146,6 +146,53 @@ def normalize_channels_backward(
     groups: int,
     wants_x: bool,
 ) -> tuple[Array, Array] | None: ...
+def lstm(
+    inputs: Array,
+    hidden: Array,
+    cell: Array,
+    weight: Array,
+    states: Array,
+    cells: Array,
+    gates: Array,
+) -> None: ...
+def lstm_backward(
+    state_gradients: Array,
+    cell_gradients: Array,
+    cell: Array,
+    weight: Array,
+    cells: Array,
+    gates: Array,
+    slopes: Array,
+    into_hidden: Array,
+    into_cell: Array,
+) -> None: ...
+def gru(
+    inputs: Array,
+    hidden: Array,
+    weight: Array,
+    bias: Array | None,
+    states: Array,
+    gates: Array,
+) -> None: ...
+def gru_backward(
+    state_gradients: Array,
+    hidden: Array,
+    weight: Array,
+    states: Array,
+    gates: Array,
+    input_slopes: Array,
+    slopes: Array,
+    into_hidden: Array,
+) -> None: ...
+def rnn(inputs: Array, hidden: Array, weight: Array, states: Array, bounded: bool) -> None: ...
+def rnn_backward(
+    state_gradients: Array,
+    weight: Array,
+    states: Array,
+    slopes: Array,
+    into_hidden: Array,
+    bounded: bool,
+) -> None: ...
 def pool(
     x: Array,
     out: Array,

@@ -20,3 +20,7 @@
 #include "channel_norm.h"
 #include "channel_norm_backward.h"
 #include "pooling.h"
+#include "steps.h"
+#include "lstm.h"
+#include "gru.h"
+#include "rnn.h"

@@ -25,7 +25,9 @@ extern bool enabled;           /* false: `fits` and its like send everything to 
     _(normalize_rows) _(normalize_rows_backward)                                        \
     _(normalize_channels) _(normalize_channels_backward)                                \
     /* pooling.c */                                                                     \
-    _(pool) _(unpool)
+    _(pool) _(unpool)                                                                   \
+    /* recurrence.c */                                                                  \
+    _(lstm) _(lstm_backward) _(gru) _(gru_backward) _(rnn) _(rnn_backward)
 
 #define DECLARE(name, ...) PyObject *enter_##name(PyObject *, PyObject *const *, Py_ssize_t);
 ALL_ENTRIES(DECLARE)

@@ -48,7 +48,9 @@ typedef void Kernel(const void *task, Index chunk, void *scratch);
     _(normalize_rows) _(normalize_rows_backward) _(add_parts)                               \
     _(channel_moments) _(channel_factors) _(scale_channels)                                 \
     _(channel_slopes) _(slope_factors) _(scale_slopes)                                      \
-    /* pooling.c */ _(pool) _(unpool)
+    /* pooling.c */ _(pool) _(unpool)                                                       \
+    /* recurrence.c */                                                                      \
+    _(lstm) _(lstm_backward) _(gru) _(gru_backward) _(rnn) _(rnn_backward)
 
 /* And for float alone. */
 #define ALL_FLOAT_KERNELS(_) \
