@@ -36,7 +36,7 @@ LAYERS = [
     "ops",
     "operators protocols tensor",
     "options dtypes creation random linalg derivatives",
-    "io pictures",
+    "io pictures torch_files",
     "nn",
     "optim data testing",
     "training",

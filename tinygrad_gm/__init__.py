@@ -72,7 +72,7 @@ from .tensor import (
 from .version import __version__
 
 if TYPE_CHECKING:
-    from . import data, models, nn, optim, pictures, testing, training, viz
+    from . import data, models, nn, optim, pictures, testing, torch_files, training, viz
 
 
 __all__ = [
@@ -131,6 +131,7 @@ __all__ = [
     "tensor",
     "testing",
     "textbook",
+    "torch_files",
     "training",
     "uint8",
     "viz",
@@ -152,7 +153,7 @@ class _Checkout:
 if not os.path.isfile(os.path.join(__path__[0], "models", "__init__.py")):  # as an installation has
     sys.meta_path.insert(0, _Checkout)
 
-_LAZY = ("data", "models", "nn", "optim", "pictures", "testing", "training", "viz")
+_LAZY = ("data", "models", "nn", "optim", "pictures", "testing", "torch_files", "training", "viz")
 
 if not TYPE_CHECKING:  # a type checker would take any misspelt name for an Any
     __all__ += [*creation.__all__, *derivatives.__all__, *dtypes.__all__, *ops.__all__]

@@ -16,7 +16,7 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
@@ -37,12 +37,18 @@ _CODES = {
     **{f"int{bits}": f"I{bits}" for bits in (8, 16, 32, 64)},
     **{f"uint{bits}": f"U{bits}" for bits in (8, 16, 32, 64)},
 }
+SIZES = {  # bytes of an element, by the codes that a file may contain
+    **{"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "C64": 8, "BOOL": 1},
+    **{f"{kind}{bits}": bits // 8 for kind in "IU" for bits in (8, 16, 32, 64)},
+    **{f"F8_{kind}": 1 for kind in ("E4M3", "E5M2", "E8M0", "E4M3FNUZ", "E5M2FNUZ")},
+}
 _DTYPES = {code: np.dtype(name).newbyteorder("<") for name, code in _CODES.items()} | {
     "BF16": np.dtype("<u2"),  # not in NumPy; widened after reading
     "BOOL": np.dtype("u1"),  # checked after reading
 }
 _FOREIGN = {
-    b"PK\x03\x04": "a zip archive, such as a .npz file or a file of PyTorch",
+    b"PK\x03\x04": "a zip archive, such as a .npz file, or a file of PyTorch, which "
+    "`tinygrad-gm convert` reads",
     b"\x93NUMPY": "a .npy file of NumPy",
     b"\x80": "a pickle, which is not supported",
     b"\x89HDF": "an HDF5 file",
@@ -83,19 +89,11 @@ def save(path: PathLike, state: Mapping[Any, Any]) -> None:
         tree = json.dumps(_encode(state, (), arrays))
     except RecursionError:
         raise ValueError("save: the dict is nested too deeply or contains itself") from None
-    header: dict[str, Any] = {"__metadata__": {_TREE: tree, _CRC: _checksum(tree, arrays)}}
-    wide_first = sorted(arrays, key=lambda name: -arrays[name].itemsize)  # for alignment
-    end = 0
-    for name in wide_first:
-        array, start, end = arrays[name], end, end + arrays[name].nbytes
-        code, shape = _CODES[array.dtype.name], list(array.shape)
-        header[name] = {"dtype": code, "shape": shape, "data_offsets": [start, end]}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for name in wide_first:
-            file.write(arrays[name].data)
+    contents = {
+        name: Content(_CODES[array.dtype.name], array.shape, [array.data])
+        for name, array in arrays.items()
+    }
+    write_arrays(path, {_TREE: tree, _CRC: _checksum(tree, arrays)}, contents)
 
 
 def load(path: PathLike) -> dict[Any, Any]:
@@ -126,6 +124,45 @@ def load(path: PathLike) -> dict[Any, Any]:
     if not isinstance(state, dict):
         raise _damaged(path, "its tree is not a dict")
     return state
+
+
+class Content(NamedTuple):
+    """An array of a `.safetensors` file."""
+
+    code: str  # its dtype, a key of `SIZES`
+    shape: tuple[int, ...]
+    parts: Iterable[Any]  # its bytes in C order, little-endian, as one or more buffers
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * SIZES[self.code]
+
+
+def write_arrays(
+    path: PathLike, metadata: Mapping[str, str], contents: Mapping[str, Content]
+) -> None:
+    """Write a `.safetensors` file by `replacing`; the parts of each array are read once, in order.
+
+    Raises:
+        ValueError: the names and shapes take more than the format's limit of 100 MB.
+        OSError: the file cannot be written; an existing one is unchanged.
+    """
+    header: dict[str, Any] = {"__metadata__": metadata}
+    wide_first = sorted(contents, key=lambda name: -SIZES[contents[name].code])  # for alignment
+    end = 0
+    for name in wide_first:
+        code, shape, _ = contents[name]
+        start, end = end, end + contents[name].nbytes
+        header[name] = {"dtype": code, "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    if len(text) > _LARGEST_HEADER:
+        raise ValueError(f"names and shapes have {len(text)} bytes; at most {_LARGEST_HEADER}")
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in wide_first:
+            for part in contents[name].parts:
+                file.write(part)
 
 
 @contextmanager
