@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, Namespace
+from ..backend import Array, Namespace, Shape
+from . import native
 from .indices import along
 
 BLOCK = 64  # rows that are added one after the other
@@ -31,6 +32,10 @@ def summed(
     xp: Namespace, x: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False
 ) -> Any:
     """x.sum(axis), pairwise along every axis; integers and booleans are summed in int64."""
+    if native.fits(x):
+        total = native.sum(x, axis, keepdims)
+        if total is not None:
+            return total
     if x.dtype.kind != "f":
         return x.sum(axis=axis, dtype=np.int64, keepdims=keepdims)
     if xp is not np:  # a GPU adds up in a tree
@@ -122,6 +127,21 @@ def sums_of_rows(xp: Namespace, x: Array) -> Any:
 @functools.lru_cache(maxsize=16)  # to make one takes as long as to use it
 def _column(length: int, dtype: np.dtype[Any]) -> Array:
     return np.ones((length, 1), dtype)
+
+
+def squared_deviations(
+    xp: Namespace, x: Array, axis: int | tuple[int, ...] | None, gone: Shape, keepdims: bool
+) -> Any:
+    """Σ (x − mean)² along `axis`, whose axes, counted from the front, are `gone`."""
+    if native.fits(x):
+        squares = native.squared_deviations(x, axis, keepdims)
+        if squares is not None:
+            return squares
+    # minus the first element, equal numbers are exactly 0; their rounded mean may differ
+    x = x - x[tuple(slice(1 if i in gone else None) for i in range(x.ndim))]
+    count = math.prod(x.shape[a] for a in gone)
+    deviation = x - divided(summed(xp, x, axis, True), count)
+    return summed(xp, deviation * deviation, axis, keepdims)
 
 
 def divided(total: Array, count: Array | float) -> Array:

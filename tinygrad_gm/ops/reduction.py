@@ -17,7 +17,7 @@ from ..engine.call import op
 from ..hints import named
 from ..kernels.indices import along
 from ..kernels.softmax import log_sum_exp
-from ..kernels.summation import divided, summed
+from ..kernels.summation import divided, squared_deviations, summed
 from .choosing import where
 from .comparison import equal, isfinite, not_equal
 from .elementwise import astype, exp, log, subtract
@@ -134,12 +134,8 @@ def var(
 
 
 def _variance(xp: Namespace, x: Array, axis: Axis, correction: float, keepdims: bool) -> Any:
-    gone, count = _axes(axis, x.ndim), _count(x.shape, axis)
-    # minus the first element, equal numbers are exactly 0; their rounded mean may differ
-    x = x - x[tuple(slice(1 if i in gone else None) for i in range(x.ndim))]
-    deviation = x - divided(summed(xp, x, axis, True), count)
-    squares = summed(xp, deviation * deviation, axis, keepdims)
-    return divided(squares, count - correction)
+    squares = squared_deviations(xp, x, axis, _axes(axis, x.ndim), keepdims)
+    return divided(squares, _count(x.shape, axis) - correction)
 
 
 def _std_rule(

@@ -2,6 +2,7 @@
 #include "vector.h"
 #include "functions.h"
 #include "maps.h"
+#include "sums.h"
 #include "softmax.h"
 #include "gradients.h"
 #include "adam.h"

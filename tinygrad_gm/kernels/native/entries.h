@@ -10,6 +10,8 @@ extern bool enabled;           /* false: `fits` and its like send everything to 
 #define ALL_ENTRIES(_)                                                                  \
     /* maps.c */                                                                        \
     MAPS(_) FLOAT_MAPS(_)                                                               \
+    /* sums.c */                                                                        \
+    _(sum) _(squared_deviations)                                                        \
     /* softmax.c */                                                                     \
     _(softmax) _(cross_entropy) _(attention_weights) _(attention_weights_again)         \
     /* module.c */                                                                      \

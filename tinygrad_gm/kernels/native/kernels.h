@@ -35,6 +35,7 @@ typedef void Kernel(const void *task, Index chunk, void *scratch);
 #define ALL_KERNELS(_) \
     /* maps.c */                                                                            \
     MAPS(_)                                                                                 \
+    /* sums.c */ _(sum)                                                                     \
     /* optimizers.c */                                                                      \
     _(adam) _(average) _(rmsprop) _(sgd)                                                    \
     /* convolutions.c */                                                                    \

@@ -41,9 +41,15 @@ INLINE KERNEL(vector) KERNEL(load_some)(const real *from, Index count)
 {
     if (count == LANES)
         return KERNEL(load)(from);
+#if VECTOR_BYTES == 64 && FLOAT
+    return (KERNEL(vector))_mm512_maskz_loadu_ps((1u << count) - 1, from);
+#elif VECTOR_BYTES == 64
+    return (KERNEL(vector))_mm512_maskz_loadu_pd((1u << count) - 1, from);
+#else
     KERNEL(vector) value = {0};
     memcpy(&value, from, count * sizeof(real));
     return value;
+#endif
 }
 
 INLINE void KERNEL(store)(real *to, KERNEL(vector) value)
