@@ -105,6 +105,7 @@ SUMS = [
     Case(1, (4,), (5, 17), (1,), 2, ((0, 3),)),
     Case(2, (16, 17), (16, 32), (3, 3), 1, ((0, 1), (2, 1))),
     Case(1, (16, 16), (16, 16), (3, 3), 1, ((-1, 2), (1, -2))),
+    Case(9, (3, 4), (5, 17), (3, 4)),
 ]
 
 
@@ -148,6 +149,7 @@ def sweep() -> list[Case]:
         for k, s, d in ((7, 1, 1), (3, 2, 2))
     ]
     cases += [Case(n, (4, 5, 6), (3, 16), (3, 2, 3), (1, 2, 1), 1) for n in (1, 8)]
+    cases += [Case(n, (4, 4), (c, 64), (3, 3), 1, 1) for n in (8, 29) for c in (5, 64)]
     cases += [Case(2, (9, 9), (12, 20), (3, 3), 1, 1, groups=g) for g in (2, 4)]
     cases += [Case(1, (300, 5), (17, 3), (3, 3), 1, 1), Case(1, (3, 700), (64, 3), (3, 5), 1, 2)]
     return cases
@@ -164,6 +166,14 @@ def test_direct_kernels_are_as_exact_as_numpy(
     calls = [count_calls(monkeypatch, name) for name in ("convolve", "convolve_weight")]
     case.check(dtype)
     assert all(calls)
+
+
+@needs_native
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("count", [1, 65])
+@pytest.mark.parametrize("outputs", [1, 33])
+def test_windows_of_whole_pictures(dtype: type, count: int, outputs: int) -> None:
+    Case(count, (4, 5), (17, outputs), (4, 5)).check(dtype)
 
 
 @needs_native

@@ -106,6 +106,9 @@ def paired(
     xp: Namespace, x: Array, y: Array, kernel: Sequence[int], geometry: Geometry, groups: int
 ) -> Any:
     """The weight's gradient (O, *kernel, C / groups) for x (N, *spatial, C), y (N, *counts, O)."""
+    if groups == 1 and _is_one_window(x, y, kernel, geometry):
+        matrix = product(y.reshape(-1, y.shape[-1]).T, x.reshape(len(x), -1))
+        return matrix.reshape(y.shape[-1], *kernel, -1)
     out = _paired_by_kernel(x, y, kernel, geometry, groups)
     return _paired(xp, x, y, kernel, geometry, groups) if out is None else out
 
@@ -397,6 +400,13 @@ def _is_pointwise(
     stride, padding, _ = geometry
     inside = not any(before for before, _ in padding) and set(stride) == {1}
     return inside and math.prod(kernel) == 1 and tuple(x.shape[1:-1]) == tuple(counts)
+
+
+def _is_one_window(x: Array, y: Array, kernel: Sequence[int], geometry: Geometry) -> bool:
+    """Whether a picture is one window."""
+    _, padding, _ = geometry
+    whole = tuple(x.shape[1:-1]) == tuple(kernel) and math.prod(y.shape[1:-1]) == 1
+    return whole and not any(map(any, padding))
 
 
 # -------------------------------------------------------------------------- a group per channel

@@ -8,12 +8,14 @@
  * 1. A chunk of the task is a part of all bands of lines. It has sums of its own for all weights, in
  *    the order (number of the window, output), and adds one band after the other.
  * 2. Of a band, R numbers of the window and V vectors of outputs at a time. Their R × V vectors of
- *    sums are in registers while all windows of the band are walked: for each one V vectors of y are
- *    loaded, and R numbers of x, which are next to each other, are each spread over a vector.
+ *    sums are in registers while the windows are walked: for each one V vectors of y are
+ *    loaded, and R numbers of x, which are next to each other, are each spread over a vector. Where
+ *    the windows stand is listed before. Some windows at a time stay in the first-level cache.
  * 3. Last, the parts are added up, and turned into the order of the result.
  *
- * Small pictures are not cut into parts: a chunk is one element of the window and some outputs, for
- * all pictures. A few pictures at a time stay in the first-level cache while step 2 walks them.
+ * Small pictures are not cut into parts: a chunk is some elements of the window and a block of
+ * outputs, for all pictures. A few pictures at a time stay in a cache while step 2 walks them for one
+ * element after the other.
  *
  * How many parts there are depends on the shapes alone, and so do the bits of the result.
  */
@@ -23,14 +25,48 @@
 enum {
     COLUMNS = 16,   /* outputs are padded to a multiple of this: of whole vectors */
     MOST_NUMBERS = 12,
-    NEAR = 1 << 13 /* numbers that stay in the first-level cache */
+    NEAR = 1 << 13, /* numbers that stay in the first-level cache */
+    AT_A_TIME = 64, /* windows, at least */
+    EVEN = 6,       /* chunks that threads can share */
+    MOST_WINDOWS = 1 << 12 /* of a small picture; their places are listed */
 };
+
+/* Where a window and its gradients stand in x and y, counted from the first one's. */
+typedef struct {
+    Index x, y;
+} Place;
+
+/* List the places of windows along the axes, of some pictures; returns their number. */
+static inline Index list_places(
+    Index pictures, const Index picture_step[2], const Index count[AXES], const Index x_step[AXES],
+    const Index y_step[AXES], Place *to)
+{
+    Place *next = to;
+    for (Index n = 0; n < pictures; n++)
+        for (Index i = 0; i < count[PLANE]; i++)
+            for (Index j = 0; j < count[LINE]; j++)
+                for (Index k = 0; k < count[PIXEL]; k++, next++) {
+                    next->x = n * picture_step[0] + i * x_step[PLANE] + j * x_step[LINE];
+                    next->y = n * picture_step[1] + i * y_step[PLANE] + j * y_step[LINE];
+                    next->x += k * x_step[PIXEL];
+                    next->y += k * y_step[PIXEL];
+                }
+    return next - to;
+}
+
+/* Bytes of a list of places; what comes after it is as well aligned. */
+static inline size_t bytes_of_places(Index count)
+{
+    return (size_t)ceil_div(count, 4) * 4 * sizeof(Place);
+}
 
 typedef struct {
     Geometry geometry;
     const void *x, *y;
     void *out, *sums;         /* sums: for each part window_size × padded_outputs numbers */
     Index band, bands, parts; /* lines in a band, bands in a picture */
+    Index some;               /* windows at a time; of small pictures, pictures */
+    Index elements;           /* of a window, in a chunk of small pictures */
     bool *not_finite;         /* set if a sum is not */
 } ConvolutionWeight;
 
@@ -43,11 +79,11 @@ static inline Index padded_outputs(const Geometry *g)
 
 #ifdef real
 
-/* Where the same number stands in all the windows that are summed up, and their gradients. */
+/* The windows that are summed up, and their gradients. */
 typedef struct {
     const real *x, *y;
-    Index x_step[3], y_step[3], count[3]; /* of pictures, of lines, and of pixels */
-    Index columns;                        /* from one number's sums to the next's */
+    const Place *places;
+    Index count, columns; /* columns: from one number's sums to the next's */
 } KERNEL(Pairs);
 
 /* Add to the sums of R numbers × V vectors of outputs. */
@@ -60,18 +96,15 @@ INLINE void KERNEL(pair_block)(
         UNROLL for (int v = 0; v < V; v++)
             sum[r][v] = KERNEL(load)(sums + r * p.columns + v * LANES);
 
-    for (Index i = 0; i < p.count[0]; i++)
-        for (Index j = 0; j < p.count[1]; j++) {
-            const real *x = p.x + number + i * p.x_step[0] + j * p.x_step[1];
-            const real *y = p.y + output + i * p.y_step[0] + j * p.y_step[1];
-            for (Index k = 0; k < p.count[2]; k++, x += p.x_step[2], y += p.y_step[2]) {
-                UNROLL for (int v = 0; v < V; v++)
-                    slope[v] = KERNEL(load)(y + v * LANES);
-                UNROLL for (int r = 0; r < R; r++)
-                    UNROLL for (int v = 0; v < V; v++)
-                        sum[r][v] = KERNEL(multiply_add)(KERNEL(spread)(x[r]), slope[v], sum[r][v]);
-            }
-        }
+    const real *x_start = p.x + number, *y_start = p.y + output;
+    for (Index i = 0; i < p.count; i++) {
+        const real *x = x_start + p.places[i].x, *y = y_start + p.places[i].y;
+        UNROLL for (int v = 0; v < V; v++)
+            slope[v] = KERNEL(load)(y + v * LANES);
+        UNROLL for (int r = 0; r < R; r++)
+            UNROLL for (int v = 0; v < V; v++)
+                sum[r][v] = KERNEL(multiply_add)(KERNEL(spread)(x[r]), slope[v], sum[r][v]);
+    }
 
     UNROLL for (int r = 0; r < R; r++)
         UNROLL for (int v = 0; v < V; v++)
@@ -134,16 +167,20 @@ static void KERNEL(padded_slopes)(
         }
 }
 
-/* One part: its sums over a fixed share of all bands. Scratch: a frame, unless all windows are
- * inside, and y's numbers of a band, where its outputs are no whole vectors. */
+/* One part: its sums over a fixed share of all bands. Scratch: the places of a band's windows; a
+ * frame, unless all windows are inside; y's numbers of a band, where its outputs are no whole vectors.
+ */
 static void KERNEL(convolution_weight_part)(const void *task, Index part, void *scratch)
 {
     const ConvolutionWeight *c = task;
     const Geometry *g = &c->geometry;
     Index columns = padded_outputs(g), size = window_size(g), pixels = g->count[PIXEL];
     Index items = g->pictures * g->count[PLANE] * c->bands, first, stop;
-    real *sums = (real *)c->sums + part * size * columns, *memory = is_inside(g) ? NULL : scratch;
-    real *slopes = (real *)scratch + (memory ? frame_size(g, c->band) : 0);
+    Place *places = scratch;
+    real *rest = (real *)((char *)scratch + bytes_of_places(c->band * pixels));
+    real *memory = is_inside(g) ? NULL : rest, *slopes = rest + (memory ? frame_size(g, c->band) : 0);
+    real *sums = (real *)c->sums + part * size * columns;
+    bool padded = columns != g->outputs;
     memset(sums, 0, size * columns * sizeof(real));
     for (Index item = part * items / c->parts; item < (part + 1) * items / c->parts; item++) {
         Index top = item % c->bands * c->band, lines = least(c->band, g->count[LINE] - top);
@@ -151,74 +188,90 @@ static void KERNEL(convolution_weight_part)(const void *task, Index part, void *
         Index picture = item / c->bands / g->count[PLANE];
         const real *x = (const real *)c->x + picture * g->x_picture;
         KERNEL(Frame) frame = KERNEL(framed)(g, x, plane, top, lines, memory);
-        KERNEL(Pairs) pairs = {
-            .x_step = {0, frame.next_line, frame.next_pixel}, .count = {1, 0, pixels},
-            .y_step = {0, g->y_step[LINE], g->y_step[PIXEL]}, .columns = columns,
-        };
+        KERNEL(Pairs) pairs = {.columns = columns};
         const real *y = (const real *)c->y + picture * g->y_picture +
                         plane * g->y_step[PLANE] + top * g->y_step[LINE];
-        if (columns != g->outputs) {
+        Index y_line = padded ? pixels * columns : g->y_step[LINE];
+        if (padded) {
             KERNEL(padded_slopes)(g, y, lines, columns, slopes);
             y = slopes;
-            pairs.y_step[1] = pixels * columns;
-            pairs.y_step[2] = columns;
+        }
+        pairs.y = y;
+        if (item == part * items / c->parts) { /* the same for each band */
+            Index count[] = {1, c->band, pixels}, x_step[] = {0, frame.next_line, frame.next_pixel};
+            Index y_step[] = {0, y_line, padded ? columns : g->y_step[PIXEL]}, none[] = {0, 0};
+            list_places(1, none, count, x_step, y_step, places);
         }
         Index plane_first, plane_stop, length = run_pixels(g, g->kernel[PIXEL]) * g->channels;
         Index line_pixels = g->kernel[PIXEL] * g->channels;
         elements_inside(g, PLANE, plane, &plane_first, &plane_stop);
-        for (Index i = plane_first; i < plane_stop; i++)
-            for (Index j = 0; j < g->kernel[LINE]; j++) {
-                windows_inside(g, LINE, j, &first, &stop);
-                first = first > top ? first - top : 0; /* lines of the band that reach into x */
-                stop = least(lines, stop - top);
-                if (first >= stop)
-                    continue;
-                pairs.y = y + first * pairs.y_step[1];
-                pairs.count[1] = stop - first;
-                for (Index number = 0, k = 0; number < line_pixels; number += length, k++) {
-                    pairs.x = frame.start + first * frame.next_line + i * frame.step[PLANE] +
-                              j * frame.step[LINE] + k * frame.step[PIXEL];
-                    Index row = (i * g->kernel[LINE] + j) * line_pixels + number;
-                    KERNEL(pair_all)(&pairs, length, 0, columns, sums + row * columns);
+        Index windows = lines * pixels;
+        for (Index start = 0; start < windows; start += c->some)
+            for (Index i = plane_first; i < plane_stop; i++)
+                for (Index j = 0; j < g->kernel[LINE]; j++) {
+                    windows_inside(g, LINE, j, &first, &stop); /* lines that reach into x */
+                    first = -least(-start, (top - first) * pixels);
+                    stop = least(least(start + c->some, windows), (stop - top) * pixels);
+                    pairs.places = places + first;
+                    pairs.count = stop - first;
+                    for (Index number = 0, k = 0; number < line_pixels && first < stop;
+                         number += length, k++) {
+                        pairs.x = frame.start + i * frame.step[PLANE] + j * frame.step[LINE] +
+                                  k * frame.step[PIXEL];
+                        Index row = (i * g->kernel[LINE] + j) * line_pixels + number;
+                        KERNEL(pair_all)(&pairs, length, 0, columns, sums + row * columns);
+                    }
                 }
-            }
     }
 }
 
-/* Small pictures: one element of the window and some outputs, which are whole vectors. */
-static void KERNEL(convolution_weight_small)(const void *task, Index chunk, void *scratch)
+/* The places of the windows, of `some` small pictures, for one element of the window; returns where
+ * the first one's element and gradients are. */
+static Place KERNEL(list_small)(const ConvolutionWeight *c, Index element, Place *places, Index *count)
 {
-    (void)scratch;
-    const ConvolutionWeight *c = task;
     const Geometry *g = &c->geometry;
-    Index groups = ceil_div(g->outputs, OUTPUTS), element = chunk / groups;
-    Index from = chunk % groups * OUTPUTS, to = least(from + OUTPUTS, g->outputs);
     Index at[AXES] = {element / g->kernel[PIXEL] / g->kernel[LINE],
                       element / g->kernel[PIXEL] % g->kernel[LINE], element % g->kernel[PIXEL]};
-    Index first[AXES], stop[AXES], x_start = 0, y_start = 0;
+    Index windows[AXES], x_step[AXES], y_step[AXES], picture[] = {g->x_picture, g->y_picture};
+    Place start = {0, 0};
     for (int axis = 0; axis < AXES; axis++) {
-        windows_inside(g, axis, at[axis], &first[axis], &stop[axis]);
-        x_start += (window_start(g, axis, first[axis]) + at[axis] * g->dilation[axis]) * g->x_step[axis];
-        y_start += first[axis] * g->y_step[axis];
+        Index first, stop;
+        windows_inside(g, axis, at[axis], &first, &stop);
+        start.x += (window_start(g, axis, first) + at[axis] * g->dilation[axis]) * g->x_step[axis];
+        start.y += first * g->y_step[axis];
+        windows[axis] = stop - first;
+        x_step[axis] = g->stride[axis] * g->x_step[axis];
+        y_step[axis] = g->y_step[axis];
     }
+    *count = list_places(c->some, picture, windows, x_step, y_step, places) / c->some;
+    return start;
+}
+
+/* Small pictures: some elements of the window and a block of outputs, which are whole vectors.
+ * Scratch: for each of the elements a list of places. */
+static void KERNEL(convolution_weight_small)(const void *task, Index chunk, void *scratch)
+{
+    const ConvolutionWeight *c = task;
+    const Geometry *g = &c->geometry;
+    Index blocks = ceil_div(g->outputs, OUTPUTS), element = chunk / blocks * c->elements;
+    Index elements = least(c->elements, kernel_size(g) - element);
+    Index from = chunk % blocks * OUTPUTS, to = least(from + OUTPUTS, g->outputs);
+    Index each = c->some * g->count[PLANE] * g->count[LINE] * g->count[PIXEL], count[MOST_RUNS];
+    Place *places = scratch, start[MOST_RUNS];
     real *sums = (real *)c->sums + element * g->channels * g->outputs;
-    for (Index number = 0; number < g->channels; number++)
+    for (Index e = 0; e < elements; e++)
+        start[e] = KERNEL(list_small)(c, element + e, places + e * each, count + e);
+    for (Index number = 0; number < elements * g->channels; number++)
         memset(sums + number * g->outputs + from, 0, (to - from) * sizeof(real));
-    Index lines = stop[LINE] - first[LINE], pixels = stop[PIXEL] - first[PIXEL];
-    Index fit = NEAR / (lines * pixels * (g->channels + to - from) + 1), some = fit > 1 ? fit : 1;
-    for (Index picture = 0; picture < g->pictures; picture += some)
-        for (Index plane = 0; plane < stop[PLANE] - first[PLANE]; plane++) {
+    for (Index picture = 0; picture < g->pictures; picture += c->some)
+        for (Index e = 0; e < elements; e++) {
             KERNEL(Pairs) pairs = {
-                .x = (const real *)c->x + x_start + picture * g->x_picture +
-                     plane * g->stride[PLANE] * g->x_step[PLANE],
-                .y = (const real *)c->y + y_start + picture * g->y_picture + plane * g->y_step[PLANE],
-                .x_step = {g->x_picture, g->stride[LINE] * g->x_step[LINE],
-                           g->stride[PIXEL] * g->x_step[PIXEL]},
-                .y_step = {g->y_picture, g->y_step[LINE], g->y_step[PIXEL]},
-                .count = {least(some, g->pictures - picture), lines, pixels},
-                .columns = g->outputs,
+                .x = (const real *)c->x + picture * g->x_picture + start[e].x,
+                .y = (const real *)c->y + picture * g->y_picture + start[e].y,
+                .places = places + e * each, .columns = g->outputs,
+                .count = least(c->some, g->pictures - picture) * count[e],
             };
-            KERNEL(pair_all)(&pairs, g->channels, from, to, sums);
+            KERNEL(pair_all)(&pairs, g->channels, from, to, sums + e * g->channels * g->outputs);
         }
 }
 

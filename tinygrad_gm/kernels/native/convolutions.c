@@ -81,14 +81,20 @@ PyObject *enter_convolve(PyObject *module, PyObject *const *args, Py_ssize_t cou
 static bool convolve_weight(ConvolutionWeight *c, int type)
 {
     const Geometry *g = &c->geometry;
-    Index columns = padded_outputs(g), size = window_size(g) * columns, chunks, scratch = 0;
+    Index columns = padded_outputs(g), size = window_size(g) * columns, chunks, places;
+    Index scratch = 0;
     Kernel *kernel;
     if (weight_suits_winograd(g))
         return winograd_weight(c, type);
-    if (is_small(g) && columns == g->outputs && kernel_size(g) > 1) {
+    Index windows = g->count[PLANE] * g->count[LINE] * g->count[PIXEL];
+    if (is_small(g) && columns == g->outputs && kernel_size(g) > 1 && windows < MOST_WINDOWS) {
         kernel = kernels->convolution_weight_small[type];
+        Index blocks = ceil_div(g->outputs, OUTPUTS), elements = kernel_size(g);
         c->parts = 1;
-        chunks = kernel_size(g) * ceil_div(g->outputs, OUTPUTS);
+        c->some = least(ceil_div(AT_A_TIME, windows), g->pictures);
+        c->elements = blocks * elements / g->kernel[PIXEL] < EVEN ? 1 : g->kernel[PIXEL];
+        chunks = ceil_div(elements, c->elements) * blocks;
+        places = c->elements * c->some * windows;
     } else {
         kernel = kernels->convolution_weight_part[type];
         c->band = band_of(g);
@@ -97,10 +103,14 @@ static bool convolve_weight(ConvolutionWeight *c, int type)
         chunks = c->parts = parts_of(bands, work_of(g), size);
         scratch = is_inside(g) ? 0 : frame_size(g, c->band);
         scratch += columns == g->outputs ? 0 : c->band * g->count[PIXEL] * columns;
+        places = c->band * g->count[PIXEL];
+        c->some = NEAR / (g->kernel[PIXEL] * g->channels + columns);
+        c->some = c->some < AT_A_TIME ? AT_A_TIME : c->some;
     }
     void *memory = memory_for(c->parts * size, type);
     c->sums = aligned(memory);
-    bool done = memory && run_chunks(kernel, c, chunks, (size_t)bytes_of(scratch, type)) &&
+    size_t bytes = bytes_of_places(places) + (size_t)bytes_of(scratch, type);
+    bool done = memory && run_chunks(kernel, c, chunks, bytes) &&
                 run_chunks(kernels->convolution_weight_sum[type], c, columns / COLUMNS, 0);
     free(memory);
     return done;

@@ -78,8 +78,8 @@ bool winograd_weight(const ConvolutionWeight *from, int type)
     w.parts = parts_of(g->pictures * g->count[PLANE] * w.bands, work_of(g), size);
     void *memory = memory_for(w.parts * size, type);
     w.sums = aligned(memory);
-    bool done = memory &&
-                run_chunks(kernels->winograd_part[type], &w, w.parts, (size_t)bytes_of(scratch, type)) &&
+    size_t bytes = bytes_of_places(w.rows * w.columns) + (size_t)bytes_of(scratch, type);
+    bool done = memory && run_chunks(kernels->winograd_part[type], &w, w.parts, bytes) &&
                 run_chunks(kernels->winograd_sum[type], &w, g->outputs / COLUMNS, 0);
     free(memory);
     return done;

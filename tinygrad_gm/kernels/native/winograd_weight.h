@@ -30,22 +30,26 @@ static void KERNEL(transform_slopes)(
         }
 }
 
-/* One part. Scratch: a frame, V, and the transformed y. */
+/* One part. Scratch: the places of the tiles; a frame, V, and the transformed y. */
 static void KERNEL(winograd_part)(const void *task, Index part, void *scratch)
 {
     const Winograd *c = task;
     const Geometry *g = &c->geometry;
     Index v_size = matrix_size(c, g->channels), s_size = matrix_size(c, g->outputs);
     Index bands = g->pictures * g->count[PLANE] * c->bands, size = g->channels * g->outputs;
-    real *v = (real *)scratch + frame_size(g, c->band) + GAP, *slopes = v + PLACES * v_size;
+    Place *places = scratch;
+    real *memory = (real *)((char *)scratch + bytes_of_places(c->rows * c->columns));
+    real *v = memory + frame_size(g, c->band) + GAP, *slopes = v + PLACES * v_size;
     real *sums = (real *)c->sums + part * PLACES * size;
     memset(sums, 0, PLACES * size * sizeof(real));
+    for (Index tile = 0; tile < c->rows * c->columns; tile++)
+        places[tile] = (Place){tile * g->channels, tile * g->outputs};
     for (Index band = part * bands / c->parts; band < (part + 1) * bands / c->parts; band++) {
         Index top = band % c->bands * c->band, lines = least(c->band, g->count[LINE] - top);
         Index plane = band / c->bands % g->count[PLANE], picture = band / c->bands / g->count[PLANE];
         const real *x = (const real *)c->x + picture * g->x_picture;
         const real *y = (const real *)c->y + picture * g->y_picture + plane * g->y_step[PLANE];
-        KERNEL(Frame) frame = KERNEL(framed)(g, x, plane, top, lines, scratch);
+        KERNEL(Frame) frame = KERNEL(framed)(g, x, plane, top, lines, memory);
         for (Index line = 0; line < lines; line += 2 * c->rows)
             for (Index pixel = 0; pixel < g->count[PIXEL]; pixel += 2 * c->columns) {
                 Index rows = least(c->rows, (lines - line) / 2);
@@ -61,9 +65,7 @@ static void KERNEL(winograd_part)(const void *task, Index part, void *scratch)
                         slopes + tile * g->outputs);
                 }
                 KERNEL(Pairs) pairs = {
-                    .x_step = {0, 0, g->channels}, .y_step = {0, 0, g->outputs},
-                    .count = {1, 1, rows * columns}, .columns = g->outputs,
-                };
+                    .places = places, .count = rows * columns, .columns = g->outputs};
                 for (int place = 0; place < PLACES; place++) {
                     pairs.x = v + place * v_size;
                     pairs.y = slopes + place * s_size;
