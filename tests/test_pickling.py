@@ -245,10 +245,11 @@ def test_data_sets_loaders_and_transforms_come_back(copier: Any) -> None:
     augment = t.Compose([
         t.RandomCrop(8, padding=1), t.RandomHorizontalFlip(), t.RandomVerticalFlip(),
         t.RandomAffine(10), t.RandomRotation(10), t.RandomErasing(), t.ColorJitter(0.1),
-        t.Normalize(0.5, 0.5),
+        t.Normalize(0.5, 0.5), t.RandomResizedCrop(12), t.Resize(9), t.CenterCrop(8),
     ])  # fmt: skip
     assert {type(each).__name__ for each in augment.transforms} == set(t.__all__) - {
         "Compose",
+        "ImageClassification",
         "Transform",
     }
     digits = data.digits().train

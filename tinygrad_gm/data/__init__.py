@@ -4,6 +4,7 @@ from . import transforms
 from .bundled import Split, digits, mnist_small
 from .dataset import Dataset, Subset, TensorDataset, Transformed, collate, random_split
 from .files import cache_folder
+from .image_files import read_image
 from .images import cifar10, mnist
 from .loader import DataLoader
 from .moving_mnist import moving_mnist
@@ -34,6 +35,7 @@ __all__ = [
     "names",
     "push_t",
     "random_split",
+    "read_image",
     "shakespeare",
     "swiss_roll",
     "transforms",
