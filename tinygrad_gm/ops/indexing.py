@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from ..backend import Array, ArrayLike, Namespace, Shape
 from ..engine.call import op
 from ..engine.record import Traced
 from ..hints import named
+from ..kernels import scattering as kernels
 from ..kernels.indices import along, grid
 from .elementwise import add
 from .shape import flatten, normalize_axis
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from ..tensor import Tensor
 
 __all__ = ["one_hot", "scatter_add", "take", "take_along_axis"]
-
-
-MANY = 1 << 15  # indices; a product with more of them needs much memory, and loses digits
-FEW = 128  # places; for more of them sorting is faster than the product
 
 
 PLAIN = {int, slice, type(None), type(Ellipsis)}
@@ -96,8 +92,8 @@ def scatter(xp: Namespace, values: ArrayLike, index: Any, shape: Shape) -> Any:
     """
     index = plain_index(index)
     arrays = type(index) is type(values) is np.ndarray
-    if arrays and index.ndim and 0 < shape[0] <= FEW:
-        sums = _sums_by_product(values, index, shape)
+    if arrays and index.ndim and 0 < shape[0] <= kernels.FEW:
+        sums = kernels.sums_by_product(values, index, shape)
         if sums is not None:
             return sums
     out = xp.zeros_like(values, shape=shape)  # in the memory order of the values
@@ -108,66 +104,14 @@ def scatter(xp: Namespace, values: ArrayLike, index: Any, shape: Shape) -> Any:
         out[index] = values
     elif len(lists) == 1 and all(e is lists[0] or _is_all(e) for e in entries):
         axis = [e is lists[0] for e in entries].index(True)
-        _add_slices(xp, out, axis, lists[0], values)
+        kernels.add_slices(xp, out, axis, lists[0], values)
     else:
-        return _added_at(xp, out, index, values)
+        return kernels.added_at(xp, out, index, values)
     return out
-
-
-def _added_at(xp: Namespace, zeros: Array, places: Array, values: Array) -> Any:
-    """Zeros with each value added at its place; float32 in float64, one value after the other."""
-    if zeros.dtype.char != "f":
-        xp.add.at(zeros, places, values)
-        return zeros
-    total = xp.zeros_like(zeros, dtype=np.float64)
-    xp.add.at(total, places, values)
-    return total.astype(zeros.dtype)
-
-
-def _sums_by_product(values: Array, index: Any, shape: Shape) -> Any:
-    """`scatter` to few places of the first axis, as a product with a one-hot matrix.
-
-    Two to five times faster than sorting. None if a value is infinite or NaN, since 0 · ∞ is not 0;
-    huge values count as infinite.
-    """
-    dtype = values.dtype
-    if index.dtype.kind not in "iu" or dtype.char not in "fd" or not values.flags.c_contiguous:
-        return None
-    if index.size > MANY:
-        return None
-    flat = values.reshape(-1)
-    if not math.isfinite(flat.dot(flat)):
-        return None
-    rows = index.reshape(-1)
-    matches = np.zeros((shape[0], rows.size), dtype)
-    matches[rows, np.arange(rows.size)] = 1
-    return matches.dot(values.reshape(rows.size, math.prod(shape[1:]))).reshape(shape)
 
 
 def _is_all(entry: Any) -> bool:
     return isinstance(entry, slice) and entry == slice(None)
-
-
-def _add_slices(xp: Namespace, out: Array, axis: int, indices: Array, values: Array) -> None:
-    """Add slices of `values` to those of `out` at `indices` along `axis`.
-
-    Sorting first is ten times faster than `add.at`.
-    """
-    if values.size == 0:
-        return
-    rows = xp.asarray(indices).reshape(-1)
-    rows = rows + (rows < 0) * out.shape[axis]
-    order = xp.argsort(rows, kind="stable")
-    rows = rows[order]
-    if rows[0] < 0:
-        size = out.shape[axis]
-        raise IndexError(
-            f"index {rows[0] - size} is out of bounds for axis {axis} with size {size}"
-        )
-    starts = xp.flatnonzero(xp.concatenate([xp.ones(1, bool), rows[1:] != rows[:-1]]))
-    lines = values.reshape(*out.shape[:axis], rows.size, *out.shape[axis + 1 :])
-    sums = xp.add.reduceat(lines[along(axis, order)], starts, axis=axis)
-    out[along(axis, rows[starts])] = sums
 
 
 @op(
@@ -206,7 +150,7 @@ def scatter_along_axis(
     if one_each:  # as for the maximum along an axis: no element is repeated
         out[tuple(places)] = values
     else:
-        return _added_at(xp, out, tuple(places), values)
+        return kernels.added_at(xp, out, tuple(places), values)
     return out
 
 

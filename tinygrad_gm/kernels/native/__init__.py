@@ -26,6 +26,7 @@ from __future__ import annotations
 try:
     from ._native import (
         adam,
+        add_rows,
         attention_weights,
         attention_weights_again,
         average,
@@ -99,6 +100,7 @@ except ImportError as error:
 
 __all__ = [
     "adam",
+    "add_rows",
     "attention_weights",
     "attention_weights_again",
     "average",

@@ -150,6 +150,7 @@ def normalize_channels_backward(
     groups: int,
     wants_x: bool,
 ) -> tuple[Array, Array] | None: ...
+def add_rows(values: Array, index: Array, out: Array) -> bool: ...
 def lstm(
     inputs: Array,
     hidden: Array,

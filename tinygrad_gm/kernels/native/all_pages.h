@@ -25,3 +25,4 @@
 #include "lstm.h"
 #include "gru.h"
 #include "rnn.h"
+#include "scatter.h"

@@ -29,7 +29,9 @@ extern bool enabled;           /* false: `fits` and its like send everything to 
     /* pooling.c */                                                                     \
     _(pool) _(unpool)                                                                   \
     /* recurrence.c */                                                                  \
-    _(lstm) _(lstm_backward) _(gru) _(gru_backward) _(rnn) _(rnn_backward)
+    _(lstm) _(lstm_backward) _(gru) _(gru_backward) _(rnn) _(rnn_backward)              \
+    /* scatter.c */                                                                     \
+    _(add_rows)
 
 #define DECLARE(name, ...) PyObject *enter_##name(PyObject *, PyObject *const *, Py_ssize_t);
 ALL_ENTRIES(DECLARE)

@@ -51,7 +51,8 @@ typedef void Kernel(const void *task, Index chunk, void *scratch);
     _(channel_slopes) _(slope_factors) _(scale_slopes)                                      \
     /* pooling.c */ _(pool) _(unpool)                                                       \
     /* recurrence.c */                                                                      \
-    _(lstm) _(lstm_backward) _(gru) _(gru_backward) _(rnn) _(rnn_backward)
+    _(lstm) _(lstm_backward) _(gru) _(gru_backward) _(rnn) _(rnn_backward)                  \
+    /* scatter.c */ _(add_rows)
 
 /* And for float alone. */
 #define ALL_FLOAT_KERNELS(_) \
