@@ -173,6 +173,12 @@ def test_damaged_pickles_are_refused_in_one_line(program, words):
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_deeply_nested_values_are_built_and_released():
+    depth = 200_000
+    for inner, outer in ((b"]", b"a"), (b"(", b"t"), (b"}N", b"s")):
+        interpret(inner * depth + b"N" + outer * depth + b".", {})
+
+
 def test_random_programs_give_a_value_or_one_error():
     rng = np.random.default_rng(0)
     codes = np.frombuffer(

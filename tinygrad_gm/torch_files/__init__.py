@@ -86,8 +86,8 @@ def convert(source: PathLike, target: PathLike) -> Report:
 class _Names:
     """The tensors in nested dicts and lists, by their dotted names.
 
-    `budget` is the number of characters that all names may have: a few bytes of a pickle can build
-    a dict that contains itself, or dicts of the same dict.
+    `budget` is the number of characters in all names, and of entries, that are looked at: a few
+    bytes of a pickle can build a dict that contains itself, or dicts of the same dict.
     """
 
     def __init__(self, budget: int) -> None:
@@ -104,6 +104,7 @@ class _Names:
             return []
         if level == _MOST_LEVELS:
             raise ValueError(f"its dicts and lists are nested in more than {_MOST_LEVELS} levels")
+        self.spend(len(value) if isinstance(value, (Pairs, list, tuple)) else 0)
         before, left_out, plain = len(self.tensors), [], []
         for key, entry in _entries(value):
             if isinstance(entry, (Pairs, list, tuple, StoredTensor)):
@@ -119,10 +120,13 @@ class _Names:
             place = f"{name!r:.100}" if name else "its dict"
             raise ValueError(f"a key of {place} is a {type(key).__name__}, not a string")
         full = f"{name}.{key}" if name else str(key)
-        self.budget -= len(full) + 1
+        self.spend(len(full) + 1)
+        return full
+
+    def spend(self, amount: int) -> None:
+        self.budget -= amount
         if self.budget < 0:
             raise ValueError("its dicts contain themselves, or their names are too long")
-        return full
 
 
 def _entries(value: Any) -> Iterable[tuple[Any, Any]]:

@@ -35,6 +35,7 @@ _SIZES = {b"\x85": 1, b"\x86": 2, b"\x87": 3}  # TUPLE1, TUPLE2, TUPLE3
 _PUT = {b"q": "<B", b"r": "<I"}  # BINPUT, LONG_BINPUT
 _GET = {b"h": "<B", b"j": "<I"}  # BINGET, LONG_BINGET
 _LONGEST_INTEGER = 64  # bytes; converting long ones takes quadratic time
+_MOST_ARGUMENTS = 16  # of a call: the memo can use a long tuple over and over
 
 
 class Pairs(list[tuple[Any, Any]]):
@@ -248,6 +249,6 @@ class _Machine:
     def call(self, function: Any, arguments: Any) -> Any:
         if not isinstance(function, Global) or not callable(function.meaning):
             raise ValueError("it calls something that is not a function")
-        if not isinstance(arguments, tuple):
-            raise ValueError(f"the arguments of {function.name} are not a tuple")
+        if not isinstance(arguments, tuple) or len(arguments) > _MOST_ARGUMENTS:
+            raise ValueError(f"the arguments of {function.name} are not a short tuple")
         return function.meaning(*arguments)

@@ -17,6 +17,7 @@ from ..io import SIZES
 from .pickle_machine import Global, Opaque, Pairs
 
 _MOST_AXES = 64  # of a NumPy array
+_MOST_FLAGS = 8  # of a tensor, in a dict that the memo can use over and over
 _DTYPES = {  # name in PyTorch: name of its storages, code in .safetensors
     "float64": ("DoubleStorage", "F64"),
     "float32": ("FloatStorage", "F32"),
@@ -88,14 +89,15 @@ def _rebuild_tensor_of_bytes(*arguments: Any) -> StoredTensor:
 
 def _checked(tensor: StoredTensor, length: int, rest: list[Any]) -> StoredTensor:
     """The tensor, if it is within a storage of this length; `rest` may hold a dict of flags."""
-    flags = [key for each in rest if isinstance(each, Pairs) for key, _ in each]
+    if not len(tensor.shape) == len(tensor.strides) <= _MOST_AXES:
+        raise ValueError("the shape and the strides of a tensor do not fit")
+    flags = [key for each in rest if isinstance(each, Pairs) for key, _ in each[:_MOST_FLAGS]]
     if "conj" in flags or "neg" in flags:  # the elements are not those in the storage
         raise ValueError(
             "a tensor is a lazy conjugate or negative; save tensor.resolve_conj().resolve_neg()"
         )
     numbers = (tensor.offset, *tensor.shape, *tensor.strides)
-    whole = all(type(n) is int and 0 <= n < 2**63 for n in numbers)
-    if not whole or not len(tensor.shape) == len(tensor.strides) <= _MOST_AXES:
+    if not all(type(n) is int and 0 <= n < 2**63 for n in numbers):
         raise ValueError("the shape or the strides of a tensor are invalid")
     steps = zip(tensor.shape, tensor.strides, strict=True)
     last = tensor.offset + sum((n - 1) * stride for n, stride in steps)
