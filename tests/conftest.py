@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
@@ -24,17 +25,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="run one test in N, always the same ones: for a second run on other kernels",
+        help="of every test marked `sweep` run one case in N, always the same ones",
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    n = config.getoption("--one-in")
-    chosen = [item for item in items if zlib.crc32(item.nodeid.encode()) % n == 0]
-    if len(chosen) < len(items):
-        others = set(items) - set(chosen)
-        config.hook.pytest_deselected(items=list(others))
-        items[:] = chosen
+    n, seen = config.getoption("--one-in"), Counter[str]()
+
+    def is_chosen(item: pytest.Item) -> bool:
+        test = item.nodeid.partition("[")[0]
+        seen[test] += 1
+        return (
+            not item.get_closest_marker("sweep")
+            or (seen[test] + zlib.crc32(test.encode())) % n == 0
+        )
+
+    chosen = {item: is_chosen(item) for item in items}
+    config.hook.pytest_deselected(items=[item for item in items if not chosen[item]])
+    items[:] = [item for item in items if chosen[item]]
 
 
 @pytest.fixture(params=["double", pytest.param("gpu", marks=ON_A_GPU)])

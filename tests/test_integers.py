@@ -34,6 +34,7 @@ def agree(result: Any, wanted: Any) -> bool:
     return bool(np.allclose(got, floats, rtol=1e-4, atol=1e-5, equal_nan=True))
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.bool_])
 @pytest.mark.parametrize("name", sorted(CASES))
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

@@ -119,6 +119,7 @@ def load(path):
     return None if state is None else described(state)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("kind", [*KINDS, *map(in_the_header, KINDS)])
 def test_a_thousand_damaged_checkpoints_are_refused_or_harmless(tmp_path, checkpoint, kind):
     content, truth = checkpoint

@@ -124,6 +124,7 @@ def test_every_module_is_in_the_sweep() -> None:
     assert CLASSES.keys() == WITHOUT_ARGUMENTS
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("copier", COPIERS)
 @pytest.mark.parametrize("name", sorted(WITHOUT_ARGUMENTS))
 def test_a_module_without_arguments_comes_back(name: str, copier: Any) -> None:

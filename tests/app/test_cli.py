@@ -120,6 +120,7 @@ def test_an_output_folder_that_cannot_be_made_is_named(capsys, tmp_path):
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("model", models.NAMES)
 def test_a_models_graph_is_drawn_and_its_text_is_written(capsys, tmp_path, model):
     path = tmp_path / f"{model}.svg"
@@ -147,7 +148,7 @@ def test_every_kind_of_picture_can_be_asked_for(capsys, tmp_path, monkeypatch):
     assert (tmp_path / "neuron.html").exists()
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.gif"])
+@pytest.mark.parametrize("name", ["a.png", pytest.param("a.gif", marks=pytest.mark.slow)])
 def test_pictures_of_dots_are_made_where_resvg_is_installed(capsys, tmp_path, name):
     pytest.importorskip("resvg_py")
     assert drawn(capsys, tmp_path, name)[:4] in (b"\x89PNG", b"GIF8")

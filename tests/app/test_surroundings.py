@@ -44,6 +44,7 @@ def test_a_full_disk_behind_standard_output_is_one_line() -> None:
     assert b"No space left" in done.stderr
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "ascii:strict", "utf-8"])
 @pytest.mark.parametrize("argv", [["models"], ["train", "gan", "--help"], ["train", "neuron"]])
 def test_every_encoding_shows_what_it_can(encoding: str, argv: list[str], tmp_path: Path) -> None:

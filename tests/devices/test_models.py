@@ -141,6 +141,7 @@ MODELS: dict[str, Callable[[], list[Any]]] = {
 }
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_learns_and_draws_as_on_the_cpu(name: str, default_device: str) -> None:
     results = []

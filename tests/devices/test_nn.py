@@ -228,6 +228,7 @@ def results_of(layer: Any, inputs: Any, keywords: dict[str, Any], device: str) -
     return [*outputs, *(t.grad for t in learned if t.requires_grad), *layer.buffers()]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("name", "number"), [(name, i) for name in CALLS for i in range(len(CALLS[name]))]
 )
@@ -265,6 +266,7 @@ LARGE_CALLS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("name", LARGE_CALLS)
 def test_a_layer_on_a_large_input(name: str, channels_last: bool, device: str) -> None:

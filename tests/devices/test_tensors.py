@@ -34,6 +34,7 @@ def upstream(out: Any) -> Any:
 STAYING = [param for param in CALLS if param.values[0] != "to_device"]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("name", "sample"), STAYING)
 def test_value_and_gradients_are_those_of_the_cpu(name: str, sample: Sample, device: str) -> None:
     results = []
@@ -58,6 +59,7 @@ FIRST_SMOOTH = {
 }
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", FIRST_SMOOTH)
 def test_second_derivatives_are_those_of_the_cpu(name: str, device: str) -> None:
     sample = FIRST_SMOOTH[name]
@@ -74,6 +76,7 @@ def test_second_derivatives_are_those_of_the_cpu(name: str, device: str) -> None
         same(found, wanted)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     "name", [name for name, op in REGISTRY.items() if op.decomposition is not None]
 )

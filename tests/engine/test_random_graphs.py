@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from cases import CASES
 from graphs import BY_NAME, registry_graphs
 from hypothesis import HealthCheck, assume, given, settings
@@ -122,6 +123,7 @@ def slope(function: Any, x: Any, order: int, direction: Any) -> Any:
     return out.numpy(), np.zeros(x.shape) if change is None else change.numpy()
 
 
+@pytest.mark.slow
 @settings(
     max_examples=250,
     deadline=None,

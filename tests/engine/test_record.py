@@ -217,6 +217,7 @@ def test_a_failed_backward_pass_leaves_the_record_freeable() -> None:
     assert array() is None
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_gc")
 def test_a_chain_of_a_million_operations_runs_and_is_freed() -> None:
     length = 1_000_000
@@ -232,6 +233,7 @@ def test_a_chain_of_a_million_operations_runs_and_is_freed() -> None:
     assert sys.getallocatedblocks() - before < length / 100
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_gc")
 def test_ten_thousand_training_steps_do_not_grow() -> None:
     rng = np.random.default_rng(0)

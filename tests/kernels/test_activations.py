@@ -66,6 +66,7 @@ def in_range(name: str, x: np.ndarray) -> np.ndarray:
     return abs(x) + x.dtype.type(0.01) if name == "log" else x
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", EVERY)
 def test_values_and_gradients(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,6 +77,7 @@ def test_values_and_gradients(name: str, size: int, monkeypatch: pytest.MonkeyPa
     assert all(calls.values())
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("x", layouts((33, 7, 5), np.float32))
 def test_memory_orders(name: str, x: np.ndarray) -> None:
@@ -85,6 +87,7 @@ def test_memory_orders(name: str, x: np.ndarray) -> None:
     assert_agrees(with_gradient(EVERY[name][0]), x, last)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", EVERY)
 def test_the_result_has_the_memory_order_of_the_argument(name: str) -> None:
     x = in_range(name, numbers((4, 8, 8, 16), np.float32)).transpose(0, 3, 1, 2)
@@ -110,6 +113,7 @@ def test_choices_have_the_bits_of_numpy(name: str, dtype: type) -> None:
                     np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", SMOOTH)
 @pytest.mark.parametrize("size", [1, 40, 1009])
 def test_special_values(name: str, size: int) -> None:
@@ -144,6 +148,7 @@ def finite_floats(step: int) -> np.ndarray:
     return np.concatenate([every[np.isfinite(every)], np.linspace(-90, 90, 200_003, dtype="f")])
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", ULPS)
 def test_errors_in_units_in_the_last_place(name: str, target: str) -> None:
@@ -170,6 +175,7 @@ def test_every_number_has_the_same_bits_wherever_it_is(target: str) -> None:
                 np.testing.assert_array_equal(kernel(x[start:]), whole[start:])
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_binary_cross_entropy_of_logits(size: int, reduction: str) -> None:
@@ -192,6 +198,7 @@ def test_binary_cross_entropy_of_infinite_logits_is_zero_where_it_is_right() -> 
     np.testing.assert_array_equal(ours, expected)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", EVERY)
 def test_float64_is_right_too(name: str) -> None:
     x = in_range(name, numbers((20, 30), np.float64))

@@ -109,6 +109,7 @@ SUMS = [
 ]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("kernels", ["numpy", pytest.param("native", marks=needs_native)])
 @pytest.mark.parametrize("case", SUMS, ids=lambda case: f"{case.x_shape} {case.w_shape}")
 def test_convolutions_are_sums_over_windows(case: Case, kernels: Any) -> None:
@@ -155,6 +156,7 @@ def sweep() -> list[Case]:
     return cases
 
 
+@pytest.mark.sweep
 @needs_native
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
@@ -168,6 +170,7 @@ def test_direct_kernels_are_as_exact_as_numpy(
     assert all(calls)
 
 
+@pytest.mark.sweep
 @needs_native
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("count", [1, 65])
@@ -187,6 +190,7 @@ def test_winograd_kernels_are_as_exact_as_numpy(
         Case(4, size, channels, (3, 3), 1, padding).check(dtype)
 
 
+@pytest.mark.sweep
 @needs_native
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("channels", [2, 3, 16, 17, 64, 80])
@@ -202,6 +206,7 @@ def test_depthwise_kernels_are_as_exact_as_numpy(
     assert all(calls)
 
 
+@pytest.mark.sweep
 @needs_native
 @pytest.mark.parametrize("padding", [0, 1])
 @pytest.mark.parametrize("kernel", ["convolve", "depthwise"])
@@ -216,6 +221,7 @@ def test_memory_orders(x: Any, kernel: str, padding: int) -> None:
         assert_agrees(case.gradient, x, y, terms=y[..., 0].size)
 
 
+@pytest.mark.sweep
 @needs_native
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("channels", [3, 16])
@@ -273,6 +279,7 @@ def test_an_empty_batch_other_types_and_very_long_lines_go_to_numpy(
     assert not calls
 
 
+@pytest.mark.sweep
 @needs_native
 @pytest.mark.parametrize("groups", [1, 2, 16])
 @pytest.mark.parametrize("stride", [1, 2, 3])

@@ -86,6 +86,7 @@ ROWS = [(1, 7), (17, 16), (13, 31), (33, 64), (5, 127), (2, 1009), (700, 128)]
 ROWS += [(3000, 17), (2, 20_000), (2, 3, 4, 5), (6000, 3)]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("centered", [True, False])
 @pytest.mark.parametrize("shape", ROWS, ids=str)
@@ -108,6 +109,7 @@ def test_rows_of_few_numbers(shape: Any, dtype: Any) -> None:
     assert_near(along_rows(), numbers(shape, dtype), numbers(shape, dtype, 1))
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("g", layouts((12, 33), np.float32, 1))
 @pytest.mark.parametrize("x", layouts((12, 33), np.float32))
 def test_rows_in_other_memory_orders(x: np.ndarray, g: np.ndarray) -> None:
@@ -169,6 +171,7 @@ CHANNELS += [(5, 16, 8, 8), (2, 17, 5, 3), (3, 3, 5, 7), (2, 64, 6, 6), (4, 130,
 CHANNELS += [(2, 3, 150, 150), (2, 1, 129, 127), (6, 32, 32, 32), (2, 16, 3, 4, 5)]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("arranged", [np.ascontiguousarray, channels_last])
 @pytest.mark.parametrize("shape", CHANNELS, ids=str)
@@ -186,6 +189,7 @@ def test_channels_of_a_batch(
     assert calls_backward
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("arranged", [np.ascontiguousarray, channels_last])
 @pytest.mark.parametrize("shape", CHANNELS, ids=str)
@@ -208,6 +212,7 @@ def test_channels_of_few_numbers(shape: Any, dtype: Any) -> None:
         assert_near(along_channels(groups), x, g)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("groups", [None, 2])
 @pytest.mark.parametrize("g", layouts((3, 4, 5, 6), np.float32, 1))
 @pytest.mark.parametrize("x", layouts((3, 4, 5, 6), np.float32))

@@ -75,6 +75,7 @@ def assert_same(make: Maker, values: list[Any], steps: list[list[Any]]) -> None:
                 assert same_bits(after_steps(make, values, steps), expected), (target, threads)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shapes", SHAPES, ids=str)
 @pytest.mark.parametrize(("kernel", "make"), CASES)
@@ -137,6 +138,7 @@ def test_the_state_of_one_path_goes_on_in_the_other() -> None:
     np.testing.assert_array_equal(parameter.numpy(), expected[0])
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("size", SIZES)
 def test_an_average_has_the_bits_of_numpy(

@@ -67,6 +67,7 @@ def fitting(shape: Any, how: dict[str, Any]) -> Pooling:
         pytest.skip("no window fits")
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("arranged", [np.ascontiguousarray, channels_last])
 @pytest.mark.parametrize("how", WINDOWS, ids=str)
@@ -119,6 +120,7 @@ def test_windows_in_the_padding_alone() -> None:
         assert_agrees(of_maxima, x, np.ones((2, 3, 1, 1), np.float32), geometry)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("values", layouts((3, 4, 2, 3), np.float32, 1))
 @pytest.mark.parametrize("x", layouts((3, 4, 5, 6), np.float32))
 def test_other_memory_orders(x: np.ndarray, values: np.ndarray) -> None:

@@ -18,6 +18,7 @@ from tinygrad_gm.kernels import native
 from tinygrad_gm.kernels.products import product
 
 
+@pytest.mark.sweep
 @needs_native
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
@@ -28,6 +29,7 @@ def test_a_product_agrees(m: int, k: int, n: int, dtype: type) -> None:
     assert_agrees(product, numbers((m, k), dtype, 1), numbers((k, n), dtype, 2), terms=k)
 
 
+@pytest.mark.sweep
 @needs_native
 @pytest.mark.parametrize("x", layouts((130, 70), np.float32, 1))
 @pytest.mark.parametrize("y", layouts((70, 90), np.float32, 2))

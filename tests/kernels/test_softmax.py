@@ -47,6 +47,7 @@ def test_softmax_in_other_memory_orders(x: np.ndarray) -> None:
     assert_agrees(softmax, x)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf, 1e-40, -0.0, 3e38, -3e38])
 @pytest.mark.parametrize("place", [0, 16, 36])
 def test_softmax_of_special_values(special: float, place: int) -> None:
@@ -55,6 +56,7 @@ def test_softmax_of_special_values(special: float, place: int) -> None:
     assert_agrees(softmax, x)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("shape", [s for s in SHAPES if len(s) == 2], ids=str)
 def test_cross_entropy(

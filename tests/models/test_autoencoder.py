@@ -129,6 +129,7 @@ def test_bad_images_and_settings_are_refused_in_one_sentence():
         autoencoder.Config(corruption=1.0)
 
 
+@pytest.mark.slow
 def test_a_curved_code_of_two_numbers_beats_two_principal_components(tmp_path):
     last = trained(tmp_path, hidden_dim=128, epochs=20, batch_size=32, learning_rate=3e-3)[-1]
     assert last["test_loss"] < 0.9 * last["pca_loss"]

@@ -378,6 +378,7 @@ def test_the_classes_are_drawn_in_turn_or_one_of_them_alone():
         gan.sample(gan.GAN(gan.Config()), 3, tg.Generator(0), label=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["non-saturating", "hinge"])
 def test_a_conditional_generator_draws_the_class_that_is_asked_for(tmp_path, loss):
     config = gan.Config(

@@ -44,6 +44,7 @@ def test_every_model_is_here():
     assert set(SMALL) == set(models.NAMES)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("name", "kwargs"), CASES)
 def test_a_run_that_is_stopped_and_resumed_ends_with_the_same_bytes(
     tmp_path, monkeypatch, name, kwargs
@@ -76,6 +77,7 @@ def test_a_run_that_is_stopped_and_resumed_ends_with_the_same_bytes(
     assert content(folder) == content(tmp_path / "whole")
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("name", "kwargs"), CASES)
 def test_a_restored_model_draws_the_same_samples_from_the_same_seed(tmp_path, name, kwargs):
     module = models.load(name)
@@ -97,6 +99,7 @@ def test_a_restored_model_draws_the_same_samples_from_the_same_seed(tmp_path, na
         assert first.shape == (5, 2)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("name", "kwargs"), CASES)
 def test_the_training_graph_of_a_model_can_be_drawn(name, kwargs):
     from tinygrad_gm import viz

@@ -182,6 +182,7 @@ def test_the_bounds_rise_with_the_number_of_codes_to_the_likelihood():
     assert truth - 0.02 < found[50] < truth + 0.01
 
 
+@pytest.mark.slow
 def test_a_linear_gaussian_vae_reaches_the_exact_likelihood_of_probabilistic_pca():
     # Tipping and Bishop 1999, equations 3-8; that the posterior's Σ is diagonal costs nothing,
     # since W can be rotated until it is (Lucas et al. 2019)

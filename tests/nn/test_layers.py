@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_gm as tg
+import tinygrad_gm.nn.functional as F
 from tinygrad_gm import nn
 
 # ------------------------------------------------------------------------------- Linear
@@ -127,3 +128,29 @@ def test_one_module_may_stand_in_a_chain_twice():
 def test_a_class_in_the_place_of_a_module_is_pointed_out():
     with pytest.raises(TypeError, match=r"part 1 is a type.*nn.ReLU\(\)"):
         nn.Sequential(nn.Linear(2, 2), nn.ReLU)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: nn.ReLU()(), r"ReLU.forward\(\) missing 1 required positional argument: 'x'"),
+        (lambda: nn.MaxPool2d(2)(), r"MaxPool2d.forward\(\) missing 1 required"),
+        (lambda: nn.Conv2d(1, 1), r"Conv2d.__init__\(\) missing 1 required .*'kernel_size'"),
+        (lambda: nn.Conv2d(1, 1, 1)(), r"Conv2d.forward\(\) missing 1 required"),
+        (lambda: nn.LSTM(2), r"LSTM.__init__\(\) missing 1 required .*'hidden_size'"),
+        (lambda: F.conv2d(*range(9)), r"conv2d\(\) takes at most 7 .* 9 were given"),
+        (lambda: F.max_pool1d(1), r"max_pool1d\(\) missing 1 required .*'kernel_size'"),
+    ],
+)
+def test_python_names_the_layer_or_function_whose_arguments_are_wrong(call, words):
+    with pytest.raises(TypeError, match=f"^{words}"):
+        call()
+
+
+def test_every_layers_own_name_is_in_pythons_errors():
+    for name in nn.__all__:
+        layer = getattr(nn, name)
+        if isinstance(layer, type) and issubclass(layer, nn.Module):
+            for method in (layer.__init__, layer.forward):
+                owner = method.__qualname__.partition(".")[0]
+                assert hasattr(nn, owner), f"{name}: {method.__qualname__}"

@@ -195,6 +195,7 @@ def test_the_three_convolutions_are_adjoint(seed: int) -> None:
     assert (weight * pairing).sum().item() == pytest.approx(forward, rel=1e-10, abs=1e-10)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize("seed", range(6))
 def test_derivatives_of_random_convolutions_are_those_of_differences(seed: int, order: int) -> None:

@@ -32,6 +32,7 @@ def halved(sample: Sample) -> Sample:
     return Sample(tuple(arrays), sample.params, sample.smooth)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("name", "sample"), CALLS)
 def test_float16_is_computed_in_float32_and_rounded_once(name: str, sample: Sample) -> None:
     sample = halved(sample)
@@ -61,6 +62,7 @@ def test_float16_is_computed_in_float32_and_rounded_once(name: str, sample: Samp
         )
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("dtype", [*FLOATS, *INTEGERS])
 @pytest.mark.parametrize("name", sorted(REGISTRY))
 def test_no_operation_gives_a_dtype_that_the_project_does_not_have(name: str, dtype: str) -> None:

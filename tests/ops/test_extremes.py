@@ -61,6 +61,7 @@ def dependence(name: str, sample: Sample) -> list[Any]:
     return found
 
 
+@pytest.mark.sweep
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize(
     ("name", "sample"), [call for call in SMOOTH if call.values[0] not in PRODUCTS]
@@ -108,6 +109,7 @@ READERS = {
 }
 
 
+@pytest.mark.sweep
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize(
     ("name", "sample"), [call for call in SMOOTH if call.values[0] not in READERS]
@@ -262,6 +264,7 @@ def derivatives(function: Any, points: list[Any]) -> dict[str, Any]:
     return {what: np.array([t.numpy() for t in tensors]) for what, tensors in parts.items()}
 
 
+@pytest.mark.sweep
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("name", LIMITS)

@@ -149,6 +149,7 @@ def test_slogdet_is_a_named_tuple_whose_singular_gradient_is_refused_in_its_name
         result.logabsdet.backward()
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("offset", [-3, -2, -1, 0, 1, 2, 3, 5])
 @pytest.mark.parametrize("axes", [(0, 1), (1, 0), (2, 0), (-1, -2)])
 def test_diagonal_and_trace_are_numpys(offset: int, axes: Any) -> None:

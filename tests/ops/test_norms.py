@@ -140,6 +140,7 @@ LARGE = {
 }  # fmt: skip
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("order", ["C", "NHWC"])
 @pytest.mark.parametrize("far", [0.0, 50.0])  # σ away from 0: other formulas serve there
 @pytest.mark.parametrize("name", LARGE)

@@ -42,6 +42,7 @@ def test_every_operation_has_samples() -> None:
     assert set(CASES) <= set(REGISTRY), "samples of an operation that is not registered"
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("name", "sample"), CALLS)
 def test_value_is_that_of_numpy(name: str, sample: Sample) -> None:
     out = call(name, prepared(name, sample), sample.params)
@@ -51,6 +52,7 @@ def test_value_is_that_of_numpy(name: str, sample: Sample) -> None:
     assert out.dtype.kind == wanted.dtype.kind
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("name", "sample"), CALLS)
 def test_an_argument_by_keyword_is_the_argument_in_its_place(name: str, sample: Sample) -> None:
     op, arrays = REGISTRY[name], prepared(name, sample)
@@ -69,6 +71,7 @@ def parts(out: Any) -> tuple[Any, ...]:
     return out if isinstance(out, tuple) else (out,)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("name", "sample"), CALLS)
 def test_the_argument_arrays_are_not_changed(name: str, sample: Sample) -> None:
     arrays = prepared(name, sample)
@@ -81,6 +84,7 @@ def test_the_argument_arrays_are_not_changed(name: str, sample: Sample) -> None:
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize(("name", "sample"), SMOOTH)
 def test_gradient_is_that_of_differences(name: str, sample: Sample, order: int) -> None:
@@ -90,6 +94,7 @@ def test_gradient_is_that_of_differences(name: str, sample: Sample, order: int) 
     assert gradcheck(fn, prepared(name, sample), order)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("name", "sample"),
     THIRD_ORDER,
@@ -101,6 +106,7 @@ def test_third_order_of_elementwise_operations(name: str, sample: Sample) -> Non
     assert gradcheck(fn, prepared(name, sample), 3, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("name", "sample"), SMOOTH)
 def test_float32_in_float32_out_and_float32_gradient(name: str, sample: Sample) -> None:
     params = tuple(np.float32 if param is np.float64 else param for param in sample.params)
@@ -245,6 +251,7 @@ def value_and_derivatives(name: str, sample: Sample) -> list[Any]:
     return [out, *first, *(g for g in second if g is not None)]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("name", "sample"), TWINS)
 def test_a_twin_has_the_same_value_and_derivatives(name: str, sample: Sample) -> None:
     fused = value_and_derivatives(name, sample)

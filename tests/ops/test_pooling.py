@@ -247,7 +247,7 @@ def test_derivatives_are_those_of_differences(number: int, order: int) -> None:
             "max_pool2d: padding is 2; expected at most half",
         ),
         (lambda x: F.max_pool2d(x, 2, stride=0), "max_pool2d: stride must be an integer"),
-        (lambda x: F.avg_pool2d(x, (2, 2, 2)), "avg_pool2d: kernel_size .* 2 of them"),
+        (lambda x: F.avg_pool2d(x, (2, 2, 2)), "avg_pool2d: kernel_size .*each axis .2.; got"),
         (lambda x: F.avg_pool2d(x, 2.5), "avg_pool2d: kernel_size"),
         (lambda x: F.avg_pool2d(x, 2, divisor_override=0), "avg_pool2d: divisor_override"),
         (lambda x: F.avg_pool1d(x, 2), r"avg_pool1d: .*\(N, C, L\)"),

@@ -49,6 +49,7 @@ SPELLED = [  # (ours, NumPy's, shape): the functions that are no primitives
 ]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("layout", ["C", "transposed", "sliced"])
 @pytest.mark.parametrize(("ours", "numpys", "shape"), SPELLED)
 def test_value_and_gradients(ours: Any, numpys: Any, shape: Any, layout: str) -> None:
@@ -172,6 +173,7 @@ def test_errors_name_function_and_argument(call: Any, kind: Any, words: str) -> 
 # ------------------------------------------------------------------------- very many arrays
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("join", [tg.stack, tg.concat])
 def test_joining_sixty_thousand_arrays_takes_linear_work(join: Any) -> None:
     """With a scan or a bit per array in each of them, this takes minutes and not a second."""

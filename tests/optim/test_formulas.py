@@ -204,6 +204,7 @@ DECOUPLED = (optim.AdamW, optim.Lion)
 PRECISIONS = [(np.float64, 1e-12), (np.float32, 2e-6)]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("ours", "plain", "options", "dtype", "tolerance"),
     [

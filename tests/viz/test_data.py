@@ -57,6 +57,7 @@ def examples() -> dict[str, Any]:
     }
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", examples())
 def test_json_and_back_gives_the_same_source_and_the_same_picture(
     name: str, tmp_path: Path

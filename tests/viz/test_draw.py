@@ -270,6 +270,7 @@ def test_the_same_graph_gives_the_same_text_in_every_process() -> None:
     assert b"e_n" in written[0]
 
 
+@pytest.mark.slow
 def test_a_chain_of_ten_thousand_operations_is_drawn_closed() -> None:
     y = leaf(1.0)
     for _ in range(10_000):

@@ -87,6 +87,7 @@ def agrees(word: str, matrix: Any) -> bool:
     return bool(facts[word])
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("name", "sample"), CALLS)
 def test_the_jacobian_behind_a_label_is_that_of_differences(name: str, sample: Sample) -> None:
     view, operation = drawn(name, sample, show=True)
@@ -269,6 +270,7 @@ def cube(xp: Any, x: Any) -> Any:
     return x * x * x
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("name", "sample"), CALLS)
 def test_what_is_known_of_an_operation_is_true_of_its_numbers(name: str, sample: Sample) -> None:
     view, operation = drawn(name, sample)

@@ -196,6 +196,7 @@ def test_crossings_are_counted() -> None:
     assert _crossings(left) == 4
 
 
+@pytest.mark.slow
 def test_a_variable_that_is_read_far_away_does_not_fill_the_layout() -> None:
     w = y = leaf(0.5)
     for _ in range(300):

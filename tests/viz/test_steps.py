@@ -145,6 +145,7 @@ OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
 }
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("steps_before", [0, 2])
 @pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_the_update_frames_show_the_weights_that_the_optimizer_would_give(
@@ -258,6 +259,7 @@ def places(svg: str) -> list[tuple[str, ...]]:
     return [tuple(part.get(key, "") for key in keys) for part in parts]
 
 
+@pytest.mark.sweep
 @pytest.mark.usefixtures("engine")
 @each_graph
 def test_nothing_jumps_from_frame_to_frame(make: Callable[[], tg.Tensor]) -> None:

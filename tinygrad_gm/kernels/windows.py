@@ -26,7 +26,8 @@ def per_axis(name: str, argument: str, value: PerAxis, ndim: int, least: int = 1
     integers = all(hasattr(v, "__index__") for v in values)
     if len(values) != ndim or not integers or any(v < least for v in values):
         raise ValueError(
-            f"{name}: {argument} must be an integer ≥ {least}, or {ndim} of them; got {value!r}"
+            f"{name}: {argument} must be an integer ≥ {least}, or one for each axis ({ndim}); "
+            f"got {value!r}"
         )
     return tuple(map(int, values))
 
@@ -36,9 +37,14 @@ def pad_pairs(name: str, padding: Padding, ndim: int) -> Pairs:
     if type(padding) is int and padding >= 0:
         return ((padding, padding),) * ndim
     values = tuple(padding) if isinstance(padding, (tuple, list)) else (padding,) * ndim
-    if len(values) != ndim:
-        raise ValueError(f"{name}: padding is one number, or one per axis ({ndim}); got {padding}")
-    return tuple(per_axis(name, "padding", value, 2, least=0) for value in values)
+    try:
+        if len(values) == ndim:
+            return tuple(per_axis(name, "padding", value, 2, least=0) for value in values)
+    except ValueError:
+        pass
+    raise ValueError(
+        f"{name}: padding must be an integer ≥ 0, or one for each axis ({ndim}); got {padding!r}"
+    )
 
 
 def window_count(size: int, kernel: int, stride: int, dilation: int) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from textwrap import indent
+from types import FunctionType
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from .. import backend
@@ -22,6 +23,7 @@ from .parameter import Parameter, clear_gradients, is_placeholder
 __all__ = ["Module"]
 
 Self = TypeVar("Self", bound="Module")
+INTERNAL = ("_", "FunctionLayer")  # names of base classes that a user never sees
 Hook = Callable[[Any, tuple[Any, ...], Any], Any]
 PreHook = Callable[[Any, tuple[Any, ...]], Any]
 
@@ -61,6 +63,15 @@ class Module:
     _scope: Scope | None = None  # of the last call
     _holders: tuple[weakref.ref[Module], ...] = ()  # the modules that it became a part of
     _last_name: str = ""
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Rename what is inherited from internal bases: errors for wrong arguments name it."""
+        super().__init_subclass__(**keywords)
+        for name in ("__init__", "forward"):
+            method = getattr(cls, name)
+            ours = method.__module__.startswith(f"{__package__}.")
+            if ours and name not in vars(cls) and method.__qualname__.startswith(INTERNAL):
+                setattr(cls, name, _renamed(method, f"{cls.__qualname__}.{name}"))
 
     def __new__(cls: type[Self], *args: Any, **keywords: Any) -> Self:
         if not KEYWORDS.keys().isdisjoint(keywords):
@@ -455,6 +466,15 @@ class Handle:
     def remove(self) -> None:
         """Remove the hook; a second call does nothing."""
         self._hooks.pop(self._key, None)
+
+
+def _renamed(method: FunctionType, qualname: str) -> FunctionType:
+    """A copy of a method under another name."""
+    name, defaults, cells = method.__name__, method.__defaults__, method.__closure__
+    copy = FunctionType(method.__code__, method.__globals__, name, defaults, cells)
+    copy.__kwdefaults__, copy.__annotations__ = method.__kwdefaults__, method.__annotations__
+    copy.__doc__, copy.__module__, copy.__qualname__ = method.__doc__, method.__module__, qualname
+    return copy
 
 
 def _convert(tensor: Tensor, device_or_dtype: Any) -> None:

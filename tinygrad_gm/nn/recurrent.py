@@ -86,7 +86,7 @@ class _Recurrent(Module):
         if dropout and num_layers == 1:
             warnings.warn(
                 f"{type(self).__name__}: dropout={dropout} acts between layers, and there is one",
-                stacklevel=2 if type(self).__init__ is _Recurrent.__init__ else 3,
+                stacklevel=2 if type(self).__init__.__code__ is _Recurrent.__init__.__code__ else 3,
             )
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first = bias, batch_first

@@ -52,7 +52,15 @@ def over(
 
         @functools.wraps(documented)
         def function(*args: P.args, **keywords: P.kwargs) -> R:
-            result: R = own(at, *args, **keywords)
+            try:
+                result: R = own(at, *args, **keywords)
+            except TypeError:
+                if len(args) > len(parameters):  # Python's own error would count `at`
+                    raise TypeError(
+                        f"{at.name}() takes at most {len(parameters)} positional arguments, but "
+                        f"{len(args)} were given"
+                    ) from None
+                raise
             return result
 
         function.__annotations__ = {p.name: p.annotation for p in parameters}

@@ -102,7 +102,8 @@ def _output_sizes(name: str, sizes: Sequence[int], given: Sizes) -> tuple[int, .
     integers = all(m is None or (hasattr(m, "__index__") and m > 0) for m in wanted)
     if len(wanted) != len(sizes) or not integers:
         raise ValueError(
-            f"{name}: output_size must be an integer ≥ 1, or {len(sizes)} of them; got {given!r}"
+            f"{name}: output_size must be an integer ≥ 1, or one for each axis ({len(sizes)}); "
+            f"got {given!r}"
         )
     if 0 in sizes:
         raise ValueError(f"{name}: an input of spatial size {tuple(sizes)} has nothing to pool")
