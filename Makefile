@@ -52,7 +52,7 @@ layers: .venv/ready
 	$(BIN)/python tests/architecture.py docs/pictures/layers.svg
 
 bench: .venv-bench/ready
-	.venv-bench/bin/python -m benchmarks --rivals --write
+	.venv-bench/bin/python -m benchmarks --rivals --load --write
 
 clean:
 	rm -rf .venv .venv-parity .venv-bench build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

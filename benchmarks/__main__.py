@@ -1,144 +1,29 @@
-"""Times our training steps and the rivals' in turns and prints the ratios of the medians.
+"""Times our training steps and PyTorch's alternately and prints the ratios of the medians.
 
-Each library works in a process of its own, so that one's idle threads do not slow another down, and
-they take turns, so that a drift of the machine's speed hits all alike. All start from the same
-weights and data, and their losses must agree over three steps before anything is timed.
+Each library works in a process of its own, so that one's idle threads do not slow another down.
+They are timed alternately, so that a drift of the machine's speed affects all equally. All start
+from the same weights and data, and their losses must agree over three steps before the timing.
 
-    python -m benchmarks [WORKLOAD …] [--turns N] [--seconds S] [--rivals] [--write]
+    python -m benchmarks [WORKLOAD …] [--turns N] [--seconds S] [--rivals] [--load] [--write]
+    python -m benchmarks [WORKLOAD …] [--turns N] [--seconds S] --against CHECKOUT
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
-import json
-import math
 import os
 import platform
 import shlex
-import statistics
-import subprocess
 import sys
-from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from .rivals import RIVALS
-from .startup import seconds_to_first_gradient
-from .workloads import PICTURES, WORKLOADS
+from . import tables
+from .workloads import WORKLOADS
 
-OURS, TORCH, CHANNELS_LAST = "tinygrad_gm", "torch", "torch, channels last"
 RESULTS = Path(__file__).with_name("RESULTS.md")
-
-
-class Contestant:
-    """A worker process: one library on one workload."""
-
-    def __init__(self, workload: str, library: str) -> None:
-        # a forced kernel suits one BLAS and hampers another: let each choose its own
-        env = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
-        command = [sys.executable, "-m", "benchmarks.worker", workload, library]
-        self.library = library
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
-        )
-        self.times: list[float] = []
-        hello = self._answer()
-        self.losses, self.version = hello["losses"], hello["version"]
-
-    def work(self, seconds: float, counted: bool = True) -> None:
-        assert self.process.stdin is not None
-        print(seconds, file=self.process.stdin, flush=True)
-        answer = self._answer()
-        self.times += answer["times"] if counted else []
-        self.peak_mb, self.grown_mb = answer["peak_mb"], answer["grown_mb"]
-
-    @property
-    def median_ms(self) -> float:
-        return 1e3 * statistics.median(self.times)
-
-    def _answer(self) -> Any:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"a worker ended early: {self.process.args}")
-        return json.loads(line)
-
-    def end(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
-
-
-def contest(workload: str, libraries: Sequence[str], turns: int, seconds: float) -> Any:
-    """All libraries on one workload, after the three losses of each were found to agree."""
-    contestants: list[Contestant] = []
-    try:
-        for library in libraries:
-            contestants.append(Contestant(workload, library))
-            losses, wanted = contestants[-1].losses, contestants[0].losses
-            if not np.allclose(losses, wanted, rtol=1e-4):
-                raise RuntimeError(f"{workload}: {library} has losses {losses}, ours are {wanted}")
-        for turn in range(turns + 1):
-            for contestant in contestants:
-                contestant.work(seconds, counted=turn > 0)
-    finally:
-        for contestant in contestants:
-            contestant.end()
-    return contestants
-
-
-def against_torch(workloads: Sequence[str], turns: int, seconds: float) -> list[str]:
-    """The table of our steps and PyTorch's, its better memory order where there are pictures."""
-    torch = f"PyTorch {version('torch').partition('+')[0]}"
-    lines = [
-        f"| workload | tinygrad_gm, ms | {torch}, ms | PyTorch/ours | memory, MB | PyTorch's |",
-        "|---|---|---|---|---|---|",
-    ]
-    ratios = {}
-    for workload in workloads:
-        if workload == "import":
-            ours, theirs = (1e3 * seconds_to_first_gradient(lib, turns) for lib in (OURS, TORCH))
-            lines.append(f"| import | {ours:.0f} | {theirs:.0f} | {theirs / ours:.2f} | | |")
-        else:
-            orders = [TORCH, CHANNELS_LAST] if workload in PICTURES else [TORCH]
-            mine, *others = contest(workload, [OURS, *orders], turns, seconds)
-            best = min(others, key=lambda other: other.median_ms)
-            note = " (channels last)" if best.library == CHANNELS_LAST else ""
-            ratios[workload] = best.median_ms / mine.median_ms
-            lines.append(
-                f"| {workload} | {mine.median_ms:.3f} | {best.median_ms:.3f}{note} "
-                f"| {ratios[workload]:.2f} | {mine.grown_mb:.0f} | {best.grown_mb:.0f} |"
-            )
-        print(lines[-1], flush=True)
-    if ratios:
-        mean = math.exp(statistics.mean(map(math.log, ratios.values())))
-        lines += ["", f"Geometric mean of the ratios without `import`: {mean:.2f}"]
-        print(lines[-1])
-    return lines
-
-
-def against_rivals(workloads: Sequence[str], turns: int, seconds: float) -> list[str]:
-    """The table of the rivals' times relative to ours, on what they can run."""
-    rivals = {name: load() for name, load in RIVALS.items()}
-    titles = [f"{name} {rival.version}/ours" for name, rival in rivals.items()]
-    lines = [
-        f"| workload | tinygrad_gm, ms | {' | '.join(titles)} |",
-        "|---|---|" + "---|" * len(rivals),
-    ]
-    for workload in workloads:
-        able = [name for name, rival in rivals.items() if workload in rival.workloads]
-        if not able:
-            continue
-        mine, *others = contest(workload, [OURS, *able], turns, seconds)
-        ratios = {other.library: other.median_ms / mine.median_ms for other in others}
-        cells = [f"{ratios[name]:.2f}" if name in ratios else "–" for name in rivals]
-        lines.append(f"| {workload} | {mine.median_ms:.3f} | {' | '.join(cells)} |")
-        print(lines[-1], flush=True)
-    return lines
 
 
 def main() -> None:
@@ -148,18 +33,35 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=8, help="turns of each library")
     parser.add_argument("--seconds", type=float, default=0.5, help="length of a turn")
     parser.add_argument("--rivals", action="store_true", help="also the NumPy engines and JAX")
+    parser.add_argument(
+        "--load", action="store_true", help="also while a process spins on one of the cores"
+    )
+    parser.add_argument(
+        "--against",
+        metavar="CHECKOUT",
+        help="compare with another checkout of this library instead: the commit before",
+    )
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
     args = parser.parse_args()
     if unknown := set(args.workloads) - set(names):
         parser.error(f"no workload {sorted(unknown)}; there are {', '.join(names)}")
     workloads = args.workloads or names
+    if args.against and not Path(args.against, "tinygrad_gm").is_dir():
+        parser.error(f"--against: there is no folder tinygrad_gm in {args.against}")
     command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
     lines = [f"`{command}`, {datetime.date.today()}, {_machine()}", ""]
     print(lines[0], "\n")
-    lines += against_torch(workloads, args.turns, args.seconds)
+    if args.against:
+        tables.against_checkout(workloads, args.against, args.turns, args.seconds)
+        return
+    lines += tables.against_torch(workloads, args.turns, args.seconds)
     if args.rivals:
         print()
-        lines += ["", *against_rivals(workloads, args.turns, args.seconds)]
+        lines += ["", *tables.against_rivals(workloads, args.turns, args.seconds)]
+    if args.load:
+        print()
+        loaded = [name for name in tables.LOADED if name in workloads]
+        lines += ["", *tables.under_load(loaded, args.turns, args.seconds)]
     if args.write:
         RESULTS.write_text("\n".join([HEAD, *lines, ""]), encoding="utf-8")
 
@@ -175,8 +77,8 @@ def _machine() -> str:
 HEAD = """# Measured
 
 A step in ms, medians. *PyTorch/ours* above 1 means that ours is faster. Memory is the peak of the
-process above its size after the model was built. What the workloads are, and how they are timed, is
-said in [README.md](README.md).
+process above its size after the model was built. *Loaded*: while another process spins on one of
+the cores. What the workloads are, and how they are timed, is said in [README.md](README.md).
 """
 
 if __name__ == "__main__":

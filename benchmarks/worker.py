@@ -17,7 +17,9 @@ from .rivals import RIVALS
 from .workloads import WORKLOADS
 
 
-def main(workload: str, library: str) -> None:
+def main(workload: str, library: str, checkout: str) -> None:
+    if checkout:
+        sys.path.insert(0, checkout)  # whose `tinygrad_gm` is then imported
     if library in LIBRARIES:
         lib = LIBRARIES[library]()
         version, step = lib.version, WORKLOADS[workload](lib)

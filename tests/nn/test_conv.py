@@ -187,7 +187,7 @@ def test_weight_and_bias_are_drawn_evenly_between_minus_and_plus_one_over_root_f
         (lambda: nn.Conv2d(0, 8, 3), "^Conv2d: in_channels must be an integer ≥ 1; got 0"),
         (lambda: nn.Conv2d(3, 8.0, 3), "^Conv2d: out_channels must be an integer ≥ 1; got 8.0"),
         (lambda: nn.Conv2d(3, 8, 3, groups=0), "^Conv2d: groups must be an integer ≥ 1; got 0"),
-        (lambda: nn.Conv2d(3, 8, (3, 3, 3)), "^Conv2d: kernel_size must be .* or 2 of"),
+        (lambda: nn.Conv2d(3, 8, (3, 3, 3)), "^Conv2d: kernel_size must be .* one for each axis"),
         (lambda: nn.Conv1d(3, 8, 3, stride=0), "^Conv1d: stride must be an integer ≥ 1"),
         (lambda: nn.Conv3d(3, 8, 3, dilation=0), "^Conv3d: dilation must be an integer ≥ 1"),
         (lambda: nn.Conv2d(3, 8, 3, padding=-1), "^Conv2d: padding must be an integer ≥ 0"),

@@ -7,6 +7,7 @@ parent, so a module is freed by reference counting alone.
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from textwrap import indent
@@ -23,7 +24,6 @@ from .parameter import Parameter, clear_gradients, is_placeholder
 __all__ = ["Module"]
 
 Self = TypeVar("Self", bound="Module")
-INTERNAL = ("_", "FunctionLayer")  # names of base classes that a user never sees
 Hook = Callable[[Any, tuple[Any, ...], Any], Any]
 PreHook = Callable[[Any, tuple[Any, ...]], Any]
 
@@ -69,8 +69,7 @@ class Module:
         super().__init_subclass__(**keywords)
         for name in ("__init__", "forward"):
             method = getattr(cls, name)
-            ours = method.__module__.startswith(f"{__package__}.")
-            if ours and name not in vars(cls) and method.__qualname__.startswith(INTERNAL):
+            if name not in vars(cls) and _is_internal(method):
                 setattr(cls, name, _renamed(method, f"{cls.__qualname__}.{name}"))
 
     def __new__(cls: type[Self], *args: Any, **keywords: Any) -> Self:
@@ -466,6 +465,14 @@ class Handle:
     def remove(self) -> None:
         """Remove the hook; a second call does nothing."""
         self._hooks.pop(self._key, None)
+
+
+def _is_internal(method: Any) -> bool:
+    """Whether a method is of a class of this package that its module does not export."""
+    if type(method) is not FunctionType or not method.__module__.startswith(f"{__package__}."):
+        return False
+    exported = getattr(sys.modules[method.__module__], "__all__", ())
+    return method.__qualname__.partition(".")[0] not in exported
 
 
 def _renamed(method: FunctionType, qualname: str) -> FunctionType:
