@@ -4,7 +4,7 @@ BIN := .venv/bin
 CHECKOUT := $(CURDIR)
 KERNELS := $(wildcard tinygrad_gm/kernels/native/*.[ch])
 
-.PHONY: quickstart test test-all test-numpy parity sanitize lint types doctest docs layers bench clean
+.PHONY: quickstart test test-all test-numpy parity references sanitize lint types doctest docs layers bench clean
 
 quickstart: .venv/ready
 	$(BIN)/tinygrad-gm quickstart
@@ -34,6 +34,9 @@ sanitize: .venv/ready
 parity: .venv-parity/ready
 	.venv-parity/bin/python -m pytest tests/parity
 
+references: .venv-references/ready
+	.venv-references/bin/python -m pytest tests/references
+
 lint: .venv/lint-ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -55,7 +58,7 @@ bench: .venv-bench/ready
 	.venv-bench/bin/python -m benchmarks --rivals --load --write
 
 clean:
-	rm -rf .venv .venv-parity .venv-bench build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-parity .venv-references .venv-bench build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -f tinygrad_gm/kernels/native/*.so
 
 .venv/ready: setup.cfg setup.py pyproject.toml $(KERNELS)
@@ -74,6 +77,13 @@ clean:
 .venv-parity/ready: setup.cfg setup.py pyproject.toml $(KERNELS)
 	$(PYTHON) -m venv .venv-parity
 	.venv-parity/bin/python -m pip install --quiet --editable '.[test]' 'torch==2.13.0' 'expecttest==0.3.*'
+	touch $@
+
+# torchvision's wheel asks for a PyTorch with CUDA: it is installed without its requirements
+.venv-references/ready: setup.cfg setup.py pyproject.toml $(KERNELS)
+	$(PYTHON) -m venv .venv-references
+	.venv-references/bin/python -m pip install --quiet --editable '.[test]' 'torch==2.13.0'
+	.venv-references/bin/python -m pip install --quiet --no-deps 'torchvision==0.28.0' 'timm==1.0.31'
 	touch $@
 
 .venv-bench/ready: setup.cfg setup.py pyproject.toml $(KERNELS)

@@ -98,13 +98,33 @@ def convolutions(model: nn.Module) -> Iterator[nn.Conv2d]:
     return (module for module in model.modules() if isinstance(module, nn.Conv2d))
 
 
-def initialise(model: nn.Module) -> None:
+def scaled(channels: float, width: float = 1.0, multiple: int = 1) -> int:
+    """Return channels · width, rounded to a multiple, to at least one and to no less than 90 %.
+
+    >>> scaled(64, 0.25), scaled(24, 0.75, multiple=8), scaled(1.4)
+    (16, 24, 2)
+    """
+    wanted = channels * width
+    rounded = max(multiple, int(wanted + multiple / 2) // multiple * multiple)
+    return rounded if rounded >= 0.9 * wanted else rounded + multiple
+
+
+def initialise(model: nn.Module, linear: float | None = None) -> None:
     """Draw the weights of all convolutions from N(0, 2/fan out), with biases of 0.
 
     A ReLU removes half of the variance of its inputs; the 2 restores it, so the gradients keep
     their size through the layers (He et al. 2015, "Delving Deep into Rectifiers", section 2.2).
+
+    Args:
+        model: the model.
+        linear: standard deviation of the weights of its linear layers, whose biases are then 0;
+            None: as they are.
     """
     for layer in convolutions(model):
         nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
+    for module in model.modules():
+        if isinstance(module, nn.Linear) and linear is not None:
+            nn.init.normal_(module.weight, std=linear)
+            nn.init.zeros_(module.bias)

@@ -20,8 +20,13 @@ from .convnet import ConvNet
 
 # The module of each network.
 ARCHITECTURES = {
+    "alexnet": "alexnet",
+    **dict.fromkeys([f"vgg{depth}{bn}" for depth in (11, 13, 16, 19) for bn in ("", "_bn")], "vgg"),
+    "googlenet": "googlenet",
     **dict.fromkeys([f"resnet{depth}" for depth in (18, 34, 50, 101, 152)], "resnet"),
     **dict.fromkeys([f"resnet{depth}" for depth in (20, 32, 44, 56)], "resnet"),
+    **dict.fromkeys(["mobilenet_v1", "mobilenet_v2"], "mobilenet"),
+    **dict.fromkeys([f"efficientnet_b{step}" for step in range(8)], "efficientnet"),
 }
 
 

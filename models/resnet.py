@@ -55,7 +55,7 @@ from typing import ClassVar
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Tensor, nn
 
-from .convnet import ConvNet, initialise
+from .convnet import ConvNet, initialise, scaled
 
 
 class BasicBlock(nn.Module):
@@ -184,7 +184,7 @@ class ResNet(ConvNet):
         width: float = 1.0,
     ) -> None:
         super().__init__(in_channels, num_classes)
-        channels = round(64 * width)
+        channels = scaled(64, width)
         self.conv1 = nn.Conv2d(in_channels, channels, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
@@ -253,7 +253,7 @@ class CifarResNet(ConvNet):
         count, rest = divmod(depth - 2, 6)
         if count < 1 or rest:
             raise ValueError(f"CifarResNet: depth is {depth}; it must be 6n + 2: 8, 14, 20, …")
-        channels = [round(16 * 2**number * width) for number in range(3)]
+        channels = [scaled(16 * 2**number, width) for number in range(3)]
 
         def stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
             shortcut = Subsample(inputs, outputs, stride) if residual and stride > 1 else None

@@ -123,9 +123,10 @@ def receptive_field(
         raise ValueError(f"receptive_field: unknown layer {layer!r}; the layers are {names:.300}")
     with untouched(model), evaluating(model), enable_grad():
         if input_shape is None:
-            axes = _probed(model, target, layer)
+            axes, least = _probed(model, target, layer)
             place = None if unit is None else _place(unit, len(axes), layer)[1]
-            input_shape = (_channels(model), *_lengths(axes, place))
+            lengths = (max(length, least) for length in _lengths(axes, place))
+            input_shape = (_channels(model), *lengths)
         x = _input(model, samples, input_shape)
         out = _output(model, target, layer, x)
     axes = _fields(out, x)
@@ -189,8 +190,10 @@ def _channels(model: Module) -> int:
     return next((int(m.in_channels) for m in first), 1)
 
 
-def _probed(model: Module, target: Module, layer: str) -> list[Axis]:
-    """Return the fields, with the smallest probe that is large enough for the model."""
+def _probed(model: Module, target: Module, layer: str) -> tuple[list[Axis], int]:
+    """Return the fields, with the smallest probe that is large enough for the model, and its length
+    if a smaller one was refused.
+    """
     flat = any(type(module).__name__ == "Conv1d" for module in model.modules())
     refusal: ValueError | None = None
     for length in PROBES:
@@ -202,7 +205,7 @@ def _probed(model: Module, target: Module, layer: str) -> list[Axis]:
                 raise
             refusal = error
         else:
-            return _fields(out, x)
+            return _fields(out, x), 0 if refusal is None else length
     raise ValueError(
         f"receptive_field: no input of up to {length} pixels reaches layer {layer!r}; "
         f"pass input_shape= ({refusal})"
@@ -287,8 +290,10 @@ def _windows(node: Node, sources: Sequence[Any], ndim: int) -> list[tuple[int, i
         shape = node.parents[0].shape
         geometry = pool_geometry(op.name, shape, *how, given["ceil_mode"])
         return list(zip(*geometry[:4], strict=True))
-    if op.name == "pad" and not any(sum(given["pad_width"][:2], ())):
+    if op.name == "pad" and not any(given["pad_width"][0]):
         return [(1, 1, before, 1) for before, _ in given["pad_width"][2:]]
+    if op.name == "getitem" and (places := _sliced(given["index"], sources[0].shape)):
+        return [(1, place.step, -place.start, 1) for place in places[2:]]
     same = all(source.shape[2:] == node.shape[2:] for source in sources)
     local = op.forward.__module__.endswith(POINTWISE_FILES) or op.name in POINTWISE or op.is_part
     if local and same and len(node.shape) == ndim + 2:
@@ -298,6 +303,16 @@ def _windows(node: Node, sources: Sequence[Any], ndim: int) -> list[tuple[int, i
         "receptive_field: expected convolutions, pooling and pointwise operations, got "
         f"{op.name}{where}"
     )
+
+
+def _sliced(index: Any, shape: Sequence[int]) -> list[range] | None:
+    """Return the positions along each axis that slices with positive steps read, else None."""
+    slices = index if isinstance(index, tuple) else (index,)
+    slices += (slice(None),) * (len(shape) - len(slices))
+    if not all(isinstance(entry, slice) for entry in slices):
+        return None
+    places = [range(*s.indices(length)) for s, length in zip(slices, shape, strict=True)]
+    return places if all(place.step > 0 for place in places) else None
 
 
 def _union(

@@ -117,6 +117,14 @@ def test_whole_channels_are_dropped(drop, shape, lead):
     np.testing.assert_allclose(channels.max(), 1 / 0.7, rtol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(2000,), (2000, 3), (2000, 2, 1, 2)])
+def test_stochastic_depth_drops_whole_examples(shape):
+    out = nn.StochasticDepth(0.3)(tg.ones(shape)).numpy().reshape(2000, -1)
+    assert (out == out[:, :1]).all()
+    assert abs((out[:, 0] == 0).mean() - 0.3) < 4 * math.sqrt(0.21 / 2000)
+    np.testing.assert_allclose(out.max(), 1 / 0.7, rtol=1e-6)
+
+
 def test_the_same_seed_drops_the_same():
     x, draws = tg.ones(100), []
     for seed in (1, 1, 2):
@@ -292,6 +300,8 @@ def test_drop_connect_is_a_linear_layer_whose_weight_keeps_its_memory_order():
             ValueError,
             r"dropout2d: expected an input \(N, C, H, W\) or \(C, H, W\); got \(2, 3\)",
         ),
+        (lambda: nn.StochasticDepth(2), ValueError, "StochasticDepth: expected a probability p"),
+        (lambda: F.stochastic_depth(tg.tensor(1.0)), ValueError, r"stochastic_depth: .* got \(\)"),
         (lambda: F.drop_connect(tg.ones((2, 3)), tg.ones((4, 3)), p=3), ValueError, "drop_connect"),
     ],
 )

@@ -48,6 +48,7 @@ SELECTING: Table = {
     "ReLU6": of(nn.ReLU6, 4, 5),
     "ReflectionPad2d": of(lambda: nn.ReflectionPad2d(1), 1, 1, 3, 4),
     "ReplicationPad2d": of(lambda: nn.ReplicationPad2d(1), 1, 1, 3, 4),
+    "StochasticDepth": of(lambda: nn.StochasticDepth(0.5), 4, 3, 2),
     "Unflatten": of(lambda: nn.Unflatten(1, (2, 3)), 2, 6),
     "Upsample": of(lambda: nn.Upsample(scale_factor=2), 1, 2, 2, 3),
     "ZeroPad2d": of(lambda: nn.ZeroPad2d(1), 1, 1, 3, 4),

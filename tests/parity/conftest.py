@@ -1,6 +1,6 @@
 """PyTorch as the oracle: skipped, with a reason, where it is not installed.
 
-Nothing else in the tests imports torch. `make parity` runs these in an environment that has it.
+Only `tests/references` imports torch too. `make parity` runs these in an environment that has it.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ MIX = {  # sums of terms of both signs: whether ∞ or NaN comes out depends on 
 
 TIMES_ZERO = {  # PyTorch multiplies ∞ by the 0 of a mask or a margin, which we leave out
     *("conv1d", "conv2d", "conv3d", "Conv1d", "Conv2d", "Conv3d", "interpolate", "Upsample"),
-    *("dropout", "dropout1d", "dropout2d", "dropout3d", "drop_connect"),
+    *("dropout", "dropout1d", "dropout2d", "dropout3d", "drop_connect", "stochastic_depth"),
     *("Dropout", "Dropout1d", "Dropout2d", "Dropout3d"),
     *("max", "min", "norm"),
 }

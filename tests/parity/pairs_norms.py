@@ -87,6 +87,12 @@ def torch_drop_connect(x: Any, weight: Any, bias: Any, p: float, training: bool)
     return torch_functional.linear(x, drop(weight, p, training), bias)
 
 
+def torch_stochastic_depth(x: Any, p: float, training: bool) -> Any:
+    """A product with one number per example."""
+    of_examples = x.new_ones((x.shape[0], *(1 for _ in x.shape[1:])))
+    return x * torch_functional.dropout(of_examples, p, training)
+
+
 def dropping(name: str, ndim: tuple[int, int]) -> Pair:
     """A function of the dropout family."""
     return Pair(name, getattr(F, name), getattr(torch_functional, name), settled(ndim))
@@ -105,5 +111,6 @@ PAIRS = [
     dropping("dropout1d", (2, 3)),
     dropping("dropout2d", (4, 4)),
     dropping("dropout3d", (4, 5)),
+    Pair("stochastic_depth", F.stochastic_depth, torch_stochastic_depth, settled((1, 4))),
     Pair("drop_connect", F.drop_connect, torch_drop_connect, settled_weights),
 ]

@@ -12,7 +12,14 @@ import torch.nn.functional as torch_functional
 import tinygrad_gm.nn.functional as F
 
 SHARED = [name for name in F.__all__ if hasattr(torch_functional, name)]
-OURS_ALONE = {"drop_connect", "entropy", "kl_normal", "l1_penalty", "l2_penalty"}
+OURS_ALONE = {
+    "drop_connect",
+    "entropy",
+    "kl_normal",
+    "l1_penalty",
+    "l2_penalty",
+    "stochastic_depth",
+}
 
 RENAMED = {"dim": "axis", "keepdim": "keepdims"}  # one word in the whole library
 LEFT_OUT = {  # parameters of PyTorch's that are not offered: why

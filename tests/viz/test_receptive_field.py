@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 import tinygrad_gm as tg
 from tinygrad_gm import nn, viz
+from tinygrad_gm.models.alexnet import AlexNet
+from tinygrad_gm.models.googlenet import googlenet
 from tinygrad_gm.models.lenet import LeNet5
+from tinygrad_gm.models.mobilenet import MobileNetV1, MobileNetV2
+from tinygrad_gm.models.resnet import (
+    BasicBlock,
+    CifarResNet,
+    ResNet,
+    resnet18,
+    resnet20,
+    resnet50,
+)
+from tinygrad_gm.models.vgg import VGG, vgg16
 
-
-def alexnet(width: int = 4) -> nn.Sequential:
-    """The convolutions and pools of AlexNet, with few channels: the field does not know them."""
-    return nn.Sequential(
-        *(nn.Conv2d(3, width, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
-        *(nn.Conv2d(width, width, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
-        *(nn.Conv2d(width, width, 3, padding=1), nn.ReLU()),
-        *(nn.Conv2d(width, width, 3, padding=1), nn.ReLU()),
-        *(nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2)),
-    )
+NARROW = {"num_classes": 2, "width": 1 / 64}  # the field does not depend on the channels
 
 
 def positive(model: nn.Module) -> nn.Module:
@@ -32,19 +37,86 @@ def positive(model: nn.Module) -> nn.Module:
 
 def test_alexnets_last_pool_sees_195_pixels_in_steps_of_32() -> None:
     # Araujo, Norris and Sim 2019, table 1; the paddings add up to 2 + 2·8 + 3·16 = 66 pixels
-    field = viz.receptive_field(alexnet(), "12")
+    field = viz.receptive_field(AlexNet(**NARROW), "features.12")
     assert (field.size, field.stride, field.start) == ((195, 195), (32, 32), (-66, -66))
 
 
 @pytest.mark.parametrize(
-    ("layer", "size", "stride"),
-    [("0", 11, 4), ("2", 19, 8), ("3", 51, 8), ("5", 67, 16), ("6", 99, 16), ("10", 163, 16)],
+    ("layer", "size", "stride"), [(0, 11, 4), (2, 19, 8), (3, 51, 8), (5, 67, 16), (6, 99, 16)]
 )
 def test_every_layer_of_alexnet_sees_what_its_predecessors_let_through(
-    layer: str, size: int, stride: int
+    layer: int, size: int, stride: int
 ) -> None:
-    field = viz.receptive_field(alexnet(1), layer)
+    field = viz.receptive_field(AlexNet(**NARROW), f"features.{layer}")
     assert (field.size, field.stride) == ((size, size), (stride, stride))
+
+
+@pytest.mark.parametrize(
+    ("make", "layer", "size", "stride"),
+    [
+        (vgg16, "features.28", 196, 16),  # conv5_3
+        (vgg16, "features.30", 212, 32),  # pool5
+        (resnet18, "layer4", 435, 32),
+        (resnet50, "layer4", 427, 32),  # its strides are those of the 3×3 convolutions
+        (resnet20, "layer3", 81, 4),  # 1 + 7·2 + 2 + 5·4 + 4 + 5·8
+        (googlenet, "inception3b", 59, 8),
+        (MobileNetV1, "blocks", 315, 32),
+        (MobileNetV2, "features.17", 491, 32),
+    ],
+)
+def test_the_fields_of_the_networks_are_those_of_their_formulas(
+    make: Callable[..., nn.Module], layer: str, size: int, stride: int
+) -> None:
+    model = make(**NARROW)
+    field = viz.receptive_field(model, layer)
+    assert (field.size, field.stride) == ((size, size), (stride, stride))
+
+
+@pytest.mark.parametrize(
+    ("make", "layer", "options"),
+    [
+        (AlexNet, "features.5", {"stride": 1}),
+        (VGG, "features.8", {"stages": (1, 1, 1)}),
+        (ResNet, "layer2", {"block": BasicBlock, "blocks": (1, 1)}),
+        (CifarResNet, "layer2", {"depth": 8}),
+        (MobileNetV2, "features.2", {"stride": 1}),
+    ],
+)
+def test_the_gradient_reaches_all_of_the_field_in_small_networks(
+    make: Callable[..., nn.Module], layer: str, options: dict[str, Any]
+) -> None:
+    """Means instead of maxima, which read one pixel; contributions that cannot cancel, and that
+    are too small for the flat part of ReLU6.
+    """
+    tg.manual_seed(0)
+    model = positive(make(**NARROW, **options))
+    for parameter in model.parameters():
+        parameter.data = parameter.detach() / 20
+    for name, module in [*model.named_modules()]:
+        if isinstance(module, nn.MaxPool2d):
+            holder, _, part = name.rpartition(".")
+            window = module.kernel_size, module.stride, module.padding
+            setattr(dict(model.named_modules())[holder], part, nn.AvgPool2d(*window))
+    field = viz.receptive_field(model, layer)
+    first, last = field.computed[0]
+    assert last - first + 1 == field.size[0]
+    assert field.measured == field.computed
+
+
+def test_slices_and_new_channels_are_part_of_the_formula() -> None:
+    class Sliced(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = nn.Conv2d(1, 1, 3), nn.Conv2d(3, 1, 2)
+
+        def forward(self, x: tg.Tensor) -> tg.Tensor:
+            x = tg.pad(self.one(x)[:, :, 1::3, 2:], ((0, 0), (1, 1), (0, 0), (0, 0)))
+            out: tg.Tensor = self.two(x)
+            return out
+
+    field = viz.receptive_field(positive(Sliced()), "two", (1, 1), input_shape=(1, 20, 20))
+    assert (field.size, field.stride, field.start) == ((6, 4), (3, 1), (1, 2))
+    assert field.measured == field.computed == ((4, 9), (3, 6))
 
 
 def test_the_measured_support_is_the_computed_one() -> None:

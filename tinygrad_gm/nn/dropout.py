@@ -18,7 +18,7 @@ from .functional.dropout import check_probability
 from .linear import Linear
 from .module import Module
 
-__all__ = ["DropConnect", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d"]
+__all__ = ["DropConnect", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "StochasticDepth"]
 
 Probability = float | Callable[[int], float]
 
@@ -122,6 +122,19 @@ class Dropout3d(Dropout):
     """`Dropout` of whole channels of (N, C, D, H, W) or (C, D, H, W) (Tompson et al. 2015)."""
 
     _function = staticmethod(F.dropout3d)
+
+
+class StochasticDepth(Dropout):
+    """`Dropout` of whole examples of (N, …), for the residual of a block (Huang et al. 2016).
+
+    With y = x + drop(F(x)) the block is skipped with probability p, for each example separately:
+    training is that of a shallower network, evaluation that of the whole one.
+
+    >>> nn.StochasticDepth(0.5)(tg.ones((9, 2, 3))).std(axis=(1, 2)).max().item()
+    0.0
+    """
+
+    _function = staticmethod(F.stochastic_depth)
 
 
 class DropConnect(_Dropping, Linear):

@@ -19,7 +19,7 @@ from ...random import default_generator
 from ...tensor import Tensor, asarray
 from .axes import Axes, over
 
-__all__ = ["drop_connect", "dropout", "dropout1d", "dropout2d", "dropout3d"]
+__all__ = ["drop_connect", "dropout", "dropout1d", "dropout2d", "dropout3d", "stochastic_depth"]
 
 
 def dropout(input: ArrayLike, p: float = 0.5, training: bool = True) -> Tensor:
@@ -75,6 +75,26 @@ def dropout3d() -> None:
     >>> F.dropout3d(tg.ones((3, 2, 2, 2)), p=0.5).std(axis=(1, 2, 3)).max().item()
     0.0
     """
+
+
+def stochastic_depth(input: ArrayLike, p: float = 0.5, training: bool = True) -> Tensor:
+    """`dropout` of whole examples: each is 0 with probability p, else divided by 1 − p.
+
+    Of the residual F(x) of a block x + F(x), it skips the block for some examples (Huang et al.
+    2016, "Deep Networks with Stochastic Depth"). It is torchvision's, with the mode "row".
+
+    Args:
+        input: (N, …), floating.
+        p: the probability of dropping an example.
+        training: False: the input itself.
+
+    >>> F.stochastic_depth(tg.ones((9, 2, 3)), p=0.5).std(axis=(1, 2)).max().item()
+    0.0
+    """
+    x = _floating("stochastic_depth", input, p)
+    if not x.ndim:
+        raise ValueError("stochastic_depth: expected an input (N, …); got ()")
+    return _dropped(x, (x.shape[0], *(1 for _ in x.shape[1:])), p if training else 0)
 
 
 def drop_connect(
