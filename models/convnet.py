@@ -127,4 +127,5 @@ def initialise(model: nn.Module, linear: float | None = None) -> None:
     for module in model.modules():
         if isinstance(module, nn.Linear) and linear is not None:
             nn.init.normal_(module.weight, std=linear)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

@@ -180,8 +180,8 @@ class GoogLeNet(ConvNet):
 
         def inception(inputs: int, name: str) -> Inception:
             one, three, five, pool = MODULES[name]
-            reduced = ((scaled(a, width), scaled(b, width)) for a, b in (three, five))
-            return Inception(inputs, scaled(one, width), *reduced, scaled(pool, width))
+            a, b, c, d, e, f = (scaled(n, width) for n in (one, *three, *five, pool))
+            return Inception(inputs, a, (b, c), (d, e), f)
 
         def head(inputs: int) -> AuxiliaryHead | None:
             return AuxiliaryHead(inputs, num_classes, width, dropout_aux) if aux_logits else None

@@ -21,6 +21,9 @@ from tinygrad_gm.models import (
     vae,
     vqvae,
 )
+from tinygrad_gm.models.efficientnet import B0
+from tinygrad_gm.models.mobilenet import V1, V2
+from tinygrad_gm.models.pretrained import architecture
 from tinygrad_gm.nn import functional as F
 
 
@@ -55,6 +58,22 @@ def of_lenet() -> list[Any]:
     model, images, labels = lenet.LeNet5(), pictures(4), tg.tensor([1, 2, 3, 4])
     losses = stepped(model, lambda: F.cross_entropy(model(images), labels))
     return [*losses, lenet.predict(model, images)]
+
+
+def of_classifier(name: str, **options: Any) -> list[Any]:
+    """In float64: the norms of few pixels multiply rounding by much."""
+    model = architecture(name)(num_classes=10, in_channels=1, width=1 / 16, **options)
+    model.to(tg.float64)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    images, labels = pictures(8).astype(tg.float64), tg.arange(8)
+
+    def loss() -> tg.Tensor:
+        logits = model(images)
+        return F.cross_entropy(logits[0] if isinstance(logits, tuple) else logits, labels)
+
+    return [*stepped(model, loss), lenet.predict(model, images)]
 
 
 def of_autoencoder(network: str) -> list[Any]:
@@ -126,6 +145,15 @@ def of_diffusion(dataset: str) -> list[Any]:
 MODELS: dict[str, Callable[[], list[Any]]] = {
     "neuron": of_neuron,
     "lenet": of_lenet,
+    "alexnet": lambda: of_classifier("alexnet", stride=1),
+    "vgg11_bn": lambda: of_classifier("vgg11_bn", stages=(1, 1, 1)),
+    "googlenet": lambda: of_classifier("googlenet"),
+    **{
+        name: lambda name=name: of_classifier(name) for name in ("resnet18", "resnet50", "resnet20")
+    },
+    "mobilenet_v1": lambda: of_classifier("mobilenet_v1", stages=V1[:3]),
+    "mobilenet_v2": lambda: of_classifier("mobilenet_v2", stages=V2[:3]),
+    "efficientnet_b0": lambda: of_classifier("efficientnet_b0", stages=B0[:3]),
     **{f"autoencoder-{n}": lambda n=n: of_autoencoder(n) for n in ("fc", "conv")},
     "vae": lambda: of_vae("fc", "bernoulli", False),
     "vae-conv": lambda: of_vae("conv", "gaussian", True),

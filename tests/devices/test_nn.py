@@ -129,6 +129,7 @@ def affine() -> Calls:
     return {
         "Bilinear": [on(ROWS, LINE[0], arguments=dict(zip(BILINEAR, (3, 6, 2), strict=True)))],
         "DropConnect": [on(LINE, arguments=sizes)],
+        "StochasticDepth": [on(LINE)],
         "Embedding": [
             on(CLASSES.reshape(2, 2), arguments={"num_embeddings": 3, "embedding_dim": 4}),
             on(CLASSES, arguments={"num_embeddings": 3, "embedding_dim": 4, "padding_idx": 0}),

@@ -9,6 +9,7 @@ import pytest
 from reference_keys import reference_keys
 
 import tinygrad_gm as tg
+import tinygrad_gm.nn.functional as F
 from tinygrad_gm import nn
 from tinygrad_gm.models.convnet import ConvNet, convolutions, initialise, least_size
 from tinygrad_gm.models.pretrained import ARCHITECTURES, architecture
@@ -126,6 +127,19 @@ def test_images_of_other_channels_are_refused_in_one_line(name: str, shape: tupl
     with pytest.raises(ValueError, match=r"expected images \(N, 3, H, W\); got \(") as caught:
         model(tg.zeros(shape))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["alexnet", "googlenet", "resnet18", "resnet20", "mobilenet_v2", "efficientnet_b0"]
+)
+def test_the_training_graph_of_a_network_can_be_drawn(name: str) -> None:
+    from tinygrad_gm import viz
+
+    model = shrunk(name)
+    out = model(tg.zeros((2, 3, 64, 64)))
+    logits = out[0] if isinstance(out, tuple) else out
+    loss = F.cross_entropy(logits, tg.tensor([0, 1]))
+    assert "<svg" in viz.draw(loss, depth=1, engine="builtin").svg()
 
 
 @pytest.mark.parametrize("name", COUNTS)

@@ -231,7 +231,7 @@ def _static(value: Any) -> Hashable:
         return tuple(map(_static, value))
     if hasattr(value, "items"):
         return tuple((name, _static(part)) for name, part in value.items())
-    if hasattr(value, "shape"):
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
         return (value.shape, str(value.dtype))
     return type(value).__name__
 
