@@ -15,13 +15,13 @@ MANY = 1 << 15  # indices; a product with more of them needs much memory, and lo
 FEW = 128  # places; for more of them sorting is faster than the product
 
 
-def added_at(xp: Namespace, zeros: Array, places: Array, values: Array) -> Any:
+def added_at(xp: Namespace, zeros: Array, places: Any, values: Array) -> Any:
     """Zeros with each value added at its place; float32 in float64, one value after the other."""
     if zeros.dtype.char != "f":
         xp.add.at(zeros, places, values)
         return zeros
     total = xp.zeros_like(zeros, dtype=np.float64)
-    xp.add.at(total, places, values)
+    xp.add.at(total, places, values.astype(np.float64))  # `add.at` converts them one by one
     return total.astype(zeros.dtype)
 
 
