@@ -74,9 +74,13 @@ def with_zeros(node: Node, parts: list[Any]) -> list[Any]:
     known = next(part for part in parts if part is not None)
     traced = isinstance(known, Traced)
     xp = module_of(known._data if traced else known)
-    zeros = (xp.zeros(*facts) for facts in zip(node.shape, node.dtype, strict=True))
-    pairs = zip(parts, map(wrap, zeros) if traced else zeros, strict=True)
-    return [zero if part is None else part for part, zero in pairs]
+
+    def nothing(shape: Any, dtype: Any) -> Any:
+        zeros = xp.zeros(shape, dtype)
+        return wrap(zeros) if traced else zeros
+
+    facts = zip(parts, node.shape, node.dtype, strict=True)
+    return [nothing(*fact) if part is None else part for part, *fact in facts]
 
 
 def _floats_in(residuals: Any) -> bool:
