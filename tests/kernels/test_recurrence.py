@@ -187,6 +187,15 @@ def test_an_empty_batch_is_left_to_numpy(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (out.shape, h.shape, c.shape, calls) == ((4, 0, 5), (1, 0, 5), (1, 0, 5), [])
 
 
+def test_one_step_with_many_weights_is_left_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in [(tg.nn.LSTM, "lstm"), (tg.nn.GRU, "gru"), (tg.nn.RNN, "rnn")]:
+        calls, net = count_calls(monkeypatch, name), module(3, 300)
+        net(tg.ones((1, 1, 3)))
+        assert not calls
+        net(tg.ones((30, 2, 3)))
+        assert calls
+
+
 def test_second_derivatives_go_through_the_cells() -> None:
     def slopes(x: np.ndarray, hidden: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> Any:
         leaves = [tg.asarray(a).requires_grad_() for a in (x, hidden, weight, bias)]

@@ -14,6 +14,16 @@ from .activations import sigmoid
 from .selection import selected
 
 in_order = np.ascontiguousarray  # as the kernels walk memory
+PACKED = 1 << 14  # weights that are packed in the time of a step of one sequence
+CACHED = 1 << 18  # weights that fit into the second-level cache
+
+
+def _pays(inputs: Array, weight: Array) -> bool:
+    """Whether it pays to pack the weight for a kernel: there are enough steps, and a single
+    sequence, which one thread computes, finds it in the cache.
+    """
+    steps, batch = inputs.shape[:2]
+    return bool(steps * batch * PACKED >= weight.size) and (batch > 1 or weight.size <= CACHED)
 
 
 def split_gates(array: Array, count: int) -> Array:
@@ -40,7 +50,7 @@ def lstm(xp: Namespace, inputs: Array, hidden: Array, cell: Array, weight: Array
     gates = xp.empty((steps, batch, 4, size), inputs.dtype)
     states = xp.empty((steps, batch, size), inputs.dtype)
     cells = xp.empty_like(states)
-    if native.fits(inputs, hidden, cell, weight):
+    if _pays(inputs, weight) and native.fits(inputs, hidden, cell, weight):
         native.lstm(
             in_order(inputs), in_order(hidden), in_order(cell), weight, states, cells, gates
         )
@@ -122,7 +132,8 @@ def gru(xp: Namespace, inputs: Array, hidden: Array, weight: Array, bias: Array)
     steps, (batch, size) = len(inputs), hidden.shape
     gates = xp.empty((steps, batch, 4, size), inputs.dtype)
     states = xp.empty((steps, batch, size), inputs.dtype)
-    if native.fits(inputs, hidden, weight, *([] if bias is None else [bias])):
+    biases = [] if bias is None else [bias]
+    if _pays(inputs, weight) and native.fits(inputs, hidden, weight, *biases):
         added = None if bias is None else in_order(bias)
         native.gru(in_order(inputs), in_order(hidden), weight, added, states, gates)
         return states, gates
@@ -188,7 +199,7 @@ def gru_backward(
 def rnn(xp: Namespace, inputs: Array, hidden: Array, weight: Array, bounded: bool) -> Array:
     """The states of all steps, for inputs (L, N, H); tanh if `bounded`, else relu."""
     states = xp.empty(inputs.shape, inputs.dtype)
-    if native.fits(inputs, hidden, weight):
+    if _pays(inputs, weight) and native.fits(inputs, hidden, weight):
         native.rnn(in_order(inputs), in_order(hidden), weight, states, bounded)
         return states
     for t in range(len(inputs)):

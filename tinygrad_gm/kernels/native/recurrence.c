@@ -5,13 +5,12 @@
 #include "pool.h"
 
 /* Sequences of a chunk: eight fill the registers. Where the weights do not fit into the second-level
- * cache, the chunks are larger, because each reads all weights at each step; a batch has two of them
- * at least, for two threads. */
+ * cache, chunks are larger, because each reads all weights at each step. Their number is even, for two
+ * threads. */
 static Index share_of_batch(Index batch, Index weight_bytes)
 {
-    const Index most = weight_bytes > (1 << 20) ? 14 : 8;
-    const Index chunks = ceil_div(batch, most);
-    return ceil_div(batch, chunks > 1 ? chunks : 2);
+    const Index most = weight_bytes > (1 << 20) ? 32 : 8;
+    return ceil_div(batch, 2 * ceil_div(batch, 2 * most));
 }
 
 /* Steps of (N, H) states; the weight U is (gates·H, H), in any memory order. */

@@ -1,7 +1,7 @@
 /* What the recurrent networks have in common: a few sequences go through all steps by themselves.
  *
  * NumPy takes a step of the whole batch at once, in some fifteen calls. Sequences do not depend on
- * each other, so here a chunk is up to 14 sequences of the batch and runs from the first step to the
+ * each other, so here a chunk is up to 32 sequences of the batch and runs from the first step to the
  * last, backward from the last to the first: threads never wait for each other between two steps, and
  * the weights stay in the second-level cache of each.
  *
