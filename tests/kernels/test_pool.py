@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
 from native_kernels import needs_native, numbers
 
 import tinygrad_gm as tg
-from tinygrad_gm.kernels.products import product
+from tinygrad_gm.kernels import products as kernels
 
 pytestmark = needs_native
+product = partial(kernels.product, np)
 X, Y = numbers((300, 200), np.float32, 1), numbers((200, 700), np.float32, 2)
 
 

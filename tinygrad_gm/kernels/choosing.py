@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 
 from . import native
 
 CHOICES = ("numpy", "native")
-NUMPY = "numpy._core._multiarray_umath"  # the library that loads BLAS
 
 
 class use:  # noqa: N801 (a function to its callers)
@@ -49,9 +47,8 @@ def set_num_threads(count: int) -> None:
     """Set on how many threads the native kernels compute; a result does not depend on it.
 
     At the start it is `OMP_NUM_THREADS`, else `OPENBLAS_NUM_THREADS`, else the number of processors
-    that the program may use. Where NumPy uses another library than OpenBLAS for products, whose
-    threads the kernels would have to compete with, it is 1; so it is on Windows. The threads of
-    NumPy's own functions are not affected.
+    that the program may use; on Windows it is 1. The threads of NumPy's own functions are not
+    affected.
 
     Raises:
         ValueError: count is less than 1.
@@ -90,8 +87,6 @@ def _switch(kernels: str) -> None:
 
 
 def _first_number_of_threads() -> int:
-    if not native.find_blas(importlib.import_module(NUMPY).__file__):
-        return 1
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         first = os.environ.get(name, "").partition(",")[0].strip()  # "4,2": of nested regions
         if first.isdecimal() and int(first) > 0:

@@ -340,8 +340,8 @@ def _dense(xp: Namespace, x: Array, weight: Array, geometry: Geometry, out: Arra
     _, *counts, _ = out.shape
     if _is_pointwise(x, kernel, counts, geometry) and out.flags.c_contiguous:
         rows, matrix = x.reshape(-1, channels), weight.reshape(outputs, channels).T
-        if native.multiplies(rows, matrix):
-            out.reshape(-1, outputs)[...] = native.product(rows, matrix)
+        if native.multiplies(rows, matrix, None):
+            out.reshape(-1, outputs)[...] = native.product(rows, matrix, None)
         else:
             xp.matmul(rows, matrix, out=out.reshape(-1, outputs))
         return

@@ -62,7 +62,5 @@ def matmul(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
             f"matmul: {x.shape} @ {y.shape}: inner sizes {x.shape[-1]} and {inner} differ"
         )
     if y.ndim == 2 and x.ndim > 2:  # one large product is faster than a batch of small ones
-        return product(as_rows(xp, x), y).reshape(*x.shape[:-1], y.shape[1])
-    if x.ndim == y.ndim == 2:
-        return product(x, y)
-    return xp.matmul(x, y)
+        return product(xp, as_rows(xp, x), y).reshape(*x.shape[:-1], y.shape[1])
+    return product(xp, x, y)

@@ -16,6 +16,7 @@
 #include "depthwise.h"
 #include "winograd.h"
 #include "winograd_weight.h"
+#include "product.h"
 #include "rows.h"
 #include "channels.h"
 #include "channel_norm.h"

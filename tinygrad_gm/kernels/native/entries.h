@@ -18,7 +18,7 @@ extern bool enabled;           /* false: `fits` and its like send everything to 
     _(fits) _(dense) _(dense_float32) _(enable) _(is_enabled) _(targets) _(target)      \
     _(set_target) _(set_num_threads) _(get_num_threads)                                 \
     /* products.c */                                                                    \
-    _(find_blas) _(multiplies) _(product)                                               \
+    _(multiplies) _(product)                                                            \
     /* optimizers.c */                                                                  \
     _(adam) _(average) _(rmsprop) _(sgd)                                                \
     /* convolutions.c, depthwise.c */                                                   \

@@ -36,6 +36,7 @@ typedef void Kernel(const void *task, Index chunk, void *scratch);
     /* maps.c */                                                                            \
     MAPS(_)                                                                                 \
     /* sums.c */ _(sum)                                                                     \
+    /* products.c */ _(product)                                                            \
     /* optimizers.c */                                                                      \
     _(adam) _(average) _(rmsprop) _(sgd)                                                    \
     /* convolutions.c */                                                                    \

@@ -3,7 +3,8 @@
  * Chunks are handed out by ticket: one atomic number holds how many chunks the present task has and
  * how many are taken, so a worker that wakes too late, or in the next task, finds nothing left or
  * takes a chunk of that one; it can never take what another has. Between tasks a worker watches for
- * ten microseconds, about the time that Python takes from one kernel to the next, and then sleeps.
+ * ten microseconds, about the time that Python takes from one kernel to the next; then it offers its
+ * core to other programs for ninety, since a sleeper takes some twenty to wake; and then it sleeps.
  * A worker on a busy core takes fewer chunks, and the others do its share.
  *
  * `owner` is held while a task runs: a second Python thread does not wait for it but computes its
@@ -14,7 +15,11 @@
 
 #include <stdlib.h>
 
-enum { LINE = 64 }; /* bytes of a cache line */
+enum {
+    LINE = 64,        /* bytes of a cache line */
+    WATCHFUL = 10000, /* nanoseconds */
+    SLEEPY = 100000
+};
 
 static void run_alone(Kernel *kernel, const void *task, Index chunks, void *scratch)
 {
@@ -22,18 +27,6 @@ static void run_alone(Kernel *kernel, const void *task, Index chunks, void *scra
         kernel(task, chunk, scratch);
 }
 
-/* Scratch for `users` calls at once, each `*stride` bytes from the last; NULL if none is needed. */
-static bool scratch_for(int users, size_t bytes, char **scratch, size_t *stride)
-{
-    *scratch = NULL;
-    *stride = 0;
-    if (!bytes)
-        return true;
-    /* a line more than a multiple of 4096 bytes: else the same places of two calls' scratch would
-     * fall into the same lines of the caches */
-    *stride = (bytes + 4095) / 4096 * 4096 + LINE;
-    return !posix_memalign((void **)scratch, LINE, *stride * (size_t)users);
-}
 
 #if defined(_WIN32)
 
@@ -68,6 +61,11 @@ void set_threads(int count) { (void)count; }
 
 typedef _Atomic uint32_t Word;
 
+typedef struct {
+    char *data;
+    size_t bytes, stride; /* stride: from one thread's scratch to the next one's */
+} Scratch;
+
 static struct {
     pthread_mutex_t owner; /* held while a task runs and while the number of threads changes */
     _Atomic int threads;   /* wanted, the caller's included */
@@ -77,8 +75,7 @@ static struct {
 
     Kernel *kernel;        /* the present task; read only by who holds a ticket of it */
     const void *task;
-    char *scratch;
-    size_t stride;
+    Scratch scratch;       /* stays for the next task: the system hands out memory page by page */
 
     /* each in a line of its own: they are written while others are read */
     _Alignas(LINE) _Atomic uint64_t ticket; /* chunks of the task · 2³² + chunks taken */
@@ -142,19 +139,23 @@ static int64_t nanoseconds(void)
     return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-/* Watch a word for ten microseconds, then sleep, until it differs from `value`. `sleepers` counts
- * the threads that sleep, so that who changes the word knows whether to wake them: it changes the
- * word first and then reads the count, and here the count comes first and then the word. */
+/* Watch a word for ten microseconds, then offer the core to others at each look, and then sleep, until
+ * it differs from `value`. `sleepers` counts the threads that sleep, so that who changes the word
+ * knows whether to wake them: it changes the word first and then reads the count, and here the count
+ * comes first and then the word. */
 static void wait_while(Word *word, uint32_t value, Word *sleepers)
 {
-    int64_t until = nanoseconds() + 10000;
-    do {
-        for (int i = 0; i < 16; i++) {
+    enum { LOOKS = 16 };
+    const int64_t start = nanoseconds();
+    for (int64_t passed = 0; passed < SLEEPY; passed = nanoseconds() - start)
+        for (int i = 0; i < LOOKS; i++) {
             if (atomic_load_explicit(word, memory_order_acquire) != value)
                 return;
-            pause_a_moment();
+            if (passed < WATCHFUL)
+                pause_a_moment();
+            else
+                sched_yield();
         }
-    } while (nanoseconds() < until);
     atomic_fetch_add(sleepers, 1);
     while (atomic_load(word) == value)
         sleep_while(word, value);
@@ -170,7 +171,7 @@ static void take_chunks(int who)
         uint32_t chunks = (uint32_t)(ticket >> 32), chunk = (uint32_t)ticket;
         if (chunk >= chunks)
             return;
-        pool.kernel(pool.task, chunk, pool.scratch ? pool.scratch + pool.stride * (size_t)who : NULL);
+        pool.kernel(pool.task, chunk, pool.scratch.data + pool.scratch.stride * (size_t)who);
         if (atomic_fetch_add(&pool.done, 1) + 1 == chunks && atomic_load(&pool.waiting))
             wake(&pool.done, 1);
     }
@@ -201,6 +202,7 @@ static void next_round(uint32_t workers)
 static void forget_workers(void) /* in a forked child, which has none */
 {
     pthread_mutex_init(&pool.owner, NULL);
+    pool.scratch = (Scratch){0};
     pool.workers = 0;
     atomic_store(&pool.ticket, 0);
     atomic_store(&pool.waiting, 0);
@@ -253,36 +255,50 @@ void set_threads(int count)
     pthread_mutex_unlock(&pool.owner);
 }
 
-bool run_chunks(Kernel *kernel, const void *task, Index chunks, size_t scratch_bytes)
+/* At least `bytes` for each thread. */
+static bool enlarge(Scratch *scratch, size_t bytes, int threads)
 {
-    char *scratch;
-    size_t stride;
-    bool together = chunks > 1 && chunks <= INT32_MAX && pool.threads > 1 &&
-                    !pthread_mutex_trylock(&pool.owner);
-    if (together && !pool.workers)
-        start_workers();
-    if (!scratch_for(together ? pool.threads : 1, scratch_bytes, &scratch, &stride)) {
-        if (together)
-            pthread_mutex_unlock(&pool.owner);
+    /* a line more than a multiple of 4096 bytes: else the same places of two threads' scratch would
+     * fall into the same lines of the caches */
+    scratch->stride = (bytes + 4095) / 4096 * 4096 + LINE;
+    const size_t wanted = scratch->stride * (size_t)threads;
+    if (wanted <= scratch->bytes)
+        return true;
+    free(scratch->data);
+    scratch->bytes = 0;
+    if (posix_memalign((void **)&scratch->data, LINE, wanted)) {
+        scratch->data = NULL;
         return false;
     }
-    if (!together) {
-        run_alone(kernel, task, chunks, scratch);
-    } else {
+    scratch->bytes = wanted;
+    return true;
+}
+
+bool run_chunks(Kernel *kernel, const void *task, Index chunks, size_t scratch_bytes)
+{
+    Scratch own = {0};
+    const bool owner = !pthread_mutex_trylock(&pool.owner);
+    const bool together = owner && chunks > 1 && chunks <= INT32_MAX && pool.threads > 1;
+    Scratch *scratch = owner ? &pool.scratch : &own;
+    if (together && !pool.workers)
+        start_workers();
+    const bool enough = enlarge(scratch, scratch_bytes, together ? pool.threads : 1);
+    if (enough && !together) {
+        run_alone(kernel, task, chunks, scratch->data);
+    } else if (enough) {
         pool.kernel = kernel;
         pool.task = task;
-        pool.scratch = scratch;
-        pool.stride = stride;
         atomic_store(&pool.done, 0);
         atomic_store(&pool.ticket, (uint64_t)chunks << 32);
         next_round((uint32_t)chunks - 1);
         take_chunks(0);
         for (uint32_t done; (done = atomic_load(&pool.done)) < (uint32_t)chunks;)
             wait_while(&pool.done, done, &pool.waiting);
-        pthread_mutex_unlock(&pool.owner);
     }
-    free(scratch);
-    return true;
+    free(own.data);
+    if (owner)
+        pthread_mutex_unlock(&pool.owner);
+    return enough;
 }
 
 #endif

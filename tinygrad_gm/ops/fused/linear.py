@@ -57,9 +57,7 @@ def linear(xp: Namespace, x: ArrayLike, weight: ArrayLike, bias: ArrayLike = Non
     check_shape("linear", weights[:1], bias=bias)
     *batch, length = inputs
     rows = x if len(batch) == 1 else x.reshape(math.prod(batch), length)
-    out = product(rows, weight.T)
-    if bias is not None:
-        out += bias
+    out = product(xp, rows, weight.T, bias)
     return out if rows is x else out.reshape(*batch, weights[0])
 
 
