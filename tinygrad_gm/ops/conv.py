@@ -201,7 +201,7 @@ def conv_transpose(
         and shape == kernel
         and not any(map(any, how[1]))
     ):
-        out = product(x[last_axes(*(0 for _ in kernel))], weight.reshape(len(weight), -1))
+        out = product(xp, x[last_axes(*(0 for _ in kernel))], weight.reshape(len(weight), -1))
         out = out.reshape(len(x), *weight.shape[1:])  # one stamp for each example
         out = xp.ascontiguousarray(channels_last(out))
         out = channels_first(out if bias is None else with_bias(xp, out, bias))

@@ -84,7 +84,8 @@ PyObject *enter_multiplies(PyObject *module, PyObject *const *args, Py_ssize_t c
 
 /* How to cut a matrix of results: into so many chunks that there are some for every thread, but none
  * so small that waking a thread, or packing, takes longer. y is packed for each block of rows again,
- * so columns are cut first; where x lies by columns, and is packed or read with gaps, the longer side. */
+ * so columns are cut first; where x lies by columns, and is packed too or read with gaps, it is the
+ * longer side. */
 static void cut(Product *p, Index count)
 {
     const bool turned = p->x.column_step != 1;
