@@ -68,8 +68,8 @@ static Index matrices(const Product *p)
 /* Multiplications that a call of NumPy's has done before a kernel has begun. */
 static const double FEW = 64 * 64 * 64;
 
-/* multiplies(x, y, bias): whether `product` takes these; the bias may be None. On Apple's processors NumPy's library computes on
- * matrix units that C does not reach. */
+/* multiplies(x, y, bias): whether `product` takes these; the bias may be None. On Apple's processors
+ * NumPy's library computes on matrix units that C does not reach. */
 PyObject *enter_multiplies(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     (void)module;
