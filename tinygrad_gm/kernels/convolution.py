@@ -107,7 +107,7 @@ def paired(
 ) -> Any:
     """The weight's gradient (O, *kernel, C / groups) for x (N, *spatial, C), y (N, *counts, O)."""
     if groups == 1 and _is_one_window(x, y, kernel, geometry):
-        matrix = product(y.reshape(-1, y.shape[-1]).T, x.reshape(len(x), -1))
+        matrix = product(xp, y.reshape(-1, y.shape[-1]).T, x.reshape(len(x), -1))
         return matrix.reshape(y.shape[-1], *kernel, -1)
     out = _paired_by_kernel(x, y, kernel, geometry, groups)
     return _paired(xp, x, y, kernel, geometry, groups) if out is None else out
@@ -368,7 +368,7 @@ def _dense_paired(
 ) -> Any:
     _, *counts, outputs = y.shape
     if _is_pointwise(x, kernel, counts, geometry):
-        matrix = product(y.reshape(-1, outputs).T, x.reshape(-1, x.shape[-1]))
+        matrix = product(xp, y.reshape(-1, outputs).T, x.reshape(-1, x.shape[-1]))
         return matrix.reshape(outputs, *kernel, -1)
     stacked = _Stacked(xp, x, kernel, counts, geometry)
     dtype = xp.result_type(x, y)
