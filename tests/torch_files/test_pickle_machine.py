@@ -163,7 +163,8 @@ def test_a_state_is_discarded_and_items_of_opaque_objects_too():
         (b"I01\n.", r"instruction b'I'"),
         (b"\x82\x01.", r"instruction b'\\x82'"),
         (b"\xff.", r"instruction b'\\xff'"),
-        (b"X\x01\x00\x00\x00\xff.", "utf-8"),
+        (b"X\x01\x00\x00\x00\xff.", "string that is not UTF-8"),
+        (b"c\xff\nsystem\n.", "string that is not UTF-8"),
         (b"K\x01K\x02\x93.", r"asks for \?"),
     ],
 )

@@ -117,7 +117,7 @@ class _Machine:
                 raise ValueError(f"it has an integer of {length} bytes")
             self.push(int.from_bytes(self.take(length), "little", signed=True))
         elif code in _STRINGS:
-            self.push(self.take(self.number(_STRINGS[code])).decode())
+            self.push(_decoded(self.take(self.number(_STRINGS[code]))))
         elif code in _BYTES:
             self.push(self.take(self.number(_BYTES[code])))
         elif code in _COLLECTIONS:
@@ -190,7 +190,7 @@ class _Machine:
         end = self.program.find(b"\n", self.position)
         if end < 0:
             raise ValueError("it ends in the middle")
-        return self.take(end + 1 - self.position)[:-1].decode()
+        return _decoded(self.take(end + 1 - self.position)[:-1])
 
     # ------------------------------------------------------------- the stack
 
@@ -252,3 +252,10 @@ class _Machine:
         if not isinstance(arguments, tuple) or len(arguments) > _MOST_ARGUMENTS:
             raise ValueError(f"the arguments of {function.name} are not a short tuple")
         return function.meaning(*arguments)
+
+
+def _decoded(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise ValueError("it has a string that is not UTF-8") from None
