@@ -22,7 +22,7 @@ from tinygrad_gm.training import read_checkpoint
 from .pretrained import load_pretrained as load_pretrained
 from .pretrained import unknown
 
-NAMES = ("neuron", "lenet", "autoencoder", "vae", "vqvae", "pixelcnn", "gan", "diffusion")
+NAMES = ("neuron", "lenet", "resnet", "autoencoder", "vae", "vqvae", "pixelcnn", "gan", "diffusion")
 
 
 def load(name: str) -> ModuleType:

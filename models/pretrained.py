@@ -10,11 +10,13 @@ import difflib
 import importlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import tinygrad_gm as tg
 from tinygrad_gm import Tensor, nn
 from tinygrad_gm.io import CheckpointError, PathLike
+from tinygrad_gm.training import read_checkpoint
 
 from .convnet import ConvNet
 
@@ -50,8 +52,8 @@ def load_pretrained(
 
     Args:
         name: "resnet18", "resnet20", …: a function or class of one of the modules.
-        path: the file, with the names of torchvision or timm. The `num_batches_tracked` of batch
-            norms may be missing.
+        path: the file, with the names of torchvision or timm, or the folder of a run. The
+            `num_batches_tracked` of batch norms may be missing.
         num_classes: number of classes; None: that of the file. For another number than the file's
             the heads are new and untrained, and a line on standard error says so.
         options: arguments of the network, such as `width=0.5`.
@@ -63,7 +65,7 @@ def load_pretrained(
             network; the message names the first three that differ.
     """
     build = architecture(name)
-    state = tg.load(path)
+    state = read_weights(path)
     with nn.no_init():
         model = build(**options)
         found = state.get(f"{model.heads[0]}.bias")
@@ -84,6 +86,18 @@ def load_pretrained(
         )
         model.replace_heads(num_classes)
     return model.eval()
+
+
+def read_weights(path: PathLike) -> Mapping[str, Any]:
+    """Return the weights in a `.safetensors` file, or those of a run, averaged if it has averages.
+
+    Raises FileNotFoundError or CheckpointError if there are none.
+    """
+    if not Path(path).is_dir():
+        return tg.load(path)
+    state = read_checkpoint(path)
+    found: Mapping[str, Any] = state["ema"]["model"] if "ema" in state else state["model"]
+    return found
 
 
 def differences(model: nn.Module, state: Mapping[str, Any]) -> list[str]:

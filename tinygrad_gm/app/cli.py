@@ -376,6 +376,8 @@ def _checked(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
         found = kind(word)
         if kind is not str and (wrong := complaint(field, found)):
             raise argparse.ArgumentTypeError(f"{word} {wrong}")
+        if field.metadata.get("path") and word and not Path(word).exists():
+            raise argparse.ArgumentTypeError(f"there is no file or folder {word!r}")
         return found
 
     value.__name__ = kind.__name__  # argparse's "invalid int value"

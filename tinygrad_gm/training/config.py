@@ -25,6 +25,7 @@ def option(
     choices: Sequence[str] = (),
     least: float | None = None,
     most: float | None = None,
+    path: bool = False,
 ) -> V:
     """A field of a Config: a flag with a default and a help text.
 
@@ -34,6 +35,7 @@ def option(
         choices: the allowed words.
         least: the smallest allowed number; None: 1 for an int, 0 for a float.
         most: the largest allowed number; None: no limit.
+        path: whether a word is the path of a file or folder, which a flag must name.
 
     >>> from dataclasses import dataclass
     >>> from tinygrad_gm.training import option
@@ -43,7 +45,7 @@ def option(
     >>> Config()
     Config(epochs=20)
     """
-    limits = {"choices": choices or None, "least": least, "most": most}
+    limits = {"choices": choices or None, "least": least, "most": most, "path": path or None}
     given = {name: limit for name, limit in limits.items() if limit is not None}
     found: V = dataclasses.field(default=default, metadata={"help": text, **given})
     return found
