@@ -313,7 +313,11 @@ def restore(config_class: type[Config], folder: str | Path) -> ConvNet:
 
 def judge(config_class: type[Config], folder: str | Path) -> str:
     """Describe the accuracy of a run's network on the test images, in one line."""
-    model = restore(config_class, folder)
+    return judged(restore(config_class, folder), config_class, folder)
+
+
+def judged(model: nn.Module, config_class: type[Any], folder: str | Path) -> str:
+    """The same for a model that is restored, of a Config with a "dataset" and `facts`."""
     config = config_from(config_class, read_checkpoint(folder)["run"]["config"])
     images, labels = image_sets.load(config.dataset).test.tensors
     found = accuracy(predict(model, config.facts.normalised(images)), labels)

@@ -34,7 +34,8 @@ from tinygrad_gm import Generator, Tensor, data, nn, optim, pictures
 from tinygrad_gm.io import CheckpointError
 from tinygrad_gm.training import Run, option, restored
 
-from . import batches, mnist_like
+from . import image_sets, mnist_like
+from .classifier import judged, predict
 
 TRAINING_TIME = "about 5 seconds on two cores"
 WEIGHTS = Path(__file__).parent / "weights" / "lenet_mnist.safetensors"
@@ -54,6 +55,11 @@ class Config:
     batch_size: int = option(32, "number of images per step")
     learning_rate: float = option(4e-3, "learning rate of Adam at its peak")
     seed: int = option(0, "seed of the weights and the batches", least=0)
+
+    @property
+    def facts(self) -> image_sets.Facts:
+        """The facts of the data set, whose images are not normalised."""
+        return image_sets.SETS[self.dataset]._replace(mean=(0.0,), std=(1.0,))
 
 
 # The same digit, rotated, shifted by up to two pixels, smaller or larger.
@@ -114,15 +120,6 @@ def fit(model: nn.Module, split: data.Split, config: Config, run: Run) -> None:
     )
 
 
-@tg.no_grad()
-def predict(model: nn.Module, images: Tensor) -> Tensor:
-    """Logits (N, 10) of images (N, 1, 28, 28) in evaluation mode."""
-    training = model.training
-    logits = batches.concatenated(model.eval(), images)
-    model.train(training)
-    return logits
-
-
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     """The fraction of images (N, 1, 28, 28) whose label (N,) has the largest logit."""
     return float(_share_right(predict(model, images), labels))
@@ -147,6 +144,11 @@ def train(config: Config, run: Run) -> None:
 def restore(folder: str | Path) -> LeNet5:
     """Return the trained model of a run."""
     return restored(folder, Config, lambda config: LeNet5())
+
+
+def judge(folder: str | Path) -> str:
+    """Describe the accuracy of a run's network on the test images, in one line."""
+    return judged(restore(folder), Config, folder)
 
 
 def pretrained() -> LeNet5:

@@ -13,6 +13,25 @@ SMALL: dict[str, list[dict[str, Any]]] = {
         {"dataset": "digits", "images": 96, "epochs": 2},
         {"dataset": "digits", "images": 96, "epochs": 2, "augment": True},
     ],
+    "resnet": [
+        {"dataset": "digits", "images": 96, "batch_size": 32, "width": 0.25, "epochs": 2},
+        {
+            "dataset": "digits",
+            "images": 96,
+            "held_out": 50,
+            "flip": True,
+            "rotation": 10.0,
+            "crop": 2,
+            "erase": 0.5,
+            "label_smoothing": 0.1,
+            "optimizer": "adamw",
+            "learning_rate": 0.01,
+            "ema": 0.0,
+            "width": 0.25,
+            "batch_size": 32,
+            "epochs": 2,
+        },
+    ],
     "autoencoder": [
         {"dataset": "digits", "images": 256, "hidden_dim": 16, "epochs": 2},
         {

@@ -160,7 +160,14 @@ def sample(argv: list[str]) -> None:
 
 
 def judge(argv: list[str]) -> None:
-    """Measure samples of a trained model: LeNet distance and purity, or mode coverage."""
+    """Measure a trained model: accuracy, or LeNet distance and purity, or mode coverage."""
+    name, module, rest = _model("judge", argv, "vae --count 5000")
+    if hasattr(module, "judge"):
+        parser = _Parser(f"{PROGRAM} judge {name}", judge.__doc__, f"--out runs/{name}")
+        _add_out(parser, name)
+        folder = parser.parse_args(rest).out
+        print(_of_run(name, module, folder, module.judge))
+        return
     args, config_class, samples = _sampler("judge", argv, count=5000)
     from .. import concat
     from ..models import metrics
@@ -194,12 +201,7 @@ def _sampler(command: str, argv: list[str], count: int) -> tuple[Any, Any, Calla
         parser.error(f"--count is {args.count}; expected at least 1")
     from ..random import Generator
 
-    try:
-        model = module.restore(args.out)
-    except FileNotFoundError as error:
-        begun = " --resume" if (args.out / "checkpoint.safetensors").exists() else ""
-        advice = f"{PROGRAM} train {name} --out {args.out}{begun}"
-        raise FileNotFoundError(f"{error}: `{advice}` takes {module.TRAINING_TIME}") from None
+    model = _of_run(name, module, args.out, module.restore)
     wishes = {wish: getattr(args, wish) for wish in offered if getattr(args, wish) is not None}
     generator = Generator(args.seed)
 
@@ -210,6 +212,83 @@ def _sampler(command: str, argv: list[str], count: int) -> tuple[Any, Any, Calla
             parser.error(str(error))
 
     return args, module.Config, samples
+
+
+def _of_run(name: str, module: Any, folder: Path, restore: Callable[[Path], Any]) -> Any:
+    """What a function makes of a run; the error for a missing one says how to train the model."""
+    try:
+        return restore(folder)
+    except FileNotFoundError as error:
+        begun = (folder / "checkpoint.safetensors").exists()
+        if begun and hasattr(module, "judge"):
+            raise  # the data set is missing, not the run
+        advice = f"{PROGRAM} train {name} --out {folder}{' --resume' if begun else ''}"
+        raise FileNotFoundError(f"{error}: `{advice}` takes {module.TRAINING_TIME}") from None
+
+
+def classify(argv: list[str]) -> None:
+    """Print the five likeliest classes of pictures."""
+    from .. import models as catalogue
+    from ..models import classify as pictures
+    from ..models.pretrained import ARCHITECTURES
+
+    runs = [name for name in catalogue.NAMES if hasattr(catalogue.load(name).Config, "facts")]
+    parser = _Parser(
+        f"{PROGRAM} classify", classify.__doc__, "resnet50 cat.jpg --weights resnet50.safetensors"
+    )
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help=f"model of a run: {', '.join(runs)}; or network of --weights: "
+        f"{', '.join(ARCHITECTURES)}",
+    )
+    parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="file of a picture")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--out", type=_folder, help="folder of the run (default runs/MODEL)")
+    source.add_argument("--weights", type=Path, help="file of weights, .safetensors")
+    parser.add_argument("--classes", type=Path, help="file with the names of the classes, one a line")
+    parser.add_argument(
+        "--invert", action="store_true", help="exchange light and dark, for dark digits on paper"
+    )
+    sizes = {"resize_size": "length of the shorter side", "crop_size": "size of the central part"}
+    for field, text in sizes.items():
+        parser.add_argument(
+            f"--{field.replace('_', '-')}",
+            type=int,
+            help=f"{text}, in pixels, for --weights (default: as published)",
+        )
+    numbers = {"mean": "mean of each channel", "std": "standard deviation of each channel"}
+    for field, text in numbers.items():
+        parser.add_argument(
+            f"--{field}",
+            type=_numbers,
+            metavar="R,G,B",
+            help=f"{text}, for --weights (default: ImageNet's)",
+        )
+    args = parser.parse_args(argv)
+    fields = (*sizes, *numbers)
+    given = {name: found for name in fields if (found := getattr(args, name)) is not None}
+    names = pictures.read_classes(args.classes) if args.classes else None
+    if args.weights:
+        classifier = pictures.of_weights(args.model, args.weights, names, **given)
+    elif args.model not in runs:
+        known = args.model in ARCHITECTURES
+        parser.error(
+            f"{args.model} needs --weights FILE"
+            if known
+            else f"there is no classifier {args.model!r}, only {', '.join(runs)}"
+        )
+    elif given:
+        parser.error(f"--{next(iter(given)).replace('_', '-')} is for --weights; a run has its own")
+    else:
+        module, folder = catalogue.load(args.model), args.out or Path("runs") / args.model
+        classifier = _of_run(
+            args.model, module, folder, lambda path: pictures.of_run(module, path, names)
+        )
+    for path in args.images:
+        print(path)
+        for name, probability in classifier.likeliest(path, invert=args.invert):
+            print(f"  {probability:6.1%}  {name}")
 
 
 # Flags for optional parameters of a model's `sample`.
@@ -326,6 +405,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "train": train,
     "sample": sample,
     "judge": judge,
+    "classify": classify,
     "convert": convert,
     "draw": draw,
     "info": info,
@@ -382,6 +462,14 @@ def _checked(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
 
     value.__name__ = kind.__name__  # argparse's "invalid int value"
     return value
+
+
+def _numbers(word: str) -> tuple[float, ...]:
+    """Numbers with commas between them."""
+    try:
+        return tuple(map(float, word.split(",")))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a list such as 0.5,0.5,0.5") from None
 
 
 def _add_choice(parser: _Parser, name: str, text: str, choices: tuple[str, ...]) -> None:
