@@ -1,4 +1,4 @@
-"""Labelled images for the classifiers: the data sets by name, and the numbers that describe them."""
+"""Labelled images for the classifiers: the data sets by name, their classes, mean and deviation."""
 
 from __future__ import annotations
 

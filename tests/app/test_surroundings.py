@@ -249,13 +249,13 @@ def test_a_flag_like_no_other_gets_no_suggestion(capsys: Any) -> None:
 COMMANDS = [
     [],
     *([name] for name in ("quickstart", "models", "info")),
-    *([name] for name in ("train", "sample", "judge", "draw")),
+    *([name] for name in ("train", "sample", "judge", "classify", "draw")),
     *([command, model] for command in ("train", "draw") for model in models.NAMES),
     *(
         [command, model]
         for command in ("sample", "judge")
         for model in models.NAMES
-        if hasattr(models.load(model), "sample")
+        if any(hasattr(models.load(model), name) for name in (command, "sample"))
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""The recipe of the classifiers: its data, its schedule, its accuracy, frozen bodies, its commands."""
+"""The recipe of the classifiers: data, schedule, accuracy, frozen bodies, pictures, commands."""
 
 from __future__ import annotations
 
@@ -191,7 +191,9 @@ def test_a_frozen_body_keeps_its_weights_and_statistics_while_the_head_learns(
 ) -> None:
     body, model = resnet.restore(run), trained(tmp_path, weights=str(run), freeze=True)
     before, after = body.state_dict(), model.state_dict()
-    changed = [name for name in before if not np.array_equal(before[name].numpy(), after[name].numpy())]
+    changed = [
+        name for name in before if not np.array_equal(before[name].numpy(), after[name].numpy())
+    ]
     assert changed == ["linear.weight", "linear.bias"]
 
 
@@ -223,7 +225,7 @@ def test_weights_of_another_depth_are_refused_with_the_first_differences(
 def test_freezing_without_weights_and_other_depths_are_refused() -> None:
     with pytest.raises(ValueError, match=r"resnet20: freeze needs the weights of a body"):
         dataclasses.replace(SMALL, freeze=True)
-    with pytest.raises(ValueError, match="no network 'resnet21', only .*did you mean 'resnet"):
+    with pytest.raises(ValueError, match=r"no network 'resnet21', only .*did you mean 'resnet"):
         dataclasses.replace(SMALL, depth=21)
 
 
@@ -252,9 +254,13 @@ def test_the_most_confident_mistakes_come_first(monkeypatch: pytest.MonkeyPatch)
     shown = []
     grid = gallery.pictures.grid
     monkeypatch.setattr(
-        gallery.pictures, "grid", lambda x, **more: (shown.append(x.mean().item()), grid(x, **more))[1]
+        gallery.pictures,
+        "grid",
+        lambda x, **more: (shown.append(x.mean().item()), grid(x, **more))[1],
     )
-    images = tg.tensor(np.broadcast_to(np.linspace(0, 1, 5)[:, None, None, None], (5, 1, 8, 8)).copy())
+    images = tg.tensor(
+        np.broadcast_to(np.linspace(0, 1, 5)[:, None, None, None], (5, 1, 8, 8)).copy()
+    )
     logits = tg.tensor([[9.0, 0.0], [1.0, 0.0], [0.0, 3.0], [2.0, 0.0], [0.0, 1.0]])
     labels = tg.tensor([0, 1, 0, 1, 0])
     sheet = gallery.mistakes(images, labels, logits, ["cat", "dog"], count=3)

@@ -246,7 +246,9 @@ def classify(argv: list[str]) -> None:
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--out", type=_folder, help="folder of the run (default runs/MODEL)")
     source.add_argument("--weights", type=Path, help="file of weights, .safetensors")
-    parser.add_argument("--classes", type=Path, help="file with the names of the classes, one a line")
+    parser.add_argument(
+        "--classes", type=Path, help="file with the names of the classes, one a line"
+    )
     parser.add_argument(
         "--invert", action="store_true", help="exchange light and dark, for dark digits on paper"
     )
@@ -286,8 +288,9 @@ def classify(argv: list[str]) -> None:
             args.model, module, folder, lambda path: pictures.of_run(module, path, names)
         )
     for path in args.images:
+        likeliest = classifier.likeliest(path, invert=args.invert)
         print(path)
-        for name, probability in classifier.likeliest(path, invert=args.invert):
+        for name, probability in likeliest:
             print(f"  {probability:6.1%}  {name}")
 
 
