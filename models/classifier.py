@@ -13,8 +13,8 @@ learning rate rises in the first epochs, the *warm-up*, and then falls as a half
 (`rate_factor`).
 
 **Augmentation.** An image that is flipped, turned, shifted or partly erased has the same label.
-Each image is changed at random at each use, so that the network cannot memorise it. The *average* of the
-weights over the last steps (`optim.EMA`) is judged rather than the weights of the last step.
+Each image is changed at random at each use, so that the network cannot memorise it. The *average*
+of the weights over the last steps (`optim.EMA`) is judged rather than those of the last step.
 
 **Settings** are chosen with `held_out`: some training images are then judged instead of the test
 images, which do not take part. *Top-k accuracy* is the share of images whose label is among the k
@@ -174,7 +174,7 @@ def loss(
 ) -> tuple[Tensor, Tensor]:
     """The loss of normalised images (N, C, H, W) with labels (N,), and the logits (N, K).
 
-    A network that also returns the logits of further heads is trained on these with a weight of 0.3.
+    If a network also returns the logits of further heads, their losses have a weight of 0.3.
     """
     found = model(images)
     logits, *others = found if isinstance(found, tuple) else (found,)
