@@ -107,7 +107,7 @@ def test_images_are_changed_as_configured_and_normalised() -> None:
 
 
 def test_the_learning_rate_warms_up_and_falls_as_a_cosine(tmp_path: Any) -> None:
-    trained(tmp_path, epochs=4, images=512, batch_size=128, learning_rate=0.05)
+    trained(tmp_path, epochs=4, images=64, batch_size=16, learning_rate=0.05)
     rates = [line["lr"] for line in read_metrics(tmp_path) if "lr" in line]
     wanted = [0.0125, 0.025, 0.0375, 0.05]
     wanted += [0.05 * 0.5 * (1 + np.cos(np.pi * t / 12)) for t in range(12)]
