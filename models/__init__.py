@@ -5,8 +5,8 @@ the network; the loss with its equation; `train(config, run)`; `restore(folder)`
 trained model; and `example(config)`, a small training graph to draw. Generative models also have
 `sample(model, count, generator)`. The pictures of the models are in `gallery`.
 
-The convolutional classifiers, from `alexnet` to `efficientnet`, are networks without a training
-command. `load_pretrained` reads their weights.
+The convolutional classifiers, from `alexnet` to `efficientnet`, share the training of `classifier`;
+`judge(folder)` describes their accuracy. `load_pretrained` reads their weights from a file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ from tinygrad_gm.training import read_checkpoint
 from .pretrained import load_pretrained as load_pretrained
 from .pretrained import unknown
 
-NAMES = ("neuron", "lenet", "resnet", "autoencoder", "vae", "vqvae", "pixelcnn", "gan", "diffusion")
+NAMES = (
+    *("neuron", "lenet", "alexnet", "vgg", "googlenet", "resnet", "mobilenet", "efficientnet"),
+    *("autoencoder", "vae", "vqvae", "pixelcnn", "gan", "diffusion"),
+)
 
 
 def load(name: str) -> ModuleType:

@@ -24,8 +24,14 @@ and strong units inhibited their neighbours (3.3, `nn.LocalResponseNorm`).
 
 from __future__ import annotations
 
-from tinygrad_gm import Tensor, nn
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
+from tinygrad_gm import Tensor, nn
+from tinygrad_gm.training import option
+
+from . import classifier
 from .convnet import ConvNet, scaled
 
 
@@ -91,3 +97,26 @@ class AlexNet(ConvNet):
 
 
 alexnet = AlexNet
+
+
+@dataclass(frozen=True)
+class Config(classifier.Config):
+    """The recipe of `classifier`, for an AlexNet; the defaults are for small images."""
+
+    optimizer: str = option("adamw", "optimizer", choices=("sgd", "adamw"))
+    learning_rate: float = option(1e-3, "learning rate at its peak")
+    width: float = option(0.25, "factor of all numbers of channels")
+    stride: int = option(1, "stride of the first convolution; 1 for small images")
+
+    @property
+    def network(self) -> str:
+        return "alexnet"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"width": self.width, "stride": self.stride}
+
+
+TRAINING_TIME = "about 2 minutes on two cores"
+train, example = classifier.train, classifier.example
+restore, judge = partial(classifier.restore, Config), partial(classifier.judge, Config)

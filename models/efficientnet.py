@@ -38,12 +38,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Tensor, nn
+from tinygrad_gm.training import option
 
+from . import classifier
 from .convnet import ConvNet, initialise, scaled
 from .mobilenet import convolution
 
@@ -200,3 +204,25 @@ efficientnet_b4 = compound(1.4, 1.8, dropout=0.4)
 efficientnet_b5 = compound(1.6, 2.2, dropout=0.4, norm=large)
 efficientnet_b6 = compound(1.8, 2.6, dropout=0.5, norm=large)
 efficientnet_b7 = compound(2.0, 3.1, dropout=0.5, norm=large)
+
+
+@dataclass(frozen=True)
+class Config(classifier.Config):
+    """The recipe of `classifier`, for an EfficientNet; the defaults are for small images."""
+
+    scale: int = option(0, "compound scale: 0 for B0, to 7 for B7", least=0, most=7)
+    width: float = option(0.25, "factor of all numbers of channels")
+    stride: int = option(1, "stride of the first convolution; 1 for small images")
+
+    @property
+    def network(self) -> str:
+        return f"efficientnet_b{self.scale}"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"width": self.width, "stride": self.stride}
+
+
+TRAINING_TIME = "about 10 minutes on two cores"
+train, example = classifier.train, classifier.example
+restore, judge = partial(classifier.restore, Config), partial(classifier.judge, Config)

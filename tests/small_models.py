@@ -13,6 +13,19 @@ SMALL: dict[str, list[dict[str, Any]]] = {
         {"dataset": "digits", "images": 96, "epochs": 2},
         {"dataset": "digits", "images": 96, "epochs": 2, "augment": True},
     ],
+    **{
+        name: [
+            {
+                "dataset": "digits",
+                "images": 64,
+                "batch_size": 32,
+                "width": 1 / 16,
+                "held_out": 20,
+                "epochs": 1,
+            }
+        ]
+        for name in ("alexnet", "vgg", "googlenet", "mobilenet", "efficientnet")
+    },
     "resnet": [
         {"dataset": "digits", "images": 96, "batch_size": 32, "width": 0.25, "epochs": 2},
         {
