@@ -211,7 +211,7 @@ def fit(model: ConvNet, split: data.Split, config: Config, run: Run) -> ConvNet:
     measured = model if ema is None else ema.model
     images, labels = split.test.tensors
     images = config.facts.normalised(images)
-    part = "validation" if config.held_out else "test"
+    judged_on = "validation" if config.held_out else "test"
 
     def step(batch: tuple[Tensor, Tensor], _: Generator) -> tuple[Tensor, dict[str, Tensor]]:
         if config.freeze:
@@ -221,7 +221,7 @@ def fit(model: ConvNet, split: data.Split, config: Config, run: Run) -> ConvNet:
 
     def on_epoch(_: int) -> dict[str, float]:
         found = accuracy(predict(measured, images), labels)
-        return {f"{part}_{name}": value for name, value in found.items()}
+        return {f"{judged_on}_{name}": value for name, value in found.items()}
 
     run.fit(
         model,

@@ -35,7 +35,8 @@ from tinygrad_gm.io import CheckpointError
 from tinygrad_gm.training import Run, option, restored
 
 from . import image_sets, mnist_like
-from .classifier import judged, predict
+from .classifier import judged
+from .classifier import predict as predict
 
 TRAINING_TIME = "about 5 seconds on two cores"
 WEIGHTS = Path(__file__).parent / "weights" / "lenet_mnist.safetensors"
