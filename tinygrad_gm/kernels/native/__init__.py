@@ -27,6 +27,8 @@ try:
     from ._native import (
         adam,
         add_rows,
+        attention,
+        attention_backward,
         attention_weights,
         attention_weights_again,
         average,
@@ -100,6 +102,8 @@ except ImportError as error:
 __all__ = [
     "adam",
     "add_rows",
+    "attention",
+    "attention_backward",
     "attention_weights",
     "attention_weights_again",
     "average",

@@ -46,6 +46,28 @@ def squared_deviations(
 ) -> Array | None: ...
 def softmax(x: Array, out: Array) -> None: ...
 def cross_entropy(x: Array, target: Array, out: Array, loss: Array) -> None: ...
+def attention(
+    query: Array,
+    key: Array,
+    value: Array,
+    out: Array,
+    log_total: Array,
+    causal: bool,
+    scale: float,
+) -> None: ...
+def attention_backward(
+    g: Array,
+    query: Array,
+    key: Array,
+    value: Array,
+    out: Array,
+    log_total: Array,
+    causal: bool,
+    scale: float,
+    query_gradient: Array | None,
+    key_gradient: Array | None,
+    value_gradient: Array | None,
+) -> None: ...
 def attention_weights(scores: Array, log_total: Array, total: Array, period: int) -> None: ...
 def attention_weights_again(scores: Array, log_total: Array, period: int) -> None: ...
 def adam(

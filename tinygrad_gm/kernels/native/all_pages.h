@@ -17,6 +17,7 @@
 #include "winograd.h"
 #include "winograd_weight.h"
 #include "product.h"
+#include "attention.h"
 #include "rows.h"
 #include "channels.h"
 #include "channel_norm.h"

@@ -12,6 +12,7 @@ extern bool enabled;           /* false: `fits` and its like send everything to 
     MAPS(_) FLOAT_MAPS(_)                                                               \
     /* sums.c */                                                                        \
     _(sum) _(squared_deviations)                                                        \
+    /* attention.c */ _(attention) _(attention_backward)                                 \
     /* softmax.c */                                                                     \
     _(softmax) _(cross_entropy) _(attention_weights) _(attention_weights_again)         \
     /* module.c */                                                                      \

@@ -57,7 +57,8 @@ typedef void Kernel(const void *task, Index chunk, void *scratch);
 
 /* And for float alone. */
 #define ALL_FLOAT_KERNELS(_) \
-    FLOAT_MAPS(_) _(softmax) _(attention_weights) _(attention_weights_again)
+    FLOAT_MAPS(_) _(softmax) _(attention_weights) _(attention_weights_again)              \
+    _(attention) _(attention_backward)
 
 /* The elementwise functions of maps.h: how many arrays and numbers each takes. */
 #define MAPS(_)                                                                  \

@@ -65,9 +65,6 @@ static Index matrices(const Product *p)
     return count;
 }
 
-/* Multiplications that a call of NumPy's has done before a kernel has begun. */
-static const double FEW = 64 * 64 * 64;
-
 /* multiplies(x, y, bias): whether `product` takes these; the bias may be None. On Apple's processors
  * NumPy's library computes on matrix units that C does not reach. */
 PyObject *enter_multiplies(PyObject *module, PyObject *const *args, Py_ssize_t count)
@@ -77,9 +74,7 @@ PyObject *enter_multiplies(PyObject *module, PyObject *const *args, Py_ssize_t c
 #if defined(__APPLE__)
     Py_RETURN_FALSE;
 #endif
-    if (!enabled || !as_product(args, count, &p))
-        Py_RETURN_FALSE;
-    return PyBool_FromLong((double)matrices(&p) * p.rows * p.columns * p.inner > FEW);
+    return PyBool_FromLong(enabled && as_product(args, count, &p));
 }
 
 /* How to cut a matrix of results: into so many chunks that there are some for every thread, but none

@@ -65,11 +65,12 @@ def _attention_rule(
     out: Array,
     residuals: Arrays,
     argnums: Shape,
+    is_causal: bool,
     scale: float | None,
 ) -> Any:
     scale, (log_total, future) = _default_scale(query, scale), residuals
     return kernels.attention_backward(
-        xp.module, g, query, key, value, bias, out, log_total, future, argnums, scale
+        xp.module, g, query, key, value, bias, out, log_total, future, argnums, is_causal, scale
     )
 
 
