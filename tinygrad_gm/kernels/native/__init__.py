@@ -26,6 +26,7 @@ from __future__ import annotations
 try:
     from ._native import (
         adam,
+        add,
         add_rows,
         attention,
         attention_backward,
@@ -101,6 +102,7 @@ except ImportError as error:
 
 __all__ = [
     "adam",
+    "add",
     "add_rows",
     "attention",
     "attention_backward",
