@@ -207,13 +207,34 @@ INLINE void KERNEL(unpool_number)(const Pooling *p, real value, const uint8_t *p
             to[i * line_step + j * pixel_step] += value;
 }
 
-/* Add the numbers of a picture of one channel: those of one element of a line's windows at a time.
- * They are chosen before they are added, as there is no telling which a branch would be for. */
-INLINE void KERNEL(unpool_plane)(const Pooling *p, const real *from, const uint8_t *places,
-                                 real *restrict chosen, real *out)
+/* Add the numbers of a picture of one channel at their places, one window after the other. */
+INLINE void KERNEL(unpool_places)(
+    const Pooling *p, const Extent *pixels, const real *from, const uint8_t *places, real *out)
 {
-    const Index width = p->kernel[PIXELS], stride = p->stride[PIXELS], count = p->count[PIXELS];
-    for (Index j = 0; j < width; j++) {
+    const Index height = p->kernel[LINES], width = p->kernel[PIXELS], size = p->size[PIXELS];
+    Index step[UINT8_MAX + 1]; /* to the element of each place */
+    for (Index place = 0; place < height * width; place++)
+        step[place] = place / width * p->dilation[LINES] * size + place % width * p->dilation[PIXELS];
+    for (Index h = 0; h < p->count[LINES]; h++) {
+        const Extent line = extent(p, LINES, h);
+        const bool whole = line.stop - line.first == height;
+        for (Index w = 0; w < p->count[PIXELS]; w++, from++, places++) {
+            const Extent pixel = pixels[w];
+            real *to = out + line.start * size + pixel.start;
+            if (whole && pixel.stop - pixel.first == width && *places < height * width)
+                to[step[*places]] += *from;
+            else
+                KERNEL(unpool_number)(p, *from, places, line, pixel, to);
+        }
+    }
+}
+
+/* Add the numbers of a picture of one channel to their windows: to one element of all windows of a
+ * line at a time. */
+INLINE void KERNEL(unpool_sums)(const Pooling *p, const real *from, real *out)
+{
+    const Index stride = p->stride[PIXELS], count = p->count[PIXELS];
+    for (Index j = 0; j < p->kernel[PIXELS]; j++) {
         const Index offset = j * p->dilation[PIXELS] - p->before[PIXELS];
         Index first, stop; /* windows whose element j is inside */
         inside(count, offset, stride, p->size[PIXELS], &first, &stop);
@@ -221,17 +242,10 @@ INLINE void KERNEL(unpool_plane)(const Pooling *p, const real *from, const uint8
             const Extent line = extent(p, LINES, h);
             const real *restrict value = from + h * count;
             for (Index i = line.first; i < line.stop; i++) {
-                for (Index w = first; places && w < stop; w += LANES) {
-                    const Index some = least(LANES, stop - w);
-                    KERNEL(vector) v = KERNEL(load_some)(value + w, some);
-                    v = KERNEL(where_found)(v, places + h * count + w, some, i * width + j);
-                    memcpy(chosen + w, &v, some * sizeof(real));
-                }
-                const real *restrict share = places ? chosen : value;
                 real *restrict to =
                     out + (line.start + i * p->dilation[LINES]) * p->size[PIXELS] + offset;
                 for (Index w = first; w < stop; w++)
-                    to[w * stride] += share[w];
+                    to[w * stride] += value[w];
             }
         }
     }
@@ -240,7 +254,7 @@ INLINE void KERNEL(unpool_plane)(const Pooling *p, const real *from, const uint8
 static void KERNEL(unpool)(const void *task, Index chunk, void *scratch)
 {
     const Pooling *p = task;
-    const Extent *pixels = p->channels > 1 ? extents_of_line(p, scratch) : NULL;
+    const Extent *pixels = extents_of_line(p, scratch);
     const Index channels = p->channels, stop = least((chunk + 1) * p->each, p->pictures);
     const Index size = p->size[LINES] * p->size[PIXELS] * channels;
     for (Index picture = chunk * p->each; picture < stop; picture++) {
@@ -248,9 +262,11 @@ static void KERNEL(unpool)(const void *task, Index chunk, void *scratch)
         Index done = picture * p->count[LINES] * p->count[PIXELS] * channels;
         memset(out, 0, size * sizeof(real));
         if (channels == 1) {
-            KERNEL(unpool_plane)
-            (p, (const real *)p->from + done, p->places ? p->places + done : NULL, scratch,
-             out);
+            const real *from = (const real *)p->from + done;
+            if (p->places)
+                KERNEL(unpool_places)(p, pixels, from, p->places + done, out);
+            else
+                KERNEL(unpool_sums)(p, from, out);
             continue;
         }
         for (Index h = 0; h < p->count[LINES]; h++) {
