@@ -12,6 +12,7 @@ import tinygrad_gm as tg
 from tinygrad_gm import Generator, nn, optim
 from tinygrad_gm.models import (
     autoencoder,
+    classifier,
     diffusion,
     gan,
     lenet,
@@ -69,11 +70,9 @@ def of_classifier(name: str, **options: Any) -> list[Any]:
             module.p = 0.0
     images, labels = pictures(8).astype(tg.float64), tg.arange(8)
 
-    def loss() -> tg.Tensor:
-        logits = model(images)
-        return F.cross_entropy(logits[0] if isinstance(logits, tuple) else logits, labels)
-
-    return [*stepped(model, loss), lenet.predict(model, images)]
+    losses = stepped(model, lambda: classifier.loss(model, images, labels, 0.1)[0])
+    logits = classifier.predict(model, images)
+    return [*losses, logits, classifier.in_top(logits, labels, 5)]
 
 
 def of_autoencoder(network: str) -> list[Any]:
