@@ -4,7 +4,7 @@ BIN := .venv/bin
 CHECKOUT := $(CURDIR)
 KERNELS := $(wildcard tinygrad_gm/kernels/native/*.[ch])
 
-.PHONY: quickstart test test-all test-numpy parity references sanitize lint types doctest docs layers bench clean
+.PHONY: quickstart test test-all test-numpy accuracy parity references sanitize lint types doctest docs layers bench clean
 
 quickstart: .venv/ready
 	$(BIN)/tinygrad-gm quickstart
@@ -31,8 +31,15 @@ sanitize: .venv/ready
 		ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(cc -print-file-name=libasan.so)" OMP_NUM_THREADS=2 \
 		$(CHECKOUT)/$(BIN)/python -m pytest -c $(CHECKOUT)/pyproject.toml -m 'not slow' --one-in 3 $(CHECKOUT)/tests/kernels)
 
+# the native kernels in 10,000 random cases against float64
+accuracy: .venv/ready
+	$(BIN)/python -m pytest --cases 10000 tests/kernels/test_accuracy.py
+
+# with the native kernels where they were built, and on NumPy alone, of which CI runs a share
+ONE_IN ?= 1
 parity: .venv-parity/ready
 	.venv-parity/bin/python -m pytest tests/parity
+	TINYGRAD_GM_KERNELS=numpy .venv-parity/bin/python -m pytest --one-in $(ONE_IN) tests/parity
 
 references: .venv-references/ready
 	.venv-references/bin/python -m pytest tests/references

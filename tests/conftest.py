@@ -27,6 +27,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="of every test marked `sweep` run one case in N, always the same ones",
     )
+    parser.addoption(
+        "--cases",
+        type=int,
+        default=450,
+        metavar="N",
+        help="number of random cases in which native kernels are compared with float64",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

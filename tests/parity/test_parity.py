@@ -84,6 +84,7 @@ NOT_COMPARED = {
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")  # it may be slow
 @pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total loss")  # of kl_div
+@pytest.mark.sweep
 @pytest.mark.parametrize("pair", PAIRS, ids=str)
 def test_equals_pytorch(pair: Pair, record_property: Callable[[str, int], None]) -> None:
     record_property("cases", compare(pair))

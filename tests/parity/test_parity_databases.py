@@ -16,6 +16,7 @@ from differences import DIFFERENCES, Difference
 pytestmark = pytest.mark.filterwarnings("ignore")  # numbers overflow on purpose
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("operation", OPERATIONS, ids=full_name)
 def test_equals_pytorchs_operation(
     operation: Any, record_property: Callable[[str, int], None]
@@ -23,6 +24,7 @@ def test_equals_pytorchs_operation(
     record_property("cases", databases.compare(operation))
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.module_cls.__name__)
 def test_equals_pytorchs_layer(layer: Any, record_property: Callable[[str, int], None]) -> None:
     record_property("cases", databases_of_layers.compare(layer))

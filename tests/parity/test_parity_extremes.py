@@ -48,6 +48,7 @@ PAIRS: dict[str, tuple[Any, Any]] = {
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.sweep
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("upstream", [1.0, math.inf, -math.inf, math.nan])
 @pytest.mark.parametrize("name", PAIRS)

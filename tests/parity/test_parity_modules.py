@@ -35,6 +35,7 @@ CONTAINERS = {"Module", "ModuleDict", "ModuleList", "Parameter", "ParameterList"
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")  # it may be slow
 @pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total loss")  # of KLDivLoss
+@pytest.mark.sweep
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
 def test_equals_pytorchs_layer(layer: Layer, record_property: Callable[[str, int], None]) -> None:
     record_property("cases", compare(layer))
