@@ -95,6 +95,7 @@ CASES: dict[str, tuple[Callable[..., Any], Callable[..., Arrays]]] = {
 }
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 @pytest.mark.parametrize("name", CASES)

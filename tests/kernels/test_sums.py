@@ -48,6 +48,7 @@ def terms_of(shape: tuple[int, ...], axis: Any) -> int:
     return math.prod(shape[a] for a in axes)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize(("shape", "axis"), CASES)
 def test_sum(shape: tuple[int, ...], axis: Any, dtype: Any, monkeypatch: Any) -> None:
@@ -73,6 +74,7 @@ def test_sums_of_positive_numbers_have_a_small_error(
             assert error.max() < 3 * np.finfo(dtype).eps, target
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("size", [*SIZES, 1 << 20])
 def test_sum_of_all_numbers(size: int, dtype: Any) -> None:
@@ -94,6 +96,7 @@ def test_sums_of_many_equal_numbers_keep_their_digits(axis: int, dtype: Any) -> 
             assert abs(error - 1).max() < 4 * np.finfo(dtype).eps, target
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("axis", [0, (0, 2), None, (2,), -1, (-1, 1)])
 @pytest.mark.parametrize("x", layouts((33, 7, 5), np.float32))
@@ -124,6 +127,7 @@ def test_wrong_axes_are_refused_by_numpy(axis: Any) -> None:
     assert native.sum(np.ones((2, 3), "f"), axis, False) is None
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf, 1e-42, -0.0, 3e38])
 @pytest.mark.parametrize("axis", [0, 1, None])
 @pytest.mark.parametrize("size", [3, 300])
@@ -136,6 +140,7 @@ def test_special_values(special: float, axis: Any, size: int) -> None:
         assert_agrees(lambda x: summed(np, x, axis), x, terms=x.size)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize(("shape", "axis"), CASES)
 def test_variance(shape: tuple[int, ...], axis: Any, dtype: Any) -> None:
