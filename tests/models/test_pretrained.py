@@ -14,6 +14,11 @@ from tinygrad_gm.models.pretrained import ARCHITECTURES, architecture
 
 MEAN, DEVIATION = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
 
+KINDS = (
+    *("alexnet", "vgg11_bn", "googlenet", "resnet18"),
+    *("mobilenet_v1", "mobilenet_v2", "efficientnet_b0"),
+)
+
 
 @pytest.fixture
 def weights(tmp_path):
@@ -132,6 +137,29 @@ def test_a_missing_file_and_a_file_of_another_kind_are_refused(tmp_path) -> None
     tg.save(path, {"model": {"conv1.weight": tg.zeros(3)}, "epoch": 3})
     with pytest.raises(CheckpointError, match=r"conv1.weight is missing; "):
         models.load_pretrained("resnet20", path)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_of_network_gets_its_body_from_a_file_and_new_heads(
+    name, tmp_path, capsys
+) -> None:
+    tg.manual_seed(0)
+    narrow = {"width": 1 / 16}
+    trained = architecture(name)(num_classes=6, **narrow).eval()
+    path = tmp_path / "weights.safetensors"
+    tg.save(path, trained.state_dict())
+    x = tg.rand((2, 3, 64, 64))
+    again = models.load_pretrained(name, path, **narrow)
+    np.testing.assert_allclose(again(x).numpy(), trained(x).numpy(), rtol=1e-5, atol=1e-6)
+    assert not capsys.readouterr().err
+    state, found = trained.state_dict(), models.load_pretrained(name, path, 3, **narrow)
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert found(x).shape == (2, 3)
+    for key, tensor in found.state_dict().items():
+        if key.rpartition(".")[0] in found.heads:
+            assert len(tensor) == 3
+        else:
+            assert (tensor == state[key]).all()
 
 
 def test_every_network_is_named_by_its_module() -> None:

@@ -63,8 +63,8 @@ def reference(name: str) -> torch.nn.Module:
     model.to_empty(device="cpu")
     torch.manual_seed(0)
     for key, tensor in model.state_dict().items():
-        if tensor.ndim > 1:  # a variance of 2 / fan in
-            bound = math.sqrt(6 / math.prod(tensor.shape[1:]))
+        if tensor.ndim > 1:  # a variance of 2 / fan out, as torchvision's initial weights
+            bound = math.sqrt(6 / len(tensor) / math.prod(tensor.shape[2:]))
             tensor.uniform_(-bound, bound)
         elif key.endswith(("weight", "running_var")):
             tensor.uniform_(0.75, 1.25)
