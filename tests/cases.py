@@ -283,10 +283,11 @@ CASES: dict[str, Case] = {
         elementwise=True,
     ),
     "select": Case(
-        lambda x, condition: np.where(condition, x, 0.0),
+        lambda x, condition, scale=1.0: np.where(condition, scale * x, 0.0),
         [
             Sample((draw((2, 3)), TRUTHS)),
             Sample((draw((3,)), TRUTHS[:, :1])),
+            Sample((draw((2, 3)), TRUTHS, 2.5)),
             Sample((draw((2, 3), layout="transposed"), TRUTHS)),
             Sample((draw((2, 3), layout="sliced"), TRUTHS[0])),
             Sample((draw(()), True)),

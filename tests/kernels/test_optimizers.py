@@ -32,6 +32,8 @@ OPTIMIZERS = {
         lambda p: optim.Adam(p, lr=0.1),
         lambda p: optim.Adam(p, betas=(0.0, 0.5), eps=1e-3, weight_decay=0.1, maximize=True),
         lambda p: optim.AdamW(p, lr=0.1, weight_decay=0.5),
+        lambda p: optim.Adam(p, lr=0.1, amsgrad=True),
+        lambda p: optim.AdamW(p, betas=(0.5, 0.1), weight_decay=0.1, amsgrad=True, maximize=True),
     ],
     "rmsprop": [
         lambda p: optim.RMSprop(p, lr=0.1),
@@ -113,9 +115,14 @@ def test_a_parameter_without_a_gradient_is_left_out(kernel: str, make: Maker) ->
 
 
 @pytest.mark.parametrize(("kernel", "make"), CASES)
-def test_an_empty_parameter_is_no_obstacle(kernel: str, make: Maker) -> None:
+def test_an_empty_parameter_is_no_obstacle(
+    kernel: str, make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = count_calls(monkeypatch, kernel)
     values = [numbers(n, np.float32, n) for n in (5, 0, 7)]
     assert_same(make, values, [values, values])
+    assert calls
+    assert_same(make, values[1:2], [values[1:2]])
 
 
 def test_gradients_of_another_type_go_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,13 +196,15 @@ VECTOR = np.ones(6, np.float32)
         ({2: "one"}, "must be real number"),
         ({5: VECTOR[::-1]}, "contiguous arrays of 6"),
         ({6: VECTOR.astype(">f4")}, "byte order"),
+        ({7: VECTOR[:5]}, "contiguous arrays of 6"),
+        ({7: VECTOR.copy()}, None),
         ({}, None),
     ],
 )
 def test_the_kernel_refuses_what_it_could_read_outside_of(
     change: dict[int, Any], error: str | None
 ) -> None:
-    args = [VECTOR.copy(), [VECTOR], 1.0, 0.0, 1.0, VECTOR.copy(), VECTOR.copy()]
+    args = [VECTOR.copy(), [VECTOR], 1.0, 0.0, 1.0, VECTOR.copy(), VECTOR.copy(), None]
     for place, value in change.items():
         args[place] = value
     if error is None:

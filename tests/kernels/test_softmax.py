@@ -24,10 +24,6 @@ F = tg.nn.functional
 SHAPES = [(1, 1), (3, 16), (5, 17), (64, 65), (2, 1009), (1, 40_000), (700, 10), (2, 3, 5, 31)]
 
 
-def softmax(x: np.ndarray) -> np.ndarray:
-    return tg.softmax(tg.asarray(x)).numpy()
-
-
 def cross_entropy(x: np.ndarray, target: np.ndarray, reduction: str = "mean") -> list[np.ndarray]:
     x = tg.asarray(x).requires_grad_()
     loss = F.cross_entropy(x, tg.asarray(target), reduction=reduction)
@@ -35,37 +31,93 @@ def cross_entropy(x: np.ndarray, target: np.ndarray, reduction: str = "mean") ->
     return [loss.numpy(), x.grad.numpy()]
 
 
+def with_gradient(function: Any, axis: int = -1) -> Any:
+    """The result and the gradient of a function of x along an axis, for an upstream gradient."""
+
+    def run(x: np.ndarray, g: np.ndarray) -> list[np.ndarray]:
+        x = tg.asarray(x).requires_grad_()
+        out = function(x, axis)
+        out.backward(tg.asarray(g))
+        return [out.numpy(), x.grad.numpy()]
+
+    return run
+
+
+FUNCTIONS = {"softmax": tg.softmax, "log_softmax": tg.log_softmax}
+TYPES = [np.float32, np.float64]
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_softmax(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = count_calls(monkeypatch, "softmax")
-    assert_agrees(softmax, numbers(shape, np.float32) * np.float32(9), terms=shape[-1])
-    assert calls
+def test_values_and_gradients(
+    shape: tuple[int, ...], name: str, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = [count_calls(monkeypatch, f"{name}{end}") for end in ("", "_backward")]
+    x, g = numbers(shape, dtype) * dtype(9), numbers(shape, dtype, 1)
+    assert_agrees(with_gradient(FUNCTIONS[name]), x, g, terms=64 * shape[-1])
+    assert all(calls)
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_channels_of_channels_last_memory_are_rows(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = [count_calls(monkeypatch, f"{name}{end}") for end in ("", "_backward")]
+    x, g = (numbers((3, 5, 4, 10), np.float32, i).transpose(0, 3, 1, 2) for i in range(2))
+    assert_agrees(with_gradient(FUNCTIONS[name], 1), x, g, terms=10)
+    assert_agrees(with_gradient(FUNCTIONS[name], 2), x, g, terms=10)
+    assert all(len(c) == 3 * len(TARGETS) for c in calls)
+    out, gradient = with_gradient(FUNCTIONS[name], 1)(x, g)
+    assert out.strides == gradient.strides == x.strides
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("x", layouts((33, 65), np.float32))
-def test_softmax_in_other_memory_orders(x: np.ndarray) -> None:
-    assert_agrees(softmax, x)
+def test_other_memory_orders(x: np.ndarray, name: str) -> None:
+    g = numbers((33, 65), np.float32, 1)
+    assert_agrees(with_gradient(FUNCTIONS[name]), x, g, terms=65)
+    assert_agrees(with_gradient(FUNCTIONS[name]), g, x, terms=65)
 
 
 @pytest.mark.sweep
+@pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf, 1e-40, -0.0, 3e38, -3e38])
 @pytest.mark.parametrize("place", [0, 16, 36])
-def test_softmax_of_special_values(special: float, place: int) -> None:
-    x = numbers((3, 37), np.float32)
-    x[1, place], x[2] = special, special
-    assert_agrees(softmax, x)
+def test_special_values(special: float, place: int, name: str) -> None:
+    for dtype in TYPES:
+        x, g = numbers((3, 37), dtype), numbers((3, 37), dtype, 1)
+        x[1, place], x[2] = special, special
+        assert_agrees(lambda x: FUNCTIONS[name](tg.asarray(x)).numpy(), x)
+        if abs(special) < 1:
+            assert_agrees(with_gradient(FUNCTIONS[name]), x, g, terms=37)
 
 
 @pytest.mark.sweep
+@pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("shape", [s for s in SHAPES if len(s) == 2], ids=str)
 def test_cross_entropy(
-    shape: tuple[int, int], reduction: str, monkeypatch: pytest.MonkeyPatch
+    shape: tuple[int, int], reduction: str, dtype: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = count_calls(monkeypatch, "cross_entropy")
+    calls = [count_calls(monkeypatch, f"cross_entropy{end}") for end in ("", "_backward")]
     target = np.random.default_rng(1).integers(0, shape[1], shape[0])
-    assert_agrees(lambda x, t: cross_entropy(x, t, reduction), numbers(shape, np.float32), target)
-    assert calls
+    assert_agrees(lambda x, t: cross_entropy(x, t, reduction), numbers(shape, dtype), target)
+    assert all(calls)
+
+
+def test_cross_entropy_of_the_channels_of_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = [count_calls(monkeypatch, f"cross_entropy{end}") for end in ("", "_backward")]
+    x = numbers((3, 5, 4, 10), np.float32).transpose(0, 3, 1, 2)
+    target = np.random.default_rng(1).integers(0, 10, (3, 5, 4))
+    for reduction in ("mean", "none"):
+        assert_agrees(lambda x, t, r=reduction: cross_entropy(x, t, r), x, target, terms=10)
+    assert all(calls)
+    assert_agrees(cross_entropy, np.ascontiguousarray(x), target, terms=10)
+
+
+def test_cross_entropy_of_one_example() -> None:
+    assert_agrees(cross_entropy, numbers(7, np.float32), np.array(3), terms=7)
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8, np.uint64])
@@ -126,7 +178,19 @@ ROWS = np.ones((4, 5), np.float32)
     [
         ("softmax", [ROWS, np.ones((4, 4), "f")], "contiguous arrays of 20"),
         ("softmax", [ROWS.T, ROWS.copy()], "expected contiguous rows"),
-        ("softmax", [np.ones((4, 5)), np.ones((4, 5))], "expected float32"),
+        ("softmax", [np.ones((4, 5)), ROWS.copy()], "arrays of one type"),
+        ("log_softmax_backward", [ROWS[:3], ROWS, ROWS.copy()], "contiguous arrays of 20"),
+        ("softmax_backward", [ROWS, ROWS, ROWS.T], "contiguous arrays of 20"),
+        (
+            "cross_entropy_backward",
+            [ROWS, np.full(4, 5), None, 1.0, ROWS.copy()],
+            "out of range",
+        ),
+        (
+            "cross_entropy_backward",
+            [ROWS, np.ones(4, int), np.ones(3, "f"), 1.0, ROWS.copy()],
+            "of 4 numbers",
+        ),
         ("softmax", [ROWS[:0], ROWS[:0]], "expected contiguous rows"),
         ("cross_entropy", [ROWS, np.full(4, 5), ROWS.copy(), np.ones(4, "f")], "out of range"),
         ("cross_entropy", [ROWS, np.full(4, -1), ROWS.copy(), np.ones(4, "f")], "out of range"),

@@ -37,31 +37,31 @@ def sigmoid(xp: Namespace, x: Array, out: Array = None) -> Array:
 
 def gelu(xp: Namespace, x: Array) -> Array:
     """x·Φ(x), with Φ the standard normal distribution function."""
-    return native.gelu(x) if native.dense_float32(x) else in_blocks(xp, _gelu, x)
+    return native.gelu(x) if native.dense(x) else in_blocks(xp, _gelu, x)
 
 
 def gelu_backward(xp: Namespace, g: Array, x: Array) -> Array:
     """g·(Φ(x) + x·φ(x))."""
-    if native.dense_float32(g, x):
+    if native.dense(g, x):
         return native.gelu_backward(g, x)
     return in_blocks(xp, _gelu_slope, x, g)
 
 
 def tanh_gelu(xp: Namespace, x: Array) -> Array:
     """x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³)))."""
-    return native.tanh_gelu(x) if native.dense_float32(x) else in_blocks(xp, _tanh_gelu, x)
+    return native.tanh_gelu(x) if native.dense(x) else in_blocks(xp, _tanh_gelu, x)
 
 
 def tanh_gelu_backward(xp: Namespace, g: Array, x: Array) -> Array:
     """g times the derivative of `tanh_gelu`."""
-    if native.dense_float32(g, x):
+    if native.dense(g, x):
         return native.tanh_gelu_backward(g, x)
     return in_blocks(xp, _tanh_gelu_slope, x, g)
 
 
 def silu(xp: Namespace, x: Array) -> Array:
     """x·σ(x)."""
-    if native.dense_float32(x):
+    if native.dense(x):
         return native.silu(x)
     with np.errstate(over="ignore"):  # e^−x = inf gives the right 0
         return in_blocks(xp, _silu, x)
@@ -69,7 +69,7 @@ def silu(xp: Namespace, x: Array) -> Array:
 
 def silu_backward(xp: Namespace, g: Array, x: Array) -> Array:
     """g·s·(1 + (1 − s)·x) with s = σ(x)."""
-    if native.dense_float32(g, x):
+    if native.dense(g, x):
         return native.silu_backward(g, x)
     return in_blocks(xp, _silu_slope, x, g)
 

@@ -50,7 +50,7 @@ Q = (
 
 def erf(xp: Namespace, x: Array) -> Any:
     """The error function of every element."""
-    return native.erf(x) if native.dense_float32(x) else in_blocks(xp, erf_of_block, x)
+    return native.erf(x) if native.dense(x) else in_blocks(xp, erf_of_block, x)
 
 
 def erf_of_block(xp: Namespace, out: Array, x: Array) -> None:

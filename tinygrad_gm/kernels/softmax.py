@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 
 from ..backend import Array, Arrays, Namespace
 from . import native
@@ -11,18 +15,23 @@ from .summation import summed, sums_of_rows
 
 
 def in_rows(x: Array) -> bool:
-    """Whether x is an array for the kernels of rows: float32, in C order."""
-    return native.dense_float32(x) and bool(x.flags.c_contiguous)
+    """Whether x is an array for the kernels of rows: in C order."""
+    return native.fits(x) and bool(x.flags.c_contiguous)
+
+
+def rows_along(x: Array, axis: int) -> Array:
+    """x with `axis` last if the kernels of rows take it so, as channels-last memory; else None."""
+    if axis not in (-1, x.ndim - 1) and native.fits(x):
+        x = np.moveaxis(x, axis, -1)
+    return x if in_rows(x) else None
 
 
 def softmax(xp: Namespace, x: Array, axis: int) -> Array:
     """e^x / Σ e^x along an axis."""
     if not x.size:
         return xp.exp(x)
-    if axis in (-1, x.ndim - 1) and in_rows(x):
-        out = xp.empty_like(x)
-        native.softmax(x, out)
-        return out
+    if (rows := rows_along(x, axis)) is not None:
+        return _of_rows(native.softmax, axis, rows)
     out = xp.exp(x - x.max(axis=axis, keepdims=True))
     out /= summed(xp, out, axis, True)
     return out
@@ -32,8 +41,42 @@ def log_softmax(xp: Namespace, x: Array, axis: int) -> Array:
     """x − ln Σ e^x along an axis."""
     if not x.size:
         return xp.exp(x)
+    if (rows := rows_along(x, axis)) is not None:
+        return _of_rows(native.log_softmax, axis, rows)
     shifted = x - x.max(axis=axis, keepdims=True)
     return shifted - xp.log(summed(xp, xp.exp(shifted), axis, True))
+
+
+def softmax_backward(xp: Any, g: Array, out: Array, axis: int) -> Array:
+    """out·(g − Σ g·out): the gradient of `softmax`, whose result is `out`."""
+    if (rows := _rows_of_both(g, out, axis)) is not None:
+        return _of_rows(native.softmax_backward, axis, *rows)
+    return out * (g - xp.sum(g * out, axis, True))
+
+
+def log_softmax_backward(xp: Any, g: Array, out: Array, axis: int) -> Array:
+    """g − e^out·Σ g: the gradient of `log_softmax`, whose result is `out`."""
+    if (rows := _rows_of_both(g, out, axis)) is not None:
+        return _of_rows(native.log_softmax_backward, axis, *rows)
+    return g - xp.exp(out) * xp.sum(g, axis, True)
+
+
+def _rows_of_both(g: Array, out: Array, axis: int) -> tuple[Array, Array] | None:
+    if not native.fits(g, out) or g.shape != out.shape:
+        return None
+    upstream, rows = rows_along(g, axis), rows_along(out, axis)
+    return None if upstream is None or rows is None else (upstream, rows)
+
+
+def _of_rows(kernel: Callable[..., None], axis: int, *arrays: Array) -> Array:
+    """A new array that the kernel writes, with the rows along `axis` again."""
+    out = np.empty_like(arrays[0])
+    kernel(*arrays, out)
+    return _moved_back(out, axis)
+
+
+def _moved_back(rows: Array, axis: int) -> Array:
+    return rows if axis in (-1, rows.ndim - 1) else np.moveaxis(rows, -1, axis)
 
 
 def log_sum_exp(xp: Namespace, x: Array, axis: int | tuple[int, ...] | None) -> Array:
@@ -47,18 +90,17 @@ def log_sum_exp(xp: Namespace, x: Array, axis: int | tuple[int, ...] | None) -> 
 
 
 def cross_entropy(xp: Namespace, logits: Array, target: Array, axis: int) -> Arrays:
-    """−ln softmax(logits)[target]; softmax(logits); and the index of the targets in it.
+    """−ln softmax(logits)[target]; and softmax(logits).
 
     Args:
         logits: scores, with the classes along `axis`.
         target: the number of a class, in the shape of the other axes.
     """
-    places = grid(xp, target.shape)
-    places.insert(axis, target)
-    if axis + 1 == logits.ndim and in_rows(logits) and target.dtype.char == "l":
-        losses, probabilities = xp.empty(target.shape, logits.dtype), xp.empty_like(logits)
-        native.cross_entropy(logits, xp.ascontiguousarray(target), probabilities, losses)
-        return losses, probabilities, tuple(places)
+    rows = rows_along(logits, axis)
+    if rows is not None and target.dtype.char == "l":
+        losses, probabilities = np.empty(target.shape, rows.dtype), np.empty_like(rows)
+        native.cross_entropy(rows, np.ascontiguousarray(target), probabilities, losses)
+        return losses, _moved_back(probabilities, axis)
     largest = logits.max(axis=axis, keepdims=True)
     probabilities = xp.exp(logits - largest)
     if axis + 1 == logits.ndim:
@@ -66,15 +108,32 @@ def cross_entropy(xp: Namespace, logits: Array, target: Array, axis: int) -> Arr
     else:
         total = summed(xp, probabilities, axis, True)
     probabilities /= total
-    losses = (largest + xp.log(total)).reshape(target.shape) - logits[tuple(places)]
-    return losses, probabilities, tuple(places)
+    losses = (largest + xp.log(total)).reshape(target.shape) - logits[_places(xp, target, axis)]
+    return losses, probabilities
 
 
-def cross_entropy_backward(g: Array, probabilities: Array, places: Arrays, axis: int) -> Array:
+def cross_entropy_backward(
+    xp: Namespace, g: Array, probabilities: Array, target: Array, axis: int
+) -> Array:
     """(softmax(logits) − one-hot(target)) · g, for g of the shape of the targets or one number."""
+    rows = rows_along(probabilities, axis)
+    if rows is not None and target.dtype.char == "l":
+        gradient, one = np.empty_like(rows), not g.ndim
+        upstream = None if one else np.ascontiguousarray(g, rows.dtype)
+        scale = float(g) if one else 0.0
+        target = np.ascontiguousarray(target)
+        native.cross_entropy_backward(rows, target, upstream, scale, gradient)
+        return _moved_back(gradient, axis)
     gradient = probabilities * (g[along(axis, None)] if g.ndim else g)
-    gradient[places] -= g
+    gradient[_places(xp, target, axis)] -= g
     return gradient
+
+
+def _places(xp: Namespace, target: Array, axis: int) -> Arrays:
+    """The index of the targets in an array with the classes along `axis`."""
+    places = grid(xp, target.shape)
+    places.insert(axis, target)
+    return tuple(places)
 
 
 def largest_of_rows(xp: Namespace, x: Array) -> Array:

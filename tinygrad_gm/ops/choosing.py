@@ -6,7 +6,10 @@ value that is not chosen may be infinite, and 0 · inf is NaN.
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+import numpy as np
 
 from ..backend import Array, ArrayLike, Namespace
 from ..engine.call import op
@@ -16,16 +19,25 @@ from ..kernels.selection import selected
 __all__ = ["clip", "leaky_relu", "maximum", "minimum", "relu", "where"]
 
 
-@op(lambda xp, g, condition: xp.select(g, condition), None, local=["[condition]", ""])
-def select(xp: Namespace, x: ArrayLike, condition: ArrayLike) -> Any:
-    """x where the condition (booleans) holds, else 0, even where x is infinite or NaN.
+@op(
+    lambda xp, g, condition, scale: xp.select(g, condition, scale),
+    None,
+    local=["scale·[condition]", ""],
+)
+def select(xp: Namespace, x: ArrayLike, condition: ArrayLike, scale: float = 1.0) -> Any:
+    """scale · x where the condition (booleans) holds, else 0, even where x is infinite or NaN.
 
     >>> tg.ops.select(tg.tensor([1.0, tg.inf, tg.nan]), tg.tensor([True, False, False])).tolist()
     [1.0, 0.0, 0.0]
     """
     if not isinstance(condition, bool) and condition.dtype.char != "?":
         raise TypeError(f"select: expected a condition of booleans; got {condition.dtype}")
-    return selected(x, condition)
+    if native.fits(x) and isinstance(condition, np.ndarray):
+        out = native.select(x, condition, scale)
+        if out is not None:
+            return out
+    kept = selected(x, condition)
+    return kept if scale == 1 else kept * scale
 
 
 @op(
@@ -86,7 +98,16 @@ def minimum(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     return xp.minimum(x, y)
 
 
+def _bounds(min: ArrayLike, max: ArrayLike) -> tuple[float, float] | None:
+    """The limits as numbers, ±inf for None; None for arrays."""
+    least, most = -math.inf if min is None else min, math.inf if max is None else max
+    numbers = isinstance(least, (int, float)) and isinstance(most, (int, float))
+    return (least, most) if numbers and least == least and most == most else None
+
+
 def _between(xp: Namespace, g: Array, x: Array, min: ArrayLike, max: ArrayLike) -> Any:
+    if native.dense(g, x) and (bounds := _bounds(min, max)):
+        return native.clip_backward(g, x, *bounds)
     above = g if min is None else xp.select(g, x >= min)
     return above if max is None else xp.select(above, x <= max)
 
@@ -114,6 +135,8 @@ def clip(xp: Namespace, x: ArrayLike, min: ArrayLike = None, max: ArrayLike = No
     >>> tg.clip(tg.tensor([-2.0, 0.5, 2.0]), -1, 1).tolist()
     [-1.0, 0.5, 1.0]
     """
+    if native.dense(x) and (bounds := _bounds(min, max)):
+        return native.hardtanh(x, *bounds)
     return xp.clip(x, min, max)
 
 
@@ -187,6 +210,8 @@ def hardtanh(xp: Namespace, x: ArrayLike, min_val: float = -1.0, max_val: float 
 
 
 def _hard_swish_rule(xp: Namespace, g: Array, x: Array) -> Any:
+    if native.dense(g, x):
+        return native.hardswish_backward(g, x)
     return xp.select(g * (x / 3.0 + 0.5), xp.abs(x) < 3.0) + xp.select(g, x >= 3.0)
 
 
@@ -197,6 +222,8 @@ def hardswish(xp: Namespace, x: ArrayLike) -> Any:
     >>> tg.ops.hardswish(tg.tensor([-4.0, 0.0, 4.0])).tolist()
     [-0.0, 0.0, 4.0]
     """
+    if native.dense(x):
+        return native.hardswish(x)
     if x.dtype.kind != "f":
         x = x.astype(xp.float64)
     return xp.maximum(x, -3.0) * (xp.clip(x + 3.0, 0.0, 6.0) / 6.0)

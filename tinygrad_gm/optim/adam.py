@@ -67,7 +67,8 @@ class Adam(Optimizer):
         beta1, beta2 = group["betas"]
         correction = math.sqrt(1 - beta2**step)  # of v̂, applied to lr and ε: numbers, not vectors
         lr, eps = group["lr"] * correction / (1 - beta1**step), group["eps"] * correction
-        run = None if group["amsgrad"] else blocks.for_kernel("exp_avg", "exp_avg_sq")
+        largest = "max_exp_avg_sq" if group["amsgrad"] else None
+        run = blocks.for_kernel("exp_avg", "exp_avg_sq", largest)
         if run is not None:
             native.adam(beta1, beta2, share_of_squares(beta1, beta2), eps, lr, *run)
             return

@@ -140,7 +140,7 @@ class Blocks:
         formula's gradient is scale · gradient + decay · param. None: iterate over the blocks.
         """
         gradients, scale, decay, keep = self._filling
-        wanted = [gradients[i] for i in self.members]
+        wanted = [gradients[i] for i in self.members if gradients[i].size]
         if not native.fits(self._param, *wanted):
             return None
         del self._filling  # do not keep the user's gradients alive

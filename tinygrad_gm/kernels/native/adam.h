@@ -12,6 +12,7 @@
 typedef struct {
     Gradients gradients;
     void *param, *exp_avg, *exp_avg_sq;      /* θ, m, v */
+    void *max_exp_avg_sq;                    /* the largest v so far, or NULL */
     double beta1, beta2, share, eps, lr;     /* share: of g² in v */
 } Adam;
 
@@ -25,6 +26,7 @@ static void KERNEL(adam_piece)(const void *task, const real *restrict g, Index s
     real *restrict p = (real *)a->param + start;
     real *restrict m = (real *)a->exp_avg + start;
     real *restrict v = (real *)a->exp_avg_sq + start;
+    real *restrict largest = a->max_exp_avg_sq ? (real *)a->max_exp_avg_sq + start : NULL;
     const real scale = a->gradients.scale, decay = a->gradients.decay, keep = a->gradients.keep;
     const real beta1 = a->beta1, beta2 = a->beta2, share = a->share, eps = a->eps, lr = a->lr;
     const bool decays = a->gradients.decay != 0;
@@ -35,7 +37,13 @@ static void KERNEL(adam_piece)(const void *task, const real *restrict g, Index s
             slope += decay * p[i];
         m[i] = beta1 * m[i] + slope;
         v[i] = beta2 * v[i] + slope * slope * share;
-        p[i] = keep * p[i] - m[i] / (ROOT(v[i]) + eps) * lr;
+        if (!largest)
+            p[i] = keep * p[i] - m[i] / (ROOT(v[i]) + eps) * lr;
+    }
+    for (Index i = 0; largest && i < length; i++) {
+        const real l = largest[i];
+        largest[i] = (l >= v[i]) | (l != l) ? l : v[i]; /* NaN stays, as in NumPy */
+        p[i] = keep * p[i] - m[i] / (ROOT(largest[i]) + eps) * lr;
     }
 }
 

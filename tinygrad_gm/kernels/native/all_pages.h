@@ -1,9 +1,11 @@
 /* The pages, in the order in which they need each other. No include guard: see pages.h. */
 #include "vector.h"
+#include "double_functions.h"
 #include "functions.h"
 #include "maps.h"
 #include "sums.h"
 #include "softmax.h"
+#include "selection.h"
 #include "gradients.h"
 #include "adam.h"
 #include "average.h"

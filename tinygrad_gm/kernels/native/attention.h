@@ -95,10 +95,10 @@ static void KERNEL(attention)(const void *task, Index chunk, void *scratch)
         for (Index i = 0; i < rows; i++) {
             float *row = scores + i * lead;
             const Index seen = seen_by(a, first + i, columns);
-            float largest = largest_of(row, seen);
+            float largest = KERNEL(largest_of)(row, seen);
             largest = largest == -INFINITY ? 0 : largest; /* no score: all weights are 0 */
-            exponentiate(row, row, largest, seen, columns);
-            const float total = (float)sum_of(row, seen);
+            KERNEL(exponentiate)(row, row, largest, seen, columns);
+            const float total = (float)KERNEL(sum_of)(row, seen);
             totals[i] = total < 1 ? 1 : total;
             a->log_total[head * a->rows + first + i] = largest + log_of(totals[i]);
         }
@@ -169,7 +169,7 @@ static void KERNEL(attention_backward)(const void *task, Index chunk, void *scra
             const float *band_g = g + first * a->g.row_step;
             for (Index i = 0; i < rows; i++) {
                 const float log_total = a->log_total[head * a->rows + first + i];
-                exponentiate(weights + i * lead, weights + i * lead, log_total,
+                KERNEL(exponentiate)(weights + i * lead, weights + i * lead, log_total,
                              seen_by(a, first + i, columns), columns);
             }
             if (a->value_gradient.data) {

@@ -9,14 +9,18 @@ extern bool enabled;           /* false: `fits` and its like send everything to 
 
 #define ALL_ENTRIES(_)                                                                  \
     /* maps.c */                                                                        \
-    MAPS(_) FLOAT_MAPS(_)                                                               \
+    MAPS(_)                                                                             \
     /* sums.c */                                                                        \
     _(sum) _(squared_deviations)                                                        \
     /* attention.c */ _(attention) _(attention_backward)                                 \
     /* softmax.c */                                                                     \
-    _(softmax) _(cross_entropy) _(attention_weights) _(attention_weights_again)         \
+    _(softmax) _(softmax_backward) _(log_softmax) _(log_softmax_backward)               \
+    _(cross_entropy) _(cross_entropy_backward)                                          \
+    _(attention_weights) _(attention_weights_again)                                     \
+    /* selection.c */                                                                   \
+    _(select)                                                                           \
     /* module.c */                                                                      \
-    _(fits) _(dense) _(dense_float32) _(enable) _(is_enabled) _(targets) _(target)      \
+    _(fits) _(dense) _(enable)                  _(is_enabled) _(targets) _(target)      \
     _(set_target) _(set_num_threads) _(get_num_threads)                                 \
     /* products.c */                                                                    \
     _(multiplies) _(product)                                                            \

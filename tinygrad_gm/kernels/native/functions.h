@@ -1,4 +1,5 @@
-/* exp, log, tanh, erf and their relatives, of one float each; sigmoid and tanh of a double too.
+/* exp, log, tanh, erf and their relatives, of one float each; those of a double are in
+ * double_functions.h. EXP, LOG and so on are the ones of `real`; LOG1P is for numbers from 0 to 1.
  *
  * These are plain formulas without branches, so the compiler vectorises a loop that calls them, and
  * a number has the same bits in the middle of an array and at its end. Each reduces its argument to
@@ -8,10 +9,8 @@
  * was measured against float64 on every 1,009th float, in units in the last place; where the
  * processor has no fused multiplication and addition (baseline on x86-64) it is the second figure.
  *
- *     exp    1.1  1.1        sigmoid  1.5  2.2        tanh  1.4  1.4
+ *     exp    1.1  1.1        sigmoid  1.5  1.5        tanh  1.4  1.4
  *     log    0.9  0.9        log1p    1.0  1.6        erf   0.6  0.6
- *
- * Those of double take Taylor's polynomials; their errors are 2.3 (sigmoid) and 2.6 (tanh).
  *
  * NaN gives NaN; infinities, zeros and denormals give what NumPy's functions give. Nothing warns of
  * an overflow or of the logarithm of a negative number.
@@ -81,12 +80,17 @@ INLINE float exp_of(float x)
 }
 
 /* With e = e^−|x|: y = 1/(1 + e), or e/(1 + e) for a negative x. The sum is rounded to d, and so are
- * 1/d and the product; what is missing of y·(1 + e) corrects that. */
+ * 1/d and the product; what is missing of y·(1 + e) corrects that. It needs FUSED not to round; else
+ * the quotient is one of doubles. */
 INLINE float sigmoid_of(float x)
 {
     float e = exp_of(-fabsf(x)), over = x < 0.0f ? e : 1.0f;
+#if VECTOR_BYTES > 16 || defined(__ARM_NEON)
     float d = 1.0f + e, rest = e - (d - 1.0f), inverse = 1.0f / d, y = over * inverse;
     return FUSED(FUSED(-y, d, over) - y * rest, inverse, y);
+#else
+    return (double)over / (1.0 + (double)e);
+#endif
 }
 
 /* x + x³·P(x²) below 0.625, and ±(1 − 2/(e^2|x| + 1)) above; from 9.02 on it is ±1. */
@@ -197,85 +201,28 @@ INLINE float normal_tail_of(float a)
     return exp_of(p);
 }
 
-#undef SIGMOID
+#undef FUSED
+
+#endif
+
+#undef EXP
+#undef LOG
+#undef LOG1P
 #undef TANH
-#define SIGMOID sigmoid_of
+#undef SIGMOID
+#undef ERF
+#if FLOAT
+#define EXP exp_of
+#define LOG log_of
+#define LOG1P log1p_of
 #define TANH tanh_of
-
-#undef FUSED
-
+#define SIGMOID sigmoid_of
+#define ERF erf_of
 #else
-
-#if VECTOR_BYTES > 16 || defined(__ARM_NEON)
-#define FUSED(a, b, c) __builtin_fma(a, b, c)
-#else
-#define FUSED(a, b, c) ((a) * (b) + (c))
-#endif
-
-#ifndef DOUBLE_FUNCTIONS_H
-#define DOUBLE_FUNCTIONS_H
-
-/* 2ⁿ for −1023 < n < 1024, from 1.5·2⁵² + n. */
-static inline __attribute__((always_inline)) double power_of_two_from(double shifted)
-{
-    double power;
-    uint64_t bits;
-    memcpy(&bits, &shifted, sizeof bits);
-    bits = (bits + 1023) << 52;
-    memcpy(&power, &bits, sizeof bits);
-    return power;
-}
-
-#endif
-
-/* As `reduced_expm1`, with 2ⁿ instead of n: ln 2 in two parts, and Taylor's polynomial. */
-INLINE double reduced_expm1_double(double x, double *power)
-{
-    const double rounder = 6755399441055744.0, per_ln2 = 1.4426950408889634;
-    double shifted = FUSED(x, per_ln2, rounder), whole = shifted - rounder;
-    *power = power_of_two_from(shifted);
-    double r = FUSED(whole, -0.6931471803691238, x);
-    r = FUSED(whole, -1.9082149292705877e-10, r);
-    double p = 1.0 / 87178291200;
-    p = FUSED(p, r, 1.0 / 6227020800);
-    p = FUSED(p, r, 1.0 / 479001600);
-    p = FUSED(p, r, 1.0 / 39916800);
-    p = FUSED(p, r, 1.0 / 3628800);
-    p = FUSED(p, r, 1.0 / 362880);
-    p = FUSED(p, r, 1.0 / 40320);
-    p = FUSED(p, r, 1.0 / 5040);
-    p = FUSED(p, r, 1.0 / 720);
-    p = FUSED(p, r, 1.0 / 120);
-    p = FUSED(p, r, 1.0 / 24);
-    p = FUSED(p, r, 1.0 / 6);
-    p = FUSED(p, r, 1.0 / 2);
-    return FUSED(r * r, p, r);
-}
-
-/* With e = e^−|x|, 1/(1 + e) or, for a negative x, e/(1 + e); e is 0 where it would be a denormal. */
-INLINE double sigmoid_of_double(double x)
-{
-    double a = fabs(x), power;
-    double q = reduced_expm1_double(a > 708.0 ? -708.0 : -a, &power);
-    double e = a > 708.0 ? 0.0 : FUSED(power, q, power);
-    return (x < 0.0 ? e : 1.0) / (1.0 + e);
-}
-
-/* With q = e^2|x| − 1 it is ±q/(q + 2); from 19.1 on it is ±1. */
-INLINE double tanh_of_double(double x)
-{
-    double a = fabs(x), power;
-    a = a > 20.0 ? 20.0 : a;
-    double q = reduced_expm1_double(a + a, &power);
-    q = FUSED(power, q, power - 1.0);
-    return copysign(q / (q + 2.0), x);
-}
-
-#undef SIGMOID
-#undef TANH
-#define SIGMOID sigmoid_of_double
+#define EXP exp_of_double
+#define LOG log_of_double
+#define LOG1P log1p_of_double
 #define TANH tanh_of_double
-
-#undef FUSED
-
+#define SIGMOID sigmoid_of_double
+#define ERF erf_of_double
 #endif

@@ -37,6 +37,10 @@ typedef void Kernel(const void *task, Index chunk, void *scratch);
     MAPS(_)                                                                                 \
     /* sums.c */ _(sum)                                                                     \
     /* products.c */ _(product)                                                            \
+    /* softmax.c */                                                                         \
+    _(softmax) _(softmax_backward) _(log_softmax) _(log_softmax_backward)                   \
+    _(cross_entropy_backward) _(attention_weights) _(attention_weights_again)               \
+    /* selection.c */ _(select)                                                             \
     /* optimizers.c */                                                                      \
     _(adam) _(average) _(rmsprop) _(sgd)                                                    \
     /* convolutions.c */                                                                    \
@@ -56,9 +60,7 @@ typedef void Kernel(const void *task, Index chunk, void *scratch);
     /* scatter.c */ _(add_rows)
 
 /* And for float alone. */
-#define ALL_FLOAT_KERNELS(_) \
-    FLOAT_MAPS(_) _(softmax) _(attention_weights) _(attention_weights_again)              \
-    _(attention) _(attention_backward)
+#define ALL_FLOAT_KERNELS(_) _(attention) _(attention_backward)
 
 /* The elementwise functions of maps.h: how many arrays and numbers each takes. */
 #define MAPS(_)                                                                  \
@@ -66,13 +68,15 @@ typedef void Kernel(const void *task, Index chunk, void *scratch);
     _(relu, 1, 0) _(relu_backward, 2, 0)                                         \
     _(leaky_relu, 1, 1) _(leaky_relu_backward, 2, 1)                             \
     _(hardtanh, 1, 2) _(hardtanh_backward, 2, 2)                                 \
-    _(tanh_backward, 2, 0) _(sigmoid_backward, 2, 0)
-#define FLOAT_MAPS(_)                                                            \
+    _(clip_backward, 2, 2) _(hardswish, 1, 0) _(hardswish_backward, 2, 0)        \
+    _(tanh_backward, 2, 0) _(sigmoid_backward, 2, 0)                             \
     _(exp, 1, 0) _(log, 1, 0) _(erf, 1, 0) _(tanh, 1, 0) _(sigmoid, 1, 0)        \
     _(silu, 1, 0) _(silu_backward, 2, 0)                                         \
     _(gelu, 1, 0) _(gelu_backward, 2, 0)                                         \
     _(tanh_gelu, 1, 0) _(tanh_gelu_backward, 2, 0)                               \
-    _(logistic_loss, 2, 0) _(logistic_loss_backward, 2, 1)
+    _(logistic_loss, 2, 0) _(logistic_loss_backward, 2, 1)                       \
+    _(expm1, 1, 0) _(log1p, 1, 0) _(mish, 1, 0) _(mish_backward, 2, 0)           \
+    _(softplus, 1, 2) _(softplus_backward, 2, 2)
 
 #define FIELD(name, ...) Kernel *name[2];
 typedef struct {

@@ -16,8 +16,6 @@ static PyObject *map(const char *name, Kernel *const *kernel, PyObject *const *a
                                     &task.b);
     if (type < 0)
         return NULL;
-    if (!kernel[type])
-        return PyErr_Format(PyExc_TypeError, "%s: expected float32", name);
     if (!(arrays == 1 ? dense_alike(name, &x, NULL) : dense_alike(name, &first, &x, NULL)))
         return NULL;
     PyObject *out = PyArray_NewLikeArray(x.array, NPY_KEEPORDER, NULL, 0);
@@ -41,4 +39,3 @@ static PyObject *map(const char *name, Kernel *const *kernel, PyObject *const *a
         return map(#name, kernels->name, args, count, arrays, numbers);                        \
     }
 MAPS(ENTER)
-FLOAT_MAPS(ENTER)

@@ -55,51 +55,52 @@ MAP(leaky_relu, x > 0 ? x : a * x)               /* a: the slope */
 MAP(leaky_relu_backward, x > 0 ? g : a * g)
 MAP(hardtanh, (x < a ? a : x) > b ? b : (x < a ? a : x))
 MAP(hardtanh_backward, (x != a) & (x != b) ? g : 0) /* x: the result */
+MAP(clip_backward, (x >= a) & (x <= b) ? g : 0)
+MAP(hardswish, (x < -3 ? -3 : x) * ((x + 3 < 0 ? 0 : x + 3 > 6 ? 6 : x + 3) / 6))
+MAP(hardswish_backward, x >= 3 ? g : x > -3 ? g * (x / 3 + (real)0.5) : 0)
 MAP(tanh_backward, g * (1 - x * x))              /* x: the result */
 MAP(sigmoid_backward, g * (x * (1 - x)))         /* x: the result */
 
-#if FLOAT
-
 /* ------------------------------------------------------------------------ functions of functions.h */
 
-MAP(exp, exp_of(x))
-MAP(log, log_of(x))
-MAP(erf, erf_of(x))
-MAP(tanh, tanh_of(x))
-MAP(sigmoid, sigmoid_of(x))
-MAP(silu, x * sigmoid_of(x))
+MAP(exp, EXP(x))
+MAP(log, LOG(x))
+MAP(erf, ERF(x))
+MAP(tanh, TANH(x))
+MAP(sigmoid, SIGMOID(x))
+MAP(silu, x * SIGMOID(x))
+MAP(expm1, expm1_of_double(x))
+MAP(log1p, log1p_of_double(x))
 
 /* The gradient of x·σ(u), with s = σ(u) and `slope` = x·u′. */
-INLINE float gated_slope(float g, float s, float slope)
-{
-    return ((1.0f - s) * slope + 1.0f) * s * g;
-}
+INLINE real KERNEL(gated_slope)(real g, real s, real slope) { return ((1 - s) * slope + 1) * s * g; }
 
-MAP(silu_backward, gated_slope(g, sigmoid_of(x), x))
+MAP(silu_backward, KERNEL(gated_slope)(g, SIGMOID(x), x))
 
 /* x·σ(u) with u = 2·√(2/π)·(x + 0.044715·x³). From |x| = 10 on σ is 0 or 1, and powers of x, which
  * may overflow, are not needed. */
-#define SCALE 1.5957691216f
-#define CUBIC (0.044715f * SCALE)
+#define SCALE ((real)1.5957691216057308)
+#define CUBIC ((real)0.044715 * SCALE)
 
-INLINE float tanh_gelu_of(float x) { return x * sigmoid_of(x * (SCALE + CUBIC * x * x)); }
+INLINE real KERNEL(tanh_gelu_of)(real x) { return x * SIGMOID(x * (SCALE + CUBIC * x * x)); }
 
-INLINE float tanh_gelu_slope(float g, float x)
+INLINE real KERNEL(tanh_gelu_slope)(real g, real x)
 {
-    x = x < -10.0f ? -10.0f : x > 10.0f ? 10.0f : x;
-    const float square = x * x;
-    const float s = sigmoid_of(x * (SCALE + CUBIC * square));
-    return gated_slope(g, s, x * (SCALE + 3.0f * CUBIC * square));
+    x = x < -10 ? -10 : x > 10 ? 10 : x;
+    const real square = x * x;
+    const real s = SIGMOID(x * (SCALE + CUBIC * square));
+    return KERNEL(gated_slope)(g, s, x * (SCALE + 3 * CUBIC * square));
 }
 
-MAP(tanh_gelu, tanh_gelu_of(x))
-MAP(tanh_gelu_backward, tanh_gelu_slope(g, x))
+MAP(tanh_gelu, KERNEL(tanh_gelu_of)(x))
+MAP(tanh_gelu_backward, KERNEL(tanh_gelu_slope)(g, x))
 
 #undef SCALE
 #undef CUBIC
 
-/* x·Φ(x) = max(x, 0) − |x|·Φ(−|x|), and its gradient g·(Φ(x) + x·φ(x)). From |x| = 12 on Φ is 0 or
- * 1 and φ is 0. */
+/* x·Φ(x), and its gradient g·(Φ(x) + x·φ(x)). In float, x·Φ(x) = max(x, 0) − |x|·Φ(−|x|), and from |x| =
+ * 12 on Φ is 0 or 1 and φ is 0; in double from 40 on, and Φ(x) = (1 + erf(x/√2))/2. */
+#if FLOAT
 INLINE float gelu_of(float x)
 {
     float a = fabsf(x);
@@ -117,13 +118,46 @@ INLINE float gelu_slope(float g, float x)
 
 MAP(gelu, gelu_of(x))
 MAP(gelu_backward, gelu_slope(g, x))
+#else
+INLINE double normal_of(double x) { return (1.0 + erf_of_double(x * 0.7071067811865476)) * 0.5; }
+
+INLINE double gelu_of_double(double x) { return normal_of(x) * (x < -40.0 ? -40.0 : x); }
+
+INLINE double gelu_slope_double(double g, double x)
+{
+    const double a = x < -40.0 ? -40.0 : x > 40.0 ? 40.0 : x;
+    return g * (normal_of(x) + a * (0.3989422804014327 * exp_of_double(-0.5 * a * a)));
+}
+
+MAP(gelu, gelu_of_double(x))
+MAP(gelu_backward, gelu_slope_double(g, x))
+#endif
 
 /* Binary cross-entropy of logits x and targets g: max(x, 0) − x·g + ln(1 + e^−|x|), written with a
  * choice so that an infinite x meets no 0; and its gradient by x, times a. */
-MAP(logistic_loss, log1p_of(exp_of(-fabsf(x))) + x * ((x > 0 ? 1.0f : 0.0f) - g))
-MAP(logistic_loss_backward, (sigmoid_of(x) - g) * a)
+MAP(logistic_loss, LOG1P(EXP(-ABS(x))) + x * ((x > 0 ? 1 : 0) - g))
+MAP(logistic_loss_backward, (SIGMOID(x) - g) * a)
 
-#endif
+/* ln(1 + e^(a·x)) / a, and x where a·x > b. */
+MAP(softplus, x * a > b ? x : (LOG1P(EXP(-ABS(x * a))) + (x * a < 0 ? 0 : x * a)) / a)
+MAP(softplus_backward, x * a > b ? g : g * SIGMOID(x * a))
+
+/* x·n/(n + 2) with n = e² + 2e, e = e^x; beyond 30 and −1000 the quotient is 1 and 0. */
+INLINE real KERNEL(mish_of)(real x)
+{
+    const real e = EXP(x > 30 ? 30 : x), n = e * (e + 2);
+    return (x < -1000 ? -1000 : x) * (n / (n + 2));
+}
+
+INLINE real KERNEL(mish_slope)(real g, real x)
+{
+    x = x < -1000 ? -1000 : x > 30 ? 30 : x;
+    const real e = EXP(x), n = e * (e + 2), total = n + 2;
+    return g * (n / total + 4 * x * (e / total) * ((e + 1) / total));
+}
+
+MAP(mish, KERNEL(mish_of)(x))
+MAP(mish_backward, KERNEL(mish_slope)(g, x))
 
 #undef MAP
 

@@ -51,14 +51,6 @@ PyObject *enter_dense(PyObject *module, PyObject *const *args, Py_ssize_t count)
     return PyBool_FromLong(has_no_holes((PyArrayObject *)args[0]));
 }
 
-PyObject *enter_dense_float32(PyObject *module, PyObject *const *args, Py_ssize_t count)
-{
-    if (!count || !PyArray_CheckExact(args[0]) ||
-        PyArray_TYPE((PyArrayObject *)args[0]) != NPY_FLOAT)
-        Py_RETURN_FALSE;
-    return enter_dense(module, args, count);
-}
-
 PyObject *enter_enable(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     (void)module;

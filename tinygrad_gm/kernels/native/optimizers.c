@@ -57,16 +57,18 @@ PyObject *enter_adam(PyObject *module, PyObject *const *args, Py_ssize_t count)
     (void)module;
     Adam a;
     Gradients *from = &a.gradients;
-    Array param, m, v;
+    Array param, m, v, largest;
     List gradients;
-    int type = unwrap("adam", args, count, "dddddwldddww", &a.beta1, &a.beta2, &a.share, &a.eps,
-                      &a.lr, &param, &gradients, &from->scale, &from->decay, &from->keep, &m, &v);
-    if (type < 0 || !in_order_of_size("adam", param.size, &param, &m, &v, NULL) ||
+    int type = unwrap("adam", args, count, "dddddwldddwwO", &a.beta1, &a.beta2, &a.share, &a.eps,
+                      &a.lr, &param, &gradients, &from->scale, &from->decay, &from->keep, &m, &v,
+                      &largest);
+    if (type < 0 || !in_order_of_size("adam", param.size, &param, &m, &v, &largest, NULL) ||
         !gather("adam", &gradients, type, param.size, from))
         return NULL;
     a.param = param.data;
     a.exp_avg = m.data;
     a.exp_avg_sq = v.data;
+    a.max_exp_avg_sq = largest.data;
     return step(kernels->adam[type], &a, from);
 }
 

@@ -1,9 +1,8 @@
-/* softmax of rows: of scores in attention, of any last axis, and with the loss of a class.
+/* softmax of rows: of scores in attention, of any last axis, and with the loss of a class; backward too.
  *
  * NumPy passes over all scores for the largest of each row, the difference, exp, the sum and the
  * quotient. Here a row goes through all of them while it is in the first-level cache. A chunk is some
- * rows. Within a row, the largest and the sum are taken in 16 lanes, and the sums of 1,024 numbers
- * are added in double, so that long rows lose no digits.
+ * rows. The sum of a row is that of sums.h, so that long rows lose no digits.
  *
  * In a causal matrix of scores row i has only its first i + 1 columns: the others are not read, and
  * their weight is 0 whatever lies there.
@@ -12,12 +11,14 @@
 #define SOFTMAX_H
 
 typedef struct {
-    const void *x;      /* scores */
+    const void *x;      /* scores; backward: what forward made of them */
+    const void *g;      /* the upstream gradient */
     void *out;          /* may be x */
     void *log_total;    /* of each row: ln Σ e^x, */
     void *total;        /* Σ e^(x − the largest), at least 1; */
     const int64_t *target; /* or the number of a class, */
     void *loss;         /* and −ln softmax(x)[target] */
+    double scale;       /* an upstream gradient that is one number */
     Index rows, width;
     Index period;       /* 0, or the rows of a causal matrix */
 } Scores;
@@ -26,18 +27,18 @@ static inline Index scores_of_chunk(Index width) { return width < 16384 ? 16384 
 
 #endif
 
-#if FLOAT
+#ifdef real
 
 /* How many columns a row has. */
-INLINE Index columns_of(const Scores *r, Index row)
+INLINE Index KERNEL(columns_of)(const Scores *r, Index row)
 {
     return r->period ? least(row % r->period + 1, r->width) : r->width;
 }
 
 /* Not NaN: a row with NaN becomes NaN by its sum. */
-INLINE float largest_of(const float *x, Index count)
+INLINE real KERNEL(largest_of)(const real *x, Index count)
 {
-    float lanes[16], largest = -INFINITY;
+    real lanes[16], largest = -INFINITY;
     for (int k = 0; k < 16; k++)
         lanes[k] = -INFINITY;
     Index i = 0;
@@ -51,82 +52,114 @@ INLINE float largest_of(const float *x, Index count)
     return largest;
 }
 
-INLINE double sum_of(const float *x, Index count)
+INLINE real KERNEL(sum_of)(const real *x, Index count)
+{
+    return KERNEL(sum_of_numbers)(x, count, 0, 0, 0);
+}
+
+/* Σ x·y, with the sums of blocks in double. */
+INLINE real KERNEL(product_of)(const real *x, const real *y, Index count)
 {
     double total = 0;
-    for (Index start = 0; start < count; start += 1024) {
-        const Index stop = least(start + 1024, count);
-        float lanes[16] = {0}, rest = 0;
-        Index i = start;
-        for (; i + 16 <= stop; i += 16)
-            for (int k = 0; k < 16; k++)
-                lanes[k] += x[i + k];
+    for (Index i = 0; i < count;) {
+        const Index stop = least(i + ADDENDS * LANES, count);
+        KERNEL(vector) sums[2] = {{0}};
+        for (; i + 2 * LANES <= stop; i += 2 * LANES)
+            for (int k = 0; k < 2; k++)
+                sums[k] = KERNEL(multiply_add)(KERNEL(load)(x + i + k * LANES),
+                                               KERNEL(load)(y + i + k * LANES), sums[k]);
+        total += KERNEL(total)(sums[0] + sums[1]);
         for (; i < stop; i++)
-            rest += x[i];
-        for (int width = 8; width; width /= 2)
-            for (int k = 0; k < width; k++)
-                lanes[k] += lanes[k + width];
-        total += (double)lanes[0] + rest;
+            total += x[i] * y[i];
     }
     return total;
 }
 
 /* e^(x − shift) of a row, 0 in the columns that it has not. */
-INLINE void exponentiate(float *out, const float *x, float shift, Index count, Index width)
+INLINE void KERNEL(exponentiate)(real *out, const real *x, real shift, Index count, Index width)
 {
     for (Index i = 0; i < count; i++)
-        out[i] = exp_of(x[i] - shift);
+        out[i] = EXP(x[i] - shift);
     for (Index i = count; i < width; i++)
         out[i] = 0;
 }
 
-/* Where scores do not differ from −∞ there is nothing to attend to: all weights are 0. */
-static void KERNEL(attention_weights)(const void *task, Index chunk, void *scratch)
-{
-    (void)scratch;
-    const Scores *r = task;
-    const Index first = chunk * scores_of_chunk(r->width);
-    for (Index row = first; row < least(first + scores_of_chunk(r->width), r->rows); row++) {
-        const Index count = columns_of(r, row), start = row * r->width;
-        const float *x = (const float *)r->x + start;
-        float *out = (float *)r->out + start, largest = largest_of(x, count);
-        largest = largest == -INFINITY ? 0 : largest;
-        exponentiate(out, x, largest, count, r->width);
-        float total = (float)sum_of(out, count);
-        total = total < 1 ? 1 : total;
-        ((float *)r->total)[row] = total;
-        ((float *)r->log_total)[row] = largest + log_of(total);
+/* A kernel of rows, whose first numbers are number `start`. */
+#define ROWS(name, body)                                                                       \
+    static void KERNEL(name)(const void *task, Index chunk, void *scratch)                     \
+    {                                                                                          \
+        (void)scratch;                                                                         \
+        const Scores *r = task;                                                                \
+        const Index width = r->width, first = chunk * scores_of_chunk(width);                  \
+        const Index last = least(first + scores_of_chunk(width), r->rows);                     \
+        for (Index row = first; row < last; row++) {                                           \
+            const Index start = row * width;                                                   \
+            const real *x = (const real *)r->x + start;                                        \
+            real *out = (real *)r->out + start;                                                \
+            body                                                                               \
+        }                                                                                      \
     }
-}
+
+/* Where scores do not differ from −∞ there is nothing to attend to: all weights are 0. */
+ROWS(attention_weights, {
+    const Index count = KERNEL(columns_of)(r, row);
+    real largest = KERNEL(largest_of)(x, count);
+    largest = largest == -INFINITY ? 0 : largest;
+    KERNEL(exponentiate)(out, x, largest, count, width);
+    real total = KERNEL(sum_of)(out, count);
+    total = total < 1 ? 1 : total;
+    ((real *)r->total)[row] = total;
+    ((real *)r->log_total)[row] = largest + LOG(total);
+})
 
 /* The same weights, over their total. */
-static void KERNEL(attention_weights_again)(const void *task, Index chunk, void *scratch)
-{
-    (void)scratch;
-    const Scores *r = task;
-    const Index first = chunk * scores_of_chunk(r->width);
-    for (Index row = first; row < least(first + scores_of_chunk(r->width), r->rows); row++) {
-        const Index start = row * r->width;
-        exponentiate((float *)r->out + start, (const float *)r->x + start,
-                     ((const float *)r->log_total)[row], columns_of(r, row), r->width);
-    }
-}
+ROWS(attention_weights_again, {
+    const real log_total = ((const real *)r->log_total)[row];
+    KERNEL(exponentiate)(out, x, log_total, KERNEL(columns_of)(r, row), width);
+})
 
-static void KERNEL(softmax)(const void *task, Index chunk, void *scratch)
-{
-    (void)scratch;
-    const Scores *r = task;
-    const Index first = chunk * scores_of_chunk(r->width);
-    for (Index row = first; row < least(first + scores_of_chunk(r->width), r->rows); row++) {
-        const float *x = (const float *)r->x + row * r->width;
-        float *out = (float *)r->out + row * r->width, largest = largest_of(x, r->width);
-        exponentiate(out, x, largest, r->width, r->width);
-        const float total = (float)sum_of(out, r->width);
-        for (Index i = 0; i < r->width; i++)
-            out[i] /= total;
-        if (r->target)
-            ((float *)r->loss)[row] = largest + log_of(total) - x[r->target[row]];
-    }
-}
+ROWS(softmax, {
+    const real largest = KERNEL(largest_of)(x, width);
+    KERNEL(exponentiate)(out, x, largest, width, width);
+    const real total = KERNEL(sum_of)(out, width);
+    for (Index i = 0; i < width; i++)
+        out[i] /= total;
+    if (r->target)
+        ((real *)r->loss)[row] = largest + LOG(total) - x[r->target[row]];
+})
+
+ROWS(log_softmax, {
+    const real largest = KERNEL(largest_of)(x, width);
+    KERNEL(exponentiate)(out, x, largest, width, width);
+    const real log_total = LOG(KERNEL(sum_of)(out, width));
+    for (Index i = 0; i < width; i++)
+        out[i] = (x[i] - largest) - log_total;
+})
+
+/* s·(g − Σ g·s), where s is the softmax. */
+ROWS(softmax_backward, {
+    const real *g = (const real *)r->g + start;
+    const real dot = KERNEL(product_of)(g, x, width);
+    for (Index i = 0; i < width; i++)
+        out[i] = x[i] * (g[i] - dot);
+})
+
+/* g − s·Σ g, where x = ln s. */
+ROWS(log_softmax_backward, {
+    const real *g = (const real *)r->g + start;
+    const real total = KERNEL(sum_of)(g, width);
+    for (Index i = 0; i < width; i++)
+        out[i] = g[i] - EXP(x[i]) * total;
+})
+
+/* (s − one-hot(target))·g, for a g of each row, or one number. */
+ROWS(cross_entropy_backward, {
+    const real g = r->g ? ((const real *)r->g)[row] : (real)r->scale;
+    for (Index i = 0; i < width; i++)
+        out[i] = x[i] * g;
+    out[r->target[row]] -= g;
+})
+
+#undef ROWS
 
 #endif

@@ -1,6 +1,6 @@
 /* The few words beyond C in which pages are written, for one `real` and one target.
  *
- * ROOT(x): √x. LANES: how many numbers a vector holds. KERNEL(vector): that many numbers, with
+ * ROOT(x): √x. ABS(x): |x|. COPYSIGN(x, y): |x| with the sign of y. LANES: how many numbers a vector holds. KERNEL(vector): that many numbers, with
  * C's operators lane by lane, for loops whose sums must stay in registers; a loop over numbers that
  * do not depend on each other needs none of this, the compiler vectorises it.
  *
@@ -14,10 +14,16 @@
 #endif
 
 #undef ROOT
+#undef ABS
+#undef COPYSIGN
 #if FLOAT
 #define ROOT sqrtf
+#define ABS fabsf
+#define COPYSIGN copysignf
 #else
 #define ROOT sqrt
+#define ABS fabs
+#define COPYSIGN copysign
 #endif
 
 #undef LANES

@@ -146,8 +146,8 @@ def _dropped(x: Tensor, shape: tuple[int, ...], p: float) -> Tensor:
     """x / (1 − p) where a mask of a shape that broadcasts to x's keeps it; x itself for p = 0."""
     if not p:
         return x
-    kept: Tensor = select(x, _mask(x, shape, p))
-    return kept * (1 / (1 - p)) if p < 1 else kept
+    kept: Tensor = select(x, _mask(x, shape, p), 1 / (1 - p) if p < 1 else 1.0)
+    return kept
 
 
 def _mask(like: Tensor, shape: tuple[int, ...], p: float) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 from ...backend import Array, ArrayLike, Namespace
 from ...engine.call import op
 from ...kernels import activations as kernels
+from ...kernels import native
 from ..choosing import clip, where
 from ..elementwise import logaddexp, multiply, sigmoid, tanh
 from ..special import erf
@@ -76,6 +77,8 @@ def _softplus_decomposition(x: ArrayLike, beta: float, threshold: float) -> Any:
 
 
 def _softplus_rule(xp: Namespace, g: Array, x: Array, beta: float, threshold: float) -> Any:
+    if native.dense(g, x):
+        return native.softplus_backward(g, x, beta, threshold)
     scaled = x * beta
     return g * xp.where(scaled > threshold, 1.0, xp.sigmoid(scaled))
 
@@ -89,6 +92,8 @@ def softplus(xp: Namespace, x: ArrayLike, beta: float = 1.0, threshold: float = 
     """
     if beta == 0:
         raise ValueError("softplus: beta is 0; expected another number")
+    if native.dense(x):
+        return native.softplus(x, beta, threshold)
     scaled = x * beta
     curved = xp.log1p(xp.exp(-xp.abs(scaled)))  # plus max(scaled, 0)
     curved += xp.maximum(scaled, xp.zeros_like(scaled))
@@ -101,6 +106,8 @@ def _mish_decomposition(x: ArrayLike) -> Any:
 
 def _mish_rule(xp: Namespace, g: Array, x: Array) -> Any:
     """With e = e^x: tanh(softplus x) = n/(n + 2), where n = e² + 2e = (1 + e)² − 1."""
+    if native.dense(g, x):
+        return native.mish_backward(g, x)
     x = xp.clip(x, GONE, FLAT)
     e = xp.exp(x)
     n = e * (e + 2.0)
@@ -115,6 +122,8 @@ def mish(xp: Namespace, x: ArrayLike) -> Any:
     >>> tg.mish(tg.tensor([-1000.0, 0.0, 1.0, 1000.0])).round(4).tolist()
     [-0.0, 0.0, 0.8651000261306763, 1000.0]
     """
+    if native.dense(x):
+        return native.mish(x)
     n = xp.exp(xp.minimum(x, FLAT))
     n *= n + 2
     return xp.maximum(x, GONE) * (n / (n + 2))  # at −inf too

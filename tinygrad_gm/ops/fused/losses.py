@@ -52,10 +52,10 @@ def _cross_entropy_decomposition(logits: ArrayLike, target: ArrayLike, reduction
     return _reduced(-squeeze(picked, axis), reduction)
 
 
-def _cross_entropy_rule(g: Array, residuals: Arrays, reduction: str) -> Any:
-    probabilities, places, axis = residuals
-    g = _scaled(g, places[axis].size, reduction)
-    return kernels.cross_entropy_backward(g, probabilities, places, axis)
+def _cross_entropy_rule(xp: Namespace, g: Array, residuals: Arrays, reduction: str) -> Any:
+    probabilities, target, axis = residuals
+    g = _scaled(g, target.size, reduction)
+    return kernels.cross_entropy_backward(xp.module, g, probabilities, target, axis)
 
 
 @op(
@@ -81,8 +81,8 @@ def cross_entropy(
     target, scores = xp.asarray(target), getattr(logits, "shape", ())
     axis = _class_axis("cross_entropy", scores, target)
     check_below("cross_entropy", "class numbers", target, scores[axis])
-    losses, probabilities, places = kernels.cross_entropy(xp, logits, target, axis)
-    return _reduced(losses, reduction), (probabilities, places, axis)
+    losses, probabilities = kernels.cross_entropy(xp, logits, target, axis)
+    return _reduced(losses, reduction), (probabilities, target, axis)
 
 
 def _nll_decomposition(
@@ -229,7 +229,7 @@ def _bce_decomposition(logits: ArrayLike, target: ArrayLike, reduction: str) -> 
 
 def _bce_rule(xp: Namespace, g: Array, logits: Array, target: Array, reduction: str) -> Any:
     scale = _scaled(g, logits.size, reduction)
-    if reduction != "none" and native.dense_float32(target, logits):
+    if reduction != "none" and native.dense(target, logits):
         return native.logistic_loss_backward(target, logits, float(scale))
     return (xp.sigmoid(logits) - target) * scale
 
@@ -260,7 +260,7 @@ def binary_cross_entropy_with_logits(
     name = "binary_cross_entropy_with_logits"
     _check_reduction(name, reduction)
     check_same_shape(name, logits=logits, target=target)
-    if native.dense_float32(target, logits):
+    if native.dense(target, logits):
         return _reduced(native.logistic_loss(target, logits), reduction)
     # several times faster than max(z, 0), for which NumPy has no vectorised loop
     losses = xp.log1p(xp.exp(-xp.abs(logits))) + logits * ((logits > 0) - target)

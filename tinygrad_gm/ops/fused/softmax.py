@@ -22,7 +22,7 @@ def _softmax_decomposition(x: ArrayLike, axis: int) -> Any:
 
 
 @op(
-    lambda xp, g, out, axis: out * (g - xp.sum(g * out, axis, True)),
+    kernels.softmax_backward,
     decomposition=_softmax_decomposition,
     closed=True,
     local=["diag(s) − s sᵀ"],
@@ -46,7 +46,7 @@ def log_softmax_decomposition(x: ArrayLike, axis: int) -> Any:
 
 
 @op(
-    lambda xp, g, out, axis: g - xp.exp(out) * xp.sum(g, axis, True),
+    kernels.log_softmax_backward,
     decomposition=log_softmax_decomposition,
     closed=True,
     local=["I − 1 sᵀ"],
