@@ -61,6 +61,7 @@ def test_sum(shape: tuple[int, ...], axis: Any, dtype: Any, monkeypatch: Any) ->
     assert calls
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize(("shape", "axis"), CASES)
 def test_sums_of_positive_numbers_have_a_small_error(

@@ -21,8 +21,11 @@ def in_rows(x: Array) -> bool:
 
 def rows_along(x: Array, axis: int) -> Array:
     """x with `axis` last if the kernels of rows take it so, as channels-last memory; else None."""
-    if axis not in (-1, x.ndim - 1) and native.fits(x):
-        x = np.moveaxis(x, axis, -1)
+    if axis in (-1, x.ndim - 1):
+        return x if in_rows(x) else None
+    if not native.fits(x) or not isinstance(axis, int):
+        return None
+    x = np.moveaxis(x, axis, -1)
     return x if in_rows(x) else None
 
 

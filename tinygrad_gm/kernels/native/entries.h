@@ -20,7 +20,7 @@ extern bool enabled;           /* false: `fits` and its like send everything to 
     /* selection.c */                                                                   \
     _(select)                                                                           \
     /* module.c */                                                                      \
-    _(fits) _(dense) _(enable)                  _(is_enabled) _(targets) _(target)      \
+    _(fits) _(dense) _(enable) _(is_enabled) _(targets) _(target)                       \
     _(set_target) _(set_num_threads) _(get_num_threads)                                 \
     /* products.c */                                                                    \
     _(multiplies) _(product)                                                            \

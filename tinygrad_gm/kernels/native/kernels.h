@@ -75,7 +75,7 @@ typedef void Kernel(const void *task, Index chunk, void *scratch);
     _(gelu, 1, 0) _(gelu_backward, 2, 0)                                         \
     _(tanh_gelu, 1, 0) _(tanh_gelu_backward, 2, 0)                               \
     _(logistic_loss, 2, 0) _(logistic_loss_backward, 2, 1)                       \
-    _(expm1, 1, 0) _(log1p, 1, 0) _(mish, 1, 0) _(mish_backward, 2, 0)           \
+    _(mish, 1, 0) _(mish_backward, 2, 0)                                         \
     _(softplus, 1, 2) _(softplus_backward, 2, 2)
 
 #define FIELD(name, ...) Kernel *name[2];

@@ -69,8 +69,6 @@ MAP(erf, ERF(x))
 MAP(tanh, TANH(x))
 MAP(sigmoid, SIGMOID(x))
 MAP(silu, x * SIGMOID(x))
-MAP(expm1, expm1_of_double(x))
-MAP(log1p, log1p_of_double(x))
 
 /* The gradient of x·σ(u), with s = σ(u) and `slope` = x·u′. */
 INLINE real KERNEL(gated_slope)(real g, real s, real slope) { return ((1 - s) * slope + 1) * s * g; }
