@@ -48,6 +48,10 @@ PRODUCTS = {
 def dependence(name: str, sample: Sample) -> list[Any]:
     """For each argument with a gradient, which of its elements (rows) move which results."""
     arrays = prepared(name, sample, grad=False)
+    for slot in slots_of(
+        name, sample
+    ):  # a copy, as below: another memory order may take another path
+        arrays[slot] = tg.asarray(arrays[slot].numpy().copy())
     before = call(name, arrays, sample.params).numpy().reshape(-1)
     found = []
     for slot in slots_of(name, sample):
