@@ -117,6 +117,6 @@ class Config(classifier.Config):
         return {"width": self.width, "stride": self.stride}
 
 
-TRAINING_TIME = "about 2 minutes on two cores"
+TRAINING_TIME = "about 1 minute on two cores"
 train, example = classifier.train, classifier.example
 restore, judge = partial(classifier.restore, Config), partial(classifier.judge, Config)

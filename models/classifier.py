@@ -44,7 +44,6 @@ from . import batches, image_sets
 from .convnet import ConvNet
 from .pretrained import architecture, load_pretrained
 
-TRAINING_TIME = "some minutes"
 AUXILIARY = 0.3  # weight of the losses of further heads (Szegedy et al. 2015, section 5)
 
 

@@ -315,6 +315,6 @@ class Config(classifier.Config):
         return {"width": self.width}
 
 
-TRAINING_TIME = "about 2 minutes on two cores"
+TRAINING_TIME = "about 80 seconds on two cores"
 train, example = classifier.train, classifier.example
 restore, judge = partial(classifier.restore, Config), partial(classifier.judge, Config)

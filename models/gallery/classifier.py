@@ -46,9 +46,7 @@ def matrix(counts: Tensor, classes: Sequence[str]) -> Image:
     size = CELL * len(classes)
     picture = Image.new("RGB", (left + size + 12, top + size + 12), "white")
     draw = ImageDraw.Draw(picture)
-    draw.text(
-        (8, 8), "label ↓  prediction →".translate({8595: "\\", 8594: ">"}), pictures.INK, font
-    )
+    draw.text((8, 8), "label \\ prediction, %", pictures.INK, font)
     for row, of_label in enumerate(counts.tolist()):
         middle = top + CELL * row + CELL // 2
         draw.text((left - 8, middle), classes[row], pictures.INK, font, anchor="rm")
