@@ -433,7 +433,8 @@ def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -
     flag = f"--{field.name.replace('_', '-')}"
     choices = field.metadata.get("choices")
     listed = f": {', '.join(choices)}" if choices else ""
-    text = f"{field.metadata['help']}{listed} (default {'none' if field.default == '' else field.default})"
+    default = "none" if field.default == "" else field.default
+    text = f"{field.metadata['help']}{listed} (default {default})"
     if isinstance(field.default, bool):
         parser.add_argument(
             flag, action=argparse.BooleanOptionalAction, default=field.default, help=text
