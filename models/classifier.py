@@ -21,8 +21,8 @@ images, which do not take part. *Top-k accuracy* is the share of images whose la
 largest logits.
 
 **A pretrained body.** Features that were learned on one data set serve another: with `weights` the
-training starts from those of a file or a run, and `freeze` trains only the last layer ("Decaf",
-Donahue et al. 2014).
+training starts from those of a file or a run, and `freeze` trains only the last layer (Donahue et
+al. 2014, "DeCAF: A Deep Convolutional Activation Feature for Generic Visual Recognition").
 """
 
 from __future__ import annotations

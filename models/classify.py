@@ -102,17 +102,22 @@ def of_weights(
         network, path: as in `load_pretrained`.
         classes: names of the classes; None: numbers, or the names of CIFAR-10 for a network made
             for it.
-        resize_size: length of the shorter side; None: that of the published weights.
-        crop_size: height and width of the central part; None: likewise.
+        resize_size: length of the shorter side; None: that of the published weights, in proportion
+            to `crop_size`.
+        crop_size: height and width of the central part; None: that of the published weights.
         mean, std: mean and standard deviation of each channel.
 
     Raises the errors of `load_pretrained`, and ValueError for another number of classes.
     """
     model = load_pretrained(network, path)
     side, part = SIZES.get(network, SIZE)
+    if crop_size is None:
+        crop_size = part
+    if resize_size is None:
+        resize_size = crop_size * side // part
     preprocess = data.transforms.ImageClassification(
-        crop_size=crop_size or part,
-        resize_size=resize_size or (side if crop_size is None else crop_size * side // part),
+        crop_size=crop_size,
+        resize_size=resize_size,
         mean=mean,
         std=std,
         interpolation="bicubic" if network.startswith("efficientnet") else "bilinear",
