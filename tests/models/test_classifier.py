@@ -178,9 +178,9 @@ def test_settings_are_chosen_on_held_out_images_without_the_test_images(tmp_path
 
 
 def test_a_small_resnet_learns_to_read_digits(tmp_path: Any) -> None:
-    """Seeds 0 to 4 read GATE %."""
+    """Seeds 0 to 4 read 87.8 to 93.9 %: the spread, twice, below the middle of it."""
     trained(tmp_path, images=1024, epochs=3, batch_size=32)
-    assert read_metrics(tmp_path)[-1]["test_top1"] >= 0.5
+    assert read_metrics(tmp_path)[-1]["test_top1"] >= 0.786
 
 
 # ------------------------------------------------------------------------------ frozen bodies
