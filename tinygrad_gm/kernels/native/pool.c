@@ -27,7 +27,6 @@ static void run_alone(Kernel *kernel, const void *task, Index chunks, void *scra
         kernel(task, chunk, scratch);
 }
 
-
 #if defined(_WIN32)
 
 #include <malloc.h>
@@ -63,7 +62,7 @@ typedef _Atomic uint32_t Word;
 
 typedef struct {
     char *data;
-    size_t bytes, stride; /* stride: from one thread's scratch to the next one's */
+    size_t bytes;
 } Scratch;
 
 static struct {
@@ -75,7 +74,10 @@ static struct {
 
     Kernel *kernel;        /* the present task; read only by who holds a ticket of it */
     const void *task;
-    Scratch scratch;       /* stays for the next task: the system hands out memory page by page */
+    char *scratch;         /* NULL: none */
+    size_t stride;         /* from one thread's scratch to the next one's */
+
+    Scratch kept;          /* for the next task: the system hands out memory page by page */
 
     /* each in a line of its own: they are written while others are read */
     _Alignas(LINE) _Atomic uint64_t ticket; /* chunks of the task · 2³² + chunks taken */
@@ -171,7 +173,7 @@ static void take_chunks(int who)
         uint32_t chunks = (uint32_t)(ticket >> 32), chunk = (uint32_t)ticket;
         if (chunk >= chunks)
             return;
-        pool.kernel(pool.task, chunk, pool.scratch.data + pool.scratch.stride * (size_t)who);
+        pool.kernel(pool.task, chunk, pool.scratch ? pool.scratch + pool.stride * (size_t)who : NULL);
         if (atomic_fetch_add(&pool.done, 1) + 1 == chunks && atomic_load(&pool.waiting))
             wake(&pool.done, 1);
     }
@@ -202,7 +204,7 @@ static void next_round(uint32_t workers)
 static void forget_workers(void) /* in a forked child, which has none */
 {
     pthread_mutex_init(&pool.owner, NULL);
-    pool.scratch = (Scratch){0};
+    pool.kept = (Scratch){0};
     pool.workers = 0;
     atomic_store(&pool.ticket, 0);
     atomic_store(&pool.waiting, 0);
@@ -255,22 +257,17 @@ void set_threads(int count)
     pthread_mutex_unlock(&pool.owner);
 }
 
-/* At least `bytes` for each thread. */
-static bool enlarge(Scratch *scratch, size_t bytes, int threads)
+static bool enlarge(Scratch *scratch, size_t bytes)
 {
-    /* a line more than a multiple of 4096 bytes: else the same places of two threads' scratch would
-     * fall into the same lines of the caches */
-    scratch->stride = (bytes + 4095) / 4096 * 4096 + LINE;
-    const size_t wanted = scratch->stride * (size_t)threads;
-    if (wanted <= scratch->bytes)
+    if (bytes <= scratch->bytes)
         return true;
     free(scratch->data);
     scratch->bytes = 0;
-    if (posix_memalign((void **)&scratch->data, LINE, wanted)) {
+    if (posix_memalign((void **)&scratch->data, LINE, bytes)) {
         scratch->data = NULL;
         return false;
     }
-    scratch->bytes = wanted;
+    scratch->bytes = bytes;
     return true;
 }
 
@@ -279,15 +276,21 @@ bool run_chunks(Kernel *kernel, const void *task, Index chunks, size_t scratch_b
     Scratch own = {0};
     const bool owner = !pthread_mutex_trylock(&pool.owner);
     const bool together = owner && chunks > 1 && chunks <= INT32_MAX && pool.threads > 1;
-    Scratch *scratch = owner ? &pool.scratch : &own;
+    Scratch *kept = owner ? &pool.kept : &own;
     if (together && !pool.workers)
         start_workers();
-    const bool enough = enlarge(scratch, scratch_bytes, together ? pool.threads : 1);
+    /* a line more than a multiple of 4096 bytes: else the same places of two threads' scratch would
+     * fall into the same lines of the caches */
+    const size_t stride = scratch_bytes ? (scratch_bytes + 4095) / 4096 * 4096 + LINE : 0;
+    const bool enough = enlarge(kept, stride * (size_t)(together ? pool.threads : 1));
+    char *scratch = stride ? kept->data : NULL;
     if (enough && !together) {
-        run_alone(kernel, task, chunks, scratch->data);
+        run_alone(kernel, task, chunks, scratch);
     } else if (enough) {
         pool.kernel = kernel;
         pool.task = task;
+        pool.scratch = scratch;
+        pool.stride = stride;
         atomic_store(&pool.done, 0);
         atomic_store(&pool.ticket, (uint64_t)chunks << 32);
         next_round((uint32_t)chunks - 1);
