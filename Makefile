@@ -81,21 +81,22 @@ clean:
 	$(BIN)/python -m pip install --quiet 'tinygrad_gm[docs]'
 	touch $@
 
-.venv-parity/ready: setup.cfg setup.py pyproject.toml $(KERNELS)
+# CC=false: the other environments use the kernels that .venv has built in the checkout
+.venv-parity/ready: .venv/ready
 	$(PYTHON) -m venv .venv-parity
-	.venv-parity/bin/python -m pip install --quiet --editable '.[test]' 'torch==2.13.0' 'expecttest==0.3.*'
+	CC=false .venv-parity/bin/python -m pip install --quiet --editable '.[test]' 'torch==2.13.0' 'expecttest==0.3.*'
 	touch $@
 
 # torchvision's wheel asks for a PyTorch with CUDA: it is installed without its requirements
-.venv-references/ready: setup.cfg setup.py pyproject.toml $(KERNELS)
+.venv-references/ready: .venv/ready
 	$(PYTHON) -m venv .venv-references
-	.venv-references/bin/python -m pip install --quiet --editable '.[test]' 'torch==2.13.0'
+	CC=false .venv-references/bin/python -m pip install --quiet --editable '.[test]' 'torch==2.13.0'
 	.venv-references/bin/python -m pip install --quiet --no-deps 'torchvision==0.28.0' 'timm==1.0.31'
 	touch $@
 
-.venv-bench/ready: setup.cfg setup.py pyproject.toml $(KERNELS)
+.venv-bench/ready: .venv/ready
 	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/python -m pip install --quiet --editable . 'torch==2.13.0' \
+	CC=false .venv-bench/bin/python -m pip install --quiet --editable . 'torch==2.13.0' \
 		'mygrad==2.5.*' 'pydynet==1.1.*' 'autograd==1.9.*' 'jax==0.10.*'
 	touch $@
 

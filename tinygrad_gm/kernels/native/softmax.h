@@ -57,6 +57,22 @@ INLINE real KERNEL(sum_of)(const real *x, Index count)
     return KERNEL(sum_of_numbers)(x, count, 0, 0, 0);
 }
 
+/* ln Σ x in double: where one of the probabilities is nearly 1, its logarithm is what the others add
+ * to the sum, and that is lost in a sum of floats. */
+INLINE double KERNEL(log_sum_of)(const real *x, Index count)
+{
+    double lanes[16] = {0}, total = 0;
+    Index i = 0;
+    for (; i + 16 <= count; i += 16)
+        for (int k = 0; k < 16; k++)
+            lanes[k] += x[i + k];
+    for (; i < count; i++)
+        total += x[i];
+    for (int k = 0; k < 16; k++)
+        total += lanes[k];
+    return log_of_double(total);
+}
+
 /* Σ x·y, with the sums of blocks in double. */
 INLINE real KERNEL(product_of)(const real *x, const real *y, Index count)
 {
@@ -121,17 +137,17 @@ ROWS(attention_weights_again, {
 ROWS(softmax, {
     const real largest = KERNEL(largest_of)(x, width);
     KERNEL(exponentiate)(out, x, largest, width, width);
+    if (r->target)
+        ((real *)r->loss)[row] = largest - x[r->target[row]] + (real)KERNEL(log_sum_of)(out, width);
     const real total = KERNEL(sum_of)(out, width);
     for (Index i = 0; i < width; i++)
         out[i] /= total;
-    if (r->target)
-        ((real *)r->loss)[row] = largest + LOG(total) - x[r->target[row]];
 })
 
 ROWS(log_softmax, {
     const real largest = KERNEL(largest_of)(x, width);
     KERNEL(exponentiate)(out, x, largest, width, width);
-    const real log_total = LOG(KERNEL(sum_of)(out, width));
+    const real log_total = (real)KERNEL(log_sum_of)(out, width);
     for (Index i = 0; i < width; i++)
         out[i] = (x[i] - largest) - log_total;
 })
