@@ -25,7 +25,7 @@ test-numpy: .venv/ready
 	TINYGRAD_GM_KERNELS=numpy $(PYTEST) $(QUICK) tests/ops tests/nn tests/optim
 
 # the native kernels, built with the sanitizers of addresses and undefined behaviour
-SANITIZED := CFLAGS='-g -fsanitize=address,undefined -fno-sanitize-recover=all'
+SANITIZED := CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all'
 sanitize: .venv/ready
 	$(call on_installed_copy,$(SANITIZED),\
 		ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(cc -print-file-name=libasan.so)" OMP_NUM_THREADS=2 \

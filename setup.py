@@ -1,13 +1,16 @@
 """The optional native kernels, the one thing for which setup.cfg has no place."""
 
 from glob import glob
+from os import environ
 from os.path import join
 
 import numpy
 from setuptools import Extension, setup
 
 FOLDER = join("tinygrad_gm", "kernels", "native")
-FLAGS = ["-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
+FLAGS = ["-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
+if "-O" not in environ.get("CFLAGS", ""):
+    FLAGS.append("-O3")
 
 setup(
     ext_modules=[

@@ -1,6 +1,9 @@
 """One comparer for every function: ours against PyTorch's on the same random configurations.
 
 Half as many configurations more have infinities and NaN in the upstream gradient.
+
+Where numbers cancel, two results in float32 can differ by more than the tolerance although both are
+right. Then PyTorch in float64 decides: ours must be as near to it as PyTorch in float32.
 """
 
 from __future__ import annotations
@@ -11,8 +14,20 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
-from differing import Upstream, as_ours, as_torch, difference, mapped, takes_infinities
+import torch
+from differing import (
+    Upstream,
+    as_array,
+    as_ours,
+    as_torch,
+    difference,
+    leaves,
+    mapped,
+    takes_infinities,
+)
 from drawing import Draw
+
+import tinygrad_gm as tg
 
 
 @dataclass(frozen=True)
@@ -69,9 +84,54 @@ def compare(pair: Pair) -> int:
             complaint = difference(y, y_torch, mine, torchs, upstream, pair.order)
         except Exception as error:
             complaint = f"{type(error).__name__}: {error}"
-        if complaint:
+        if complaint and not (special or is_nearer(pair, drawn, number)):
             complaints.append(f"{pair.name}, seed ({name_seed}, {number}): {drawn}\n  {complaint}")
     if complaints:
         shown = "\n".join(complaints[:3])
         raise AssertionError(f"{len(complaints)} of {pair.count} configurations differ\n{shown}")
     return pair.count + infinite
+
+
+def is_nearer(pair: Pair, drawn: Config, number: int) -> bool:
+    """Whether each of our results in float32 is as near to PyTorch's in float64 as PyTorch's in
+    float32."""
+    if not any(np.asarray(a).dtype == np.float32 for a in leaves(drawn.arrays)):
+        return False
+    try:
+        mine = results(pair, drawn, number, ours=True)
+        torchs = results(pair, drawn, number)
+        exact = results(pair, drawn, number, dtype=np.float64)
+    except Exception:
+        return False
+    return len(mine) == len(torchs) and all(
+        a.dtype == b.dtype and a.shape == b.shape and np.abs(a - c).max() <= np.abs(b - c).max()
+        for a, b, c in zip(mine, torchs, exact, strict=True)
+    )
+
+
+def results(
+    pair: Pair, drawn: Config, number: int, ours: bool = False, dtype: Any = np.float32
+) -> list[Any]:
+    """Values, gradients and second gradients, each as one vector, of one of the libraries."""
+    grad = tg.grad if ours else torch.autograd.grad
+    function, make = (pair.ours, as_ours) if ours else (pair.theirs, as_torch)
+    upstream = Upstream(crc32(pair.name.encode()), number, 1)
+
+    def cast(a: Any) -> Any:
+        is_single = isinstance(a, np.ndarray) and a.dtype == np.float32
+        return a.astype(dtype) if is_single else a
+
+    def weights(tensors: list[Any]) -> list[Any]:  # the same numbers in float32 and float64
+        drawn = [upstream.like(torch.tensor(as_array(t))).astype(np.float32) for t in tensors]
+        return [make(a.astype(dtype)) for a in drawn]
+
+    x = mapped(mapped(drawn.arrays, cast), make)
+    y = [*leaves(function(*x, **mapped(drawn.params, cast)))]
+    inputs = [t for t in leaves(x) if getattr(t, "requires_grad", False)]
+    ups = weights(y)
+    steps = [y]
+    if pair.order:
+        steps.append(grad(y, inputs, ups, create_graph=pair.order > 1))
+    if pair.order > 1:
+        steps.append(grad(steps[1], inputs + ups, weights(inputs)))
+    return [np.concatenate([as_array(t).ravel() for t in step]) for step in steps]

@@ -15,13 +15,13 @@ from .summation import summed, sums_of_rows
 
 
 def in_rows(x: Array) -> bool:
-    """Whether x is an array for the kernels of rows: in C order."""
-    return native.fits(x) and bool(x.flags.c_contiguous)
+    """Whether x is an array for the kernels of rows: with an axis, in C order."""
+    return native.fits(x) and x.ndim > 0 and bool(x.flags.c_contiguous)
 
 
 def rows_along(x: Array, axis: int) -> Array:
     """x with `axis` last if the kernels of rows take it so, as channels-last memory; else None."""
-    if axis in (-1, x.ndim - 1):
+    if axis in (-1, x.ndim - 1) or not x.ndim:
         return x if in_rows(x) else None
     if not native.fits(x) or not isinstance(axis, int):
         return None
