@@ -216,3 +216,16 @@ def test_what_does_not_fit_is_refused_in_one_sentence(call: Any, message: str) -
     with pytest.raises(ValueError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("layers", [CONV, TRANSPOSED])
+@pytest.mark.parametrize("ndim", [1, 2])
+def test_gradients_of_an_empty_batch_of_single_windows_are_zero(
+    ndim: int, layers: dict[int, Any], size: int
+) -> None:
+    layer = layers[ndim](2, 2, size)
+    x = tg.ones((0, 2, *[size] * ndim), requires_grad=True)
+    layer(x).sum().backward()
+    assert x.grad.shape == x.shape
+    assert not layer.weight.grad.numpy().any()

@@ -107,8 +107,10 @@ def paired(
 ) -> Any:
     """The weight's gradient (O, *kernel, C / groups) for x (N, *spatial, C), y (N, *counts, O)."""
     if groups == 1 and _is_one_window(x, y, kernel, geometry):
-        matrix = product(xp, y.reshape(-1, y.shape[-1]).T, x.reshape(len(x), -1))
-        return matrix.reshape(y.shape[-1], *kernel, -1)
+        count, outputs = len(x), y.shape[-1]
+        windows = x.reshape(count, math.prod(x.shape[1:]))
+        matrix = product(xp, y.reshape(count, outputs).T, windows)
+        return matrix.reshape(outputs, *kernel, x.shape[-1])
     out = _paired_by_kernel(x, y, kernel, geometry, groups)
     return _paired(xp, x, y, kernel, geometry, groups) if out is None else out
 
