@@ -100,9 +100,9 @@ def cross_entropy(xp: Namespace, logits: Array, target: Array, axis: int) -> Arr
         target: the number of a class, in the shape of the other axes.
     """
     rows = rows_along(logits, axis)
-    if rows is not None and target.dtype.char == "l":
+    if rows is not None:
         losses, probabilities = np.empty(target.shape, rows.dtype), np.empty_like(rows)
-        native.cross_entropy(rows, np.ascontiguousarray(target), probabilities, losses)
+        native.cross_entropy(rows, np.ascontiguousarray(target, np.int64), probabilities, losses)
         return losses, _moved_back(probabilities, axis)
     largest = logits.max(axis=axis, keepdims=True)
     probabilities = xp.exp(logits - largest)
@@ -120,11 +120,11 @@ def cross_entropy_backward(
 ) -> Array:
     """(softmax(logits) − one-hot(target)) · g, for g of the shape of the targets or one number."""
     rows = rows_along(probabilities, axis)
-    if rows is not None and target.dtype.char == "l":
+    if rows is not None:
         gradient, one = np.empty_like(rows), not g.ndim
         upstream = None if one else np.ascontiguousarray(g, rows.dtype)
         scale = float(g) if one else 0.0
-        target = np.ascontiguousarray(target)
+        target = np.ascontiguousarray(target, np.int64)
         native.cross_entropy_backward(rows, target, upstream, scale, gradient)
         return _moved_back(gradient, axis)
     gradient = probabilities * (g[along(axis, None)] if g.ndim else g)
