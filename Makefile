@@ -11,18 +11,17 @@ quickstart: .venv/ready
 
 # one BLAS thread a worker: more would wait for each other
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto
-# without what takes long, and with one case in six of each sweep
-QUICK := -m 'not slow' --one-in 6
 
+# without what takes long, and with one case in twelve of each sweep
 test: .venv/ready
-	$(PYTEST) $(QUICK)
+	$(PYTEST) -m 'not slow' --one-in 12
 
 test-all: .venv/ready
 	$(PYTEST)
 
 # the tests of what native kernels replace, on NumPy alone
 test-numpy: .venv/ready
-	TINYGRAD_GM_KERNELS=numpy $(PYTEST) $(QUICK) tests/ops tests/nn tests/optim
+	TINYGRAD_GM_KERNELS=numpy $(PYTEST) -m 'not slow' --one-in 6 tests/ops tests/nn tests/optim
 
 # the native kernels, built with the sanitizers of addresses and undefined behaviour
 SANITIZED := CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all'
