@@ -28,16 +28,16 @@ SANITIZED := CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=a
 sanitize: .venv/ready
 	$(call on_installed_copy,$(SANITIZED),\
 		ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(cc -print-file-name=libasan.so)" OMP_NUM_THREADS=2 \
-		$(CHECKOUT)/$(BIN)/python -m pytest -c $(CHECKOUT)/pyproject.toml -m 'not slow' --one-in 3 $(CHECKOUT)/tests/kernels)
+		$(CHECKOUT)/$(BIN)/python -m pytest -c $(CHECKOUT)/pyproject.toml -m 'not slow' --one-in 6 $(CHECKOUT)/tests/kernels)
 
 # the native kernels in 10,000 random cases against float64
 accuracy: .venv/ready
 	$(BIN)/python -m pytest --cases 10000 tests/kernels/test_accuracy.py
 
-# with the native kernels where they were built, and on NumPy alone, of which CI runs a share
+# with the native kernels where they were built, and on NumPy alone; CI runs a share of the sweeps
 ONE_IN ?= 1
 parity: .venv-parity/ready
-	.venv-parity/bin/python -m pytest tests/parity
+	.venv-parity/bin/python -m pytest --one-in $(ONE_IN) tests/parity
 	TINYGRAD_GM_KERNELS=numpy .venv-parity/bin/python -m pytest --one-in $(ONE_IN) tests/parity
 
 references: .venv-references/ready
