@@ -8,6 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
+from damage import KINDS
 
 import tinygrad_gm as tg
 from tinygrad_gm import nn, optim
@@ -41,53 +42,6 @@ def described(value):
     if isinstance(value, (list, tuple)):
         return type(value)(map(described, value))
     return value
-
-
-def flips(content, rng):
-    damaged = bytearray(content)
-    for _ in range(rng.integers(1, 9)):
-        damaged[rng.integers(len(content))] ^= 1 << rng.integers(8)
-    return bytes(damaged)
-
-
-def a_cut(content, rng):
-    return content[: rng.integers(len(content))]
-
-
-def a_block(content, rng):
-    start = int(rng.integers(len(content)))
-    return start, start + min(int(2 ** rng.uniform(0, 13)), len(content) - start)
-
-
-def a_zeroed_block(content, rng):
-    start, end = a_block(content, rng)
-    return content[:start] + bytes(end - start) + content[end:]
-
-
-def a_block_put_over_another(content, rng):
-    start, end = a_block(content, rng)
-    to = int(rng.integers(len(content) - (end - start) + 1))
-    return content[:to] + content[start:end] + content[to + end - start :]
-
-
-def a_block_put_in_twice(content, rng):
-    start, end = a_block(content, rng)
-    return content[:end] + content[start:]
-
-
-def a_block_left_out(content, rng):
-    start, end = a_block(content, rng)
-    return content[:start] + content[end:]
-
-
-KINDS = (
-    flips,
-    a_cut,
-    a_zeroed_block,
-    a_block_put_over_another,
-    a_block_put_in_twice,
-    a_block_left_out,
-)
 
 
 def in_the_header(damage):

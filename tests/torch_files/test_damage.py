@@ -7,6 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from damage import KINDS as KINDS_OF_DAMAGE
 from torch_archives import archive, arrays, entries, expected, written_by_pytorch
 
 from tinygrad_gm.io import CheckpointError
@@ -23,43 +24,6 @@ def example() -> bytes:
     return archive({**parts, "data/0": parts["data/0"] + noise})
 
 
-def flips(content, rng):
-    damaged = bytearray(content)
-    for _ in range(rng.integers(1, 9)):
-        damaged[rng.integers(len(content))] ^= 1 << rng.integers(8)
-    return bytes(damaged)
-
-
-def a_cut(content, rng):
-    return content[: rng.integers(len(content))]
-
-
-def a_block(content, rng):
-    start = int(rng.integers(len(content)))
-    return start, start + min(int(2 ** rng.uniform(0, 8)), len(content) - start)
-
-
-def a_zeroed_block(content, rng):
-    start, end = a_block(content, rng)
-    return content[:start] + bytes(end - start) + content[end:]
-
-
-def a_block_over_another(content, rng):
-    start, end = a_block(content, rng)
-    to = int(rng.integers(len(content) - (end - start) + 1))
-    return content[:to] + content[start:end] + content[to + end - start :]
-
-
-def a_block_twice(content, rng):
-    start, end = a_block(content, rng)
-    return content[:end] + content[start:]
-
-
-def a_block_left_out(content, rng):
-    start, end = a_block(content, rng)
-    return content[:start] + content[end:]
-
-
 def an_odd_byte(content, rng):
     """A byte that often means something in a pickle or in a header."""
     place = int(rng.integers(len(content)))
@@ -70,10 +34,7 @@ def an_odd_byte(content, rng):
     )
 
 
-KINDS = (
-    *(flips, a_cut, a_zeroed_block, a_block_over_another, a_block_twice, a_block_left_out),
-    an_odd_byte,
-)
+KINDS = (*KINDS_OF_DAMAGE, an_odd_byte)
 
 
 def anywhere(damage, content, rng):

@@ -49,18 +49,6 @@ static inline Index packed_size(const Geometry *g)
 
 /* ------------------------------------------------------------------- packed weights */
 
-/* The number of vector registers of the processor. */
-#undef REGISTERS
-#if VECTOR_BYTES == 64 || defined(__ARM_NEON)
-#define REGISTERS 32
-#else
-#define REGISTERS 16
-#endif
-
-#ifndef UNROLL
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
-
 #undef BLOCK
 #define BLOCK (2 * LANES)
 

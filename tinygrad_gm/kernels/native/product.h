@@ -49,17 +49,6 @@ enum { PRODUCT_SCRATCH = (DEPTH + 1 + TILE) * BREADTH + ROWS * DEPTH };
 
 #ifdef real
 
-#undef REGISTERS
-#if VECTOR_BYTES == 64 || defined(__ARM_NEON)
-#define REGISTERS 32
-#else
-#define REGISTERS 16
-#endif
-
-#ifndef UNROLL
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
-
 #undef PANEL
 #define PANEL (REGISTERS / 8)
 

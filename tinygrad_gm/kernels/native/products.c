@@ -77,8 +77,8 @@ PyObject *enter_multiplies(PyObject *module, PyObject *const *args, Py_ssize_t c
     return PyBool_FromLong(enabled && as_product(args, count, &p));
 }
 
-/* How to cut a matrix of results: into so many chunks that there are some for every thread, but none
- * so small that waking a thread, or packing, takes longer. y is packed for each block of rows again,
+/* Cut a matrix of results into chunks: enough of them to occupy every thread, each large enough to be
+ * worth waking a thread and packing its factors. y is packed for each block of rows again,
  * so columns are cut first; where x lies by columns, and is packed too or read with gaps, it is the
  * longer side. */
 static void cut(Product *p, Index count)

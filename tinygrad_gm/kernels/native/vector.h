@@ -29,6 +29,18 @@
 #undef LANES
 #define LANES ((Index)(VECTOR_BYTES / sizeof(real)))
 
+/* The number of vector registers of the processor. */
+#undef REGISTERS
+#if VECTOR_BYTES == 64 || defined(__ARM_NEON)
+#define REGISTERS 32
+#else
+#define REGISTERS 16
+#endif
+
+#ifndef UNROLL
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 #ifndef INLINE
 #define INLINE static inline __attribute__((always_inline, unused))
 #endif
