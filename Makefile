@@ -16,8 +16,10 @@ PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto
 test: .venv/ready
 	$(PYTEST) -m 'not slow' --one-in 12
 
+# CI runs one case in ONE_IN of each sweep
+ONE_IN ?= 1
 test-all: .venv/ready
-	$(PYTEST)
+	$(PYTEST) --one-in $(ONE_IN)
 
 # the tests of what native kernels replace, on NumPy alone
 test-numpy: .venv/ready
@@ -34,8 +36,7 @@ sanitize: .venv/ready
 accuracy: .venv/ready
 	$(BIN)/python -m pytest --cases 10000 tests/kernels/test_accuracy.py
 
-# with the native kernels where they were built, and on NumPy alone; CI runs a share of the sweeps
-ONE_IN ?= 1
+# with the native kernels where they were built, and on NumPy alone
 parity: .venv-parity/ready
 	.venv-parity/bin/python -m pytest --one-in $(ONE_IN) tests/parity
 	TINYGRAD_GM_KERNELS=numpy .venv-parity/bin/python -m pytest --one-in $(ONE_IN) tests/parity
