@@ -93,7 +93,15 @@ def test_two_calls_share_no_memory():
 
 def test_the_licences_lie_beside_the_files():
     text = files("tinygrad_gm.data").joinpath("README.md").read_text(encoding="utf-8")
-    for words in ("digits.npz", "CC BY 4.0", "mnist_small.npz", "CC BY-SA 3.0", "MIT License"):
+    for words in (
+        "digits.npz",
+        "CC BY 4.0",
+        "mnist_small.npz",
+        "CC BY-SA 3.0",
+        "MIT License",
+        "shakespeare_small.txt.gz",
+        "public domain",
+    ):
         assert words in text
 
 

@@ -436,6 +436,20 @@ def test_shakespeare_has_65_kinds_of_characters():
     assert vocabulary.decode(vocabulary.encode(text)) == text
 
 
+def test_the_bundled_shakespeare_ends_with_a_line_within_its_first_200_kb():
+    text = data.shakespeare_small()
+    assert text.startswith("First Citizen:\nBefore we proceed any further, hear me speak.\n")
+    assert text.endswith("When thou hast broke it in so dear degree?\n\n")
+    assert (len(text), len(data.Characters(text))) == (199995, 62)
+
+
+@needs("tinyshakespeare.txt")
+def test_the_bundled_shakespeare_begins_the_whole_one():
+    whole, text = data.shakespeare(), data.shakespeare_small()
+    assert whole.startswith(text)
+    assert whole.index("\n", len(text)) + 1 > 200_000
+
+
 @needs("pusht_lowdim.npz")
 def test_push_t_has_206_episodes():
     found = data.push_t()

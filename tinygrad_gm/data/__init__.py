@@ -1,7 +1,7 @@
 """Data sets, and the loader that iterates over them in batches, with PyTorch's names."""
 
 from . import transforms
-from .bundled import Split, digits, mnist_small
+from .bundled import Split, digits, mnist_small, shakespeare_small
 from .dataset import Dataset, Subset, TensorDataset, Transformed, collate, random_split
 from .files import cache_folder
 from .image_files import read_image
@@ -37,6 +37,7 @@ __all__ = [
     "random_split",
     "read_image",
     "shakespeare",
+    "shakespeare_small",
     "swiss_roll",
     "transforms",
 ]

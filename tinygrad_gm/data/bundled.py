@@ -4,6 +4,7 @@ and licences.
 
 from __future__ import annotations
 
+import gzip
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -48,6 +49,17 @@ def mnist_small() -> Split:
     ((9000, 1, 28, 28), [5, 0, 4, 1, 9])
     """
     return _read("mnist_small", largest=255, train=9000)
+
+
+def shakespeare_small() -> str:
+    """The first 199,995 characters of `shakespeare`, up to the end of a line; 62 different ones.
+
+    >>> text = tg.data.shakespeare_small()
+    >>> text[:14], len(text)
+    ('First Citizen:', 199995)
+    """
+    packed = files(__package__).joinpath("shakespeare_small.txt.gz").read_bytes()
+    return gzip.decompress(packed).decode("ascii")
 
 
 def _read(name: str, largest: int, train: int) -> Split:
