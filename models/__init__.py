@@ -6,7 +6,9 @@ trained model; and `example(config)`, a small training graph to draw. Generative
 `sample(model, count, generator)`. The pictures of the models are in `gallery`.
 
 The convolutional classifiers, from `alexnet` to `efficientnet`, share the training of `classifier`;
-`judge(folder)` describes their accuracy. `load_pretrained` reads their weights from a file.
+`judge(folder)` describes their accuracy. `load_pretrained` reads their weights from a file. The
+language models share the training of `language`; they have `generate(model, prompt)`, an iterator
+of the pieces of a text.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from .pretrained import unknown
 
 NAMES = (
     *("neuron", "lenet", "alexnet", "vgg", "googlenet", "resnet", "mobilenet", "efficientnet"),
-    *("autoencoder", "vae", "vqvae", "pixelcnn", "gan", "diffusion"),
+    *("gpt", "autoencoder", "vae", "vqvae", "pixelcnn", "gan", "diffusion"),
 )
 
 

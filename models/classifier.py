@@ -27,7 +27,6 @@ al. 2014, "DeCAF: A Deep Convolutional Activation Feature for Generic Visual Rec
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +41,7 @@ from tinygrad_gm.training.config import check, config_from
 
 from . import batches, image_sets
 from .convnet import ConvNet
+from .optimization import decaying, rate_factor
 from .pretrained import architecture, load_pretrained
 
 AUXILIARY = 0.3  # weight of the losses of further heads (Szegedy et al. 2015, section 5)
@@ -139,30 +139,9 @@ def augmentation(config: Config) -> transforms.Compose:
     return transforms.Compose(steps)
 
 
-def rate_factor(step: int, warm_up: int, steps: int) -> float:
-    """The learning rate of a step, as a fraction of its peak.
-
-        (t + 1)/w  for t < w,   ½ (1 + cos(π (t − w)/(T − w)))  for w ≤ t < T
-
-    with w steps of warm-up of T in all (Loshchilov and Hutter 2017, "SGDR", equation 5; Goyal et
-    al. 2017, section 2.2).
-
-    >>> [round(rate_factor(step, 2, 10), 2) for step in (0, 1, 2, 6, 10)]
-    [0.5, 1.0, 1.0, 0.5, 0.0]
-    """
-    if step < warm_up:
-        return (step + 1) / warm_up
-    passed = (step - warm_up) / max(steps - warm_up, 1)
-    return 0.5 * (1 + math.cos(math.pi * min(passed, 1.0)))
-
-
 def optimizer_of(model: nn.Module, config: Config) -> optim.Optimizer:
     """The optimizer of all parameters that are trained; only weights decay."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    groups = decaying(model, config.weight_decay)
     if config.optimizer == "adamw":
         return optim.AdamW(groups, lr=config.learning_rate)
     return optim.SGD(groups, lr=config.learning_rate, momentum=0.9, nesterov=True)

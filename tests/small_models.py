@@ -45,6 +45,18 @@ SMALL: dict[str, list[dict[str, Any]]] = {
             "epochs": 2,
         },
     ],
+    "gpt": [
+        {
+            "context": 8,
+            "steps": 4,
+            "evaluate_every": 2,
+            "layers": 1,
+            "heads": 2,
+            "width": 8,
+            "dropout": dropout,
+        }
+        for dropout in (0.0, 0.5)
+    ],
     "autoencoder": [
         {"dataset": "digits", "images": 256, "hidden_dim": 16, "epochs": 2},
         {

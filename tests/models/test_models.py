@@ -101,6 +101,22 @@ def test_a_restored_model_draws_the_same_samples_from_the_same_seed(tmp_path, na
 
 @pytest.mark.sweep
 @pytest.mark.parametrize(("name", "kwargs"), CASES)
+def test_a_restored_language_model_writes_the_same_text_from_the_same_seed(tmp_path, name, kwargs):
+    module = models.load(name)
+    if not hasattr(module, "generate"):
+        pytest.skip("not a language model")
+    trained(tmp_path, name, kwargs)
+    first, again, other = (
+        "".join(module.generate(module.restore(tmp_path), "T", 20, generator=Generator(seed)))
+        for seed in (0, 0, 1)
+    )
+    assert len(first) == 20
+    assert first == again != other
+    assert len(list((tmp_path / "samples").glob("step-*.txt"))) == 2
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize(("name", "kwargs"), CASES)
 def test_the_training_graph_of_a_model_can_be_drawn(name, kwargs):
     from tinygrad_gm import viz
 
@@ -129,6 +145,14 @@ def test_a_generative_model_offers_what_the_command_line_can_ask_for(name):
         assert set(wishes) <= set(cli.WISHES)
         assert module.TRAINING_TIME
         assert callable(module.restore)
+    if hasattr(module, "generate"):
+        _, prompt, *wishes = inspect.signature(module.generate).parameters
+        flags = [flag.strip("-").replace("-", "_") for flag, *_ in cli.WRITING]
+        assert prompt == "prompt"
+        assert set(wishes) <= {*flags, "generator"}
+        assert module.TRAINING_TIME
+        assert callable(module.restore)
+        assert callable(module.judge)
 
 
 BAD = [

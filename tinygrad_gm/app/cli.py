@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import inspect
 import io
+import itertools
 import os
 import shlex
 import sys
@@ -147,7 +148,11 @@ def train(argv: list[str]) -> None:
 
 
 def sample(argv: list[str]) -> None:
-    """Draw samples from a trained model, and write a picture of them."""
+    """Draw samples from a trained model: a picture of them, or texts on the terminal."""
+    name, module, rest = _model("sample", argv, "vae --count 64")
+    if hasattr(module, "generate"):
+        _write(name, module, rest)
+        return
     args, _, samples = _sampler("sample", argv, count=64)
     from .. import pictures
 
@@ -159,8 +164,39 @@ def sample(argv: list[str]) -> None:
     print(f"{args.count} samples in {seconds:.2f} s, written to {path}")
 
 
+def _write(name: str, module: Any, rest: list[str]) -> None:
+    """Write texts of a language model to standard output, piece by piece."""
+    parser = _Parser(f"{PROGRAM} sample {name}", sample.__doc__, '--prompt "ROMEO:" --count 3')
+    _add_out(parser, name)
+    parser.add_argument("--prompt", default="", help="beginning of the text (default none)")
+    for flag, kind, default, text in WRITING:
+        shown = "no limit" if default is None else default
+        parser.add_argument(flag, type=kind, default=default, help=f"{text} (default {shown})")
+    args = vars(parser.parse_args(rest))
+    folder, count, seed = args.pop("out"), args.pop("count"), args.pop("seed")
+    if count < 1:
+        parser.error(f"--count is {count}; expected at least 1")
+    from ..random import Generator
+
+    model, generator = _of_run(name, module, folder, module.restore), Generator(seed)
+    several_lines = False
+    for number in range(count):
+        if number and several_lines:
+            print("-" * 40)
+        try:
+            pieces = module.generate(model, generator=generator, **args)
+        except ValueError as error:
+            parser.error(str(error))
+        try:
+            for piece in itertools.chain([args["prompt"]], pieces):
+                several_lines |= "\n" in piece
+                print(piece, end="", flush=True)
+        finally:
+            print()
+
+
 def judge(argv: list[str]) -> None:
-    """Measure a trained model: accuracy, or LeNet distance and purity, or mode coverage."""
+    """Measure a trained model: accuracy, perplexity, LeNet distance and purity, or coverage."""
     name, module, rest = _model("judge", argv, "vae --count 5000")
     if hasattr(module, "judge"):
         parser = _Parser(f"{PROGRAM} judge {name}", judge.__doc__, f"--out runs/{name}")
@@ -294,6 +330,15 @@ def classify(argv: list[str]) -> None:
             print(f"  {probability:6.1%}  {name}")
 
 
+# Flags of the sampling of a language model, which its `generate` has as parameters.
+WRITING: tuple[tuple[str, Callable[[str], Any], float | None, str], ...] = (
+    ("--length", int, 500, "largest number of characters"),
+    ("--temperature", float, 1.0, "factor of the randomness; 0: always the likeliest character"),
+    ("--top-k", int, None, "draw from this number of the likeliest characters"),
+    ("--top-p", float, None, "draw from the likeliest characters of this total probability"),
+    ("--count", int, 1, "number of texts"),
+    ("--seed", int, 0, "seed of the random choices"),
+)
 # Flags for optional parameters of a model's `sample`.
 WISHES = {
     "label": ("--class", "draw this class only"),
@@ -431,8 +476,8 @@ def _model(command: str, argv: list[str], example: str) -> tuple[str, Any, list[
 def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None:
     """Add a flag for a field of a Config: on or off, one of its choices, or a value of its type."""
     flag = f"--{field.name.replace('_', '-')}"
-    choices = field.metadata.get("choices")
-    listed = f": {', '.join(choices)}" if choices else ""
+    choices, path = field.metadata.get("choices"), field.metadata.get("path")
+    listed = f": {', '.join(choices)}{' or a path' if path else ''}" if choices else ""
     default = "none" if field.default == "" else field.default
     text = f"{field.metadata['help']}{listed} (default {default})"
     if isinstance(field.default, bool):
@@ -444,7 +489,7 @@ def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -
         flag,
         type=_checked(field),
         default=field.default,
-        choices=choices,
+        choices=None if path else choices,
         metavar=type(field.default).__name__.upper(),
         help=text,
     )
@@ -460,7 +505,8 @@ def _checked(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
         found = kind(word)
         if kind is not str and (wrong := complaint(field, found)):
             raise argparse.ArgumentTypeError(f"{word} {wrong}")
-        if field.metadata.get("path") and word and not Path(word).exists():
+        known = word in ("", *field.metadata.get("choices", ()))
+        if field.metadata.get("path") and not known and not Path(word).exists():
             raise argparse.ArgumentTypeError(f"there is no file or folder {word!r}")
         return found
 

@@ -36,7 +36,7 @@ def names() -> list[str]:
     >>> tg.data.names()[:3]                                                # doctest: +SKIP
     ['emma', 'olivia', 'ava']
     """
-    return _text(fetch(_NAMES)).split()
+    return read_text(fetch(_NAMES)).split()
 
 
 def shakespeare() -> str:
@@ -48,7 +48,7 @@ def shakespeare() -> str:
     >>> tg.data.shakespeare()[:14]                                         # doctest: +SKIP
     'First Citizen:'
     """
-    return _text(fetch(_SHAKESPEARE))
+    return read_text(fetch(_SHAKESPEARE))
 
 
 class Characters:
@@ -99,7 +99,7 @@ class Characters:
         return "".join(self.symbols[number] for number in rows.tolist())
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
     """Read a UTF-8 file, without a byte order mark."""
     try:
         return path.read_text(encoding="utf-8-sig")

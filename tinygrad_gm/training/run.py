@@ -51,7 +51,7 @@ Metrics: TypeAlias = Mapping[str, Any]  # names and numbers, or Tensors of one e
 LossFunction: TypeAlias = Callable[[Any, Generator], Tensor | tuple[Tensor, Metrics]]
 Step: TypeAlias = Callable[[Any, Generator], Metrics]
 EpochCallback: TypeAlias = Callable[[int], Metrics | None]
-Sampler: TypeAlias = Callable[[Generator], "ArrayLike | Image"]
+Sampler: TypeAlias = Callable[[Generator], "ArrayLike | Image | str"]
 
 
 class DivergenceError(RuntimeError):
@@ -204,9 +204,10 @@ class Run:
                 have "grad_norm", the norm before clipping.
             on_epoch: called after each epoch with its number, from 1; its result is added to the
                 metrics.
-            sample: returns images for `pictures.grid`, or a picture, written to
-                `samples/step-000500.png`. Called with a generator that gives the same noise each
-                time, without gradients, the model in evaluation mode.
+            sample: returns images for `pictures.grid` or a picture, written to
+                `samples/step-000500.png`, or a text, written to `samples/step-000500.txt`. Called
+                with a generator that gives the same noise each time, without gradients, the model
+                in evaluation mode.
             sample_every: number of steps between samples; None: after each epoch.
             checkpoint_every: number of steps between checkpoints, in addition to those after each
                 epoch.
@@ -359,10 +360,14 @@ class Run:
         with self.drawing():
             with no_grad(), using(generator):
                 drawn: Any = sample(generator)
-            picture = drawn if hasattr(drawn, "save") else pictures.grid(drawn)
             folder = self.folder / "samples"
             folder.mkdir(exist_ok=True)
-            pictures.save(picture, folder / f"step-{self.step:06}.png")
+            path = folder / f"step-{self.step:06}"
+            if isinstance(drawn, str):
+                write_file(path.with_suffix(".txt"), drawn)
+            else:
+                picture = drawn if hasattr(drawn, "save") else pictures.grid(drawn)
+                pictures.save(picture, path.with_suffix(".png"))
         for model in models:
             model.train()
 

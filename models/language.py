@@ -1,0 +1,279 @@
+"""The training of the language models: their loss, their recipe, their figures, their samples.
+
+**The model.** A text is a sequence of symbols x_1, x_2, …, here its characters. The chain rule
+makes a distribution over texts of one conditional distribution per symbol,
+
+    p(x) = Π_t p(x_t | x_1, …, x_{t−1}).
+
+A network computes the logits of all factors at once, and sees at most the last `context` symbols.
+
+**The loss** is the cross-entropy, the mean of −ln p(x_t | …) over all symbols, in nats. Two other
+figures say the same: the *perplexity* e^loss, the number of equally likely symbols that would be as
+hard to predict, and the *bits per character* loss/ln 2, the size of the text if it were compressed
+with the model.
+
+**The optimizer** is AdamW. Weight decay applies to matrices only, not to biases and norms. The
+learning rate rises in the first steps, the *warm-up*, and then falls as a half cosine to its least
+value; gradients are clipped by their norm. These are the settings of GPT-3 (Brown et al. 2020,
+appendix B) and of Karpathy's nanoGPT.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+
+import tinygrad_gm as tg
+import tinygrad_gm.nn.functional as F
+from tinygrad_gm import Generator, Tensor, data, nn, optim
+from tinygrad_gm.training import Run, option, read_checkpoint, restored
+from tinygrad_gm.training.config import check, config_from
+
+from . import decoding, texts
+from .batches import batches
+from .optimization import decaying, rate_factor
+
+SAMPLE = 300  # characters of the samples that a training writes
+
+
+@dataclass(frozen=True)
+class Config:
+    """The recipe; each model adds the fields of its network."""
+
+    dataset: str = option("shakespeare_small", "text to learn from", choices=texts.SETS, path=True)
+    context: int = option(64, "number of symbols that the model sees")
+    steps: int = option(2000, "number of steps", least=0)
+    batch_size: int = option(12, "number of sequences per step")
+    learning_rate: float = option(1e-3, "learning rate of AdamW at its peak")
+    least_rate: float = option(0.1, "learning rate at the end, as a fraction of its peak", most=1)
+    warm_up: int = option(100, "number of steps in which the learning rate rises", least=0)
+    beta2: float = option(0.99, "decay rate of AdamW's average of squared gradients", most=0.99999)
+    weight_decay: float = option(0.1, "weight decay of matrices")
+    clip_norm: float = option(1.0, "largest norm of the gradient; 0: not clipped")
+    evaluate_every: int = option(250, "number of steps between evaluations and samples, at most")
+    seed: int = option(0, "seed of the weights and the batches", least=0)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+C = TypeVar("C", bound=Config)
+# The untrained network of a config, for a number of different symbols. It maps symbols (N, L) to
+# logits (N, L, V), and its method `decoder()` returns a `decoding.Decoder`.
+Build: TypeAlias = Callable[[C, int], nn.Module]
+
+
+class LanguageModel(nn.Module):
+    """A network and its vocabulary.
+
+    Args:
+        network: maps symbols (N, L) to logits (N, L, V) of the next symbols; `network.decoder()`
+            returns a `decoding.Decoder`.
+        vocabulary: its V characters. The checkpoint holds their code points.
+        boundary: the symbol before and after a text; None: texts have no beginning and no end.
+    """
+
+    symbols: Tensor
+
+    def __init__(
+        self, network: nn.Module, vocabulary: data.Characters, boundary: str | None = None
+    ) -> None:
+        super().__init__()
+        self.network, self.vocabulary, self.boundary = network, vocabulary, boundary
+        self.register_buffer("symbols", tg.asarray([ord(symbol) for symbol in vocabulary.symbols]))
+
+    def forward(self, symbols: Tensor) -> Tensor:
+        """Symbols (N, L) → logits (N, L, V)."""
+        logits: Tensor = self.network(symbols)
+        return logits
+
+
+def loss(logits: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
+    """The cross-entropy of logits (N, L, V) with targets (N, L), without those to be ignored."""
+    rows = logits.reshape(-1, logits.shape[-1])
+    return F.cross_entropy(
+        rows, targets.reshape(-1), ignore_index=texts.IGNORED, reduction=reduction
+    )
+
+
+def optimizer_of(model: nn.Module, config: Config) -> optim.AdamW:
+    """The optimizer of all parameters; only matrices decay."""
+    groups = decaying(model, config.weight_decay)
+    return optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, config.beta2))
+
+
+@tg.no_grad()
+def evaluate(model: nn.Module, blocks: data.TensorDataset) -> float:
+    """The mean loss over all targets of blocks of symbols, in evaluation mode: exact, not drawn."""
+    training, total, count = model.training, 0.0, 0
+    model.eval()
+    for inputs, targets in batches(*blocks.tensors, size=128):
+        total += loss(model(inputs), targets, "sum").item()
+        count += int(tg.sum(targets != texts.IGNORED))
+    model.train(training)
+    return total / count
+
+
+def interval(steps: int, most: int) -> int:
+    """The number of steps between evaluations: the largest that divides the steps without rest, but
+    at most `most` and at least half of it; else all steps.
+
+    >>> interval(2000, 250), interval(2000, 300), interval(2003, 250), interval(100, 250)
+    (250, 250, 2003, 100)
+    """
+    if steps <= most:
+        return max(steps, 1)
+    half = range(max(most // 2, 1), most + 1)
+    return max((number for number in half if steps % number == 0), default=steps)
+
+
+def fit(model: LanguageModel, corpus: texts.Corpus, config: Config, run: Run) -> None:
+    """Train a model by the recipe. After each interval its loss on all validation texts is
+    measured, and a sample of its texts is written.
+    """
+    every = interval(config.steps, config.evaluate_every)
+    examples = texts.Draws(corpus.examples(config.context), every * config.batch_size)
+    unseen = corpus.blocks(corpus.validation, config.context)
+    loader = data.DataLoader(examples, config.batch_size, seed=config.seed)
+    optimizer = optimizer_of(model, config)
+    schedule = optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda step: rate_factor(step, config.warm_up, config.steps, config.least_rate),
+    )
+    run.fit(
+        model,
+        optimizer,
+        lambda batch, _: loss(model(batch[0]), batch[1]),
+        loader,
+        config.steps // every,
+        schedule=schedule,
+        clip_norm=config.clip_norm or None,
+        on_epoch=lambda _: {"validation_loss": evaluate(model, unseen)},
+        sample=lambda generator: sampled(model, generator),
+    )
+
+
+# ------------------------------------------------------------------------------ samples
+
+
+def generate(
+    model: LanguageModel,
+    prompt: str = "",
+    length: int = 500,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    generator: Generator | None = None,
+) -> Iterator[str]:
+    """A text that continues a prompt: an iterator of pieces, each computed when it is asked for.
+
+    Args:
+        model: the model.
+        prompt: beginning of the text; it is not among the pieces. If it is longer than the model's
+            context, the model sees only its end. Empty: the beginning of a text.
+        length: largest number of characters.
+        temperature, top_k, top_p, generator: as for `decoding.choose`.
+
+    A model with a boundary ends a text by itself.
+
+    Raises:
+        ValueError: the prompt has characters that are not in the model's vocabulary, or a number
+            is out of range.
+    """
+    decoding.check(temperature, top_k, top_p)
+    vocabulary, boundary = model.vocabulary, model.boundary
+    if length < 0:
+        raise ValueError(f"the length is {length}; expected a number ≥ 0")
+    if boundary and boundary in prompt:
+        raise ValueError(f"the prompt contains {boundary!r}, which ends a text")
+    # A text of a longer one begins in a new line, if the vocabulary has lines.
+    start = boundary or ("" if prompt else "\n" if "\n" in vocabulary.symbols else " ")
+    if start not in vocabulary.symbols:
+        start = vocabulary.symbols[0]
+    symbols = vocabulary.encode(start + prompt)[None].to(model.symbols.device)
+    stop = vocabulary.encode(boundary).item() if boundary else None
+    drawn = decoding.symbols(
+        model.network.decoder(),
+        symbols,
+        length,
+        temperature,
+        top_k,
+        top_p,
+        generator,
+        stop,  # type: ignore[arg-type]
+    )
+    return (vocabulary.decode(symbol) for symbol in drawn if symbol.item() != stop)
+
+
+def sampled(model: LanguageModel, generator: Generator) -> str:
+    """Texts that the model writes from nothing, for the folder of a run."""
+    if model.boundary:
+        names = ("".join(generate(model, generator=generator)) for _ in range(20))
+        return "\n".join(names) + "\n"
+    text = "".join(generate(model, length=SAMPLE, temperature=0.8, generator=generator))
+    return f"{text}\n"
+
+
+# ------------------------------------------------------------------------------ commands
+
+
+def train(config: C, run: Run, build: Build[C]) -> None:
+    """Train the model of a config."""
+    corpus = texts.load(config.dataset)
+    tg.manual_seed(config.seed)
+    network = build(config, len(corpus.vocabulary))
+    fit(LanguageModel(network, corpus.vocabulary, corpus.boundary), corpus, config, run)
+
+
+def restore(config_class: type[C], folder: str | Path, build: Build[C]) -> LanguageModel:
+    """Return the trained model of a run, with the vocabulary of its checkpoint."""
+    state = read_checkpoint(folder)
+
+    def untrained(config: C) -> LanguageModel:
+        codes = np.asarray(state["model"]["symbols"])
+        vocabulary = data.Characters("".join(map(chr, codes.tolist())))
+        boundary = texts.BOUNDARIES.get(config.dataset)
+        return LanguageModel(build(config, len(vocabulary)), vocabulary, boundary)
+
+    return restored(folder, config_class, untrained).eval()
+
+
+def judge(config_class: type[C], folder: str | Path, build: Build[C]) -> str:
+    """Describe the loss of a run's model on all validation texts, and on test texts if any."""
+    model = restore(config_class, folder, build)
+    config = config_from(config_class, read_checkpoint(folder)["run"]["config"])
+    corpus = texts.load(config.dataset)
+    lines = []
+    for name, part in (("validation", corpus.validation), ("test", corpus.test)):
+        if part:
+            blocks = corpus.blocks(part, config.context)
+            count = int(tg.sum(blocks.tensors[1] != texts.IGNORED))
+            where = f"{count:,} {name} characters of {config.dataset}"
+            lines.append(f"{in_words(evaluate(model, blocks))} on {where}")
+    return "\n".join(lines)
+
+
+def in_words(nats: float) -> str:
+    """A loss as the usual three figures.
+
+    >>> in_words(2.0)
+    'loss 2.0000 nats, perplexity 7.389, 2.885 bits per character'
+    """
+    bits = nats / math.log(2)
+    return f"loss {nats:.4f} nats, perplexity {math.exp(nats):.3f}, {bits:.3f} bits per character"
+
+
+def example(config: C, build: Build[C]) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of an untrained model on 2 random sequences, and named tensors of its graph."""
+    tg.manual_seed(config.seed)
+    model = build(config, 27)
+    symbols = tg.randint(27, (2, config.context + 1))
+    logits = model(symbols[:, :-1])
+    total = loss(logits, symbols[:, 1:])
+    named = {"symbols": symbols, "logits": logits, "loss": total}
+    return total, {**named, **dict(model.named_parameters())}
