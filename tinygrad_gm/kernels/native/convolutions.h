@@ -4,7 +4,7 @@
 
 #include "entries.h"
 
-#include <stdlib.h>
+#include "pool.h"
 
 #include "convolution.h"
 
@@ -28,28 +28,9 @@ Index share_of(Index items, Index work);
 /* Parts with a sum of their own each, of `size` numbers. */
 Index parts_of(Index items, Index work, Index size);
 
-static inline Index bytes_of(Index numbers, int type)
-{
-    return numbers * (Index)(type ? sizeof(double) : sizeof(float));
-}
-
 static inline void *moved(const void *data, Index numbers, int type)
 {
     return data ? (char *)data + bytes_of(numbers, type) : NULL;
-}
-
-enum { LINE_BYTES = 64 }; /* of a cache */
-
-/* Memory for `numbers` numbers, with room to align them; NULL if there is none. */
-static inline void *memory_for(Index numbers, int type)
-{
-    return malloc((size_t)bytes_of(numbers, type) + LINE_BYTES);
-}
-
-/* The first line of a cache in it. */
-static inline void *aligned(void *memory)
-{
-    return (char *)memory + (-(uintptr_t)memory & (LINE_BYTES - 1));
 }
 
 /* winograd.c: the same as convolutions.c does, where `suits_winograd`. */

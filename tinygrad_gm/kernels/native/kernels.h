@@ -36,7 +36,7 @@ typedef void Kernel(const void *task, Index chunk, void *scratch);
     /* maps.c */                                                                            \
     MAPS(_)                                                                                 \
     /* sums.c */ _(sum)                                                                     \
-    /* products.c */ _(product)                                                            \
+    /* products.c */ _(product_pack) _(product)                                            \
     /* softmax.c */                                                                         \
     _(softmax) _(softmax_backward) _(log_softmax) _(log_softmax_backward)                   \
     _(cross_entropy_backward) _(attention_weights) _(attention_weights_again)               \

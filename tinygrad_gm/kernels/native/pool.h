@@ -9,6 +9,8 @@
 
 #include "kernels.h"
 
+#include <stdlib.h>
+
 enum { MOST_THREADS = 64 };
 
 /* Compute all chunks of a task; the caller's thread takes its share. Each call of the kernel gets
@@ -16,6 +18,25 @@ enum { MOST_THREADS = 64 };
  *
  * Does not need the GIL. While another Python thread's task runs, the caller computes alone. */
 bool run_chunks(Kernel *kernel, const void *task, Index chunks, size_t scratch_bytes);
+
+static inline Index bytes_of(Index numbers, int type)
+{
+    return numbers * (Index)(type ? sizeof(double) : sizeof(float));
+}
+
+enum { LINE_BYTES = 64 }; /* of a cache */
+
+/* Memory for `numbers` numbers, with room to align them; NULL if there is none. */
+static inline void *memory_for(Index numbers, int type)
+{
+    return malloc((size_t)bytes_of(numbers, type) + LINE_BYTES);
+}
+
+/* The first line of a cache in it. */
+static inline void *aligned(void *memory)
+{
+    return (char *)memory + (-(uintptr_t)memory & (LINE_BYTES - 1));
+}
 
 /* How many threads compute, the caller's included. */
 int get_threads(void);

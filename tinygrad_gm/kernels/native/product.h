@@ -5,11 +5,13 @@
  * 1. A chunk is a block of one matrix of results: some rows × some panels. A panel is as many columns
  *    as PANEL vectors hold.
  * 2. For each DEPTH terms of the sums, and one panel after the other, the numbers of y are packed:
- *    those of one k side by side, one k after the other. They stay in a cache for all rows.
+ *    those of one k side by side, one k after the other. A packed panel stays in the first-level
+ *    cache for all rows. Where several blocks of rows need the same panels, a first task packs all of
+ *    y; else a chunk packs each panel when it comes to it.
  * 3. Down the rows, TILE at a time: their sums, TILE rows × PANEL vectors, are in registers. For
  *    each k, PANEL vectors of y are loaded, and TILE numbers of x, each spread over a vector:
- *    2·TILE·PANEL operations per TILE + PANEL loads. x is read where it lies, unless its numbers of
- *    one row lie far apart and are needed for several panels: then it is packed too, TILE rows by TILE.
+ *    2·TILE·PANEL operations per TILE + PANEL loads. x is read where it lies, and the lines of the
+ *    cache that the next TILE rows will need are asked for beforehand.
  *
  * So each number of the result is one sum, which begins with the bias and follows k. How the result
  * is cut into chunks does not change a bit of it, and a row does not depend on the rows beside it.
@@ -19,10 +21,8 @@
 
 enum {
     TILE = 6,
-    DEPTH = 384,
+    DEPTH = 128,
     BREADTH = 64, /* of a chunk, a multiple: whole panels for every target */
-    ROWS = 192,   /* of a chunk, the most that are packed, */
-    LONG = 256,   /* and from how many terms on */
     MOST_AXES = 6
 };
 
@@ -36,14 +36,17 @@ typedef struct {
     Factor x, y;
     const void *bias;            /* NULL, or a number for each column */
     void *out;                   /* in order */
+    void *packed;                /* all of y, or NULL: each chunk packs what it needs */
     Index rows, columns, inner;
     Index axes, shape[MOST_AXES];
     Index row_step, column_step; /* a chunk */
     Index row_chunks, column_chunks;
 } Product;
 
-/* Numbers of scratch: a packed panel, where its sums begin, a tile, and packed rows. */
-enum { PRODUCT_SCRATCH = (DEPTH + 1 + TILE) * BREADTH + ROWS * DEPTH };
+/* Numbers of scratch: a packed panel, where its sums begin, and a tile. */
+enum { PRODUCT_SCRATCH = (DEPTH + 1 + TILE) * BREADTH };
+
+static inline Index padded(Index columns) { return ceil_div(columns, BREADTH) * BREADTH; }
 
 #endif
 
@@ -59,6 +62,8 @@ typedef struct {
     Index rows, columns, inner;
     Index x_row, x_column, y_row, y_column, out_row;
     bool adds;
+    const real *packed; /* NULL, or these columns of y packed; */
+    Index packed_depth; /* from DEPTH terms to the next */
 } KERNEL(Factors);
 
 /* ------------------------------------------------------------------- sums in registers */
@@ -72,12 +77,20 @@ INLINE void KERNEL(sum_tile)(const int R, const int V, const real *x, Index x_ro
     UNROLL for (int r = 0; r < R; r++)
         UNROLL for (int v = 0; v < V; v++)
             sum[r][v] = KERNEL(load)(begin + r * begin_row + v * LANES);
-    for (Index k = 0; k < depth; k++, x += x_step, y += y_step) {
-        UNROLL for (int v = 0; v < V; v++)
-            right[v] = KERNEL(load)(y + v * LANES);
-        UNROLL for (int r = 0; r < R; r++)
+    const bool by_rows = x_step == 1; /* else a line of the cache holds numbers of several rows */
+    for (Index left = depth; left > 0; left -= LANES) {
+        UNROLL for (int r = 0; by_rows && r < R; r++)
+            __builtin_prefetch(x + (r + TILE) * x_row);
+        for (Index k = least(left, LANES); k > 0; k--, x += x_step, y += y_step) {
+            if (!by_rows)
+                __builtin_prefetch(x + LANES);
             UNROLL for (int v = 0; v < V; v++)
-                sum[r][v] = KERNEL(multiply_add)(KERNEL(spread)(x[r * x_row]), right[v], sum[r][v]);
+                right[v] = KERNEL(load)(y + v * LANES);
+            UNROLL for (int r = 0; r < R; r++)
+                UNROLL for (int v = 0; v < V; v++)
+                    sum[r][v] =
+                        KERNEL(multiply_add)(KERNEL(spread)(x[r * x_row]), right[v], sum[r][v]);
+        }
     }
     UNROLL for (int r = 0; r < R; r++)
         UNROLL for (int v = 0; v < V; v++)
@@ -88,8 +101,7 @@ typedef struct {
     const real *x, *y, *begin; /* begin: where the sums begin, with a row for each or one for all */
     real *out, *tile;
     Index rows, columns, depth;
-    Index x_tile, x_row, x_step; /* x_tile: from TILE rows to the next */
-    Index y_step, begin_row, out_row;
+    Index x_row, x_step, y_step, begin_row, out_row;
 } KERNEL(Panel);
 
 /* A panel of V vectors, of which `columns` are wanted, down all rows. */
@@ -98,7 +110,7 @@ INLINE void KERNEL(sum_panel)(const int V, KERNEL(Panel) p)
     const bool whole = p.columns == V * LANES;
     for (Index i = 0, count; i < p.rows; i += count) {
         const Index left = p.rows - i;
-        const real *x = p.x + i / TILE * p.x_tile + i % TILE * p.x_row;
+        const real *x = p.x + i * p.x_row;
         const real *from = p.begin + i * p.begin_row;
         real *to = p.out + i * p.out_row;
         Index from_row = p.begin_row, to_row = p.out_row;
@@ -187,46 +199,27 @@ INLINE void KERNEL(pack_panel)(real *to, Index width, const real *y, Index y_row
             to[k * width + column] = y[k * y_row + column * y_column];
 }
 
-/* Pack rows of x: TILE of them side by side, one k after the other, then the next TILE. Where they
- * are side by side in memory too, whole lines of it are read. */
-INLINE void KERNEL(pack_rows)(real *to, const real *x, Index x_row, Index x_column, Index rows,
-                              Index depth)
-{
-    enum { TOGETHER = 8 };
-    Index row = 0;
-    for (; x_row == 1 && row + TOGETHER * TILE <= rows; row += TOGETHER * TILE)
-        for (Index k = 0; k < depth; k++)
-            UNROLL for (int i = 0; i < TOGETHER; i++)
-                memcpy(to + (row + i * TILE) * depth + k * TILE, x + row + i * TILE + k * x_column,
-                       TILE * sizeof(real));
-    for (; row < rows; row += TILE)
-        for (Index k = 0; k < depth; k++)
-            for (Index r = 0; r < least(TILE, rows - row); r++)
-                to[row * depth + k * TILE + r] = x[(row + r) * x_row + k * x_column];
-}
-
 /* ------------------------------------------------------------------- blocks */
+
+/* Vectors of a panel with so many columns. */
+INLINE int KERNEL(vectors_of)(Index columns)
+{
+    return columns > 2 * LANES ? PANEL : columns > LANES ? 2 : 1;
+}
 
 static void KERNEL(multiply_block)(const KERNEL(Factors) *b, real *scratch)
 {
     real *packed = scratch, *begin = packed + DEPTH * BREADTH, *tile = begin + BREADTH;
-    real *packed_x = tile + TILE * BREADTH;
-    const bool packs_x = b->x_column != 1 && b->inner >= LONG && b->rows <= ROWS &&
-                         b->columns > PANEL * LANES;
     for (Index k = 0; k < b->inner; k += DEPTH) {
         const Index depth = least(DEPTH, b->inner - k);
-        const real *x = b->x + k * b->x_column;
-        if (packs_x)
-            KERNEL(pack_rows)(packed_x, x, b->x_row, b->x_column, b->rows, depth);
         for (Index column = 0; column < b->columns; column += PANEL * LANES) {
             const Index columns = least(PANEL * LANES, b->columns - column);
-            const int V = columns > 2 * LANES ? PANEL : columns > LANES ? 2 : 1;
+            const int V = KERNEL(vectors_of)(columns);
             const Index width = V * LANES;
             KERNEL(Panel) panel = {
-                .x = packs_x ? packed_x : x,
-                .x_tile = packs_x ? TILE * depth : TILE * b->x_row,
-                .x_row = packs_x ? 1 : b->x_row,
-                .x_step = packs_x ? TILE : b->x_column,
+                .x = b->x + k * b->x_column,
+                .x_row = b->x_row,
+                .x_step = b->x_column,
                 .y = b->y + k * b->y_row + column * b->y_column,
                 .y_step = b->y_row,
                 .out = b->out + column,
@@ -236,9 +229,12 @@ static void KERNEL(multiply_block)(const KERNEL(Factors) *b, real *scratch)
                 .columns = columns,
                 .depth = depth,
             };
-            /* few rows, or rows of y that lie side by side, are not worth packing */
-            if (columns < width || b->y_column != 1 ||
-                (b->rows > 2 * TILE && b->y_row != width)) {
+            if (b->packed) {
+                panel.y = b->packed + k / DEPTH * b->packed_depth + column * DEPTH;
+                panel.y_step = width;
+            } else if (columns < width || b->y_column != 1 ||
+                       (b->rows > 2 * TILE && b->y_row != width)) {
+                /* few rows, or rows of y that lie side by side, are not worth it */
                 KERNEL(pack_panel)(packed, width, panel.y, b->y_row, b->y_column, depth, columns);
                 panel.y = packed;
                 panel.y_step = width;
@@ -264,6 +260,26 @@ static void KERNEL(multiply_block)(const KERNEL(Factors) *b, real *scratch)
     }
 }
 
+/* ------------------------------------------------------------------- tasks */
+
+/* Pack all of y, which is one matrix: DEPTH rows after DEPTH rows, panel after panel, as if each had
+ * DEPTH rows. A chunk has BREADTH columns of DEPTH rows. */
+static void KERNEL(product_pack)(const void *task, Index chunk, void *scratch)
+{
+    (void)scratch;
+    const Product *p = task;
+    const Index width = padded(p->columns), parts = width / BREADTH;
+    const Index k = chunk / parts * DEPTH, first = chunk % parts * BREADTH;
+    const Index depth = least(DEPTH, p->inner - k);
+    for (Index column = first; column < least(first + BREADTH, p->columns); column += PANEL * LANES) {
+        const Index columns = least(PANEL * LANES, p->columns - column);
+        KERNEL(pack_panel)((real *)p->packed + k * width + column * DEPTH,
+                           KERNEL(vectors_of)(columns) * LANES,
+                           (const real *)p->y.data + k * p->y.row_step + column * p->y.column_step,
+                           p->y.row_step, p->y.column_step, depth, columns);
+    }
+}
+
 static void KERNEL(product)(const void *task, Index chunk, void *scratch)
 {
     const Product *p = task;
@@ -277,7 +293,7 @@ static void KERNEL(product)(const void *task, Index chunk, void *scratch)
         y += matrix % p->shape[axis] * p->y.steps[axis];
         matrix /= p->shape[axis];
     }
-    const KERNEL(Factors) block = {
+    KERNEL(Factors) block = {
         .x = (const real *)p->x.data + x,
         .y = (const real *)p->y.data + y,
         .bias = p->bias ? (const real *)p->bias + column : NULL,
@@ -291,6 +307,10 @@ static void KERNEL(product)(const void *task, Index chunk, void *scratch)
         .y_column = p->y.column_step,
         .out_row = p->columns,
     };
+    if (p->packed) {
+        block.packed = (const real *)p->packed + column * DEPTH;
+        block.packed_depth = padded(p->columns) * DEPTH;
+    }
     KERNEL(multiply_block)(&block, scratch);
 }
 

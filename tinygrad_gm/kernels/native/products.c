@@ -1,6 +1,8 @@
 /* Products of matrices, as Python calls them; the kernel is product.h. */
 #include "entries.h"
 
+#include "pool.h"
+
 #include "product.h"
 
 static bool as_factor(PyObject *value, Factor *to)
@@ -36,6 +38,7 @@ static bool as_product(PyObject *const *args, Py_ssize_t count, Product *p)
     if (PyArray_TYPE(x) != PyArray_TYPE(y) || p->inner != y_shape[y_axes])
         return false;
     p->bias = NULL;
+    p->packed = NULL;
     if (args[2] != Py_None) {
         PyArrayObject *bias = (PyArrayObject *)args[2];
         if (!is_plain(args[2]) || PyArray_TYPE(bias) != PyArray_TYPE(x) ||
@@ -77,33 +80,62 @@ PyObject *enter_multiplies(PyObject *module, PyObject *const *args, Py_ssize_t c
     return PyBool_FromLong(enabled && as_product(args, count, &p));
 }
 
+/* The size of a part where `size` is cut into as many parts as wanted, each of at least `fewest` and at
+ * most `most`; an even number of them or one, so that two threads have the same to do. */
+static Index part_of(Index size, Index unit, Index fewest, Index most, Index wanted)
+{
+    Index parts = least(wanted, size / fewest), needed = ceil_div(size, most);
+    parts = parts < needed ? needed : parts;
+    parts += parts > 1 ? parts % 2 : 0;
+    return ceil_div(ceil_div(size, parts), unit) * unit;
+}
+
 /* Cut a matrix of results into chunks: enough of them to occupy every thread, each large enough to be
- * worth waking a thread and packing its factors. y is packed for each block of rows again,
- * so columns are cut first; where x lies by columns, and is packed too or read with gaps, it is the
- * longer side. */
+ * worth waking one. A few rows are one block, so that no panel is packed twice, and columns are
+ * cut; more rows are cut themselves. */
 static void cut(Product *p, Index count)
 {
-    const bool turned = p->x.column_step != 1;
-    const double work = (double)p->rows * p->columns * p->inner, least_work = 3 << 19;
-    const double most_work = turned ? 1 << 25 : 1 << 23, share = work * count / (turned ? 4 : 8);
-    const double enough = share < least_work ? least_work : share > most_work ? most_work : share;
-    const Index bands = ceil_div(p->rows, turned ? ROWS : 2 * ROWS); /* an even number, or one */
-    p->row_step = ceil_div(ceil_div(p->rows, bands > 1 ? bands + bands % 2 : 1), TILE) * TILE;
-    p->column_step = ceil_div(p->columns, ceil_div(p->columns, 4 * BREADTH));
-    while ((double)p->row_step * p->column_step * p->inner > enough) {
-        const bool broad = p->column_step > BREADTH, tall = p->row_step > 4 * TILE;
-        if (!broad && !tall)
-            break;
-        if (broad && (!tall || !turned || p->column_step >= p->row_step))
-            p->column_step = ceil_div(p->column_step, 2);
-        else
-            p->row_step = ceil_div(p->row_step, 2);
-        p->column_step = ceil_div(p->column_step, BREADTH) * BREADTH;
-        p->row_step = ceil_div(p->row_step, TILE) * TILE;
+    enum { FEWEST_ROWS = 8 * TILE, MOST_ROWS = 32 * TILE, MOST_COLUMNS = 8 * BREADTH };
+    const double work = (double)p->rows * p->columns * p->inner;
+    const double fewest = work * count / 8, least_work = 3 << 19, most_work = 1 << 24;
+    const double share = fewest < least_work ? least_work : fewest > most_work ? most_work : fewest;
+    p->row_step = p->rows;
+    p->column_step = p->columns;
+    if (work > share) {
+        const Index chunks = (Index)(work / share);
+        const bool few = p->rows <= MOST_ROWS;
+        p->column_step = part_of(p->columns, BREADTH, BREADTH, MOST_COLUMNS, few ? chunks : 1);
+        p->column_chunks = ceil_div(p->columns, p->column_step);
+        p->row_step = part_of(p->rows, TILE, FEWEST_ROWS, MOST_ROWS, chunks / p->column_chunks);
     }
-    p->column_step = ceil_div(p->column_step, BREADTH) * BREADTH;
-    p->row_chunks = ceil_div(p->rows, p->row_step);
     p->column_chunks = ceil_div(p->columns, p->column_step);
+    p->row_chunks = ceil_div(p->rows, p->row_step);
+}
+
+/* Whether all of y is packed first: it is one matrix, which several blocks of rows need. */
+static bool packs_first(const Product *p)
+{
+    bool one = p->row_chunks > 1;
+    for (Index axis = 0; axis < p->axes; axis++)
+        one = one && (p->shape[axis] == 1 || !p->y.steps[axis]);
+    return one;
+}
+
+static bool multiply(Product *p, Index chunks, int type)
+{
+    void *memory = NULL;
+    bool done = true;
+    if (packs_first(p)) {
+        const Index depths = ceil_div(p->inner, DEPTH);
+        memory = memory_for(depths * DEPTH * padded(p->columns), type);
+        p->packed = memory ? aligned(memory) : NULL;
+        done = memory && run_chunks(kernels->product_pack[type], p,
+                                    depths * padded(p->columns) / BREADTH, 0);
+    }
+    done = done && run_chunks(kernels->product[type], p, chunks,
+                              (size_t)bytes_of(PRODUCT_SCRATCH, type));
+    free(memory);
+    return done;
 }
 
 /* product(x, y, bias): a new array, x @ y + bias, of arrays that `multiplies` accepts. */
@@ -124,11 +156,18 @@ PyObject *enter_product(PyObject *module, PyObject *const *args, Py_ssize_t coun
     p.out = PyArray_DATA((PyArrayObject *)out);
     const Index number = matrices(&p);
     cut(&p, number);
-    PyObject *result = compute(kernels->product[type == NPY_DOUBLE], &p,
-                               number * p.row_chunks * p.column_chunks,
-                               PRODUCT_SCRATCH * (size_t)PyArray_ITEMSIZE((PyArrayObject *)out));
-    if (!result)
+    const Index chunks = number * p.row_chunks * p.column_chunks;
+    bool done;
+    if (chunks > 1) {
+        Py_BEGIN_ALLOW_THREADS
+        done = multiply(&p, chunks, type == NPY_DOUBLE);
+        Py_END_ALLOW_THREADS
+    } else {
+        done = multiply(&p, chunks, type == NPY_DOUBLE);
+    }
+    if (!done) {
         Py_CLEAR(out);
-    Py_XDECREF(result);
+        PyErr_NoMemory();
+    }
     return out;
 }
