@@ -1,6 +1,7 @@
 """Data sets, and the loader that iterates over them in batches, with PyTorch's names."""
 
 from . import transforms
+from .bpe import BPE
 from .bundled import Split, digits, mnist_small, shakespeare_small
 from .dataset import Dataset, Subset, TensorDataset, Transformed, collate, random_split
 from .files import cache_folder
@@ -13,6 +14,7 @@ from .text import Characters, names, shakespeare
 from .toys import Mixture, gaussians_grid, gaussians_ring, moons, swiss_roll
 
 __all__ = [
+    "BPE",
     "Characters",
     "DataLoader",
     "Dataset",

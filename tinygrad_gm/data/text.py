@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..backend import ArrayLike
+from ..io import PathLike
 from ..tensor import Tensor, asarray
 from .files import RemoteFile, fetch
 
@@ -88,21 +89,27 @@ class Characters:
 
     def decode(self, numbers: ArrayLike) -> str:
         """Convert integers (one axis) back to a text."""
-        rows = np.asarray(numbers)
-        if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
-            raise ValueError(
-                f"decode: expected integers of shape (T,); got {rows.dtype} of shape {rows.shape}; "
-                "decode one row at a time"
-            )
-        if rows.size and not 0 <= rows.min() <= rows.max() < len(self):
-            raise ValueError(f"decode: the numbers must lie in 0 … {len(self) - 1}")
-        return "".join(self.symbols[number] for number in rows.tolist())
+        return "".join(self.symbols[number] for number in decodable(numbers, len(self)))
 
 
-def read_text(path: Path) -> str:
+def decodable(numbers: ArrayLike, size: int) -> list[int]:
+    """The integers to decode with a vocabulary of a size; ValueError unless they are one row."""
+    row = np.asarray(numbers)
+    if row.ndim != 1 or (row.size and row.dtype.kind not in "iu"):
+        raise ValueError(
+            f"decode: expected integers of shape (T,); got {row.dtype} of shape {row.shape}; "
+            "decode one row at a time"
+        )
+    if row.size and not 0 <= row.min() <= row.max() < size:
+        raise ValueError(f"decode: the numbers must lie in 0 … {size - 1}")
+    found: list[int] = row.tolist()
+    return found
+
+
+def read_text(path: PathLike) -> str:
     """Read a UTF-8 file, without a byte order mark."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not text in UTF-8: {error}") from None
 
