@@ -26,7 +26,8 @@ from .pretrained import unknown
 
 NAMES = (
     *("neuron", "lenet", "alexnet", "vgg", "googlenet", "resnet", "mobilenet", "efficientnet"),
-    *("gpt", "autoencoder", "vae", "vqvae", "pixelcnn", "gan", "diffusion"),
+    *("transformer", "gpt"),
+    *("autoencoder", "vae", "vqvae", "pixelcnn", "gan", "diffusion"),
 )
 
 

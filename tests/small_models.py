@@ -152,4 +152,22 @@ SMALL: dict[str, list[dict[str, Any]]] = {
             "sample_every": 3,
         },
     ],
+    "transformer": [
+        {
+            "task": task,
+            "symbols": 3,
+            "length": 3,
+            "d_model": 8,
+            "n_head": 2,
+            "hidden_dim": 8,
+            "norm_first": task == "copy",
+            "tie": task == "reverse",
+            "dropout": 0.1,
+            "label_smoothing": 0.1,
+            "pairs": 64,
+            "epochs": 2,
+            "batch_size": 32,
+        }
+        for task in ("copy", "reverse", "dates")
+    ],
 }

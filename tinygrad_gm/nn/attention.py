@@ -54,6 +54,19 @@ class KeyValueCache:
     def __len__(self) -> int:
         return self._length
 
+    def select(self, rows: ArrayLike) -> None:
+        """Keep the sequences at these places of the batch, in this order. In beam search a sequence
+        with several continuations is repeated.
+
+        >>> cache = nn.KeyValueCache()
+        >>> _ = cache.append(tg.ones((2, 1, 3, 4)), tg.ones((2, 1, 3, 4)))
+        >>> cache.select([1, 1, 0])
+        >>> cache.append(tg.ones((3, 1, 1, 4)), tg.ones((3, 1, 1, 4)))[0].shape
+        (3, 1, 4, 4)
+        """
+        if self._keys is not None and self._values is not None:
+            self._keys, self._values = self._keys[rows], self._values[rows]
+
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Append the keys and values of new positions, (N, heads, L, width); return those of all.
 
