@@ -1,21 +1,35 @@
-"""Makes the pictures of drawing.md again, by running the examples on that page."""
+"""Makes the pictures of drawing.md and convolution.md again, by running the examples on these pages.
+
+python docs/gallery.py [PAGE.md …]
+"""
 
 from __future__ import annotations
 
 import doctest
 import os
+import sys
 from pathlib import Path
 
-PAGE = Path(__file__).with_name("drawing.md")
-PICTURES = PAGE.with_name("pictures")
+DOCS = Path(__file__).parent
+PAGES = ("drawing.md", "convolution.md")
 
 
 def main() -> None:
-    """Run the page in the folder of its pictures; only what the page shows stays there."""
-    PICTURES.mkdir(exist_ok=True)
-    os.chdir(PICTURES)
-    failures = doctest.testfile(str(PAGE), module_relative=False, encoding="utf-8").failed
-    for source in PICTURES.glob("*.gv"):
+    """Run the pages in the folder of their pictures; only what the pages show stays there."""
+    pages = [DOCS.resolve() / name for name in sys.argv[1:] or PAGES]
+    pictures = DOCS / "pictures"
+    pictures.mkdir(exist_ok=True)
+    os.chdir(pictures)
+    failures = sum(
+        doctest.testfile(
+            str(page),
+            module_relative=False,
+            encoding="utf-8",
+            optionflags=doctest.ELLIPSIS,
+        ).failed
+        for page in pages
+    )
+    for source in Path().glob("*.gv"):
         source.unlink()
     raise SystemExit(failures and 1)
 

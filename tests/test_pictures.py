@@ -84,6 +84,30 @@ def test_a_falling_line_falls():
     assert left[0] < right[0]
 
 
+def test_a_long_legend_is_above_the_lines():
+    """The last of eight lines is on top, at its largest value everywhere."""
+    series = {str(number): [number / 7] * 2 for number in range(8)}
+    picture = np.asarray(pictures.curves(series, size=(300, 400)))
+    last = np.array([int(pictures.COLOURS[7][i : i + 2], 16) for i in (1, 3, 5)])
+    rows = np.unique(np.argwhere((picture == last).all(-1))[:, 0])
+    assert rows.max() - rows.min() > 5  # its entry, and the line below it
+    first = np.array([int(pictures.COLOURS[0][i : i + 2], 16) for i in (1, 3, 5)])
+    entry = np.argwhere((picture == first).all(-1))[0, 0]
+    assert rows.max() > rows.min() > entry
+
+
+def test_panels_have_their_places_and_none_is_refused():
+    shades = [Image.new("RGB", (4, 3), (shade,) * 3) for shade in (10, 20, 30)]
+    sheet = np.asarray(pictures.panels(shades, columns=2))[..., 0]
+    assert sheet.shape == (6, 8)
+    assert (sheet[:3, :4] == 10).all()
+    assert (sheet[:3, 4:] == 20).all()
+    assert (sheet[3:, :4] == 30).all()
+    assert (sheet[3:, 4:] == 255).all()
+    with pytest.raises(ValueError, match="at least one picture"):
+        pictures.panels([])
+
+
 def test_values_that_are_not_finite_leave_a_gap_and_nothing_finite_is_refused():
     pictures.curves({"loss": [1.0, math.nan, 2.0], "test": ([1, 3], [2.0, math.inf])})
     with pytest.raises(ValueError, match="at least one finite value"):

@@ -195,20 +195,52 @@ def curves(
         raise ValueError("curves: expected at least one finite value")
     width, height = 2 * size[0], 2 * size[1]
     picture = Image.new("RGB", (width, height), "white")
-    axes = _Axes(ImageDraw.Draw(picture), (width, height), points)
+    entries = [] if [str(name) for name in lines] == [title or y_label] else [*lines]
+    axes = _Axes(ImageDraw.Draw(picture), (width, height), points, len(entries))
     axes.draw_frame(title, x_label, y_label)
-    for number, (name, line) in enumerate(lines.items()):
+    for number, line in enumerate(lines.values()):
         axes.draw_line(line, COLOURS[number % len(COLOURS)])
-        if [str(name) for name in lines] != [title or y_label]:
-            axes.draw_legend(number, name, COLOURS[number % len(COLOURS)])
+    for number, name in enumerate(entries):
+        axes.draw_legend(number, name, COLOURS[number % len(COLOURS)])
     return _saved(picture.resize(size, Image.Resampling.LANCZOS), path)
 
 
+def panels(sheets: Sequence[Image], columns: int = 1, *, path: str | Path | None = None) -> Image:
+    """Put pictures of one size on a sheet, row by row.
+
+    Args:
+        sheets: the pictures, such as those of `curves`.
+        columns: number of pictures in a row.
+        path: path of a file for the sheet; the suffix gives the format. None: not saved.
+
+    Raises:
+        ValueError: there is no picture.
+
+    >>> panels([curves({"loss": [2.0, 1.0]}, size=(300, 200))] * 3, columns=2).size
+    (600, 400)
+    """
+    from PIL import Image
+
+    if not sheets:
+        raise ValueError("panels: expected at least one picture")
+    width, height = sheets[0].size
+    rows = math.ceil(len(sheets) / columns)
+    whole = Image.new("RGB", (columns * width, rows * height), "white")
+    for number, each in enumerate(sheets):
+        row, column = divmod(number, columns)
+        whole.paste(each, (column * width, row * height))
+    return _saved(whole, path)
+
+
 class _Axes:
-    """A coordinate system on a drawing, with its ticks."""
+    """A coordinate system on a drawing, with its ticks, below a number of legend entries."""
 
     def __init__(
-        self, draw: ImageDraw, size: tuple[int, int], points: Sequence[tuple[float, float]]
+        self,
+        draw: ImageDraw,
+        size: tuple[int, int],
+        points: Sequence[tuple[float, float]],
+        entries: int,
     ) -> None:
         from PIL import ImageFont
 
@@ -218,7 +250,7 @@ class _Axes:
         self.y_ticks = _ticks([y for _, y in points])
         label_width = max(self.draw.textlength(_text(y), font=self.font) for y in self.y_ticks)
         self.left, self.right = 30 + label_width, size[0] - 40
-        self.top, self.bottom = 110, size[1] - 90
+        self.top, self.bottom = max(110, 34 + 34 * entries), size[1] - 90
 
     def place(self, x: float, y: float) -> tuple[int, int]:
         """The pixel of a point."""
@@ -332,7 +364,8 @@ def _text(value: float) -> str:
 
 
 def _plain(text: object) -> str:
-    return str(text).replace("−", "-")  # Pillow's built-in font has no minus sign
+    """A text in the characters of Pillow's built-in font."""
+    return str(text).replace("−", "-").replace("×", "x")
 
 
 def save(picture: Image, path: str | Path) -> None:

@@ -50,6 +50,7 @@ def test_every_command_has_help_that_ends_with_an_example(capsys, command):
         (["draw", "neuron", "--theme", "pink"], "invalid choice: 'pink'"),
         (["draw", "dragon"], "no model 'dragon', only neuron, lenet, "),
         (["sample", "lenet"], "lenet is not a generative model"),
+        (["lesson", "pooling"], "invalid choice: 'pooling'"),
         (["info", "all"], "unrecognized arguments: all"),
     ],
 )
@@ -73,6 +74,15 @@ def test_the_neuron_prints_the_worked_example(capsys, tmp_path):
     assert "weights [0.1036, -0.1425], bias -0.0167, mse [0.3033, 0.2942]" in out
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert json.loads(lines[1]) == {"epoch": 2, "mse": 0.2942}
+
+
+def test_a_lesson_prints_its_figures_and_writes_its_picture(capsys, tmp_path):
+    folder = tmp_path / "new" / "lesson"
+    code, out, _ = run(capsys, "lesson", "gradients", "--out", str(folder))
+    assert code == 0
+    assert "plain, no norm: first layer" in out
+    assert f"written to {folder / 'gradients.png'}" in out
+    assert (folder / "gradients.png").exists()
 
 
 def test_a_vae_is_trained_sampled_and_not_overwritten(capsys, tmp_path):

@@ -421,6 +421,24 @@ def draw(argv: list[str]) -> None:
     print(f"written to {path}")
 
 
+def lesson(argv: list[str]) -> None:
+    """Train what a question of the study notes compares, and draw the answer."""
+    from ..models import lessons
+
+    parser = _Parser(f"{PROGRAM} lesson", lesson.__doc__, "overfitting")
+    parser.add_argument(
+        "lesson", metavar="LESSON", choices=lessons.NAMES, help=f"one of {', '.join(lessons.NAMES)}"
+    )
+    parser.add_argument(
+        "--out", type=_folder, help="folder of the runs and the picture (default runs/LESSON)"
+    )
+    args = parser.parse_args(argv)
+    folder = args.out or Path("runs") / args.lesson
+    folder.mkdir(parents=True, exist_ok=True)
+    print(lessons.load(args.lesson).answer(folder))
+    print(f"written to {folder / args.lesson}.png")
+
+
 def info(argv: list[str]) -> None:
     """Print versions, kernels, devices and layout engines, for bug reports."""
     _Parser(f"{PROGRAM} info", info.__doc__, "").parse_args(argv)
@@ -456,6 +474,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "classify": classify,
     "convert": convert,
     "draw": draw,
+    "lesson": lesson,
     "info": info,
 }
 

@@ -80,8 +80,6 @@ def curves(folder: PathLike) -> Image | None:
     metric has its own axes, except that a prefixed name shares those of the other: `test_loss` is
     drawn with `loss`.
     """
-    from PIL import Image
-
     lines = [line for line in read_metrics(folder) if "step" in line]
     names = list({name: None for line in lines for name in line if _is_drawable(line, name)})
     panels: dict[str, list[str]] = {}
@@ -90,14 +88,11 @@ def curves(folder: PathLike) -> Image | None:
         panels.setdefault(base if base in names else name, []).append(name)
     if not panels:
         return None
-    columns = 1 if len(panels) < 4 else 2
-    sheet = Image.new("RGB", (columns * _WIDTH, -(-len(panels) // columns) * _HEIGHT), "white")
-    for number, (title, members) in enumerate(panels.items()):
+    drawn = []
+    for title, members in panels.items():
         series = {name: _curve(lines, name) for name in sorted(members, key=names.index)}
-        picture = pictures.curves(series, y_label=title, size=(_WIDTH, _HEIGHT))
-        row, column = divmod(number, columns)
-        sheet.paste(picture, (column * _WIDTH, row * _HEIGHT))
-    return sheet
+        drawn.append(pictures.curves(series, y_label=title, size=(_WIDTH, _HEIGHT)))
+    return pictures.panels(drawn, columns=1 if len(drawn) < 4 else 2)
 
 
 _PLACE = ("step", "epoch")  # the position of a line, not a measurement

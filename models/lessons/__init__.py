@@ -1,0 +1,26 @@
+"""Questions of the study notes that take a training to answer: one question, one file.
+
+`answer(folder)` of a lesson trains the networks that its question compares, each in a run of its
+own, draws their curves into the folder, and returns the figures as text. `tinygrad-gm lesson NAME`
+calls it, and `docs/convolution.md` shows the pictures. The arguments of `answer` are the settings.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from ..pretrained import unknown
+
+NAMES = ("shift", "overfitting", "saturation", "degradation", "gradients")
+
+
+def load(name: str) -> ModuleType:
+    """Return the lesson `name`. Raises ValueError, with the nearest name, if there is none.
+
+    >>> load("shift").__name__.rpartition(".")[2]
+    'shift'
+    """
+    if name not in NAMES:
+        raise unknown("lesson", name, NAMES)
+    return importlib.import_module(f".{name}", __name__)
