@@ -1,4 +1,4 @@
-"""Makes the pictures of drawing.md and convolution.md again, by running the examples on these pages.
+"""Makes the pictures of drawing.md and convolution.md again, by running the pages' examples.
 
 python docs/gallery.py [PAGE.md …]
 """

@@ -48,8 +48,11 @@ def fit(
         return F.cross_entropy(logits, labels), {"error": error(logits, labels)}
 
     def errors(_: int) -> dict[str, float]:
-        sets = ((name, *part.tensors) for name, part in judged.items())
-        return {name: error(predict(model, images), labels) for name, images, labels in sets}
+        found = {}
+        for name, part in judged.items():
+            images, labels = part.tensors
+            found[name] = error(predict(model, images), labels)
+        return found
 
     with Run(folder, settings, resume=True) as run:
         run.fit(model, optimizer, loss, loader, epochs, on_epoch=errors)

@@ -79,6 +79,6 @@ def answer(
 
 def with_dropout(model: LeNet5) -> LeNet5:
     """Set each input of the last two layers to 0 with probability ½, in training."""
-    model.fc2 = nn.Sequential(nn.Dropout(0.5), model.fc2)
-    model.fc3 = nn.Sequential(nn.Dropout(0.5), model.fc3)
+    for name in ("fc2", "fc3"):
+        setattr(model, name, nn.Sequential(nn.Dropout(0.5), getattr(model, name)))
     return model

@@ -29,7 +29,7 @@ class Layer(nn.Module):
     """y = f(norm(Wx + b)), and + x for a residual layer.
 
     The weights are drawn from N(0, 2/inputs) for a ReLU (He et al. 2015) and by Glorot and Bengio's
-    rule for a sigmoid; the biases are 0.
+    rule for a sigmoid.
     """
 
     def __init__(
@@ -48,7 +48,6 @@ class Layer(nn.Module):
             nn.init.kaiming_normal_(self.linear.weight)
         else:
             nn.init.xavier_normal_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.function(self.norm(self.linear(x)))
