@@ -26,7 +26,7 @@ from .pretrained import unknown
 
 NAMES = (
     *("neuron", "lenet", "alexnet", "vgg", "googlenet", "resnet", "mobilenet", "efficientnet"),
-    *("transformer", "gpt"),
+    *("ngram", "rnn", "transformer", "gpt"),
     *("autoencoder", "vae", "vqvae", "pixelcnn", "gan", "diffusion"),
 )
 

@@ -21,7 +21,7 @@ appendix B) and of Karpathy's nanoGPT.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -33,6 +33,7 @@ import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, Tensor, data, nn, optim
 from tinygrad_gm.training import Run, option, read_checkpoint, restored
 from tinygrad_gm.training.config import check, config_from
+from tinygrad_gm.training.run import LossFunction, Stateful
 
 from . import decoding, texts
 from .batches import batches
@@ -93,6 +94,10 @@ class LanguageModel(nn.Module):
         return logits
 
 
+Fit: TypeAlias = Callable[[LanguageModel, texts.Corpus, C, Run], None]
+Measure: TypeAlias = Callable[[LanguageModel, texts.Corpus, Sequence[str], C], tuple[float, int]]
+
+
 def loss(logits: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
     """The cross-entropy of logits (N, L, V) with targets (N, L), without those to be ignored."""
     rows = logits.reshape(-1, logits.shape[-1])
@@ -132,28 +137,61 @@ def interval(steps: int, most: int) -> int:
     return max((number for number in half if steps % number == 0), default=steps)
 
 
-def fit(model: LanguageModel, corpus: texts.Corpus, config: Config, run: Run) -> None:
-    """Train a model by the recipe. After each interval its loss on all validation texts is
-    measured, and a sample of its texts is written.
+def measure(
+    model: LanguageModel, corpus: texts.Corpus, part: Sequence[str], config: Config
+) -> tuple[float, int]:
+    """The mean loss of a part of a corpus, read in blocks of `context` symbols, and the number of
+    its targets.
     """
+    blocks = corpus.blocks(part, config.context)
+    return evaluate(model, blocks), int(tg.sum(blocks.tensors[1] != texts.IGNORED))
+
+
+def drawn(examples: data.Dataset, config: Config) -> data.DataLoader:
+    """A loader of random examples whose epochs are the intervals between evaluations."""
     every = interval(config.steps, config.evaluate_every)
-    examples = texts.Draws(corpus.examples(config.context), every * config.batch_size)
-    unseen = corpus.blocks(corpus.validation, config.context)
-    loader = data.DataLoader(examples, config.batch_size, seed=config.seed)
-    optimizer = optimizer_of(model, config)
-    schedule = optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: rate_factor(step, config.warm_up, config.steps, config.least_rate),
+    some = texts.Draws(examples, every * config.batch_size)
+    return data.DataLoader(some, config.batch_size, seed=config.seed)
+
+
+def fit(model: LanguageModel, corpus: texts.Corpus, config: Config, run: Run) -> None:
+    """Train a model by the recipe, on whole texts or on random windows of the text."""
+    minimise(
+        model,
+        lambda batch, _: loss(model(batch[0]), batch[1]),
+        drawn(corpus.examples(config.context), config),
+        config,
+        run,
+        lambda: measure(model, corpus, corpus.validation, config)[0],
     )
+
+
+def minimise(
+    model: LanguageModel,
+    loss_fn: LossFunction,
+    loader: data.DataLoader,
+    config: Config,
+    run: Run,
+    validation: Callable[[], float],
+    parts: Mapping[str, Stateful] | None = None,
+) -> None:
+    """Minimise a loss by the recipe, `Run.fit` with its optimizer and schedule. After each epoch of
+    the loader the `validation` loss is measured, and a sample of the model's texts is written.
+    """
+    optimizer = optimizer_of(model, config)
     run.fit(
         model,
         optimizer,
-        lambda batch, _: loss(model(batch[0]), batch[1]),
+        loss_fn,
         loader,
-        config.steps // every,
-        schedule=schedule,
+        config.steps // len(loader),
+        schedule=optim.lr_scheduler.LambdaLR(
+            optimizer,
+            lambda step: rate_factor(step, config.warm_up, config.steps, config.least_rate),
+        ),
+        parts=parts,
         clip_norm=config.clip_norm or None,
-        on_epoch=lambda _: {"validation_loss": evaluate(model, unseen)},
+        on_epoch=lambda _: {"validation_loss": validation()},
         sample=lambda generator: sampled(model, generator),
     )
 
@@ -222,8 +260,8 @@ def sampled(model: LanguageModel, generator: Generator) -> str:
 # ------------------------------------------------------------------------------ commands
 
 
-def train(config: C, run: Run, build: Build[C]) -> None:
-    """Train the model of a config."""
+def train(config: C, run: Run, build: Build[C], fit: Fit[C] = fit) -> None:
+    """Train the model of a config, by `fit` or a function like it."""
     corpus = texts.load(config.dataset)
     tg.manual_seed(config.seed)
     network = build(config, len(corpus.vocabulary))
@@ -243,18 +281,20 @@ def restore(config_class: type[C], folder: str | Path, build: Build[C]) -> Langu
     return restored(folder, config_class, untrained).eval()
 
 
-def judge(config_class: type[C], folder: str | Path, build: Build[C]) -> str:
-    """Describe the loss of a run's model on all validation texts, and on test texts if any."""
+def judge(
+    config_class: type[C], folder: str | Path, build: Build[C], measure: Measure[C] = measure
+) -> str:
+    """Describe the loss of a run's model on all validation texts, and on test texts if any, by
+    `measure` or a function like it.
+    """
     model = restore(config_class, folder, build)
     config = config_from(config_class, read_checkpoint(folder)["run"]["config"])
     corpus = texts.load(config.dataset)
     lines = []
     for name, part in (("validation", corpus.validation), ("test", corpus.test)):
         if part:
-            blocks = corpus.blocks(part, config.context)
-            count = int(tg.sum(blocks.tensors[1] != texts.IGNORED))
-            where = f"{count:,} {name} characters of {config.dataset}"
-            lines.append(f"{in_words(evaluate(model, blocks))} on {where}")
+            nats, count = measure(model, corpus, part, config)
+            lines.append(f"{in_words(nats)} on {count:,} {name} characters of {config.dataset}")
     return "\n".join(lines)
 
 

@@ -14,3 +14,6 @@ needs_resnet20 = pytest.mark.skipif(
     find("resnet20_cifar10.safetensors") is None or find("cifar10_sub.npz") is None,
     reason="the trained ResNet-20 or the images of CIFAR-10 are not in $TINYGRAD_GM_DATA",
 )
+needs_names = pytest.mark.skipif(
+    find("names.txt") is None, reason="names.txt is neither in $TINYGRAD_GM_DATA nor in the cache"
+)

@@ -45,6 +45,30 @@ SMALL: dict[str, list[dict[str, Any]]] = {
             "epochs": 2,
         },
     ],
+    "ngram": [
+        {"network": "counts", "context": 1},
+        {"network": "table", "context": 1, "steps": 4, "evaluate_every": 2},
+        {"network": "mlp", "own_blank": True, "hidden": 8, "steps": 4, "evaluate_every": 2},
+    ],
+    "rnn": [
+        {
+            "cell": cell,
+            "context": 500,
+            "batch_size": 100,  # 4 chunks: the fifth step begins a second pass over the text
+            "steps": 6,
+            "evaluate_every": 3,
+            "width": 4,
+            "hidden": 8,
+            "layers": layers,
+            "dropout": dropout,
+        }
+        for cell, layers, dropout in (
+            ("lstm", 2, 0.5),
+            ("gru", 1, 0.0),
+            ("rnn", 1, 0.0),
+            ("makemore-rnn", 1, 0.0),
+        )
+    ],
     "gpt": [
         {
             "context": 8,

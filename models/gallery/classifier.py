@@ -53,7 +53,7 @@ def matrix(counts: Tensor, classes: Sequence[str]) -> Image:
         for column, count in enumerate(of_label):
             share = count / max(sum(of_label), 1)
             x, y = left + CELL * column, top + CELL * row
-            shade = _mixed("#009E73" if row == column else "#D55E00", share**0.5)
+            shade = mixed("#009E73" if row == column else "#D55E00", share**0.5)
             draw.rectangle([(x, y), (x + CELL - 2, y + CELL - 2)], shade)
             if count:
                 draw.text((x + CELL // 2, middle), f"{100 * share:.3g}", pictures.INK, font, "mm")
@@ -62,7 +62,7 @@ def matrix(counts: Tensor, classes: Sequence[str]) -> Image:
     return picture
 
 
-def _mixed(colour: str, share: float) -> tuple[int, ...]:
+def mixed(colour: str, share: float) -> tuple[int, ...]:
     """A colour mixed with white."""
     levels = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return tuple(round(255 + (level - 255) * share) for level in levels)

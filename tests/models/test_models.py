@@ -14,6 +14,7 @@ from small_models import SMALL
 from tinygrad_gm import Generator, data, models
 from tinygrad_gm.app import cli
 from tinygrad_gm.training import Run
+from tinygrad_gm.training.metrics import read_metrics
 
 CASES = [
     pytest.param(name, kwargs, id="-".join([name, *(str(v) for v in kwargs.values())]))
@@ -112,7 +113,8 @@ def test_a_restored_language_model_writes_the_same_text_from_the_same_seed(tmp_p
     )
     assert len(first) == 20
     assert first == again != other
-    assert len(list((tmp_path / "samples").glob("step-*.txt"))) == 2
+    evaluations = [line for line in read_metrics(tmp_path) if "validation_loss" in line]
+    assert len(list((tmp_path / "samples").glob("step-*.txt"))) == len(evaluations) > 0
 
 
 @pytest.mark.sweep

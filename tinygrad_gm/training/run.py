@@ -178,6 +178,7 @@ class Run:
         *,
         schedule: LRScheduler | None = None,
         ema: EMA | None = None,
+        parts: Mapping[str, Stateful] | None = None,
         clip_norm: float | None = None,
         on_epoch: EpochCallback | None = None,
         sample: Sampler | None = None,
@@ -186,7 +187,7 @@ class Run:
     ) -> None:
         """Minimise a loss by gradient descent, continuing from the checkpoint of a resumed run.
 
-        The checkpoint holds the "model", the "optimizer", the "schedule" and the "ema".
+        The checkpoint holds the "model", the "optimizer", the "schedule", the "ema" and the parts.
 
         Args:
             model: the model, set to training mode at the start of each epoch.
@@ -200,6 +201,8 @@ class Run:
                 rate of the step.
             ema: an average of the weights; its `update()` is called after each step. `on_epoch` and
                 `sample` should then use `ema.model`.
+            parts: further objects that `loss_fn` changes, such as the state of a recurrent network
+                that the next batch continues, by name in the checkpoint.
             clip_norm: maximum norm of the gradient of all parameters together. The metrics then
                 have "grad_norm", the norm before clipping.
             on_epoch: called after each epoch with its number, from 1; its result is added to the
@@ -241,14 +244,14 @@ class Run:
                 ema.update()
             return metrics
 
-        parts: dict[str, Stateful] = {"model": model, "optimizer": optimizer}
+        everything: dict[str, Stateful] = {**(parts or {}), "model": model, "optimizer": optimizer}
         if schedule is not None:
-            parts["schedule"] = schedule
+            everything["schedule"] = schedule
         if ema is not None:
-            parts["ema"] = ema
+            everything["ema"] = ema
         self.train(
             step,
-            parts,
+            everything,
             loader,
             epochs,
             on_epoch=on_epoch,
