@@ -1,7 +1,8 @@
-"""Networks that predict the noise in data: `network(x_t, t)` returns the noise in x_t.
+"""The network of `diffusion` for points; that for images is `unet.UNet2D`.
 
-x_t (N, …) are data with noise, and t (N,) is the integer step, encoded by sines and cosines.
-`diffusion.DiffusionModel` takes any such network.
+`network(x_t, t)` predicts the target, such as the noise in x_t. x_t (N, …) are data with noise, and
+t (N,) is the integer step, encoded by sines and cosines. `diffusion.DiffusionModel` takes any such
+network.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import math
 import numpy as np
 
 import tinygrad_gm as tg
-import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Tensor, nn
 
 
@@ -52,86 +52,34 @@ class Mix(nn.Module):
 
 
 class MLPDenoiser(nn.Module):
-    """Points (N, dim) and steps (N,) → noise (N, dim): four hidden layers with SiLU.
+    """Points (N, dim) and steps (N,) → targets (N, dim): four hidden layers with SiLU.
+
+    Args:
+        dim: number of coordinates.
+        width: width of the hidden layers.
+        time_dim: size of the code of the step.
+        classes: number of classes; 0: none. With classes the labels (N,) are a third argument; the
+            label `classes` means none.
 
     >>> model = MLPDenoiser()
     >>> model(tg.zeros((5, 2)), tg.arange(5)).shape, sum(p.size for p in model.parameters())
     ((5, 2), 54340)
     """
 
-    def __init__(self, dim: int = 2, width: int = 128, time_dim: int = 32) -> None:
+    def __init__(
+        self, dim: int = 2, width: int = 128, time_dim: int = 32, classes: int = 0
+    ) -> None:
         super().__init__()
         self.time_dim = time_dim
         sizes = [dim + time_dim, *[width] * 4]
         hidden = [(nn.Linear(a, b), nn.SiLU()) for a, b in itertools.pairwise(sizes)]
         self.layers = nn.Sequential(*sum(hidden, ()), nn.Linear(width, dim))
         self.mix = Mix(time_dim)
+        self.classes = nn.Embedding(classes + 1, time_dim) if classes else None
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
         code = timestep_embedding(t, self.time_dim)
-        noise: Tensor = self.mix(x, self.layers(tg.concat([x, code], axis=1)), code)
-        return noise
-
-
-class ResidualBlock(nn.Module):
-    """Two 3 × 3 convolutions with a shortcut; the embedding of the step is added between them.
-
-    Shapes: x (N, inputs, H, W), code of the step (N, time_dim); output (N, outputs, H, W).
-    """
-
-    def __init__(self, inputs: int, outputs: int, time_dim: int) -> None:
-        super().__init__()
-        self.norm1 = nn.GroupNorm(8, inputs)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.time = nn.Linear(time_dim, outputs)
-        self.norm2 = nn.GroupNorm(8, outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
-        self.shortcut = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
-        nn.init.zeros_(self.conv2.weight)  # the block starts as its shortcut
-
-    def forward(self, x: Tensor, code: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x))) + self.time(code)[:, :, None, None]
-        out: Tensor = self.shortcut(x) + self.conv2(F.silu(self.norm2(h)))
-        return out
-
-
-class ConvDenoiser(nn.Module):
-    """Grey images (N, 1, H, W), sides divisible by 4, and steps (N,) → noise (N, 1, H, W).
-
-    A small U-Net: residual blocks at half the resolution, at a quarter with twice the channels, and
-    at half again, with a skip connection from the first ones. The pixels of a 2 × 2 patch are four
-    channels, so no convolution runs at full resolution.
-
-    >>> model = ConvDenoiser(channels=32)
-    >>> model(tg.zeros((2, 1, 28, 28)), tg.arange(2)).shape
-    (2, 1, 28, 28)
-    """
-
-    def __init__(self, channels: int = 32) -> None:
-        super().__init__()
-        if channels < 8 or channels % 8:
-            raise ValueError(f"ConvDenoiser: channels is {channels}; expected a multiple of 8")
-        self.channels, time_dim = channels, 4 * channels
-        self.time = nn.Sequential(
-            nn.Linear(channels, time_dim), nn.SiLU(), nn.Linear(time_dim, time_dim), nn.SiLU()
-        )
-        self.first = nn.Conv2d(4, channels, 3, padding=1)
-        self.down = ResidualBlock(channels, channels, time_dim)
-        self.halve = nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1)
-        self.middle1 = ResidualBlock(2 * channels, 2 * channels, time_dim)
-        self.middle2 = ResidualBlock(2 * channels, 2 * channels, time_dim)
-        self.double = nn.ConvTranspose2d(2 * channels, channels, 2, stride=2)
-        self.up = ResidualBlock(2 * channels, channels, time_dim)
-        self.norm = nn.GroupNorm(8, channels)
-        self.last = nn.Conv2d(channels, 4, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
-        self.mix = Mix(time_dim)
-
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        code = self.time(timestep_embedding(t, self.channels))
-        fine = self.down(self.first(F.pixel_unshuffle(x, 2)), code)
-        coarse = self.middle2(self.middle1(self.halve(fine), code), code)
-        h = self.up(tg.concat([self.double(coarse), fine], axis=1), code)
-        found = F.pixel_shuffle(self.last(F.silu(self.norm(h))), 2)
-        noise: Tensor = self.mix(x, found, code)
-        return noise
+        if self.classes is not None:
+            code = code + self.classes(labels)
+        found: Tensor = self.mix(x, self.layers(tg.concat([x, code], axis=1)), code)
+        return found

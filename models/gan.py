@@ -61,7 +61,7 @@ from tinygrad_gm.training.config import check
 
 from . import metrics, mnist_like, points2d
 from .batches import batches, concatenated
-from .classes import labels_for, with_class
+from .classes import CLASSES, labels_for, with_class
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -69,7 +69,6 @@ if TYPE_CHECKING:
 TRAINING_TIME = "about a minute on two cores"
 NETWORKS = ("mlp", "dcgan", "plane")
 LOSSES = ("non-saturating", "saturating", "least-squares", "hinge", "wasserstein")
-CLASSES = {"ring": 8, "grid": 25, "moons": 2, **dict.fromkeys(mnist_like.DATASETS, 10)}
 STEPS = 100  # steps of the generator in an epoch of points
 
 

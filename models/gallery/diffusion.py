@@ -10,7 +10,8 @@ import numpy as np
 import tinygrad_gm as tg
 from tinygrad_gm import Generator, Tensor, pictures
 
-from ..diffusion import DiffusionModel, as_images, centred, sample
+from ..diffusion.model import DiffusionModel
+from ..diffusion.recipe import as_images, centred, sample
 from ..points2d import DATASETS
 from .sheets import arcs, cloud, pairs
 
@@ -55,7 +56,8 @@ def _write_sheets(model: DiffusionModel, images: Tensor, folder: Path) -> None:
     states, guesses = denoising(model, (5, 1, 28, 28))
     noisy, guessed = (_rows([strip[t] for t in times]) for strip in (states, guesses))
     pictures.grid(pairs(noisy, guessed, 11), columns=11, path=folder / "denoising.png")
-    pictures.grid(sample(model, 100, Generator(0)), path=folder / "samples.png")
+    drawn = sample(model, 100, Generator(0), steps=min(50, model.timesteps))
+    pictures.grid(drawn, columns=10, path=folder / "samples.png")
     counts = sorted({min(count, model.timesteps) for count in (5, 10, 20, 50, 100)})
     same_noise = [sample(model, 12, Generator(1), steps=count) for count in counts]
     pictures.grid(tg.concat(same_noise), columns=12, path=folder / "steps.png")
@@ -71,7 +73,7 @@ def interpolate(model: DiffusionModel, rows: int, generator: Generator) -> Tenso
     """
     first, last = (tg.randn((rows, 1, 28, 28), generator=generator) for _ in range(2))
     x = arcs(first, last, 11)
-    for moved, _ in model.walk(x, steps=min(50, model.timesteps), eta=0.0):
+    for moved, _ in model.walk(x, sampler="ddim", steps=min(50, model.timesteps)):
         x = moved
     return as_images(x)
 

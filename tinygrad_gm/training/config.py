@@ -80,8 +80,8 @@ def check(config: Any) -> None:
 def model_of(config: Any) -> str | None:
     """The name of the model of a `Config`, a class or an instance; None: not one of ours."""
     kind = config if isinstance(config, type) else type(config)
-    package, _, name = kind.__module__.rpartition(".")
-    return name if package == f"{__name__.partition('.')[0]}.models" else None
+    package, models, name, *_ = *kind.__module__.split("."), "", "", ""
+    return name if (package, models) == (__name__.partition(".")[0], "models") else None
 
 
 # ----------------------------------------------------------------------- recorded values
