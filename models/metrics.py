@@ -44,12 +44,13 @@ MIXTURES: dict[str, Callable[[], data.Mixture]] = {  # the data sets of points2d
 }
 
 
-def report(samples: Tensor, dataset: str) -> str:
+def report(samples: Tensor, dataset: str, labels: Tensor | None = None) -> str:
     """All measures of a model's samples, as lines of text.
 
     Args:
         samples: images (N, 1, 28, 28) or (N, 1, 32, 32) in [0, 1], or points (N, 2).
         dataset: data set of the model; for points "ring" or "grid".
+        labels: the classes that images were asked for, (N,); None: none.
 
     >>> print(report(tg.data.gaussians_ring(8, n=2400).points, "ring"))
     8 of 8 modes have at least 24 of the 2,400 points within 0.1
@@ -58,7 +59,10 @@ def report(samples: Tensor, dataset: str) -> str:
     """
     if samples.ndim == 2:
         return str(modes(samples, dataset))
-    return f"{lenet_distance(samples)}\n{classes(samples)}"
+    lines = [str(lenet_distance(samples)), str(classes(samples))]
+    if labels is not None:
+        lines.append(f"{_percent(agreement(samples, labels))} are read as the class asked for")
+    return "\n".join(lines)
 
 
 # ------------------------------------------------------------------------------ images
@@ -156,6 +160,17 @@ def classes(images: Tensor) -> Classes:
     sure = tg.max(tg.softmax(logits, axis=1), axis=1) >= SURE
     counts = tg.bincount(tg.argmax(logits, axis=1), minlength=10)
     return Classes(tg.mean(sure).item(), counts / len(logits))
+
+
+def agreement(images: Tensor, labels: Tensor) -> float:
+    """The fraction of images (N, 1, 28, 28) in [0, 1] that the LeNet assigns to their labels (N,).
+
+    >>> images, labels = tg.data.mnist_small().test.tensors
+    >>> agreement(images, labels) > 0.99
+    True
+    """
+    logits = lenet.predict(lenet.pretrained(), _checked("agreement", images))
+    return tg.mean(tg.argmax(logits, axis=1) == labels).item()
 
 
 def _percent(*shares: float) -> str:

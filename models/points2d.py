@@ -9,7 +9,7 @@ import tinygrad_gm as tg
 from tinygrad_gm import Tensor, data
 from tinygrad_gm.backend import ArrayLike
 
-DATASETS = ("ring", "grid", "moons", "swiss_roll")
+DATASETS = ("ring", "grid", "moons", "swiss_roll", "dino")
 
 
 class Draws(data.Dataset):
@@ -19,8 +19,8 @@ class Draws(data.Dataset):
     batch number) only.
 
     Args:
-        name: "ring", eight Gaussians on a circle of radius √2; "grid", 25 on a square; "moons" or
-            "swiss_roll".
+        name: "ring", eight Gaussians on a circle of radius √2; "grid", 25 on a square; "moons",
+            "swiss_roll", or "dino", whose file `data.datasaurus` reads.
         count: number of points in an epoch.
 
     Raises ValueError for another name.
@@ -53,6 +53,7 @@ _SOURCES: dict[str, Callable[[int], Any]] = {
     "grid": lambda n: data.gaussians_grid(25, n),
     "moons": lambda n: data.moons(n),
     "swiss_roll": lambda n: data.swiss_roll(n),
+    "dino": lambda n: data.datasaurus("dino", n),
 }
 
 

@@ -55,10 +55,12 @@ from .process import Process as Process
 from .recipe import TRAINING_TIME as TRAINING_TIME
 from .recipe import Config as Config
 from .recipe import as_images as as_images
+from .recipe import asked as asked
 from .recipe import build as build
 from .recipe import centred as centred
 from .recipe import evaluate as evaluate
 from .recipe import example as example
+from .recipe import inpaint as inpaint
 from .recipe import loss as loss
 from .recipe import restore as restore
 from .recipe import sample as sample

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -96,8 +97,10 @@ class DiffusionModel(Process):
             labels: the class of each row, (N,), of a conditional model; None: no class.
             guidance: weight w of classifier-free guidance, which needs labels.
 
-        Raises ValueError for guidance without labels.
+        Raises ValueError for guidance without labels, or with a weight that is not finite.
         """
+        if not math.isfinite(guidance):
+            raise ValueError(f"diffusion: guidance is {guidance}; expected a finite number")
         if guidance and (labels is None or not self.classes):
             raise ValueError("diffusion: guidance needs a conditional model and a class")
 

@@ -138,7 +138,7 @@ def sample(
 
     Raises ValueError, in one line, for what the model does not have.
     """
-    labels = labels_for(label, count, model.classes) if model.classes or label is not None else None
+    labels = asked(model, count, label)
     points = isinstance(model.model, MLPDenoiser)
     x = model.sample(
         (count, 2) if points else (count, 1, 28, 28),
@@ -150,6 +150,17 @@ def sample(
         generator=generator,
     )
     return x if points else as_images(x)
+
+
+def asked(model: DiffusionModel, count: int, label: int | None = None) -> Tensor | None:
+    """The classes (count,) of samples: all `label`, or None: all classes in turn. None, of an
+    unconditional model.
+
+    Raises ValueError for a class that the model does not have.
+    """
+    if label is None and not model.classes:
+        return None
+    return labels_for(label, count, model.classes)
 
 
 def inpaint(

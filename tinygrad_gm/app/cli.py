@@ -153,7 +153,7 @@ def sample(argv: list[str]) -> None:
     if hasattr(module, "generate"):
         _write(name, module, rest)
         return
-    args, _, samples = _sampler("sample", argv, count=64)
+    args, _, samples, _ = _sampler("sample", argv, count=64)
     from .. import pictures
 
     began = time.perf_counter()
@@ -204,20 +204,23 @@ def judge(argv: list[str]) -> None:
         folder = parser.parse_args(rest).out
         print(_of_run(name, module, folder, module.judge))
         return
-    args, config_class, samples = _sampler("judge", argv, count=5000)
+    args, config_class, samples, classes = _sampler("judge", argv, count=5000)
     from .. import concat
     from ..models import metrics
     from ..training import read_checkpoint
     from ..training.config import config_from
 
-    drawn = concat([samples(min(500, args.count - done)) for done in range(0, args.count, 500)])
+    parts = [min(500, args.count - done) for done in range(0, args.count, 500)]
+    drawn, asked = concat([samples(part) for part in parts]), [classes(part) for part in parts]
     config = config_from(config_class, read_checkpoint(args.out)["run"]["config"])
-    print(metrics.report(drawn, config.dataset))
+    print(metrics.report(drawn, config.dataset, None if asked[0] is None else concat(asked)))
 
 
-def _sampler(command: str, argv: list[str], count: int) -> tuple[Any, Any, Callable[[int], Any]]:
-    """Return the arguments of a sampling command, the model's Config class, and a function that
-    draws a number of samples.
+def _sampler(
+    command: str, argv: list[str], count: int
+) -> tuple[Any, Any, Callable[[int], Any], Callable[[int], Any]]:
+    """Return the arguments of a sampling command, the model's Config class, a function that draws
+    a number of samples, and one that returns the classes asked for, or None.
     """
     name, module, rest = _model(command, argv, f"vae --count {count}")
     parser = _Parser(f"{PROGRAM} {command} {name}", COMMANDS[command].__doc__, "--seed 1")
@@ -230,8 +233,8 @@ def _sampler(command: str, argv: list[str], count: int) -> tuple[Any, Any, Calla
         parser.error(f"{name} is not a generative model")
     offered = [wish for wish in WISHES if wish in inspect.signature(module.sample).parameters]
     for wish in offered:
-        flag, text = WISHES[wish]
-        parser.add_argument(flag, dest=wish, type=int, help=text)
+        flag, kind, text = WISHES[wish]
+        parser.add_argument(flag, dest=wish, type=kind, help=text)
     args = parser.parse_args(rest)
     if args.count < 1:
         parser.error(f"--count is {args.count}; expected at least 1")
@@ -247,7 +250,11 @@ def _sampler(command: str, argv: list[str], count: int) -> tuple[Any, Any, Calla
         except ValueError as error:
             parser.error(str(error))
 
-    return args, module.Config, samples
+    def classes(count: int) -> Any:
+        asked = getattr(module, "asked", None)
+        return asked(model, count, wishes.get("label")) if asked else None
+
+    return args, module.Config, samples, classes
 
 
 def _of_run(name: str, module: Any, folder: Path, restore: Callable[[Path], Any]) -> Any:
@@ -341,8 +348,11 @@ WRITING: tuple[tuple[str, Callable[[str], Any], float | None, str], ...] = (
 )
 # Flags for optional parameters of a model's `sample`.
 WISHES = {
-    "label": ("--class", "draw this class only"),
-    "steps": ("--steps", "number of steps of the sampler"),
+    "label": ("--class", int, "draw this class only"),
+    "sampler": ("--sampler", str, "sampler: ancestral, ddim, euler, heun or euler-maruyama"),
+    "steps": ("--steps", int, "number of steps of the sampler"),
+    "eta": ("--eta", float, "η of DDIM, from 0 (no noise) to 1 (ancestral sampling)"),
+    "guidance": ("--guidance", float, "weight of classifier-free guidance (default 0)"),
 }
 
 

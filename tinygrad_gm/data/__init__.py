@@ -3,6 +3,7 @@
 from . import transforms
 from .bpe import BPE
 from .bundled import Split, digits, mnist_small, shakespeare_small
+from .datasaurus import datasaurus
 from .dataset import Dataset, Subset, TensorDataset, Transformed, collate, random_split
 from .files import cache_folder
 from .image_files import read_image
@@ -27,6 +28,7 @@ __all__ = [
     "cache_folder",
     "cifar10",
     "collate",
+    "datasaurus",
     "digits",
     "gaussians_grid",
     "gaussians_ring",
