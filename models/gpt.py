@@ -35,17 +35,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, Tensor, nn
+from tinygrad_gm.io import CheckpointError
 from tinygrad_gm.training import Run, option
 
-from . import decoding, language
-from .language import LanguageModel
+from . import decoding, gpt2_files, language
+from .language import LanguageModel, Network
 from .language import generate as generate
+from .pretrained import differences
 
 TRAINING_TIME = "about 2 minutes on two cores"
 
@@ -180,7 +182,7 @@ class Transformer(nn.Module):
         return out
 
 
-class GPT(nn.Module):
+class GPT(Network):
     """GPT-2 of any size; the names of its parameters are those of `transformers` and nanoGPT.
 
     >>> config = GPTConfig(65, block_size=64, n_layer=4, n_head=4, n_embd=128, bias=False)
@@ -209,6 +211,42 @@ class GPT(nn.Module):
                 nn.init.normal_(parameter, std=std)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path, config: GPTConfig | None = None) -> GPT:
+        """A network with the weights of a file of `transformers` or nanoGPT, in evaluation mode.
+
+        Args:
+            path: a folder with `config.json` and `model.safetensors`, or the file of weights.
+            config: its config; None: `config.json` in the same folder has it.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            CheckpointError: the weights do not fit, or are not those of a GPT-2; the message names
+                the first three differences.
+        """
+        path = Path(path)
+        file = path / gpt2_files.WEIGHTS if path.is_dir() else path
+        if config is None:
+            facts = gpt2_files.read_config(file.with_name(gpt2_files.CONFIG))
+            config = GPTConfig(**facts)
+        state = gpt2_files.read_weights(file)
+        with nn.no_init():
+            model = cls(config)
+        problems = differences(model, state)
+        if not problems and config.tie:
+            head, embedding = (state[n] for n in (gpt2_files.HEAD, gpt2_files.EMBEDDING))
+            if not bool((head == embedding).all()):
+                problems = [f"{gpt2_files.HEAD} is not tied to the embedding"]
+        if problems:
+            more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+            raise CheckpointError(f"from_pretrained: {file}: {'; '.join(problems[:3])}{more}")
+        model.load_state_dict(state)
+        return model.eval()
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the network to a folder, from which `GPT2LMHeadModel` of `transformers` reads."""
+        gpt2_files.write(folder, asdict(self.config), self.state_dict())
 
     def forward(
         self,

@@ -63,18 +63,25 @@ class Config:
         check(self)
 
 
+class Network(nn.Module):
+    """Base class of the networks: symbols (N, L), integers in [0, V), → logits (N, L, V)."""
+
+    def decoder(self) -> decoding.Decoder:
+        """A function of a prompt (N, L), then of each chosen symbol (N, 1): logits (N, V) of the
+        next symbol.
+        """
+        raise NotImplementedError(f"{type(self).__name__}: there is no decoder")
+
+
 C = TypeVar("C", bound=Config)
-# The untrained network of a config, for a number of different symbols. It maps symbols (N, L) to
-# logits (N, L, V), and its method `decoder()` returns a `decoding.Decoder`.
-Build: TypeAlias = Callable[[C, int], nn.Module]
+Build: TypeAlias = Callable[[C, int], Network]  # the untrained network of a config, for V symbols
 
 
 class LanguageModel(nn.Module):
     """A network and its vocabulary.
 
     Args:
-        network: maps symbols (N, L) to logits (N, L, V) of the next symbols; `network.decoder()`
-            returns a `decoding.Decoder`.
+        network: maps symbols (N, L) to logits (N, L, V) of the next symbols.
         vocabulary: its V characters. The checkpoint holds their code points.
         boundary: the symbol before and after a text; None: texts have no beginning and no end.
     """
@@ -82,7 +89,7 @@ class LanguageModel(nn.Module):
     symbols: Tensor
 
     def __init__(
-        self, network: nn.Module, vocabulary: data.Characters, boundary: str | None = None
+        self, network: Network, vocabulary: data.Characters, boundary: str | None = None
     ) -> None:
         super().__init__()
         self.network, self.vocabulary, self.boundary = network, vocabulary, boundary
@@ -243,7 +250,7 @@ def generate(
         top_k,
         top_p,
         generator,
-        stop,  # type: ignore[arg-type]
+        stop,
     )
     return (vocabulary.decode(symbol) for symbol in drawn if symbol.item() != stop)
 
