@@ -92,6 +92,7 @@ clean:
 	$(PYTHON) -m venv .venv-references
 	CC=false .venv-references/bin/python -m pip install --quiet --editable '.[test]' 'torch==2.13.0'
 	.venv-references/bin/python -m pip install --quiet --no-deps 'torchvision==0.28.0' 'timm==1.0.31'
+	.venv-references/bin/python -m pip install --quiet 'transformers==5.24.0'
 	touch $@
 
 .venv-bench/ready: .venv/ready
