@@ -36,6 +36,7 @@ import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, Tensor, data, nn, optim
 from tinygrad_gm.data import transforms
+from tinygrad_gm.nn.module import evaluating
 from tinygrad_gm.training import Run, option, read_checkpoint, restored
 from tinygrad_gm.training.config import check, config_from
 
@@ -235,10 +236,8 @@ def check_labels(labels: Tensor, num_classes: int) -> None:
 @tg.no_grad()
 def predict(model: nn.Module, images: Tensor) -> Tensor:
     """Logits (N, K) of normalised images (N, C, H, W), in evaluation mode."""
-    training = model.training
-    logits = batches.concatenated(model.eval(), images)
-    model.train(training)
-    return logits
+    with evaluating(model):
+        return batches.concatenated(model, images)
 
 
 def in_top(logits: Tensor, labels: Tensor, k: int) -> Tensor:

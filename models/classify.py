@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tinygrad_gm as tg
-from tinygrad_gm import data, nn
+from tinygrad_gm import Tensor, data, nn
 from tinygrad_gm.io import PathLike
 from tinygrad_gm.training import read_checkpoint
 from tinygrad_gm.training.config import config_from
@@ -24,6 +24,14 @@ SIZES = {
     "efficientnet_b7": (600, 600),
 }
 SIZE = 256, 224  # of all others
+
+
+class Answer(NamedTuple):
+    """A class with its probability."""
+
+    label: int
+    name: str
+    probability: float
 
 
 @dataclass(frozen=True)
@@ -42,27 +50,39 @@ class Classifier:
     preprocess: data.transforms.ImageClassification
     classes: Sequence[str]
 
-    @tg.no_grad()
-    def likeliest(
-        self, path: PathLike, count: int = 5, *, invert: bool = False
-    ) -> list[tuple[str, float]]:
-        """The most probable classes of a picture with their probabilities, in descending order.
+    def read(self, path: PathLike, *, invert: bool = False) -> Tensor:
+        """The picture in a file as the network expects it: (channels, size, size), normalised.
 
         Args:
             path: path of the picture; see `data.read_image`.
-            count: number of classes.
             invert: exchange light and dark, for dark digits on light paper.
 
         Raises:
-            FileNotFoundError, ValueError: the file is not a picture, or the network's images must
-                be larger.
+            FileNotFoundError, ValueError: the file is not a picture.
         """
         image = data.read_image(path, 1 if self.channels == 1 else 3, invert=invert)
-        probabilities = tg.softmax(self.model(self.preprocess(image[None])), axis=1)[0]
-        values, places = tg.topk(probabilities, min(count, len(probabilities)))
+        return self.preprocess(image[None])[0]
+
+    def pixels(self, image: Tensor) -> Tensor:
+        """The image before it was normalised, with values in [0, 1]."""
+        return self.preprocess.normalize.inverse(image[None])[0]
+
+    @tg.no_grad()
+    def likeliest(self, image: Tensor, count: int = 5) -> list[Answer]:
+        """The most probable classes of an image, in descending order.
+
+        Args:
+            image: (channels, H, W), of `read`.
+            count: number of classes.
+
+        Raises:
+            ValueError: the network's images must be larger.
+        """
+        probabilities = tg.softmax(self.model(image[None]), axis=1)[0]
+        values, labels = tg.topk(probabilities, min(count, len(probabilities)))
         return [
-            (self.classes[place], value)
-            for place, value in zip(places.tolist(), values.tolist(), strict=True)
+            Answer(label, self.classes[label], probability)
+            for label, probability in zip(labels.tolist(), values.tolist(), strict=True)
         ]
 
 

@@ -56,6 +56,7 @@ from typing import TYPE_CHECKING, Any
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Tensor, data, nn, optim
+from tinygrad_gm.nn.module import evaluating
 from tinygrad_gm.training import Run, option, restored
 from tinygrad_gm.training.config import check
 
@@ -468,11 +469,8 @@ def sample(model: GAN, count: int, generator: tg.Generator, *, label: int | None
 @tg.no_grad()
 def render(model: GAN, z: Tensor, labels: Tensor) -> Tensor:
     """Noise (N, latent_dim) and classes (N,) → fakes as data, in evaluation mode."""
-    training = model.training
-    model.eval()
-    fakes = concatenated(lambda *batch: model.outside(model.generate(*batch)), z, labels)
-    model.train(training)
-    return fakes
+    with evaluating(model):
+        return concatenated(lambda *batch: model.outside(model.generate(*batch)), z, labels)
 
 
 def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:

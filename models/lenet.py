@@ -81,6 +81,7 @@ class LeNet5(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(1, 6, 5, padding=2)
         self.conv2 = nn.Conv2d(6, 16, 5)
+        self.relu = nn.ReLU()
         self.pool = nn.MaxPool2d(2)
         self.fc1 = nn.Linear(16 * 5 * 5, 120)
         self.fc2 = nn.Linear(120, 84)
@@ -88,10 +89,11 @@ class LeNet5(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Images (N, 1, 28, 28) → the inputs of the last layer, (N, 84), at least 0."""
-        x = self.pool(F.relu(self.conv1(x)))
-        x = self.pool(F.relu(self.conv2(x)))
-        x = F.relu(self.fc1(x.reshape(len(x), -1)))
-        return F.relu(self.fc2(x))
+        x = self.pool(self.relu(self.conv1(x)))
+        x = self.pool(self.relu(self.conv2(x)))
+        x = self.relu(self.fc1(x.reshape(len(x), -1)))
+        features: Tensor = self.relu(self.fc2(x))
+        return features
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.fc3(self.features(x))

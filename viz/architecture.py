@@ -14,12 +14,13 @@ import tinygrad_gm as tg
 from tinygrad_gm.engine.modes import enable_grad
 from tinygrad_gm.engine.record import Node, next_seq, topological_order
 from tinygrad_gm.nn import Module
+from tinygrad_gm.nn.module import evaluating
 from tinygrad_gm.tensor import Tensor
 
 from . import style
 from .annotate.cost import flops
 from .compose.shapes import label
-from .graph.example import device_and_dtype, evaluating, outputs, untouched
+from .graph.example import device_and_dtype, outputs, untouched
 from .graph.view import Operation
 from .render.picture import Picture, sheet
 from .style import SMALL_SIZE, TEXT_SIZE, text_width

@@ -19,13 +19,14 @@ import tinygrad_gm as tg
 from tinygrad_gm.engine.modes import enable_grad
 from tinygrad_gm.engine.record import Node, topological_order
 from tinygrad_gm.nn import Module
+from tinygrad_gm.nn.module import evaluating
 from tinygrad_gm.ops.pooling import pool_geometry
 from tinygrad_gm.tensor import Tensor
 
 from . import style
 from .compose import heatmap
 from .compose.shapes import label, rectangle
-from .graph.example import device_and_dtype, evaluating, untouched
+from .graph.example import device_and_dtype, untouched
 from .render.picture import Picture, sheet
 from .style import SMALL_SIZE, TEXT_SIZE, text_width
 from .themes import Theme

@@ -83,11 +83,13 @@ def test_the_probabilities_are_those_of_the_network_on_the_prepared_picture(tmp_
     with Run(tmp_path, config) as run:
         resnet.train(config, run)
     path = digit_file(tmp_path / "digit.png", 3)
-    found = classify.of_run(resnet, tmp_path).likeliest(path, 10)
+    classifier = classify.of_run(resnet, tmp_path)
+    found = classifier.likeliest(classifier.read(path), 10)
     x = (tg.data.mnist_small().test.tensors[0][3:4] - 0.1307) / 0.3081
     wanted = tg.softmax(resnet.restore(tmp_path)(x), axis=1)[0].numpy()
-    for name, probability in found:
-        assert probability == pytest.approx(wanted[int(name)], rel=1e-4, abs=1e-6)
+    for label, name, probability in found:
+        assert name == str(label)
+        assert probability == pytest.approx(wanted[label], rel=1e-4, abs=1e-6)
 
 
 @needs_resnet20

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .. import interrupts
-from ..io import CheckpointError
+from ..io import CheckpointError, write_file
 
 PROGRAM = "tinygrad-gm"
 
@@ -273,6 +273,7 @@ def classify(argv: list[str]) -> None:
     """Print the five likeliest classes of pictures."""
     from .. import models as catalogue
     from ..models import classify as pictures
+    from ..models.gallery import explain
     from ..models.pretrained import ARCHITECTURES
 
     runs = [name for name in catalogue.NAMES if hasattr(catalogue.load(name).Config, "facts")]
@@ -295,6 +296,15 @@ def classify(argv: list[str]) -> None:
     parser.add_argument(
         "--invert", action="store_true", help="exchange light and dark, for dark digits on paper"
     )
+    parser.add_argument(
+        "--explain",
+        type=Path,
+        nargs="?",
+        const=Path("explained"),
+        metavar="PATH",
+        help="also write a page for each picture that shows what its likeliest class rests on: a "
+        "folder, or NAME.html for one picture (default explained)",
+    )
     sizes = {"resize_size": "length of the shorter side", "crop_size": "size of the central part"}
     for field, text in sizes.items():
         parser.add_argument(
@@ -313,6 +323,10 @@ def classify(argv: list[str]) -> None:
     args = parser.parse_args(argv)
     fields = (*sizes, *numbers)
     given = {name: found for name in fields if (found := getattr(args, name)) is not None}
+    try:
+        targets = explain.targets(args.images, args.explain)
+    except ValueError as error:
+        parser.error(str(error))
     names = pictures.read_classes(args.classes) if args.classes else None
     if args.weights:
         classifier = pictures.of_weights(args.model, args.weights, names, **given)
@@ -330,11 +344,16 @@ def classify(argv: list[str]) -> None:
         classifier = _of_run(
             args.model, module, folder, lambda path: pictures.of_run(module, path, names)
         )
-    for path in args.images:
-        likeliest = classifier.likeliest(path, invert=args.invert)
+    for path, target in zip(args.images, targets, strict=True):
+        image = classifier.read(path, invert=args.invert)
+        answers = classifier.likeliest(image)
         print(path)
-        for name, probability in likeliest:
+        for _, name, probability in answers:
             print(f"  {probability:6.1%}  {name}")
+        if target is not None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_file(target, explain.page(classifier, image, answers, str(path)))
+            print(f"  explained in {target}")
 
 
 # Flags of the sampling of a language model, which its `generate` has as parameters.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from textwrap import indent
 from types import FunctionType
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -453,6 +454,18 @@ class Module:
         lines = [facts] if facts else []
         lines += [f"({name}): {child!r}" for name, child in children]
         return f"{type(self).__name__}(\n{indent(chr(10).join(lines), '  ')}\n)"
+
+
+@contextmanager
+def evaluating(model: Module) -> Iterator[None]:
+    """Set evaluation mode in every module, and restore the mode of each afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 class Handle:

@@ -37,18 +37,6 @@ def untouched(model: Module) -> Iterator[None]:
             buffer.version = written
 
 
-@contextmanager
-def evaluating(model: Module) -> Iterator[None]:
-    """Set evaluation mode in every module, and restore its mode afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
 def device_and_dtype(model: Module) -> dict[str, Any]:
     """Return the device and dtype of a model's parameters as keywords; {} without parameters."""
     parameter = next(model.parameters(), None)

@@ -7,7 +7,9 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from ...backend import ArrayLike
 from ...random import Generator
+from ...tensor import Tensor, asarray
 from ..color import adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation
 from .base import (
     Fill,
@@ -39,6 +41,18 @@ class Normalize(Transform):
 
     def apply(self, x: Any, generator: Generator) -> Any:
         return (x - per_channel("mean", self.mean, x)) / per_channel("std", self.std, x)
+
+    def inverse(self, images: ArrayLike) -> Tensor:
+        """The images (N, C, H, W) before they were normalised: x · std + mean.
+
+        >>> normalize = tg.data.transforms.Normalize(mean=0.5, std=0.25)
+        >>> normalize.inverse(normalize(tg.ones((1, 1, 1, 1)))).item()
+        1.0
+        """
+        images = asarray(images)
+        x = images.numpy()
+        pixels = x * per_channel("std", self.std, x) + per_channel("mean", self.mean, x)
+        return asarray(pixels, device=images.device)
 
 
 class RandomHorizontalFlip(Transform):

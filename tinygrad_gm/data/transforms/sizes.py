@@ -210,7 +210,8 @@ class ImageClassification(Compose):
         interpolation: Kernel = "bilinear",
     ) -> None:
         resize = Resize(resize_size, interpolation, levels=255)
-        super().__init__([resize, CenterCrop(crop_size), Normalize(mean, std)])
+        self.normalize = Normalize(mean, std)
+        super().__init__([resize, CenterCrop(crop_size), self.normalize])
 
 
 def _kernel(owner: Any, interpolation: Kernel) -> Kernel:
