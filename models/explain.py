@@ -28,7 +28,7 @@ its `.grad` nor its statistics nor its mode.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -37,6 +37,8 @@ import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Tensor, nn
 from tinygrad_gm.nn.module import evaluating
+
+from .convnet import convolutions
 
 
 class Activation(NamedTuple):
@@ -151,7 +153,7 @@ def activations(model: nn.Module, image: Tensor) -> list[Activation]:
     return [
         Activation(names[stage[0].module], names[stage[-1].module], stage[-1].output[0])
         for stage in stages
-        if any(_has_convolution(part.module) for part in stage)
+        if any(any(convolutions(part.module)) for part in stage)
     ]
 
 
@@ -161,15 +163,15 @@ def activations(model: nn.Module, image: Tensor) -> list[Activation]:
 class _Call(NamedTuple):
     """A call of a module, with the calls inside of it."""
 
-    module: nn.Module | None
+    module: nn.Module
     output: Any
     inner: list[_Call]
 
 
 @contextmanager
 def _traced(model: nn.Module) -> Iterator[_Call]:
-    """Record the calls of a model and of its modules, inside of the call that is returned."""
-    calls = [_Call(None, None, [])]
+    """Record the calls of a model and of its modules, inside of a call that stands for them all."""
+    calls = [_Call(model, None, [])]
 
     def begin(module: nn.Module, _: Any) -> None:
         calls.append(_Call(module, None, []))
@@ -197,11 +199,6 @@ def _layers(call: _Call) -> Iterator[_Call]:
             yield from _layers(inner)
         else:
             yield inner
-
-
-def _has_convolution(module: nn.Module | None) -> bool:
-    parts: Iterable[nn.Module] = () if module is None else module.modules()
-    return any(isinstance(part, nn.Conv2d) for part in parts)
 
 
 def _is_map(output: Any) -> bool:

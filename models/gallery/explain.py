@@ -8,9 +8,10 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
@@ -192,18 +193,19 @@ def _times(shape: Sequence[int]) -> str:
     return " × ".join(map(str, shape))
 
 
-def _share(values: np.ndarray, top: float | None = None) -> np.ndarray:
+def _share(values: NDArray[Any], top: float | None = None) -> NDArray[Any]:
     """Values as fractions of the largest, or of `top`; zeros if all are 0."""
     values = np.nan_to_num(values.astype(float))
     top = values.max() if top is None else top
     return (values / top).clip(0, 1) if top > 0 else np.zeros_like(values)
 
 
-def _heat(share: np.ndarray) -> np.ndarray:
+def _heat(share: NDArray[Any]) -> NDArray[np.uint8]:
     """The colours (h, w, 3) of fractions (h, w)."""
     places = np.linspace(0, 1, len(HEAT))
     levels = [np.interp(share, places, ends) for ends in zip(*HEAT, strict=True)]
-    return np.stack(levels, axis=-1).round().astype(np.uint8)
+    colours: NDArray[np.uint8] = np.stack(levels, axis=-1).round().astype(np.uint8)
+    return colours
 
 
 def _cam_text(cam: Tensor, maps: Tensor) -> str:
