@@ -40,9 +40,11 @@ from pathlib import Path
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
-from tinygrad_gm import Generator, Tensor, nn
+from tinygrad_gm import Generator, Tensor, data, nn
+from tinygrad_gm.data.bpe import END_OF_TEXT
 from tinygrad_gm.io import CheckpointError
 from tinygrad_gm.training import Run, option
+from tinygrad_gm.training.folder import CHECKPOINT
 
 from . import decoding, gpt2_files, language
 from .language import LanguageModel, Network
@@ -372,8 +374,15 @@ def train(config: Config, run: Run) -> None:
 
 
 def restore(folder: str | Path) -> LanguageModel:
-    """Return the trained model of a run."""
-    return language.restore(Config, folder, build)
+    """Return the trained model of a run; or the GPT-2 in a folder with the files of `transformers`,
+    `vocab.json` and `merges.txt` among them.
+    """
+    folder = Path(folder)
+    if (folder / CHECKPOINT).exists() or not (folder / gpt2_files.WEIGHTS).exists():
+        return language.restore(Config, folder, build)
+    vocabulary = data.BPE.from_files(folder / "vocab.json", folder / "merges.txt")
+    boundary = END_OF_TEXT if vocabulary.end_of_text is not None else None
+    return LanguageModel(GPT.from_pretrained(folder), vocabulary, boundary).eval()
 
 
 def judge(folder: str | Path) -> str:

@@ -40,6 +40,7 @@ from .batches import batches
 from .optimization import decaying, rate_factor
 
 SAMPLE = 300  # characters of the samples that a training writes
+MOST_BYTES = 4  # of a character in UTF-8
 
 
 @dataclass(frozen=True)
@@ -82,18 +83,21 @@ class LanguageModel(nn.Module):
 
     Args:
         network: maps symbols (N, L) to logits (N, L, V) of the next symbols.
-        vocabulary: its V characters. The checkpoint holds their code points.
+        vocabulary: its V symbols. A checkpoint holds the code points of characters.
         boundary: the symbol before and after a text; None: texts have no beginning and no end.
     """
 
-    symbols: Tensor
+    symbols: Tensor | None
 
     def __init__(
-        self, network: Network, vocabulary: data.Characters, boundary: str | None = None
+        self, network: Network, vocabulary: data.Characters | data.BPE, boundary: str | None = None
     ) -> None:
         super().__init__()
         self.network, self.vocabulary, self.boundary = network, vocabulary, boundary
-        self.register_buffer("symbols", tg.asarray([ord(symbol) for symbol in vocabulary.symbols]))
+        codes = None
+        if isinstance(vocabulary, data.Characters):
+            codes = tg.tensor([ord(symbol) for symbol in vocabulary.symbols])
+        self.register_buffer("symbols", codes)
 
     def forward(self, symbols: Tensor) -> Tensor:
         """Symbols (N, L) → logits (N, L, V)."""
@@ -221,7 +225,7 @@ def generate(
         model: the model.
         prompt: beginning of the text; it is not among the pieces. If it is longer than the model's
             context, the model sees only its end. Empty: the beginning of a text.
-        length: largest number of characters.
+        length: largest number of symbols.
         temperature, top_k, top_p, generator: as for `decoding.choose`.
 
     A model with a boundary ends a text by itself.
@@ -236,15 +240,11 @@ def generate(
         raise ValueError(f"the length is {length}; expected a number ≥ 0")
     if boundary and boundary in prompt:
         raise ValueError(f"the prompt contains {boundary!r}, which ends a text")
-    # A text of a longer one begins in a new line, if the vocabulary has lines.
-    start = boundary or ("" if prompt else "\n" if "\n" in vocabulary.symbols else " ")
-    if start not in vocabulary.symbols:
-        start = vocabulary.symbols[0]
-    symbols = vocabulary.encode(start + prompt)[None].to(model.symbols.device)
+    symbols = vocabulary.encode((boundary or ("" if prompt else _blank(vocabulary))) + prompt)
     stop = vocabulary.encode(boundary).item() if boundary else None
     drawn = decoding.symbols(
         model.network.decoder(),
-        symbols,
+        symbols[None],
         length,
         temperature,
         top_k,
@@ -252,7 +252,29 @@ def generate(
         generator,
         stop,
     )
-    return (vocabulary.decode(symbol) for symbol in drawn if symbol.item() != stop)
+    return _pieces(vocabulary, (symbol for (symbol,) in drawn if symbol.item() != stop))
+
+
+def _blank(vocabulary: data.Characters | data.BPE) -> str:
+    """What a model is given before a text that continues none: a new line, if it knows lines."""
+    if isinstance(vocabulary, data.BPE):
+        return "\n"
+    return next(known for known in ("\n", " ", vocabulary.symbols) if known in vocabulary.symbols)[
+        0
+    ]
+
+
+def _pieces(vocabulary: data.Characters | data.BPE, symbols: Iterator[Tensor]) -> Iterator[str]:
+    """The texts of symbols; those that are parts of one character are decoded together."""
+    held: list[int] = []
+    for symbol in symbols:
+        held.append(int(symbol))
+        text = vocabulary.decode(held)
+        if not text.endswith("\ufffd") or len(held) == MOST_BYTES:
+            yield text
+            held.clear()
+    if held:
+        yield vocabulary.decode(held)
 
 
 def sampled(model: LanguageModel, generator: Generator) -> str:

@@ -77,7 +77,7 @@ class Corpus(NamedTuple):
         targets = np.full((len(rows), context), IGNORED)
         for i, row in enumerate(rows):
             inputs[i, : len(row) - 1], targets[i, : len(row) - 1] = row[:-1], row[1:]
-        return data.TensorDataset(inputs, targets)
+        return data.TensorDataset(tg.tensor(inputs), tg.tensor(targets))
 
     def examples(self, context: int) -> data.Dataset:
         """The training examples: whole words, or every window of `context` symbols of the text.

@@ -15,10 +15,13 @@ from tinygrad_gm.models import (
     classifier,
     diffusion,
     gan,
+    gpt,
+    language,
     lenet,
     neuron,
     pixelcnn,
     points2d,
+    texts,
     vae,
     vqvae,
 )
@@ -141,6 +144,19 @@ def of_diffusion(dataset: str) -> list[Any]:
     return [*losses, *(diffusion.sample(model, 2, Generator(2), steps=s) for s in (None, 2))]
 
 
+def of_gpt() -> list[Any]:
+    corpus = texts.load("shakespeare_small")
+    network = gpt.build(gpt.Config(context=8, layers=1, heads=2, width=8), len(corpus.vocabulary))
+    model = language.LanguageModel(network, corpus.vocabulary)
+    inputs, targets = corpus.examples(8).batch(range(4))
+    losses = stepped(model, lambda: language.loss(model(inputs), targets))
+    mask = tg.arange(8) >= tg.arange(4)[:, None]
+    limits = {"top_k": 20, "top_p": 0.9, "generator": Generator(2)}
+    written = network.generate(inputs[:, :3], 9, mask=mask[:, :3], stop=1, **limits)
+    text = "".join(language.generate(model, "It", 12, **limits))
+    return [*losses, network(inputs, mask), written, corpus.vocabulary.encode(text)]
+
+
 MODELS: dict[str, Callable[[], list[Any]]] = {
     "neuron": of_neuron,
     "lenet": of_lenet,
@@ -164,6 +180,7 @@ MODELS: dict[str, Callable[[], list[Any]]] = {
     "gan-plane": lambda: of_gan(
         dataset="ring", network="plane", loss="wasserstein", penalty=0.1, latent_dim=2
     ),
+    "gpt": of_gpt,
     **{f"diffusion-{d}": lambda d=d: of_diffusion(d) for d in ("ring", "digits")},
 }
 

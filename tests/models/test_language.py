@@ -282,6 +282,32 @@ def test_a_prompt_with_the_boundary_is_refused(tmp_path: Path, names: list[str])
         language.generate(model, "an.")
 
 
+def test_a_gpt_2_in_a_folder_writes_with_its_byte_pairs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vocabulary = data.BPE.train("über die Brücke über den Fluß " * 3, 8)
+    tg.manual_seed(0)
+    gpt.GPT(gpt.GPTConfig(len(vocabulary), 16, 1, 1, 8)).save_pretrained(tmp_path)
+    vocabulary.save(tmp_path / "vocab.json", tmp_path / "merges.txt")
+    model = gpt.restore(tmp_path)
+    assert model.boundary == "<|endoftext|>"
+    pieces = [*language.generate(model, "die", 30, generator=Generator(0))]
+    symbols = model.network.generate(
+        vocabulary.encode("<|endoftext|>die")[None], 30, generator=Generator(0)
+    )
+    text, _, _ = vocabulary.decode(symbols[0, -30:]).partition("<|endoftext|>")
+    assert "".join(pieces) == text
+    assert cli.main(["sample", "gpt", "--out", str(tmp_path), "--length", "5"]) == 0
+    assert capsys.readouterr().out
+
+
+def test_bytes_of_one_character_are_one_piece() -> None:
+    vocabulary = data.BPE.train("", 0)
+    numbers = vocabulary.encode("aß€😀")
+    assert [*language._pieces(vocabulary, iter(numbers))] == ["a", "ß", "€", "😀"]
+    assert "".join(language._pieces(vocabulary, iter(numbers[:-1]))) == "aß€\ufffd"
+
+
 def test_a_run_of_another_model_is_refused(tmp_path: Path) -> None:
     from tinygrad_gm.io import CheckpointError
     from tinygrad_gm.models import lenet

@@ -250,6 +250,14 @@ def test_without_a_number_of_steps_a_picture_is_drawn_after_each_epoch(tmp_path)
         assert drawn.size == (200, 100)
 
 
+def test_a_text_is_written_as_a_text(tmp_path):
+    Small(tmp_path).fit(epochs=2, sample=lambda generator: "O Romeo, ∂L\n")
+    sheets = sorted((tmp_path / "samples").iterdir())
+    assert [path.name for path in sheets] == ["step-000004.txt", "step-000008.txt"]
+    assert sheets[0].read_text(encoding="utf-8") == "O Romeo, ∂L\n"
+    assert not (tmp_path / "samples.gif").exists()
+
+
 def test_the_pictures_of_a_training_become_a_film_at_its_end(tmp_path):
     shade = iter((0.0, 1.0))
     Small(tmp_path / "two").fit(epochs=2, sample=lambda g: tg.full((1, 4, 4), next(shade)))

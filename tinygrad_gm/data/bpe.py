@@ -20,8 +20,9 @@ from typing import TypeAlias
 import numpy as np
 
 from ..backend import ArrayLike
+from ..creation import place
 from ..io import PathLike, replacing
-from ..tensor import Tensor, asarray
+from ..tensor import Tensor
 from .text import decodable, read_text
 
 END_OF_TEXT = "<|endoftext|>"
@@ -198,7 +199,7 @@ class BPE:
                 numbers.append(special)
             for word in split_words(document):
                 numbers += self._words.get(word) or self._encode_word(word)
-        return asarray(np.array(numbers, np.int64))
+        return place(np.array(numbers, np.int64))
 
     def decode(self, numbers: ArrayLike) -> str:
         """Convert tokens (one axis) back to a text. Bytes that are not UTF-8, such as those of a

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..backend import ArrayLike
+from ..creation import place
 from ..io import PathLike
 from ..tensor import Tensor, asarray
 from .files import RemoteFile, fetch
@@ -85,7 +86,7 @@ class Characters:
         """
         if unknown := sorted(set(text) - set(self.symbols)):
             raise ValueError(f"encode: {unknown[0]!r} is not in the vocabulary {self.symbols!r}")
-        return asarray(np.searchsorted(self._codes, _codes(text)).astype(np.int64))
+        return place(np.searchsorted(self._codes, _codes(text)).astype(np.int64))
 
     def decode(self, numbers: ArrayLike) -> str:
         """Convert integers (one axis) back to a text."""
@@ -94,7 +95,7 @@ class Characters:
 
 def decodable(numbers: ArrayLike, size: int) -> list[int]:
     """The integers to decode with a vocabulary of a size; ValueError unless they are one row."""
-    row = np.asarray(numbers)
+    row = asarray(numbers).numpy()
     if row.ndim != 1 or (row.size and row.dtype.kind not in "iu"):
         raise ValueError(
             f"decode: expected integers of shape (T,); got {row.dtype} of shape {row.shape}; "
