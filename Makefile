@@ -91,8 +91,8 @@ clean:
 .venv-references/ready: .venv/ready
 	$(PYTHON) -m venv .venv-references
 	CC=false .venv-references/bin/python -m pip install --quiet --editable '.[test]' 'torch==2.13.0'
-	.venv-references/bin/python -m pip install --quiet --no-deps 'torchvision==0.28.0' 'timm==1.0.31'
-	.venv-references/bin/python -m pip install --quiet 'transformers==5.24.0'
+	.venv-references/bin/python -m pip install --quiet --no-deps 'torchvision==0.28.0' 'timm==1.0.31' 'diffusers==0.42.1'
+	.venv-references/bin/python -m pip install --quiet 'transformers==5.24.0' importlib_metadata requests # the last two for diffusers
 	touch $@
 
 .venv-bench/ready: .venv/ready

@@ -35,7 +35,7 @@ class UNet2D(nn.Module):
 
     Args:
         in_channels, out_channels: number of channels of the images.
-        channels: number of channels of the finest level.
+        channels: number of channels of the first convolution.
         multipliers: number of channels of each level, from fine to coarse, divided by `channels`.
             Each level has half the height and width of the one before.
         blocks: number of residual blocks of a level on the way down; one more on the way up.
@@ -103,8 +103,8 @@ class UNet2D(nn.Module):
             )
             size = outputs
         self.mid_block = Middle(sizes[-1], time_dim, groups, dropout)
-        self.conv_norm_out = nn.GroupNorm(groups, channels, eps=EPSILON)
-        self.conv_out = nn.Conv2d(channels, out_channels, 3, padding=1)
+        self.conv_norm_out = nn.GroupNorm(groups, sizes[0], eps=EPSILON)
+        self.conv_out = nn.Conv2d(sizes[0], out_channels, 3, padding=1)
         nn.init.zeros_(self.conv_out.weight)
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:

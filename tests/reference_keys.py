@@ -1,4 +1,4 @@
-"""The state dicts of torchvision's and timm's networks: names, shapes and dtypes.
+"""The state dicts of torchvision's, timm's and diffusers' networks: names, shapes and dtypes.
 
 A line of `tests/models/keys/NAME.txt` is the name of a tensor of float32 and its shape, or the path
 of a batch norm and its number of channels: "bn1 norm 64".

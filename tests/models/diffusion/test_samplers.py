@@ -29,8 +29,16 @@ def moments(x):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("schedule", ["linear", "cosine", "vdm"])
-@pytest.mark.parametrize("sampler", samplers.SAMPLERS)
+@pytest.mark.parametrize(
+    ("schedule", "sampler"),
+    [
+        ("linear", "ancestral"),
+        ("vdm", "ddim"),
+        ("cosine", "euler"),
+        ("cosine", "heun"),
+        ("linear", "euler-maruyama"),
+    ],
+)
 def test_every_sampler_with_the_exact_score_of_a_mixture_recovers_its_moments(schedule, sampler):
     count, process = 10_000, Process(1000, schedule)
     mixture = Mixture(*MIXTURE, process)
