@@ -165,6 +165,20 @@ def test_points_outside_and_not_finite_are_left_out_and_wrong_clouds_refused():
         pictures.scatter({})
 
 
+def test_arrows_go_from_their_start_along_their_displacement():
+    starts, moves = [[-1.0, -1.0], [math.nan, 0.0]], [[1.5, 0.0], [1.0, 1.0]]
+    picture = pictures.scatter(
+        {"a": [[9.0, 9.0]]}, bounds=(-2, 2), size=400, arrows=(starts, moves)
+    )
+    ink = np.argwhere((np.asarray(picture) < 0x80).all(-1))
+    ink = ink[(ink[:, 0] > 30) & (ink[:, 1] > 2)]
+    assert ink[:, 1].min() == pytest.approx(100, abs=2)
+    assert ink[:, 1].max() == pytest.approx(250, abs=2)
+    assert ink[:, 0].mean() == pytest.approx(24 + 300, abs=1)
+    barbs = ink[np.abs(ink[:, 0] - 324) > 1]
+    assert (barbs[:, 1] > 235).all()  # at the end
+
+
 def test_samples_are_drawn_as_what_they_are(tmp_path):
     assert pictures.sheet(np.zeros((4, 2)), path=tmp_path / "cloud.png").mode == "RGB"
     assert pictures.sheet(tg.zeros((4, 1, 8, 8))).mode == "L"

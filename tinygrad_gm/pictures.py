@@ -87,6 +87,7 @@ def scatter(
     *,
     bounds: tuple[float, float] | None = None,
     ground: bool = True,
+    arrows: tuple[ArrayLike, ArrayLike] | None = None,
     size: int = 480,
     path: str | Path | None = None,
 ) -> Image:
@@ -98,6 +99,8 @@ def scatter(
             largest absolute value. Points that are not finite or outside are omitted.
         ground: whether the first of several clouds is drawn pale, as the background of the others.
             Otherwise all are alike, as for classes, with their names also at their medians.
+        arrows: the starts (M, 2) and the displacements (M, 2) of arrows below all clouds but the
+            ground; None: no arrows.
         size: width and height of the square in pixels; a line for the names is added at the top.
         path: path of a file for the picture; the suffix gives the format. None: not saved.
 
@@ -119,6 +122,12 @@ def scatter(
     colours = ("#B8B8B8", *COLOURS) if ground and len(points) > 1 else COLOURS
     middles: list[tuple[tuple[float, float], str]] = []
     for number, (name, cloud) in enumerate(points.items()):
+        if arrows is not None and number == len(points) - 1:
+            starts, moves = (np.asarray(part, np.float64) for part in arrows)
+            lines = np.stack([starts, starts + moves], axis=1) - low  # (M, 2, 2)
+            lines = lines[np.isfinite(lines).all((1, 2))] * (2 * size / (high - low))
+            for (x0, y0), (x1, y1) in lines.tolist():
+                _draw_arrow(draw, (x0, 2 * size + 48 - y0), (x1, 2 * size + 48 - y1))
         colour = colours[number % len(colours)]
         draw.ellipse([(left, 16), (left + 16, 32)], colour)
         draw.text((left + 24, 24), _plain(name), INK, font, anchor="lm")
@@ -230,6 +239,17 @@ def panels(sheets: Sequence[Image], columns: int = 1, *, path: str | Path | None
         row, column = divmod(number, columns)
         whole.paste(each, (column * width, row * height))
     return _saved(whole, path)
+
+
+def _draw_arrow(draw: ImageDraw, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """A line with two barbs, from start to end, in pixels."""
+    draw.line([start, end], INK, 2)
+    across, down = end[0] - start[0], end[1] - start[1]
+    length, angle = math.hypot(across, down), math.atan2(down, across)
+    for turn in (-2.6, 2.6):  # radians
+        barb = min(0.4 * length, 9)
+        tip = end[0] + barb * math.cos(angle + turn), end[1] + barb * math.sin(angle + turn)
+        draw.line([end, tip], INK, 2)
 
 
 class _Axes:

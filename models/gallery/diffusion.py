@@ -1,4 +1,4 @@
-"""Pictures of a diffusion model: data turning into noise, noise into data, few steps, walks."""
+"""Pictures of a diffusion model: noising and denoising, the score, schedules, errors, guidance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 import tinygrad_gm as tg
 from tinygrad_gm import Generator, Tensor, pictures
 
+from ..diffusion import targets
 from ..diffusion.model import DiffusionModel
+from ..diffusion.process import SCHEDULES, Process
 from ..diffusion.recipe import as_images, centred, sample
 from ..points2d import DATASETS
 from .sheets import arcs, cloud, pairs
@@ -28,7 +30,44 @@ def samples(model: DiffusionModel, dataset: str, generator: Generator) -> Tensor
 
 def write_pictures(model: DiffusionModel, x: Tensor, folder: Path) -> None:
     """Write all pictures of a model of points (N, 2) or images to a run's folder."""
+    write_schedules(model.timesteps, folder)
+    write_errors(model, x, folder)
     (_write_clouds if x.ndim == 2 else _write_sheets)(model, x, folder)
+
+
+def write_schedules(timesteps: int, folder: Path) -> None:
+    """Draw ᾱ_t and the logarithm of the signal-to-noise ratio of every schedule of T steps."""
+    found = {
+        name: Process(timesteps, name) for name in SCHEDULES if name != "linear" or timesteps > 19
+    }
+    lines: list[dict[str, list[float]]] = [{}, {}]
+    for name, process in found.items():
+        lines[0][name] = process.alphas_cumprod.tolist()
+        lines[1][name] = tg.log(process.snr()).tolist()
+    titles = ("signal: alpha_bar", "logarithm of the signal-to-noise ratio")
+    drawn = [
+        pictures.curves(series, title=title, x_label="t")
+        for series, title in zip(lines, titles, strict=True)
+    ]
+    pictures.panels(drawn, path=folder / "schedules.png")
+
+
+@tg.no_grad()
+def write_errors(model: DiffusionModel, x: Tensor, folder: Path) -> None:
+    """Draw the mean squared error of the target at about 25 steps, for unseen data (N, …)."""
+    x0, seed, errors = centred(x), 0, []
+    times = sorted({round(t) for t in np.linspace(0, model.timesteps - 1, 25)})
+    for t in times:
+        rows = tg.full(len(x0), t)
+        noise = tg.randn(x0.shape, generator=Generator(seed))
+        x_t, _ = model.forward_diffusion(x0, rows, noise)
+        none = tg.full(len(x0), model.classes) if model.classes else None
+        wanted = targets.target(model.target, x0, noise, *model.alpha_sigma(rows, x0))
+        error = (model.predict(x_t, rows, none) - wanted) ** 2
+        errors.append(float(tg.mean(error)))
+    series = {model.target: ([float(t + 1) for t in times], errors)}
+    title = f"mean squared error of {model.target}"
+    pictures.curves(series, title=title, x_label="t", path=folder / "errors.png")
 
 
 def _write_clouds(model: DiffusionModel, points: Tensor, folder: Path) -> None:
@@ -42,11 +81,29 @@ def _write_clouds(model: DiffusionModel, points: Tensor, folder: Path) -> None:
     pictures.save(_cloud({"data": points, "samples": states[-1]}, 480), folder / "samples.png")
     frames = folder / "denoising"
     frames.mkdir(exist_ok=True)
-    shown = [*states[: -last // 2 : 2], *states[-last // 2 :]]  # the second half step by step
+    shown = [*range(last, last // 2, -2), *range(last // 2, -1, -1)]  # at the end step by step
     paths = [frames / f"frame-{number:04}.png" for number in range(len(shown))]
-    for path, x in zip(paths, shown, strict=True):
-        pictures.save(_cloud({"data": points, "samples": x[:1000]}, 360), path)
+    for path, t in zip(paths, shown, strict=True):
+        clouds = {"data": points, "samples": states[last - t][:1000]}
+        pictures.save(_cloud(clouds, 360, _score(model, t) if t else None), path)
     pictures.film(paths, folder / "denoising.gif", seconds=0.06)
+    shares = (0.6, 0.3, 0.1, 0.02)
+    steps = [max(round(last * share), 1) for share in shares]
+    clouds = [_cloud({f"t = {t}": states[last - t][:500]}, 320, _score(model, t)) for t in steps]
+    pictures.save(_in_a_row(clouds), folder / "score.png")
+
+
+@tg.no_grad()
+def _score(model: DiffusionModel, t: int) -> tuple[Tensor, Tensor]:
+    """Places on a grid, and at each an arrow in the direction of the score at the paper's step t.
+
+    An arrow is a quarter of σ² ∇ ln q(x_t) = α x_0 − x_t, with the prediction of x_0.
+    """
+    ticks = tg.linspace(-2.25, 2.25, 13)
+    places = tg.stack([part.reshape(-1) for part in tg.meshgrid(ticks, ticks)], axis=1)
+    rows = tg.full(len(places), t - 1)
+    alpha, _ = model.alpha_sigma(rows, places)
+    return places, (alpha * model.denoiser()(places, rows) - places) / 4
 
 
 def _write_sheets(model: DiffusionModel, images: Tensor, folder: Path) -> None:
@@ -61,6 +118,8 @@ def _write_sheets(model: DiffusionModel, images: Tensor, folder: Path) -> None:
     counts = sorted({min(count, model.timesteps) for count in (5, 10, 20, 50, 100)})
     same_noise = [sample(model, 12, Generator(1), steps=count) for count in counts]
     pictures.grid(tg.concat(same_noise), columns=12, path=folder / "steps.png")
+    if model.classes:
+        pictures.grid(guided(model), columns=model.classes, path=folder / "guidance.png")
     walks = interpolate(model, 6, Generator(2))
     pictures.grid(walks, columns=11, path=folder / "interpolation.png")
 
@@ -76,6 +135,16 @@ def interpolate(model: DiffusionModel, rows: int, generator: Generator) -> Tenso
     for moved, _ in model.walk(x, sampler="ddim", steps=min(50, model.timesteps)):
         x = moved
     return as_images(x)
+
+
+def guided(model: DiffusionModel) -> Tensor:
+    """Images of all classes from the same noise, a row for each weight of guidance, 0 to 4."""
+    steps = min(50, model.timesteps)
+    rows = [
+        sample(model, model.classes, Generator(3), steps=steps, guidance=weight)
+        for weight in (0.0, 0.5, 1.0, 2.0, 4.0)
+    ]
+    return tg.concat(rows)
 
 
 def noised(model: DiffusionModel, x0: Tensor, t: int) -> Tensor:
@@ -101,8 +170,10 @@ def _rows(strips: list[Tensor]) -> Tensor:
     return as_images(tg.stack(strips, axis=1).reshape(-1, *strips[0].shape[1:]))
 
 
-def _cloud(clouds: dict[str, Tensor], size: int = 220) -> Image:
-    return pictures.scatter(clouds, bounds=(-2.5, 2.5), size=size)
+def _cloud(
+    clouds: dict[str, Tensor], size: int = 220, arrows: tuple[Tensor, Tensor] | None = None
+) -> Image:
+    return pictures.scatter(clouds, bounds=(-2.5, 2.5), size=size, arrows=arrows)
 
 
 def _in_a_row(images: list[Image]) -> Image:

@@ -33,9 +33,12 @@ def test_a_restored_model_has_the_averaged_weights_and_the_pictures_are_there(tm
         "curves.png",
         "denoising.gif",
         "denoising.png",
+        "errors.png",
         "noising.png",
         "samples.gif",
         "samples.png",
+        "schedules.png",
+        "score.png",
     }
 
 
@@ -56,9 +59,11 @@ def test_digits_are_sampled_in_the_range_of_pixels_and_drawn_in_sheets(tmp_path)
     sheets = {path.name for path in tmp_path.glob("*.png")} - {"curves.png"}
     assert sheets == {
         "denoising.png",
+        "errors.png",
         "interpolation.png",
         "noising.png",
         "samples.png",
+        "schedules.png",
         "steps.png",
     }
 
