@@ -125,28 +125,6 @@ def test_choices_have_the_bits_of_numpy(name: str, dtype: type) -> None:
                     np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_sums_of_large_arrays_have_the_bits_of_numpy(
-    dtype: type, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = count_calls(monkeypatch, "add")
-    x, y = (with_special(numbers(100_003, dtype, i), i) for i in range(2))
-    cube = (20, 1000, 5)
-    turned = [v[3:].reshape(cube).transpose(0, 2, 1) for v in (x, y)]
-    for a, b in [(x, y), (x[3:], y[:-3]), turned]:
-        with np.errstate(all="ignore"):
-            expected = a + b
-        for target in TARGETS:
-            for threads in THREADS:
-                with computing(target, threads):
-                    ours = tg.add(tg.asarray(a), tg.asarray(b)).numpy()
-                np.testing.assert_array_equal(ours, expected)
-                numbered = ~np.isnan(expected)
-                assert (np.signbit(ours) == np.signbit(expected))[numbered].all()
-                assert ours.strides == expected.strides
-    assert calls
-
-
 @pytest.mark.sweep
 @pytest.mark.parametrize("name", SMOOTH)
 @pytest.mark.parametrize("size", [1, 40, 1009])

@@ -15,7 +15,7 @@ import numpy as np
 from .. import backend
 from ..backend import Array, ArrayLike, Namespace, constant
 from ..engine.call import op
-from ..kernels import native
+from ..kernels import arithmetic, native
 
 __all__ = [
     "abs",
@@ -78,8 +78,8 @@ def add(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     >>> tg.add(tg.tensor([1.0, 2.0]), 3.0).tolist()
     [4.0, 5.0]
     """
-    if type(y) is _OnHost and y.size > LARGE and native.dense(x, y):
-        return native.add(x, y)
+    if type(x) is type(y) is _OnHost and (y.size > LARGE or x.size > LARGE):
+        return arithmetic.add(x, y)
     return x + y
 
 
@@ -100,6 +100,8 @@ def multiply(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     >>> tg.multiply(tg.tensor([3.0, 5.0]), 2.0).tolist()
     [6.0, 10.0]
     """
+    if type(x) is type(y) is _OnHost and (y.size > LARGE or x.size > LARGE):
+        return arithmetic.multiply(x, y)
     return x * y
 
 

@@ -3,6 +3,7 @@
 #include "double_functions.h"
 #include "functions.h"
 #include "maps.h"
+#include "arithmetic.h"
 #include "sums.h"
 #include "softmax.h"
 #include "selection.h"

@@ -140,6 +140,16 @@ bool has_no_holes(PyArrayObject *array)
     return filled == PyArray_NBYTES(array);
 }
 
+void sort_axes(const Array *x, int *order)
+{
+    for (int i = 0; i < x->ndim; i++) {
+        int place = i;
+        for (; place && x->strides[order[place - 1]] < x->strides[i]; place--)
+            order[place] = order[place - 1];
+        order[place] = i;
+    }
+}
+
 bool lie_alike(PyArrayObject *a, PyArrayObject *b)
 {
     size_t bytes = sizeof(Index) * (size_t)PyArray_NDIM(a);

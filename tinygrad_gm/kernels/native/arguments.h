@@ -69,6 +69,9 @@ bool in_order_of_size(const char *name, Index size, ...);
 /* Whether the numbers fill one stretch of memory, whatever the order of the axes. */
 bool has_no_holes(PyArrayObject *array);
 
+/* The axes in the order of memory, the last of them neighbours. */
+void sort_axes(const Array *x, int *order);
+
 /* Whether two arrays have one shape and one memory order. */
 bool lie_alike(PyArrayObject *a, PyArrayObject *b);
 

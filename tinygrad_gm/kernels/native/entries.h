@@ -10,6 +10,7 @@ extern bool enabled;           /* false: `fits` and its like send everything to 
 #define ALL_ENTRIES(_)                                                                  \
     /* maps.c */                                                                        \
     MAPS(_)                                                                             \
+    /* arithmetic.c */ _(add) _(multiply)                                               \
     /* sums.c */                                                                        \
     _(sum) _(squared_deviations)                                                        \
     /* attention.c */ _(attention) _(attention_backward)                                 \

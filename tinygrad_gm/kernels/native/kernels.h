@@ -35,6 +35,7 @@ typedef void Kernel(const void *task, Index chunk, void *scratch);
 #define ALL_KERNELS(_) \
     /* maps.c */                                                                            \
     MAPS(_)                                                                                 \
+    /* arithmetic.c */ _(add) _(multiply)                                                   \
     /* sums.c */ _(sum)                                                                     \
     /* products.c */ _(product_pack) _(product)                                            \
     /* softmax.c */                                                                         \
@@ -64,7 +65,6 @@ typedef void Kernel(const void *task, Index chunk, void *scratch);
 
 /* The elementwise functions of maps.h: how many arrays and numbers each takes. */
 #define MAPS(_)                                                                  \
-    _(add, 2, 0)                                                                 \
     _(relu, 1, 0) _(relu_backward, 2, 0)                                         \
     _(leaky_relu, 1, 1) _(leaky_relu_backward, 2, 1)                             \
     _(hardtanh, 1, 2) _(hardtanh_backward, 2, 2)                                 \

@@ -1,4 +1,4 @@
-/* Elementwise functions: sums, activations and their gradients, exp, log and erf, one pass over memory.
+/* Elementwise functions: activations and their gradients, exp, log and erf, one pass over memory.
  *
  * NumPy runs a formula step by step, each over all numbers. Here a number is read once, goes through
  * the whole formula in registers, and its result is written once. Arrays lie in memory without holes
@@ -48,7 +48,6 @@ typedef struct {
  *
  * with the bits of NumPy's path, of NaN too; hence the direction of the comparisons */
 
-MAP(add, g + x)
 MAP(relu, x <= 0 ? 0 : x)
 MAP(relu_backward, x != 0 ? g : 0)               /* x: the result */
 MAP(leaky_relu, x > 0 ? x : a * x)               /* a: the slope */

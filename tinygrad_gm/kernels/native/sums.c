@@ -35,17 +35,6 @@ static bool find_axes(PyObject *axis, int ndim, bool *gone)
     return true;
 }
 
-/* The axes in the order of memory, the last of them neighbours. */
-static void sort_axes(const Array *x, int *order)
-{
-    for (int i = 0; i < x->ndim; i++) {
-        int place = i;
-        for (; place && x->strides[order[place - 1]] < x->strides[i]; place--)
-            order[place] = order[place - 1];
-        order[place] = i;
-    }
-}
-
 static Layout layout_of(const Array *x, const int *order, const bool *gone)
 {
     Layout l = {0};
