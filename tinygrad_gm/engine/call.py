@@ -21,7 +21,7 @@ from ..hints import named
 from . import anomaly, fast_call
 from .checks import check_forward, check_rules, check_static
 from .decompositions import decompose
-from .half import in_single, is_half, rounded
+from .half import HALF, in_single, is_half, rounded
 from .messages import explain, refuse_binding, refuse_history
 from .modes import Scope, recording, scope, textbook_mode
 from .op import ERRORS, Op, Rule, registry, vocabulary
@@ -85,7 +85,8 @@ def bind(op: Op, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[Any,
         if place < len(args):
             refuse_binding(op, args, keywords)
         values[place] = value
-    if len(args) > len(op.names) or any(v is Parameter.empty for v in values[: op.required]):
+    unset = [v for v in values[len(args) : op.required] if v is Parameter.empty]
+    if unset or len(args) > len(op.names):
         refuse_binding(op, args, keywords)
     arrays = values[0] if op.variadic else tuple(values[: op.arity])
     return arrays, tuple(values[op.arity :])
@@ -132,7 +133,7 @@ def compute(op: Op, data: list[Any], params: tuple[Any, ...]) -> tuple[Any, Any,
         raise explain(op, error, data, params) from error
     out, residuals = pair(op, out) if op.saves_residuals else (out, None)
     out = settle(op, xp, out, dtype)
-    return rounded(op, out, params) if dtype == np.float16 else out, residuals, data
+    return rounded(op, out, params) if dtype.char == HALF else out, residuals, data
 
 
 def run_forward(op: Op, xp: Any, data: Sequence[Any], params: tuple[Any, ...]) -> Any:

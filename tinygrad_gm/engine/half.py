@@ -8,6 +8,7 @@ import numpy as np
 
 from .op import Op
 
+HALF = "e"  # the dtype character of float16
 COMPUTED = "fd"  # the floating dtypes used in computation without conversion: float32 and float64
 
 
@@ -15,14 +16,16 @@ def is_half(value: Any) -> bool:
     """Whether a value is float16, or holds such values."""
     if isinstance(value, (tuple, list)):
         return any(map(is_half, value))
-    return bool(getattr(value, "dtype", None) == np.float16)
+    return getattr(getattr(value, "dtype", None), "char", "") == HALF
 
 
 def in_single(xp: Any, values: Any) -> Any:
     """The values with float16 converted to float32, by the `astype` of a vocabulary."""
+    if not is_half(values):
+        return values
     if isinstance(values, (tuple, list)):
         return type(values)(in_single(xp, value) for value in values)
-    return xp.astype(values, np.float32) if is_half(values) else values
+    return xp.astype(values, np.float32)
 
 
 def rounded(op: Op, out: Any, params: tuple[Any, ...]) -> Any:

@@ -25,7 +25,7 @@ def settle(op: Op, xp: Any, out: Any, dtype: Any) -> Any:
     if op.outputs != 1:
         if not isinstance(out, (tuple, list)) or op.outputs not in (0, len(out)):
             refuse_result(op, out)
-        return tuple(xp.asarray(part) for part in out)
+        return tuple(map(xp.asarray, out))
     if not isinstance(out, (int, float)) and kind_of_dtype(out) not in "biuf":
         refuse_result(op, out)
     if hasattr(out, "dtype") and not isinstance(out, np.generic):

@@ -93,7 +93,15 @@ def subtract(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     return xp.subtract(x, y)
 
 
-@op(lambda g, y: g * y, lambda g, x: g * x, symbol="×", scales=True, local=["y", "x"])
+def _times_y(g: Array, y: Array) -> Any:
+    return arithmetic.multiply(g, y) if g.size > LARGE else g * y
+
+
+def _times_x(g: Array, x: Array) -> Any:
+    return arithmetic.multiply(g, x) if g.size > LARGE else g * x
+
+
+@op(_times_y, _times_x, symbol="×", scales=True, local=["y", "x"])
 def multiply(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """x · y.
 

@@ -91,7 +91,7 @@ static void KERNEL(attention)(const void *task, Index chunk, void *scratch)
         const Index head = number / a->bands, first = number % a->bands * a->band;
         const Index rows = least(a->band, a->rows - first);
         const Index columns = scores_of_band(a, head, first, rows, scaled, scores, scratch);
-        float totals[BAND];
+        float totals[BAND], most[BAND], *log_total = a->log_total + head * a->rows + first;
         for (Index i = 0; i < rows; i++) {
             float *row = scores + i * lead;
             const Index seen = seen_by(a, first + i, columns);
@@ -100,8 +100,10 @@ static void KERNEL(attention)(const void *task, Index chunk, void *scratch)
             KERNEL(exponentiate)(row, row, largest, seen, columns);
             const float total = (float)KERNEL(sum_of)(row, seen);
             totals[i] = total < 1 ? 1 : total;
-            a->log_total[head * a->rows + first + i] = largest + log_of(totals[i]);
+            most[i] = largest;
         }
+        for (Index i = 0; i < rows; i++)
+            log_total[i] = most[i] + log_of(totals[i]);
         float *out = head_of(a, &a->out, head) + first * a->out.row_step;
         const Factors_float product = {
             .x = scores,

@@ -142,15 +142,11 @@ INLINE void KERNEL(sum_panel)(const int V, KERNEL(Panel) p)
 /* ------------------------------------------------------------------- packing */
 
 /* Interleave blocks of `half` lanes: the even ones of a and b, or the odd ones. */
-INLINE KERNEL(vector) KERNEL(blocks_of)(KERNEL(vector) a, KERNEL(vector) b, const Index half,
+INLINE KERNEL(vector) KERNEL(blocks_of)(KERNEL(vector) a, KERNEL(vector) b, const int half,
                                         const bool odd)
 {
-    KERNEL(vector) out;
-    UNROLL for (Index l = 0; l < LANES; l++) {
-        const Index at = odd ? l | half : l & ~half;
-        out[l] = l & half ? b[at] : a[at];
-    }
-    return out;
+    const KERNEL(places) lane = NUMBERED_LANES, of_b = (lane & half) * ((int)LANES / half);
+    return KERNEL(choose)(a, b, (odd ? lane | half : lane & ~half) + of_b);
 }
 
 /* LANES × LANES numbers, turned: columns of y become rows of `to`. */
@@ -159,8 +155,8 @@ INLINE void KERNEL(turn)(real *to, Index to_row, const real *from, Index from_ro
     KERNEL(vector) line[VECTOR_BYTES / sizeof(real)];
     UNROLL for (Index i = 0; i < LANES; i++)
         line[i] = KERNEL(load)(from + i * from_row);
-    UNROLL for (Index half = LANES / 2; half; half /= 2)
-        UNROLL for (Index i = 0; i < LANES; i++)
+    UNROLL for (int half = LANES / 2; half; half /= 2)
+        UNROLL for (int i = 0; i < LANES; i++)
             if (!(i & half)) {
                 const KERNEL(vector) a = line[i], b = line[i | half];
                 line[i] = KERNEL(blocks_of)(a, b, half, false);

@@ -7,7 +7,8 @@
  * The compiler may not contract a·b + c by itself (-ffp-contract=off), so that a result does not
  * depend on what it happens to see. A page that wants a single rounding, at half the time, says so:
  * KERNEL(multiply_add)(a, b, c), which is a product and a sum where the processor has no such
- * instruction. KERNEL(total)(a): the sum of its lanes.
+ * instruction. KERNEL(total)(a): the sum of its lanes. KERNEL(choose)(a, b, places): lanes of a, and of b
+ * from number LANES on.
  */
 #ifndef real
 #error "all_pages.h includes vector.h, for one type at a time"
@@ -48,6 +49,35 @@
 typedef real KERNEL(vector) __attribute__((vector_size(VECTOR_BYTES)));
 typedef real KERNEL(vector_anywhere) /* at the address of any number, not only of a vector */
     __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+
+/* A place for each lane, as wide as a number; NUMBERED_LANES: 0, 1, 2 … */
+#undef NUMBERED_LANES
+#if VECTOR_BYTES / (FLOAT ? 4 : 8) == 16
+#define NUMBERED_LANES {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
+#elif VECTOR_BYTES / (FLOAT ? 4 : 8) == 8
+#define NUMBERED_LANES {0, 1, 2, 3, 4, 5, 6, 7}
+#elif VECTOR_BYTES / (FLOAT ? 4 : 8) == 4
+#define NUMBERED_LANES {0, 1, 2, 3}
+#else
+#define NUMBERED_LANES {0, 1}
+#endif
+#if FLOAT
+typedef int32_t KERNEL(places) __attribute__((vector_size(VECTOR_BYTES)));
+#else
+typedef int64_t KERNEL(places) __attribute__((vector_size(VECTOR_BYTES)));
+#endif
+
+INLINE KERNEL(vector) KERNEL(choose)(KERNEL(vector) a, KERNEL(vector) b, KERNEL(places) places)
+{
+#if defined(__clang__)
+    KERNEL(vector) out;
+    UNROLL for (Index l = 0; l < LANES; l++)
+        out[l] = places[l] < LANES ? a[places[l]] : b[places[l] - LANES];
+    return out;
+#else
+    return __builtin_shuffle(a, b, places);
+#endif
+}
 
 INLINE KERNEL(vector) KERNEL(load)(const real *from)
 {
