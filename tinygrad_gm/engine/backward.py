@@ -126,7 +126,7 @@ class Backward:
                     held += contribution
                     pending[parent] = held  # NumPy's scalars are replaced, not changed
                 else:
-                    pending[parent] = held + contribution
+                    pending[parent] = on_arrays.add(held, contribution)
                     summed.add(parent)
                 if observer is not None and argnum is not None:
                     observer(node, argnum, g, contribution, pending[parent])
