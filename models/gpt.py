@@ -281,19 +281,20 @@ class GPT(Network):
             mask: for the prompt, as in `forward`.
         """
         cache = [nn.KeyValueCache() for _ in self.transformer.h]
-        seen: list[Tensor] = []
         most = self.config.block_size
+        seen: Tensor | None = None
 
         def step(ids: Tensor) -> Tensor:
-            nonlocal mask
-            if mask is not None and seen:
-                mask = tg.concat([mask, tg.ones(ids.shape, dtype=tg.bool)], axis=1)
-            seen[:] = [tg.concat([*seen, ids], axis=1)]
-            fits = seen[0].shape[1] <= most
-            if not fits:
-                seen[:] = [seen[0][:, -most:]]
-                mask = None if mask is None else mask[:, -most:]
-            x = self.transformer(ids, mask, cache) if fits else self.transformer(seen[0], mask)
+            nonlocal seen, mask
+            if seen is not None and mask is not None:
+                new = tg.ones(ids.shape, dtype=tg.bool, device=ids.device)
+                mask = tg.concat([mask, new], axis=1)
+            seen = ids if seen is None else tg.concat([seen, ids], axis=1)
+            if seen.shape[1] <= most:
+                x = self.transformer(ids, mask, cache)
+            else:
+                seen, mask = seen[:, -most:], mask if mask is None else mask[:, -most:]
+                x = self.transformer(seen, mask)
             logits: Tensor = self.lm_head(x[:, -1])
             return logits
 
@@ -323,23 +324,14 @@ class GPT(Network):
         >>> model.generate(tg.tensor([[1, 2, 3]]), 10, temperature=0).shape
         (1, 13)
         """
+        limits = temperature, top_k, top_p, generator, stop
         training = self.training
         self.eval()
-        found = [
-            symbol[:, None]
-            for symbol in decoding.symbols(
-                self.decoder(mask),
-                ids,
-                max_new_tokens,
-                temperature,
-                top_k,
-                top_p,
-                generator,
-                stop,
-            )
-        ]
-        self.train(training)
-        return tg.concat([ids, *found], axis=1)
+        try:
+            drawn = [*decoding.symbols(self.decoder(mask), ids, max_new_tokens, *limits)]
+        finally:
+            self.train(training)
+        return tg.concat([ids, *(symbol[:, None] for symbol in drawn)], axis=1)
 
 
 # ------------------------------------------------------------------------------ the recipe

@@ -55,14 +55,14 @@ from tinygrad_gm.training import Run, option, read_checkpoint
 
 from . import decoding, language, texts
 from .batches import batches
-from .language import LanguageModel
+from .language import LanguageModel, Network
 from .language import generate as generate
 
 TRAINING_TIME = "a few seconds"
 NETWORKS = ("counts", "table", "mlp")
 
 
-class NGram(nn.Module):
+class NGram(Network):
     """Base of the networks that see a context of fixed length.
 
     Args:

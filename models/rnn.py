@@ -58,7 +58,7 @@ from tinygrad_gm.training import Run, option
 
 from . import decoding, language, texts
 from .batches import batches
-from .language import LanguageModel
+from .language import LanguageModel, Network
 from .language import generate as generate
 
 TRAINING_TIME = "about 2 minutes on two cores"
@@ -67,7 +67,7 @@ LAYERS: dict[str, Any] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 State: TypeAlias = tuple[Tensor, ...]  # h, of an LSTM h and c: (layers, N, H) each
 
 
-class Recurrence(nn.Module):
+class Recurrence(Network):
     """Base of the networks: what they read, and what they have read before."""
 
     def read(self, symbols: Tensor, state: State | None = None) -> tuple[Tensor, State]:
