@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
-from tinygrad_gm import Tensor, data
+from tinygrad_gm import Generator, Tensor, data
 
 DATASETS = ("mnist_small", "mnist", "digits")
 
@@ -49,6 +50,18 @@ def check(model: str, images: Tensor, size: int = 28) -> None:
             f"{model}: expected pixels in [0, 1]; these lie in [{low:g}, {high:g}]; divide bytes "
             "by 255"
         )
+
+
+def binarise(model: str, images: Tensor, generator: Generator) -> Tensor:
+    """Grey images (N, 1, 28, 28) → black and white: grey is the probability of a 1.
+
+    Raises ValueError as `check` does.
+
+    >>> binarise("made", tg.ones((1, 1, 28, 28)), tg.Generator(0)).min().item()
+    1.0
+    """
+    check(model, images)
+    return tg.bernoulli(images, generator=generator)
 
 
 def framed(images: Tensor) -> Tensor:

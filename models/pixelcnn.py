@@ -391,9 +391,8 @@ def draw(
 
 
 def binarise(images: Tensor, generator: Generator) -> Tensor:
-    """Grey images (N, 1, H, W) → black and white (N, H, W): grey is the probability of a 1."""
-    mnist_like.check("pixelcnn", images)
-    return tg.bernoulli(images[:, 0], generator=generator).astype(tg.int64)
+    """Grey images (N, 1, 28, 28) → black and white (N, 28, 28): grey is the probability of a 1."""
+    return mnist_like.binarise("pixelcnn", images, generator)[:, 0].astype(tg.int64)
 
 
 @tg.no_grad()
@@ -440,6 +439,7 @@ def train(config: Config, run: Run) -> None:
     every seed. (Figures in papers use the draw of Larochelle and Murray 2011.)
     """
     from .gallery import pixelcnn as gallery
+    from .gallery.sheets import write_learning_curve
 
     tg.manual_seed(config.seed)
     split = mnist_like.load(config.dataset, config.images)
@@ -472,7 +472,7 @@ def train(config: Config, run: Run) -> None:
     with run.drawing():
         gallery.write_pictures(model, unseen, labels, run.folder)
         if run.step:
-            gallery.write_learning_curve(run.folder, config.batch_size)
+            write_learning_curve(run.folder, config.batch_size)
 
 
 def restore(folder: str | Path) -> PixelCNN:

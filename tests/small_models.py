@@ -121,6 +121,18 @@ SMALL: dict[str, list[dict[str, Any]]] = {
         }
         for network in ("gated", "masked")
     ],
+    "made": [
+        {"dataset": "digits", "images": 256, "hidden_dim": 20, "epochs": 2},
+        {
+            "dataset": "digits",
+            "images": 256,
+            "hidden_dim": 16,
+            "hidden_layers": 2,
+            "shuffle": True,
+            "orders": 3,
+            "epochs": 2,
+        },
+    ],
     "gan": [
         {"dataset": "digits", "loss": "hinge", "conditional": True, "batch_size": 256, "epochs": 2},
         {

@@ -1,13 +1,11 @@
-"""Pictures of a PixelCNN: samples, completed images, receptive fields, and the learning curve."""
+"""Pictures of a PixelCNN: samples, completed images and receptive fields."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import tinygrad_gm as tg
 from tinygrad_gm import Generator, Tensor, pictures
-from tinygrad_gm.training.metrics import read_metrics
 
 from ..pixelcnn import (
     GatedPixelCNN,
@@ -60,23 +58,3 @@ def write_pictures(model: PixelCNN, images: Tensor, labels: Tensor, folder: Path
     pictures.grid(rows, columns=10, path=folder / "completions.png")
     path = folder / "receptive_fields.png"
     pictures.grid(receptive_fields(model), columns=3, scale=6, path=path)
-
-
-def write_learning_curve(folder: Path, batch_size: int) -> None:
-    """Write `learning.png`: −ln p(x) over the number of images seen, without values above 150 nats.
-
-    In the first epoch every image is new, so the curve of the training images is one of unseen
-    images.
-    """
-    lines = read_metrics(folder)
-    losses = [line["loss"] for line in lines if "loss" in line]
-    every = -(-len(losses) // 100) or 1
-    starts = range(0, len(losses) - every + 1, every)
-    means = [sum(losses[start : start + every]) / every for start in starts]
-    seen = [batch_size * (start + every) for start in starts]
-    curves = {"training": (seen, [mean if mean < 150 else math.nan for mean in means])}
-    tests = [line for line in lines if "test_loss" in line]
-    at = [batch_size * line["step"] for line in tests]
-    curves["test"] = (at, [line["test_loss"] for line in tests])
-    path = folder / "learning.png"
-    pictures.curves(curves, x_label="images seen", y_label="nats per image", path=path)

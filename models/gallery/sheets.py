@@ -1,11 +1,14 @@
-"""Shared parts of the pictures: pairs of images, walks between codes, clouds of points."""
+"""Shared parts of the pictures: pairs of images, walks between codes, points, learning curves."""
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tinygrad_gm as tg
 from tinygrad_gm import Tensor, pictures
+from tinygrad_gm.training.metrics import read_metrics
 
 from ..points2d import Draws
 
@@ -55,3 +58,23 @@ def cloud(dataset: str, samples: Tensor) -> Image:
     """A model's points over 2,000 of the data set, on axes that do not change."""
     truth, _ = Draws(dataset, 0).batch(range(2000))
     return pictures.scatter({"data": truth, "samples": samples}, bounds=(-2.1, 2.1))
+
+
+def write_learning_curve(folder: Path, batch_size: int) -> None:
+    """Write `learning.png`: −ln p(x) over the number of images seen, without values above 150 nats.
+
+    In the first epoch every image is new, so the curve of the training images is one of unseen
+    images.
+    """
+    lines = read_metrics(folder)
+    losses = [line["loss"] for line in lines if "loss" in line]
+    every = -(-len(losses) // 100) or 1
+    starts = range(0, len(losses) - every + 1, every)
+    means = [sum(losses[start : start + every]) / every for start in starts]
+    seen = [batch_size * (start + every) for start in starts]
+    curves = {"training": (seen, [mean if mean < 150 else math.nan for mean in means])}
+    tests = [line for line in lines if "test_loss" in line]
+    at = [batch_size * line["step"] for line in tests]
+    curves["test"] = (at, [line["test_loss"] for line in tests])
+    path = folder / "learning.png"
+    pictures.curves(curves, x_label="images seen", y_label="nats per image", path=path)

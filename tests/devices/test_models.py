@@ -18,6 +18,7 @@ from tinygrad_gm.models import (
     gpt,
     language,
     lenet,
+    made,
     neuron,
     pixelcnn,
     points2d,
@@ -116,6 +117,13 @@ def of_pixelcnn(network: str) -> list[Any]:
     return [*losses, pixelcnn.draw(model, 2, (4, 4), Generator(2))]
 
 
+def of_made() -> list[Any]:
+    model = made.MADE(784, (12, 10), orders=2, shuffle=True)
+    x = made.binarise(pictures(3), Generator(1))
+    losses = stepped(model, lambda: made.negative_log_likelihood(model, x).mean())
+    return [*losses, made.sample(model, 3, Generator(2))]
+
+
 def of_gan(**options: Any) -> list[Any]:
     config = gan.Config(channels=2, hidden_dim=8, **options)
     model = gan.GAN(config)
@@ -126,8 +134,8 @@ def of_gan(**options: Any) -> list[Any]:
     real, labels, generator = model.inside(data), tg.arange(4), Generator(1)
     for _ in range(2):
         judged = gan.discriminator_step(model, players[0], real, labels, generator, config)
-        made = gan.generator_step(model, players[1], labels, generator, config)
-        found += [*judged.values(), *made.values()]
+        drawn = gan.generator_step(model, players[1], labels, generator, config)
+        found += [*judged.values(), *drawn.values()]
     return [*found, gan.sample(model, 3, Generator(2))]
 
 
@@ -174,6 +182,7 @@ MODELS: dict[str, Callable[[], list[Any]]] = {
     "vae-conv": lambda: of_vae("conv", "gaussian", True),
     **{f"vqvae-{how}": lambda how=how: of_vqvae(how) for how in ("ema", "loss")},
     **{f"pixelcnn-{n}": lambda n=n: of_pixelcnn(n) for n in ("gated", "masked")},
+    "made": of_made,
     "gan": lambda: of_gan(loss="hinge", conditional=True),
     "gan-dcgan": lambda: of_gan(network="dcgan", loss="least-squares"),
     "gan-spectral": lambda: of_gan(network="dcgan", spectral_norm=True),
