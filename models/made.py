@@ -52,6 +52,7 @@ from . import mnist_like
 from .batches import batches
 
 TRAINING_TIME = "about 1 minute on two cores"
+ORDERS = ("shuffled", "rows")
 SIDE = 28
 
 
@@ -65,7 +66,7 @@ class Config:
     images: int = option(60_000, "maximum number of training images")
     hidden_dim: int = option(500, "number of units of a hidden layer")
     hidden_layers: int = option(1, "number of hidden layers", most=100)
-    shuffle: bool = option(False, "draw the order of the pixels instead of row by row")
+    order: str = option("shuffled", "order of the pixels: random, or row by row", choices=ORDERS)
     orders: int = option(1, "number of masks that are trained in turn", most=1000)
     epochs: int = option(20, "number of passes over the training images", least=0)
     batch_size: int = option(100, "number of images per step")
@@ -226,7 +227,7 @@ def sample(model: MADE, count: int, generator: Generator) -> Tensor:
 def build(config: Config) -> MADE:
     """The untrained network of a config."""
     hidden = [config.hidden_dim] * config.hidden_layers
-    return MADE(SIDE * SIDE, hidden, config.orders, config.shuffle)
+    return MADE(SIDE * SIDE, hidden, config.orders, config.order == "shuffled")
 
 
 def train(config: Config, run: Run) -> None:

@@ -128,7 +128,7 @@ SMALL: dict[str, list[dict[str, Any]]] = {
             "images": 256,
             "hidden_dim": 16,
             "hidden_layers": 2,
-            "shuffle": True,
+            "order": "rows",
             "orders": 3,
             "epochs": 2,
         },
