@@ -60,6 +60,7 @@ from .recipe import build as build
 from .recipe import centred as centred
 from .recipe import evaluate as evaluate
 from .recipe import example as example
+from .recipe import guided_by_lenet as guided_by_lenet
 from .recipe import inpaint as inpaint
 from .recipe import loss as loss
 from .recipe import restore as restore

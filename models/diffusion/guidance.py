@@ -68,7 +68,8 @@ def classifier(
             x0 = denoise(x, t)
             (slope,) = tg.grad(tg.sum(log_likelihood(x0)), x)
         alpha, sigma = process.alpha_sigma(t, x)
-        return x0.detach() + weight * (sigma**2 / alpha) * slope
+        found: Tensor = x0.detach() + weight * (sigma**2 / alpha) * slope
+        return found
 
     return guided
 

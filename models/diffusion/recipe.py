@@ -15,14 +15,15 @@ from tinygrad_gm import Generator, Tensor, data, nn, optim
 from tinygrad_gm.training import Run, option, restored
 from tinygrad_gm.training.config import check
 
-from .. import batches, mnist_like, points2d
+from .. import batches, lenet, mnist_like, points2d
 from ..classes import CLASSES, labels_for
 from ..denoisers import MLPDenoiser
 from ..unet import UNet2D
 from . import targets
-from .guidance import inpainted
+from .guidance import classifier, inpainted
 from .model import DiffusionModel
 from .process import SCHEDULES
+from .samplers import Denoiser
 
 TRAINING_TIME = "about 20 seconds for points, 10 minutes for digits, on one core"
 
@@ -161,6 +162,21 @@ def asked(model: DiffusionModel, count: int, label: int | None = None) -> Tensor
     if label is None and not model.classes:
         return None
     return labels_for(label, count, model.classes)
+
+
+def guided_by_lenet(model: DiffusionModel, labels: Tensor, weight: float) -> Denoiser:
+    """The denoiser of a model of digits, guided to the classes (N,) by the package's LeNet-5.
+
+    `model.sample(shape, denoise=guided_by_lenet(model, labels, 1.0))` draws digits of these classes
+    from an unconditional model.
+    """
+    judge = lenet.pretrained()
+
+    def log_likelihood(x0: Tensor) -> Tensor:
+        log_p = tg.log_softmax(judge((x0 + 1) / 2), axis=1)
+        return tg.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
+
+    return classifier(model, model.denoiser(), log_likelihood, weight)
 
 
 def inpaint(

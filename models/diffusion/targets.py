@@ -61,19 +61,22 @@ def target(name: str, x0: Tensor, noise: Tensor, alpha: Any, sigma: Any) -> Tens
     [3.0, -1.25, -2.0]
     """
     a, b = TARGETS[name](alpha, sigma)
-    return a * x0 + b * noise
+    y: Tensor = a * x0 + b * noise
+    return y
 
 
 def to_x0(name: str, y: Tensor, x_t: Tensor, alpha: Any, sigma: Any) -> Tensor:
     """x_0 from a target y and x_t."""
     a, b = TARGETS[name](alpha, sigma)
-    return (b * x_t - sigma * y) / (alpha * b - sigma * a)
+    x0: Tensor = (b * x_t - sigma * y) / (alpha * b - sigma * a)
+    return x0
 
 
 def to_noise(name: str, y: Tensor, x_t: Tensor, alpha: Any, sigma: Any) -> Tensor:
     """ε from a target y and x_t."""
     a, b = TARGETS[name](alpha, sigma)
-    return (alpha * y - a * x_t) / (alpha * b - sigma * a)
+    noise: Tensor = (alpha * y - a * x_t) / (alpha * b - sigma * a)
+    return noise
 
 
 def convert(y: Tensor, source: str, wanted: str, x_t: Tensor, alpha: Any, sigma: Any) -> Tensor:
@@ -114,7 +117,8 @@ def weights(process: Process, name: str, loss: str = "simple") -> Tensor:
         of_x0 = process.timesteps * (tg.concat([snr[:1], snr[:-1]]) - snr) / 2
     alpha = tg.sqrt(process.alphas_cumprod)
     a, b = TARGETS[name](alpha, sigma)
-    return of_x0 * (sigma / (alpha * b - sigma * a)) ** 2
+    found: Tensor = of_x0 * (sigma / (alpha * b - sigma * a)) ** 2
+    return found
 
 
 def check(name: str, loss: str = "simple") -> None:

@@ -7,7 +7,8 @@ import pytest
 from diffusion_models import Exact, Mixture
 
 import tinygrad_gm as tg
-from tinygrad_gm import Generator, nn
+from tinygrad_gm import Generator, data, nn
+from tinygrad_gm.models import diffusion, lenet
 from tinygrad_gm.models.diffusion import DiffusionModel, Process, guidance, samplers, targets
 
 
@@ -115,6 +116,26 @@ def test_a_small_step_of_classifier_guidance_adds_the_gradient_of_the_classifier
         targets.convert(x0, "x0", "score", x, alpha, sigma) for x0 in (denoise(x, t), found)
     )
     np.testing.assert_allclose((after - before).numpy(), (2.0 * -0.5 * x).numpy(), atol=1e-12)
+
+
+def test_the_lenet_of_the_package_guides_digits_to_a_class():
+    class Given(nn.Module):  # predicts data as if there were no noise
+        def forward(self, x, t):
+            return x
+
+    model = DiffusionModel(Given(), 50, "cosine", target="x0")
+    images, _ = data.mnist_small().test[:20]
+    x, t = 2 * images - 1, tg.full(20, 10)
+    wanted = tg.full(20, 8)
+
+    def log_probability(x0):
+        return tg.log_softmax(lenet.pretrained()((x0 + 1) / 2), axis=1)[:, 8].numpy()
+
+    found = diffusion.guided_by_lenet(model, wanted, 1.0)(x, t)
+    assert not found.requires_grad
+    gain = log_probability(found) - log_probability(x)
+    assert (gain > -1e-4).all()
+    assert np.median(gain) > 2
 
 
 @pytest.mark.parametrize("sampler", samplers.SAMPLERS)
