@@ -21,6 +21,7 @@ class Library:
     version: str
     nn: Any
     F: Any
+    network: Any  # name of torchvision → module
     tensor: Any  # array → tensor; keyword requires_grad
     images: Any  # array (N, C, *spatial) → tensor in the memory order that suits the library
     optim: dict[str, Any]  # name → function of parameters and options
@@ -36,6 +37,11 @@ def tinygrad_gm() -> Library:
     import tinygrad_gm as tg
     from tinygrad_gm import nn, optim
 
+    def network(name: str) -> Any:
+        from tinygrad_gm.models import pretrained
+
+        return pretrained.architecture(name)()
+
     def images(array: Any) -> Any:  # channels last in memory, as every convolution gives them
         return tg.asarray(np.moveaxis(np.ascontiguousarray(np.moveaxis(array, 1, -1)), -1, 1))
 
@@ -48,6 +54,7 @@ def tinygrad_gm() -> Library:
         version=tg.__version__,
         nn=nn,
         F=nn.functional,
+        network=network,
         tensor=tg.tensor,
         images=images,
         optim={"Adam": optim.Adam, "AdamW": optim.AdamW, "SGD": optim.SGD},
@@ -77,6 +84,14 @@ def torch(channels_last: bool = False) -> Library:
             weight.data = ordered(weight.data)
         return module
 
+    def network(name: str) -> Any:
+        library = torch.library.Library("torchvision", "DEF")
+        for missing in ("nms", "qnms"):  # without CUDA; its import asks for them
+            library.define(f"{missing}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        import torchvision
+
+        return torchvision.models.get_model(name)
+
     def fused(kind: Any) -> Callable[..., Any]:
         return lambda parameters, **options: kind(parameters, fused=True, **options)
 
@@ -85,6 +100,7 @@ def torch(channels_last: bool = False) -> Library:
         version=torch.__version__.partition("+")[0],
         nn=torch.nn,
         F=torch.nn.functional,
+        network=network,
         tensor=tensor,
         images=lambda array: ordered(tensor(array)),
         optim={name: fused(getattr(torch.optim, name)) for name in ("Adam", "AdamW", "SGD")},

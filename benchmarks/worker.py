@@ -9,8 +9,6 @@ processor computes several times more slowly.
 from __future__ import annotations
 
 import json
-import os
-import resource
 import sys
 import time
 from functools import partial
@@ -30,27 +28,34 @@ def main(workload: str, library: str, checkout: str) -> None:
         rival = RIVALS[library]()
         version, build = rival.version, rival.workloads[workload]
     step = build()
-    built = _resident_mb()
+    built = _status_mb("VmRSS")
     losses = [step().item() for _ in range(3)]
     print(json.dumps({"version": version, "losses": losses}), flush=True)
     for line in sys.stdin:
         del step
         step = build()
+        _begin_peak()
         step()
         end = time.perf_counter() + float(line)
         times = []
         while (start := time.perf_counter()) < end:
             step()
             times.append(time.perf_counter() - start)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        peak = _status_mb("VmHWM")
         answer = {"times": times, "peak_mb": peak, "grown_mb": peak - built}
         print(json.dumps(answer), flush=True)
 
 
-def _resident_mb() -> float:
-    """The memory that the process has at this moment."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+def _begin_peak() -> None:
+    """Forget the peak of memory so far, which is that of building the network."""
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+
+
+def _status_mb(name: str) -> float:
+    """The memory that the process has ("VmRSS"), or its peak ("VmHWM")."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(name)) / 1024
 
 
 if __name__ == "__main__":

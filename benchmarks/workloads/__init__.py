@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..libraries import Library
-from . import diffusion, sequences, small, unseen, vision
+from . import diffusion, networks, sequences, small, unseen, vision
 from .training import Step
 
 WORKLOADS: dict[str, Callable[[Library], Step]] = {
@@ -32,7 +32,9 @@ WORKLOADS: dict[str, Callable[[Library], Step]] = {
     "voxnet": unseen.voxnet,
     "infer-resnet": unseen.infer_resnet,
     "infer-mobile": unseen.infer_mobile,
+    **(networks.NETWORKS if networks.HAS_TORCHVISION else {}),
 }
 PICTURES = {  # where the order of memory matters
     *("lenet", "resnet20", "dcgan", "mobile", "unet", "voxnet", "infer-resnet", "infer-mobile"),
+    *networks.NETWORKS,
 }

@@ -37,8 +37,8 @@ def initial(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
 
 
 def inference(lib: Library, net: Any, shape: tuple[int, ...]) -> Step:
-    """A step: the trained network on the same random numbers (N, C, *spatial); no gradients."""
-    with_weights(lib, net).eval()
+    """A step: the network on the same random numbers (N, C, *spatial); no gradients."""
+    net.eval()
     x = lib.images(np.random.default_rng(1).standard_normal(shape, np.float32))
 
     def step() -> Any:

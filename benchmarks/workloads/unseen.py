@@ -28,7 +28,7 @@ def infer_resnet(lib: Library) -> Step:
             return lib.F.relu(self.bn3(self.conv3(h)) + x)
 
     net = nn.Sequential(*(Bottleneck() for _ in range(3)))
-    return inference(lib, net, (1, 256, 56, 56))
+    return inference(lib, with_weights(lib, net), (1, 256, 56, 56))
 
 
 def infer_mobile(lib: Library) -> Step:
@@ -55,7 +55,7 @@ def infer_mobile(lib: Library) -> Step:
             h = self.depthwise(self.expand(x))
             return x + self.project(h * self.squeeze(h))
 
-    return inference(lib, InvertedResidual(), (1, 40, 28, 28))
+    return inference(lib, with_weights(lib, InvertedResidual()), (1, 40, 28, 28))
 
 
 def unet1d(lib: Library) -> Step:
