@@ -88,7 +88,11 @@ class LeNet5(nn.Module):
         self.fc3 = nn.Linear(84, 10)
 
     def features(self, x: Tensor) -> Tensor:
-        """Images (N, 1, 28, 28) → the inputs of the last layer, (N, 84), at least 0."""
+        """Images (N, 1, 28, 28) → the inputs of the last layer, (N, 84), at least 0. Raises
+        ValueError for images of another shape.
+        """
+        if x.shape[1:] != (1, 28, 28):
+            raise ValueError(f"LeNet5: expected images (N, 1, 28, 28); got {x.shape}")
         x = self.pool(self.relu(self.conv1(x)))
         x = self.pool(self.relu(self.conv2(x)))
         x = self.relu(self.fc1(x.reshape(len(x), -1)))
