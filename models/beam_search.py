@@ -1,4 +1,4 @@
-"""Decoding of a Transformer: step by step, greedily or by beam search.
+"""Translation by a Transformer: step by step, greedily or by beam search.
 
 **Step by step.** The likeliest y cannot be computed at once: y_i depends on all tokens before it.
 Each step gives the logits of one token. The keys and values of the tokens before it are the same in
@@ -8,17 +8,20 @@ every step, as are those of the memory, so they are kept in caches; a step compu
 a good start may have no good continuation.
 
 **Beam search** keeps `width` sequences. Each step extends them by every token, and keeps the best
-`width` of the results that do not end; those that end are set aside, until there are `width`. ln p
-falls with every token, so among them short ones would win. They are compared by
+`width` of the results that do not end; those that end are set aside. ln p falls with every token,
+so among them short ones would win. They are compared by
 
     score = ln p(y | x) / lp(y),     lp(y) = ((5 + |y|) / 6)^α
 
 (Wu et al. 2016, "Google's Neural Machine Translation System", equation 14), where |y| counts the
-end, too. Vaswani et al. 2017, section 6.1: width 4, α = 0.6. A width of 1 is greedy decoding.
+end, too. The search is over when `width` sequences have ended and none of the others has a higher
+score than the best of them. Vaswani et al. 2017, section 6.1: width 4, α = 0.6. A width of 1 is
+greedy decoding.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -26,12 +29,14 @@ import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Tensor, nn
 
+from . import decoding
 from .transformer import Transformer, padding_mask
 
 
 class Steps:
     """A Transformer, step by step: called with tokens (N, L), it returns the logits (N, tgt_vocab)
-    of the next. Call it first with the start, then with each token that was chosen.
+    of the next. Call it first with the start, then with each token that was chosen: a
+    `decoding.Decoder`.
 
     Args:
         model: the network, in evaluation mode.
@@ -82,21 +87,14 @@ def greedy(model: Transformer, src: Tensor, max_len: int, start: int, end: int) 
         src: tokens (N, S).
         max_len: largest number of tokens.
         start: token before the first.
-        end: token after the last; further ones are padding.
+        end: token after the last; a sequence that has ended is filled with it.
 
     Returns:
         Integers (N, L), L ≤ max_len, without the start.
     """
-    steps, tokens = Steps(model, src), tg.full((len(src),), start, device=src.device)
-    ended, found = tg.zeros(len(src), dtype=tg.bool, device=src.device), []
-    for _ in range(max_len):
-        likeliest = tg.argmax(steps(tokens[:, None]), axis=1)
-        tokens = tg.where(ended, model.padding, likeliest)
-        found.append(tokens)
-        ended = ended | (tokens == end)
-        if ended.all():
-            break
-    return tg.stack(found, axis=1)
+    first = tg.full((len(src), 1), start, device=src.device)
+    chosen = decoding.symbols(Steps(model, src), first, max_len, temperature=0, stop=end)
+    return tg.stack([*chosen], axis=1)
 
 
 @tg.no_grad()
@@ -118,7 +116,7 @@ def beam_search(
         alpha: exponent α of the length in the score; 0: ln p.
 
     Returns:
-        Up to `width` hypotheses. If fewer than that end in `max_len` tokens, the rest has no end.
+        Up to `width` hypotheses. Those of `max_len` tokens may have no end.
 
     Raises:
         ValueError: `width` is less than 1, or α negative.
@@ -134,7 +132,7 @@ def beam_search(
     last = tg.tensor([[start]], device=src.device)
     for _ in range(max_len):
         logits = steps(last)
-        before = tg.tensor([log_p for _, log_p in beam], device=src.device)
+        before = tg.tensor([log_p for _, log_p in beam], logits.dtype, logits.device)
         sums = F.log_softmax(logits, axis=1) + before[:, None]
         best, places = tg.topk(sums.reshape(-1), min(2 * width, sums.size))
         rows, extended = list[int](), list[tuple[list[int], float]]()
@@ -147,10 +145,11 @@ def beam_search(
             elif token == end and rank < width:
                 ended.append(hypothesis(tokens, log_p))
         beam = extended
-        if len(ended) >= width:
+        best_open = max((hypothesis(*each).score for each in beam), default=-math.inf)
+        if len(ended) >= width and max(each.score for each in ended) >= best_open:
             break
         steps.select(rows)
         last = tg.tensor([tokens[-1:] for tokens, _ in beam], device=src.device)
     else:
-        ended += [hypothesis(*each) for each in beam[: width - len(ended)]]
+        ended += [hypothesis(*each) for each in beam]
     return sorted(ended, key=lambda found: -found.score)[:width]

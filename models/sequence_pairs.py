@@ -38,13 +38,15 @@ class Task:
     Args:
         characters: the characters of all texts, in any order.
         longest: largest number of characters of a text.
+        shortest: smallest number.
 
     Attributes: `tokens`, the number of different tokens, and `max_len`, the largest number of them
     in a sequence.
     """
 
-    def __init__(self, characters: str, longest: int) -> None:
-        self.characters, self.longest = "".join(sorted(characters)), longest
+    def __init__(self, characters: str, longest: int, shortest: int = 1) -> None:
+        self.characters = "".join(sorted(characters))
+        self.longest, self.shortest = longest, shortest
         self.tokens, self.max_len = END + 1 + len(characters), longest + 2
         self._numbers = {c: END + 1 + i for i, c in enumerate(self.characters)}
 
@@ -56,13 +58,14 @@ class Task:
         """Texts as tokens (N, L) between START and END, and padding after them.
 
         Raises:
-            ValueError: a text is too long, or has a character that the task does not have.
+            ValueError: the length of a text or a character does not fit the task.
         """
         for text in texts:
-            if len(text) > self.longest:
+            if not self.shortest <= len(text) <= self.longest:
+                least = "" if self.shortest == self.longest else f"{self.shortest} to "
                 raise ValueError(
-                    f"{_shortened(text)!r} has {len(text)} characters; expected at most "
-                    f"{self.longest}"
+                    f"{_shortened(text)!r} has {len(text)} characters; the model was trained on "
+                    f"texts of {least}{self.longest}"
                 )
             if unknown := sorted(set(text) - self._numbers.keys()):
                 raise ValueError(
@@ -92,7 +95,7 @@ class Letters(Task):
     Args:
         reverse: reverse the order.
         symbols: number of different letters, at most 26.
-        length: largest number of letters; held-out sequences all have it.
+        length: number of letters of each sequence.
 
     >>> with tg.random.using(Generator(0)):
     ...     Letters(reverse=True, symbols=3, length=4).draw(1, "test")
@@ -100,15 +103,12 @@ class Letters(Task):
     """
 
     def __init__(self, reverse: bool, symbols: int, length: int) -> None:
-        super().__init__("abcdefghijklmnopqrstuvwxyz"[:symbols], length)
+        super().__init__("abcdefghijklmnopqrstuvwxyz"[:symbols], length, length)
         self.reverse = reverse
 
     def draw(self, count: int, split: str = "train") -> list[Pair]:
-        """New sequences of one length: the largest, or for training the larger of two drawn."""
-        length = self.longest
-        if split == "train":
-            length = int(tg.randint(1, length + 1, (2,)).max())
-        numbers = tg.randint(0, len(self.characters), (count, length)).tolist()
+        """New sequences, for every split alike."""
+        numbers = tg.randint(0, len(self.characters), (count, self.longest)).tolist()
         texts = ["".join(self.characters[number] for number in row) for row in numbers]
         return [Pair(text, text[::-1] if self.reverse else text) for text in texts]
 

@@ -28,14 +28,14 @@ inside the perceptrons and on the output of each sublayer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
-from tinygrad_gm import Tensor, data, nn, optim
+from tinygrad_gm import Generator, Tensor, data, nn, optim
 from tinygrad_gm.training import Run, option, restored
 from tinygrad_gm.training.config import check
 
@@ -72,6 +72,7 @@ __all__ = [
     "exact",
     "example",
     "from_annotated",
+    "generate",
     "judge",
     "loss",
     "padding_mask",
@@ -103,7 +104,7 @@ class Config:
 
     task: str = option("reverse", "task to learn", choices=sequence_pairs.TASKS)
     symbols: int = option(20, "number of letters to copy or reverse", most=26)
-    length: int = option(20, "largest number of letters in a sequence", most=1000)
+    length: int = option(20, "number of letters in a sequence", most=1000)
     num_layers: int = option(2, "number of layers of encoder and decoder")
     d_model: int = option(64, "width of the vectors")
     n_head: int = option(4, "number of heads of each attention; it divides the width")
@@ -358,7 +359,7 @@ class Translator(nn.Module):
         """Translate texts, greedily or by a beam of several hypotheses, in evaluation mode.
 
         Raises:
-            ValueError: a text is too long, or has a character that the task does not have.
+            ValueError: the length of a text or a character does not fit the task.
         """
         from . import beam_search
 
@@ -402,6 +403,8 @@ def exact(model: Translator, pairs: Sequence[Pair], width: int = 1) -> float:
 
 def train(config: Config, run: Run) -> None:
     """Train a Transformer on a task, and draw its attention and its learning curve."""
+    from .gallery import transformer as gallery
+
     tg.manual_seed(config.seed)
     model = build(config)
     pairs = sequence_pairs.held_out(model.task, 200, "validation")
@@ -417,12 +420,38 @@ def train(config: Config, run: Run) -> None:
         config.epochs,
         schedule=schedule,
         on_epoch=lambda _: {"validation_exact": exact(model, pairs)},
+        checkpoint_every=200,
     )
+    with run.drawing():
+        gallery.write_pictures(model, run.folder)
+        if run.step:
+            gallery.write_learning_curve(run.folder)
 
 
 def restore(folder: str | Path) -> Translator:
     """Return the trained model of a run."""
     return restored(folder, Config, build).eval()
+
+
+def generate(
+    model: Translator, prompt: str = "", width: int = 4, generator: Generator | None = None
+) -> Iterator[str]:
+    """The translation of a text, after an arrow, by a beam of `width` hypotheses.
+
+    An empty prompt is replaced by a random text of the task.
+
+    Raises:
+        ValueError: the length of the text or a character does not fit the task, or the width is
+            less than 1.
+    """
+    if width < 1:
+        raise ValueError(f"the width is {width}; expected at least 1")
+    text, random = model.task.normalised(prompt), ""
+    if not text:
+        with tg.random.using(generator or tg.random.default_generator()):
+            text = random = model.task.draw(1, "test")[0].source
+    (translation,) = model.translate([text], width)
+    return iter([f"{random} → {translation}"])
 
 
 def judge(folder: str | Path) -> str:

@@ -104,7 +104,7 @@ def test_a_restored_model_draws_the_same_samples_from_the_same_seed(tmp_path, na
 @pytest.mark.parametrize(("name", "kwargs"), CASES)
 def test_a_restored_language_model_writes_the_same_text_from_the_same_seed(tmp_path, name, kwargs):
     module = models.load(name)
-    if not hasattr(module, "generate"):
+    if not hasattr(module, "generate") or name == "transformer":  # which translates a text
         pytest.skip("not a language model")
     trained(tmp_path, name, kwargs)
     first, again, other = (

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import math
+import re
 from typing import Any
 
 import numpy as np
 import pytest
+from golden_transformer import GOLDEN, PLACES, SOURCE, TARGET, golden
 from reference_keys import reference_keys
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import nn
-from tinygrad_gm.models import beam_search, transformer
+from tinygrad_gm.app import cli
+from tinygrad_gm.models import beam_search, dates, sequence_pairs, transformer
+from tinygrad_gm.models.gallery import transformer as gallery
 from tinygrad_gm.models.transformer import (
     Embeddings,
     FeedForward,
@@ -25,6 +30,7 @@ from tinygrad_gm.models.transformer import (
     loss,
     padding_mask,
 )
+from tinygrad_gm.training import Run
 
 SMALL = {"num_layers": 2, "d_model": 8, "n_head": 2, "hidden_dim": 16, "max_len": 40}
 NORMS = pytest.mark.parametrize("norm_first", [False, True], ids=["post-norm", "pre-norm"])
@@ -246,6 +252,13 @@ def test_a_mistake_is_told_in_one_line(call, words):
 
 
 @NORMS
+def test_the_logits_of_a_network_of_sines_are_pytorchs(norm_first):
+    logits = golden(norm_first)(tg.tensor(SOURCE), tg.tensor(TARGET)).numpy()
+    for place, numbers in zip(PLACES, GOLDEN[norm_first], strict=True):
+        np.testing.assert_allclose(logits[place], numbers, rtol=0, atol=2e-6)
+
+
+@NORMS
 def test_logits_do_not_depend_on_later_tokens(norm_first):
     model, src = network(norm_first), tokens(2, 6, 9)
     tgt, other = tokens(2, 7, 7, seed=1), tokens(2, 7, 7, seed=2)
@@ -311,6 +324,289 @@ def test_a_tied_network_has_one_matrix_with_all_gradients():
     assert (tg.abs(matrix.grad).sum(axis=1) > 0).all()
 
 
+# ------------------------------------------------------------------------------ decoding
+
+
+def log_p(model: Transformer, src: tg.Tensor, found: list[int], start: int) -> float:
+    """ln p of tokens given a source (S,), teacher-forced."""
+    logits = model(src[None], tg.tensor([[start, *found[:-1]]]))
+    parts = F.log_softmax(logits[0], axis=1).numpy()
+    return float(sum(parts[i, token] for i, token in enumerate(found)))
+
+
+def best_of_all(model: Transformer, src: tg.Tensor, max_len: int, start: int, end: int):
+    """The sequence with the highest ln p of all that end, or that have max_len tokens."""
+    whole = np.array([*itertools.product(range(7), repeat=max_len)])
+    inputs = np.insert(whole[:, :-1], 0, start, axis=1)
+    logits = model(tg.tile(src[None], (len(whole), 1)), tg.tensor(inputs), tgt_mask=causal_mask(3))
+    steps = F.log_softmax(logits, axis=2).numpy()
+    found = {}
+    for row, parts in zip(whole.tolist(), steps, strict=True):
+        length = row.index(end) + 1 if end in row else max_len
+        found[tuple(row[:length])] = sum(parts[i, row[i]] for i in range(length))
+    return list(max(found, key=lambda sequence: found[sequence]))
+
+
+def peaked(seed: int) -> Transformer:
+    """A network whose likeliest sequences differ from the greedy ones."""
+    tg.manual_seed(seed)
+    model = exact(Transformer(9, 7, **SMALL))
+    model.generator.weight.data *= 2.0
+    model.generator.bias.data[2] += 2.0  # else hardly any sequence ends
+    return model
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_beam_of_width_1_is_greedy_decoding(seed):
+    model, src = peaked(seed), tokens(3, 5, 9, seed=seed)
+    rows = beam_search.greedy(model, src, 12, start=1, end=2)
+    for row, source in zip(rows.tolist(), src, strict=True):
+        expected = row[: row.index(2) + 1] if 2 in row else row
+        (found,) = beam_search.beam_search(model, source, 12, start=1, end=2, width=1)
+        assert found.tokens == expected
+
+
+def test_a_sequence_that_has_ended_is_filled_with_the_end():
+    model, src = peaked(3), tokens(6, 5, 9)
+    rows = beam_search.greedy(model, src, 12, start=1, end=2).tolist()
+    ended = [row for row in rows if 2 in row]
+    assert ended
+    assert all(set(row[row.index(2) :]) == {2} for row in ended)
+    for row, source in zip(rows, src, strict=True):  # as alone
+        alone = beam_search.greedy(model, source[None], 12, start=1, end=2)[0].tolist()
+        assert row[: len(alone)] == alone
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_beam_as_wide_as_the_tree_finds_the_likeliest_sequence(seed):
+    model, src = peaked(seed), tokens(1, 5, 9, seed=seed)[0]
+    with tg.no_grad():
+        expected = best_of_all(model, src, 3, start=1, end=2)
+        found = beam_search.beam_search(model, src, 3, start=1, end=2, width=7**3, alpha=0)
+    assert found[0].tokens == expected
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.6])
+def test_the_score_is_the_teacher_forced_probability_over_the_length_penalty(alpha):
+    model, src = peaked(3), tokens(1, 5, 9)[0]
+    found = beam_search.beam_search(model, src, 6, start=1, end=2, width=4, alpha=alpha)
+    assert len(found) == 4
+    assert len({len(each.tokens) for each in found}) > 1
+    for each in found:
+        expected = log_p(model, src, each.tokens, start=1)
+        assert each.log_p == pytest.approx(expected, rel=1e-12)
+        penalty = ((5 + len(each.tokens)) / 6) ** alpha
+        assert each.score == pytest.approx(expected / penalty, rel=1e-12)
+    scores = [each.score for each in found]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_a_beam_finds_likelier_sequences_than_greedy_decoding():
+    gains = []
+    for seed in range(8):
+        model, src = peaked(seed), tokens(1, 5, 9, seed=seed)[0]
+        narrow, wide = (
+            beam_search.beam_search(model, src, 8, start=1, end=2, width=width, alpha=0)[0].log_p
+            for width in (1, 16)
+        )
+        gains.append(wide - narrow)
+    assert min(gains) > -1e-9
+    assert max(gains) > 0.1
+
+
+@pytest.mark.parametrize(("width", "alpha"), [(0, 0.6), (2, -1.0), (2, math.nan)])
+def test_a_beam_refuses_sizes_that_make_no_sense(width, alpha):
+    with pytest.raises(ValueError, match="beam_search: expected width ≥ 1 and alpha ≥ 0"):
+        beam_search.beam_search(network(), tokens(1, 3, 9)[0], 5, 1, 2, width, alpha)
+
+
 def test_masks_of_padding_and_of_the_future():
     assert padding_mask(tg.tensor([[3, 0], [4, 5]])).tolist() == [[[True, False]], [[True, True]]]
     assert causal_mask(3).tolist() == [[True, False, False], [True, True, False], [True] * 3]
+
+
+# ------------------------------------------------------------------------------ the tasks
+
+
+def test_held_out_years_are_neither_trained_on_nor_validated_with():
+    years = dates.years()
+    assert sorted(itertools.chain(*years.values())) == list(range(1700, 2200))
+    assert [len(years[split]) for split in sequence_pairs.SPLITS] == [400, 50, 50]
+    for split in sequence_pairs.SPLITS:
+        pairs = sequence_pairs.held_out(sequence_pairs.Dates(), 300, split)
+        assert {int(pair.target[:4]) for pair in pairs} <= set(years[split])
+
+
+def test_every_date_can_be_encoded_in_every_format():
+    task = sequence_pairs.Dates()
+    for year in range(1700, 2200, 29):
+        each = itertools.product(range(1, 13), range(len(dates.FORMATS)), (False, True))
+        for month, form, words in each:
+            date = datetime.date(year, month, 1 + (year + 5 * month) % 28)
+            text = dates.written(date, form, words, weekday=words)
+            assert task.normalised(text) == text
+            assert task.decode(task.encode([text])[0, 1:]) == text
+    longest = dates.written(datetime.date(1777, 8, 27), 0, words=True, weekday=True)
+    assert longest == "wednesday the twenty-seventh of august seventeen seventy-seven"
+
+
+def test_a_date_is_read_as_it_is_said():
+    words = {
+        1700: "seventeen hundred",
+        1801: "eighteen oh one",
+        1999: "nineteen ninety-nine",
+        2000: "two thousand",
+        2009: "two thousand and nine",
+        2010: "twenty ten",
+        2100: "twenty-one hundred",
+        2140: "twenty-one forty",
+    }
+    assert {year: dates.year_in_words(year) for year in words} == words
+    ends = [dates.written(datetime.date(2000, 1, day), 5).split()[1] for day in (1, 2, 3, 4)]
+    assert ends == ["1st", "2nd", "3rd", "4th"]
+    ends = [dates.written(datetime.date(2000, 1, day), 5).split()[1] for day in (11, 12, 13, 22)]
+    assert ends == ["11th", "12th", "13th", "22nd"]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_letters_are_copied_or_reversed(reverse):
+    task = sequence_pairs.Letters(reverse, symbols=20, length=20)
+    pairs = sequence_pairs.held_out(task, 50)
+    assert all(len(pair.source) == 20 for pair in pairs)
+    assert {pair.target for pair in pairs} == {
+        pair.source[::-1] if reverse else pair.source for pair in pairs
+    }
+    assert pairs == sequence_pairs.held_out(task, 50)
+    assert pairs != sequence_pairs.held_out(task, 50, "validation")
+
+
+def test_tokens_of_texts_have_a_start_an_end_and_padding():
+    task = sequence_pairs.Task("cab", longest=3)
+    assert task.encode(["ab", "cab", "c"]).tolist() == [
+        [1, 3, 4, 2, 0],
+        [1, 5, 3, 4, 2],
+        [1, 5, 2, 0, 0],
+    ]
+    assert task.decode([3, 4, 2, 5]) == "ab"
+    assert task.decode([3, 4]) == "ab"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a!bc", "'a!bc' contains '!'; the model knows the characters 'abc'"),
+        ("abcab", "'abcab' has 5 characters; the model was trained on texts of 4"),
+        ("", "'' has 0 characters; the model was trained on texts of 4"),
+    ],
+)
+def test_a_text_that_does_not_fit_is_refused_in_one_line(text, words):
+    model = transformer.build(transformer.Config(symbols=3, length=4, d_model=8))
+    with pytest.raises(ValueError, match=re.escape(words)):
+        model.translate([text])
+
+
+# ------------------------------------------------------------------------------ the command line
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a model that copies two letters, trained for a moment."""
+    folder = tmp_path_factory.mktemp("run")
+    sizes = {"symbols": 3, "length": 2, "d_model": 16, "n_head": 2, "hidden_dim": 16}
+    config = transformer.Config(task="copy", num_layers=1, pairs=640, epochs=1, **sizes)
+    with Run(folder, config) as run:
+        transformer.train(config, run)
+    return folder
+
+
+def test_the_pictures_are_in_the_folder_of_the_run(trained):
+    names = {"encoder.png", "decoder.png", "memory.png", "learning.png"}
+    assert names <= {path.name for path in trained.iterdir()}
+
+
+def test_a_text_is_translated_on_the_command_line(trained, capsys):
+    assert cli.main(["sample", "transformer", "--out", str(trained), "--prompt", "AB"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    text, arrow, translation = line.partition(" → ")
+    assert (text, arrow) == ("AB", " → ")
+    assert translation == transformer.restore(trained).translate(["ab"], width=4)[0]
+
+
+def test_texts_are_drawn_where_there_is_no_prompt(trained, capsys):
+    words = ["sample", "transformer", "--out", str(trained), "--count", "3", "--width", "1"]
+    lines = []
+    for seed in ("0", "0", "1"):
+        assert cli.main([*words, "--seed", seed]) == 0
+        lines.append(capsys.readouterr().out.splitlines())
+    assert [len(each) for each in lines] == [3, 3, 3]
+    assert lines[0] == lines[1] != lines[2]
+    assert all(re.match("[abc]{2} → ", line) for each in lines for line in each)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--prompt", "a?"], "'a?' contains '?'; the model knows the characters 'abc'"),
+        (["--prompt", "abc"], "'abc' has 3 characters; the model was trained on texts of 2"),
+        (["--width", "0"], "the width is 0; expected at least 1"),
+        (["--temperature", "1"], "unrecognized arguments: --temperature 1"),
+    ],
+)
+def test_a_prompt_that_does_not_fit_is_refused_in_one_line(trained, capsys, flags, words):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["sample", "transformer", "--out", str(trained), *flags])
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+
+
+def test_the_share_of_exact_translations_is_judged(trained, capsys):
+    assert cli.main(["judge", "transformer", "--out", str(trained)]) == 0
+    line = capsys.readouterr().out
+    share = re.match(r"(\d+\.\d)% of 1,000 held-out sequences are exact$", line)
+    model = transformer.restore(trained)
+    pairs = sequence_pairs.held_out(model.task, 1000)
+    right = [model.translate([pair.source])[0] == pair.target for pair in pairs[:20]]
+    assert share
+    assert float(share[1]) == pytest.approx(100 * np.mean(right), abs=35)
+
+
+def test_a_number_of_heads_that_does_not_divide_the_width_is_refused(capsys):
+    assert cli.main(["train", "transformer", "--d-model", "10", "--n-head", "4"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "n_head 4 does not divide d_model 10" in line
+
+
+# ------------------------------------------------------------------------------ the attention
+
+
+def drawn(weights: tg.Tensor) -> list[int]:
+    """The key that each query attends to most."""
+    return tg.argmax(weights, axis=-1).tolist()
+
+
+def test_heads_that_compare_positions_show_the_diagonal_and_the_anti_diagonal():
+    attention = exact(MultiHeadAttention(16, 1))
+    for linear in (attention.wq, attention.wk):
+        linear.weight.data[...] = 3 * tg.eye(16)
+        linear.bias.data[...] = 0.0
+    code = PositionalEncoding(16, 6)(tg.zeros((1, 6, 16)))
+    assert drawn(attention.weights(code, code)[0, 0]) == [0, 1, 2, 3, 4, 5]
+    assert drawn(attention.weights(tg.flip(code, axis=1), code)[0, 0]) == [5, 4, 3, 2, 1, 0]
+
+
+def test_the_attention_of_a_pair_is_that_of_the_forward_pass():
+    config = transformer.Config(task="dates", d_model=16, n_head=2, num_layers=3)
+    model = transformer.build(config)
+    found = gallery.attention(model, sequence_pairs.Pair("4 may 1999", "1999-05-04"))
+    shapes = {"encoder": (3, 2, 12, 12), "decoder": (3, 2, 11, 11), "memory": (3, 2, 11, 12)}
+    assert {name: weights.shape for name, weights in found.items()} == shapes
+    for weights in found.values():
+        np.testing.assert_allclose(weights.sum(axis=3).numpy(), 1, atol=1e-6)
+    later = np.triu(np.ones((11, 11), bool), 1)
+    assert (found["decoder"].numpy()[:, :, later] == 0).all()
+    assert model.training
+    assert not any(module._forward_hooks for module in model.modules())
+    sheet = gallery.panels(found["memory"], "x" * 11, "y" * 12)
+    assert sheet.width > 2 * 12 * gallery.CELL
+    assert sheet.height > 3 * 11 * gallery.CELL

@@ -168,8 +168,13 @@ def _write(name: str, module: Any, rest: list[str]) -> None:
     """Write texts of a language model to standard output, piece by piece."""
     parser = _Parser(f"{PROGRAM} sample {name}", sample.__doc__, '--prompt "ROMEO:" --count 3')
     _add_out(parser, name)
-    parser.add_argument("--prompt", default="", help="beginning of the text (default none)")
+    parser.add_argument(
+        "--prompt", default="", help="beginning of the text, or a text to translate (default none)"
+    )
+    offered = {"count", "seed", *inspect.signature(module.generate).parameters}
     for flag, kind, default, text in WRITING:
+        if flag.strip("-").replace("-", "_") not in offered:
+            continue
         shown = "no limit" if default is None else default
         parser.add_argument(flag, type=kind, default=default, help=f"{text} (default {shown})")
     args = vars(parser.parse_args(rest))
@@ -362,6 +367,7 @@ WRITING: tuple[tuple[str, Callable[[str], Any], float | None, str], ...] = (
     ("--temperature", float, 1.0, "factor of the randomness; 0: always the likeliest character"),
     ("--top-k", int, None, "draw from this number of the likeliest characters"),
     ("--top-p", float, None, "draw from the likeliest characters of this total probability"),
+    ("--width", int, 4, "number of hypotheses of the beam search; 1: greedy"),
     ("--count", int, 1, "number of texts"),
     ("--seed", int, 0, "seed of the random choices"),
 )
