@@ -112,11 +112,11 @@ class Config:
     norm_first: bool = option(False, "layer norms before the sublayers instead of after")
     tie: bool = option(False, "share the matrix of embeddings and output layer")
     dropout: float = option(0.0, "probability of dropping", most=1)
-    label_smoothing: float = option(0.0, "share of a target given to all tokens alike", most=1)
+    label_smoothing: float = option(0.1, "share of a target given to all tokens alike", most=1)
     factor: float = option(0.5, "factor of the learning rate of the paper")
     warm_up: int = option(400, "number of steps in which the learning rate rises")
     pairs: int = option(12_800, "number of new pairs in an epoch")
-    epochs: int = option(5, "number of epochs", least=0)
+    epochs: int = option(3, "number of epochs", least=0)
     batch_size: int = option(32, "number of pairs per step")
     seed: int = option(0, "seed of the weights and the pairs", least=0)
 
@@ -363,7 +363,7 @@ class Translator(nn.Module):
         """
         from . import beam_search
 
-        src = self.task.encode(texts)
+        src = self.task.encode(texts).to(self.network.generator.weight.device)
         ends, training = (self.task.max_len, START, END), self.training
         self.eval()
         try:

@@ -12,6 +12,7 @@ import tinygrad_gm as tg
 from tinygrad_gm import Generator, nn, optim
 from tinygrad_gm.models import (
     autoencoder,
+    beam_search,
     classifier,
     diffusion,
     gan,
@@ -22,7 +23,9 @@ from tinygrad_gm.models import (
     neuron,
     pixelcnn,
     points2d,
+    sequence_pairs,
     texts,
+    transformer,
     vae,
     vqvae,
 )
@@ -165,6 +168,21 @@ def of_gpt() -> list[Any]:
     return [*losses, network(inputs, mask), written, corpus.vocabulary.encode(text)]
 
 
+def of_transformer(task: str) -> list[Any]:
+    """With the tokens that decoding finds, greedily and by a beam."""
+    config = transformer.Config(task=task, length=4, d_model=8, n_head=2, hidden_dim=8)
+    model = transformer.build(config)
+    with tg.random.using(Generator(1)):
+        pairs = sequence_pairs.Draws(model.task, 4).batch(range(4))
+    src, tgt = (tokens.to(tg.zeros(1).device) for tokens in pairs)
+    losses = stepped(model, lambda: transformer.loss(model.network, src, tgt, 0.1))
+    model.eval()
+    ends = 6, sequence_pairs.START, sequence_pairs.END
+    beam = beam_search.beam_search(model.network, src[0], *ends)
+    scores = tg.tensor([hypothesis.score for hypothesis in beam])
+    return [*losses, beam_search.greedy(model.network, src, *ends), scores]
+
+
 MODELS: dict[str, Callable[[], list[Any]]] = {
     "neuron": of_neuron,
     "lenet": of_lenet,
@@ -177,6 +195,7 @@ MODELS: dict[str, Callable[[], list[Any]]] = {
     "mobilenet_v1": lambda: of_classifier("mobilenet_v1", stages=V1[:3]),
     "mobilenet_v2": lambda: of_classifier("mobilenet_v2", stages=V2[:3]),
     "efficientnet_b0": lambda: of_classifier("efficientnet_b0", stages=B0[:3]),
+    **{f"transformer-{task}": lambda t=task: of_transformer(t) for task in ("reverse", "dates")},
     **{f"autoencoder-{n}": lambda n=n: of_autoencoder(n) for n in ("fc", "conv")},
     "vae": lambda: of_vae("fc", "bernoulli", False),
     "vae-conv": lambda: of_vae("conv", "gaussian", True),
