@@ -76,9 +76,15 @@ class Classifier:
             count: number of classes.
 
         Raises:
-            ValueError: the network's images must be larger.
+            ValueError: the network's images must be larger, or its logits are not finite.
         """
-        probabilities = tg.softmax(self.model(image[None]), axis=1)[0]
+        logits = self.model(image[None])[0]
+        if not tg.all(tg.isfinite(logits)):
+            raise ValueError(
+                f"the logits of {type(self.model).__name__} are not finite: its weights or the "
+                "statistics of its norms hold NaN, ∞ or very large numbers"
+            )
+        probabilities = tg.softmax(logits)
         values, labels = tg.topk(probabilities, min(count, len(probabilities)))
         return [
             Answer(label, self.classes[label], probability)

@@ -31,6 +31,7 @@ import numpy as np
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, Tensor, data, nn, optim
+from tinygrad_gm.nn.module import evaluating
 from tinygrad_gm.training import Run, option, read_checkpoint, restored
 from tinygrad_gm.training.config import check, config_from
 from tinygrad_gm.training.run import LossFunction, Stateful
@@ -126,12 +127,11 @@ def optimizer_of(model: nn.Module, config: Config) -> optim.AdamW:
 @tg.no_grad()
 def evaluate(model: nn.Module, blocks: data.TensorDataset) -> float:
     """The mean loss over all targets of blocks of symbols, in evaluation mode: exact, not drawn."""
-    training, total, count = model.training, 0.0, 0
-    model.eval()
-    for inputs, targets in batches(*blocks.tensors, size=128):
-        total += loss(model(inputs), targets, "sum").item()
-        count += int(tg.sum(targets != texts.IGNORED))
-    model.train(training)
+    total, count = 0.0, 0
+    with evaluating(model):
+        for inputs, targets in batches(*blocks.tensors, size=128):
+            total += loss(model(inputs), targets, "sum").item()
+            count += int(tg.sum(targets != texts.IGNORED))
     return total / count
 
 

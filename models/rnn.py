@@ -53,6 +53,7 @@ from typing import Any, TypeAlias
 
 import tinygrad_gm as tg
 from tinygrad_gm import Generator, Tensor, data, nn
+from tinygrad_gm.nn.module import evaluating
 from tinygrad_gm.ops.fused.sequences import rnn_sequence
 from tinygrad_gm.training import Run, option
 
@@ -315,13 +316,12 @@ def measure(
     """As `language.measure`, but a long text is read as one sequence, with the state carried."""
     if corpus.boundary:
         return language.measure(model, corpus, part, config)
-    training, total, state = model.training, 0.0, None
-    model.eval()
+    total, state = 0.0, None
     symbols = corpus.encoded(part[0])
-    for inputs, targets in batches(symbols[:-1], symbols[1:]):
-        logits, state = model.network.read(inputs[None], state)
-        total += language.loss(logits, targets, "sum").item()
-    model.train(training)
+    with evaluating(model):
+        for inputs, targets in batches(symbols[:-1], symbols[1:]):
+            logits, state = model.network.read(inputs[None], state)
+            total += language.loss(logits, targets, "sum").item()
     return total / (len(symbols) - 1), len(symbols) - 1
 
 

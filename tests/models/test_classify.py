@@ -191,6 +191,16 @@ def test_a_run_that_is_missing_is_answered_with_how_to_make_it(
     assert f"`tinygrad-gm train lenet --out {tmp_path}` takes about" in complaint
 
 
+def test_weights_that_are_not_finite_give_one_line_instead_of_probabilities(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture, state = digit_file(tmp_path / "a.png"), dict(tg.load(weights))
+    tg.save(weights, {**state, "linear.bias": tg.full_like(state["linear.bias"], float("nan"))})
+    code, out, complaint = output(capsys, "classify", "resnet20", picture, "--weights", weights)
+    assert (code, out) == (1, "")
+    assert "the logits of CifarResNet are not finite: its weights" in complaint
+
+
 def test_weights_of_another_depth_give_the_first_three_differing_keys(
     weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

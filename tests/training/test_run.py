@@ -241,6 +241,27 @@ def test_pictures_are_drawn_from_the_same_noise_and_leave_no_trace_in_the_traini
     assert same_bytes(tmp_path / "with", tmp_path / "without")
 
 
+def test_a_part_that_a_step_keeps_in_evaluation_mode_stays_in_it_after_a_picture(tmp_path):
+    small, modes = Small(tmp_path), []
+    small.model = nn.Sequential(nn.Linear(1, 1), nn.Dropout(0.5))
+    small.optimizer = optim.SGD(small.model.parameters(), lr=0.1)
+
+    def loss(batch, generator):
+        if small.run.step == 0:
+            small.model[1].eval()
+        modes.append((small.model.training, small.model[1].training))
+        return small.loss(batch, generator)
+
+    def sample(generator):
+        assert not small.model.training
+        return tg.zeros((1, 3, 3))
+
+    small.run.fit(
+        small.model, small.optimizer, loss, small.loader, 1, sample=sample, sample_every=2
+    )
+    assert modes == [(True, False)] * 4
+
+
 def test_without_a_number_of_steps_a_picture_is_drawn_after_each_epoch(tmp_path):
     picture = pictures.curves({"a": [1.0, 2.0]}, size=(200, 100))
     Small(tmp_path).fit(epochs=2, sample=lambda generator: picture)

@@ -23,7 +23,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
@@ -34,6 +34,7 @@ from ..data import DataLoader
 from ..engine.modes import no_grad
 from ..io import CheckpointError, PathLike, append, save, write_file
 from ..nn import Module
+from ..nn.module import evaluating
 from ..optim import EMA, Optimizer, clip_grad_norm_
 from ..optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from ..random import Generator, default_generator, using
@@ -356,11 +357,11 @@ class Run:
 
     def _draw(self, sample: Sampler, parts: Mapping[str, Stateful]) -> None:
         """Write a sample of the model, without effect on the training."""
-        models = [part for part in parts.values() if isinstance(part, Module)]
         generator = Generator(0)  # the same noise each time, to show the progress
-        for model in models:
-            model.eval()
-        with self.drawing():
+        with ExitStack() as modes, self.drawing():
+            for part in parts.values():
+                if isinstance(part, Module):
+                    modes.enter_context(evaluating(part))
             with no_grad(), using(generator):
                 drawn: Any = sample(generator)
             folder = self.folder / "samples"
@@ -371,8 +372,6 @@ class Run:
             else:
                 picture = drawn if hasattr(drawn, "save") else pictures.grid(drawn)
                 pictures.save(picture, path.with_suffix(".png"))
-        for model in models:
-            model.train()
 
     def _write_film(self) -> None:
         """Write the pictures in `samples/` as an animation, `samples.gif`."""
