@@ -78,15 +78,17 @@ class Config:
 
 
 class MaskedLinear(nn.Linear):
-    """y = x (W ⊙ M)ᵀ + b, with a mask M (out_features, in_features) for each call.
+    """y = x (W ⊙ M)ᵀ + b, with a mask M (out_features, in_features) for each call; None: all ones.
 
-    >>> layer = MaskedLinear(3, 2, bias=False)
-    >>> layer(tg.ones((1, 3)), tg.zeros((2, 3), dtype=bool)).tolist()
-    [[0.0, 0.0]]
+    >>> layer, x = MaskedLinear(3, 2), tg.ones((1, 3))
+    >>> (layer(x, tg.zeros((2, 3), dtype=bool)) == layer.bias).all().item()
+    True
     """
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return F.linear(x, self.weight * mask, self.bias)
+    bias: nn.Parameter
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return F.linear(x, self.weight if mask is None else self.weight * mask, self.bias)
 
 
 class MADE(nn.Module):
@@ -123,8 +125,8 @@ class MADE(nn.Module):
                 f"{len(hidden)} hidden layers"
             )
         self.pixels, self.orders = pixels, orders
-        sizes = pairwise((pixels, *hidden))
-        self.hidden = nn.ModuleList(MaskedLinear(before, after) for before, after in sizes)
+        self.first = MaskedLinear(pixels, hidden[0])
+        self.inner = nn.ModuleList(MaskedLinear(*sizes) for sizes in pairwise(hidden))
         self.out = MaskedLinear(hidden[-1], pixels)
         drawn = [_degrees(pixels, hidden, shuffle) for _ in range(orders)]
         for layer, degrees in enumerate(zip(*drawn, strict=True)):
@@ -132,7 +134,7 @@ class MADE(nn.Module):
 
     def degrees(self, order: int = 0) -> list[Tensor]:
         """The degrees of the pixels, (D,), and of the units of each hidden layer."""
-        return [getattr(self, f"degrees{layer}")[order] for layer in range(len(self.hidden) + 1)]
+        return [getattr(self, f"degrees{layer}")[order] for layer in range(len(self.inner) + 2)]
 
     def masks(self, order: int = 0) -> list[Tensor]:
         """The mask of each layer, (after, before): True for a weight that is kept."""
@@ -142,10 +144,11 @@ class MADE(nn.Module):
 
     def forward(self, x: Tensor, order: int = 0) -> Tensor:
         """Images (N, D) of zeros and ones → logits of their pixels (N, D), by one of the masks."""
-        *masks, last = self.masks(order)
-        for layer, mask in zip(self.hidden, masks, strict=True):
-            x = F.relu(layer(x, mask))
-        logits: Tensor = self.out(x, last)
+        first, *inner, last = self.masks(order)
+        h = F.relu(self.first(x, first))
+        for layer, mask in zip(self.inner, inner, strict=True):
+            h = F.relu(layer(h, mask))
+        logits: Tensor = self.out(h, last)
         return logits
 
 
@@ -183,12 +186,12 @@ def complete(model: MADE, x: Tensor, generator: Generator, order: int = 0) -> tu
     unknown, x = x < 0, tg.maximum(x, 0)
     log_p = tg.zeros(len(x), dtype=x.dtype)
     first, *inner, last = model.masks(order)
-    columns = (model.hidden[0].weight * first).T
+    columns = (model.first.weight * first).T
     rows = model.out.weight * last
-    sums = model.hidden[0].bias + tg.zeros((len(x), 1), dtype=x.dtype)  # of the pixels so far
+    sums = model.first.bias + tg.zeros((len(x), 1), dtype=x.dtype)  # of the pixels so far
     for pixel in tg.argsort(model.degrees(order)[0]).tolist():
         h = F.relu(sums)
-        for layer, mask in zip(model.hidden[1:], inner, strict=True):
+        for layer, mask in zip(model.inner, inner, strict=True):
             h = F.relu(layer(h, mask))
         if unknown[:, pixel].any():
             logit = h @ rows[pixel] + model.out.bias[pixel]

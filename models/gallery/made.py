@@ -57,7 +57,7 @@ def weights(model: MADE, count: int = 100, order: int = 0) -> Tensor:
     """
     degrees, mask = model.degrees(order)[1], model.masks(order)[0]
     units = tg.argsort(degrees)[tg.linspace(0, len(degrees) - 1, count).astype(tg.int64)]
-    weight = model.hidden[0].weight.detach()[units]
+    weight = model.first.weight.detach()[units]
     largest = tg.max(tg.abs(weight), axis=1, keepdims=True) + 1e-9
     shown = tg.where(mask[units], 0.5 + 0.5 * weight / largest, 0.0)
     return shown.reshape(-1, SIDE, SIDE)
@@ -111,5 +111,5 @@ def write_pictures(model: MADE, images: Tensor, folder: Path) -> None:
     pictures.grid(completions(model, images[:10]), columns=10, path=folder / "completions.png")
     pictures.grid(masks(model), columns=3, scale=1, path=folder / "masks.png")
     pictures.grid(weights(model), path=folder / "weights.png")
-    small = MADE(5, [7] * len(model.hidden))
+    small = MADE(5, [7] * (1 + len(model.inner)))
     pictures.save(connections(small, output=3), folder / "connections.png")

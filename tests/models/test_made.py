@@ -84,7 +84,7 @@ def test_a_removed_weight_has_no_influence_and_no_gradient():
     model, x = network("deep"), every_image(9)[::37]
     negative_log_likelihood(model, x).mean().backward()
     nats = negative_log_likelihood(model, x).tolist()
-    for layer, mask in zip([*model.hidden, model.out], model.masks(), strict=True):
+    for layer, mask in zip([model.first, *model.inner, model.out], model.masks(), strict=True):
         assert layer.weight.grad is not None
         assert (layer.weight.grad.numpy()[~mask.numpy()] == 0).all()
         layer.weight.data = tg.where(mask, layer.weight.detach(), 100.0).data
