@@ -51,7 +51,7 @@ from tinygrad_gm.training.config import check
 from . import mnist_like
 from .batches import batches
 
-TRAINING_TIME = "about 1 minute on two cores"
+TRAINING_TIME = "about 30 seconds on two cores"
 ORDERS = ("shuffled", "rows")
 SIDE = 28
 
