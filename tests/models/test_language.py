@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,7 @@ def test_the_end_of_a_prompt_longer_than_the_context_decides(tiny_run: Path) -> 
 def test_texts_are_written_piece_by_piece_and_an_interrupt_ends_them_politely(
     tiny_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    @wraps(gpt.generate)  # whose parameters are the flags
     def pieces(*args: Any, **keywords: Any) -> Any:
         yield "I am"
         assert capsys.readouterr().out == "ROMEO: I am"  # before the next piece is computed
