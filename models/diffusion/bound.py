@@ -101,7 +101,7 @@ def bound(
     for part in range(count if last else 0):
         shift = tg.rand(len(x0), device=x0.device, generator=generator) if draws else 0.5
         t = 1 + tg.minimum(((part + shift) * (last / count)), last - 1)
-        t = tg.broadcast_to(t, len(x0)).astype(tg.int64)
+        t = tg.broadcast_to(t, (len(x0),)).astype(tg.int64)
         weight = (snr[t - 1] - snr[t]) / 2
         total = total + weight * _squares(x0 - denoise(noised(t), t)) * (last / count)
     first = tg.zeros(len(x0), tg.int64, device=x0.device)

@@ -74,10 +74,10 @@ def _write_clouds(model: DiffusionModel, points: Tensor, folder: Path) -> None:
     last = model.timesteps
     times = sorted({round(last * share) for share in (0, 0.02, 0.06, 0.15, 0.35, 1)})
     states, _ = denoising(model, points.shape)
-    clouds = [_cloud({f"t = {t}": noised(model, points, t)}) for t in times]
-    pictures.save(_in_a_row(clouds), folder / "noising.png")
-    clouds = [_cloud({f"t = {t}": states[last - t]}) for t in reversed(times)]
-    pictures.save(_in_a_row(clouds), folder / "denoising.png")
+    row = [_cloud({f"t = {t}": noised(model, points, t)}) for t in times]
+    pictures.save(_in_a_row(row), folder / "noising.png")
+    row = [_cloud({f"t = {t}": states[last - t]}) for t in reversed(times)]
+    pictures.save(_in_a_row(row), folder / "denoising.png")
     pictures.save(_cloud({"data": points, "samples": states[-1]}, 480), folder / "samples.png")
     frames = folder / "denoising"
     frames.mkdir(exist_ok=True)
@@ -89,8 +89,8 @@ def _write_clouds(model: DiffusionModel, points: Tensor, folder: Path) -> None:
     pictures.film(paths, folder / "denoising.gif", seconds=0.06)
     shares = (0.6, 0.3, 0.1, 0.02)
     steps = [max(round(last * share), 1) for share in shares]
-    clouds = [_cloud({f"t = {t}": states[last - t][:500]}, 320, _score(model, t)) for t in steps]
-    pictures.save(_in_a_row(clouds), folder / "score.png")
+    row = [_cloud({f"t = {t}": states[last - t][:500]}, 320, _score(model, t)) for t in steps]
+    pictures.save(_in_a_row(row), folder / "score.png")
 
 
 @tg.no_grad()
