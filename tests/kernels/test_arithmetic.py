@@ -17,11 +17,11 @@ from native_kernels import (
 )
 
 import tinygrad_gm as tg
-from tinygrad_gm.kernels import native
+from tinygrad_gm.kernels import arithmetic, native
 
 pytestmark = needs_native
 
-OPERATIONS = {"add": (tg.add, np.add), "multiply": (tg.multiply, np.multiply)}
+OPERATIONS = {"add": (arithmetic.add, np.add), "multiply": (arithmetic.multiply, np.multiply)}
 SHAPES = [
     ((70_003,), (70_003,)),
     ((70_003,), (1,)),
@@ -49,7 +49,7 @@ def assert_has_the_bits_of_numpy(name: str, x: np.ndarray, y: np.ndarray) -> Non
     for target in TARGETS:
         for threads in THREADS:
             with computing(target, threads), np.errstate(all="ignore"):
-                ours = ours_of(tg.asarray(x), tg.asarray(y)).numpy()
+                ours = ours_of(x, y)
             np.testing.assert_array_equal(ours, expected, strict=True)
             numbered = ~np.isnan(expected)
             assert (np.signbit(ours) == np.signbit(expected))[numbered].all()
@@ -66,6 +66,19 @@ def test_every_way_to_broadcast(
     first, second = with_special(numbers(x, dtype, 1)), np.asarray(numbers(y, dtype, 2))
     assert_has_the_bits_of_numpy(name, first, second)
     assert calls
+
+
+def test_large_sums_and_products_and_their_gradients_use_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sums, products = count_calls(monkeypatch, "add"), count_calls(monkeypatch, "multiply")
+    x = tg.asarray(numbers((33, 64, 128), np.float32)).requires_grad_()
+    scale = tg.asarray(numbers((33, 1, 128), np.float32)).requires_grad_()
+    y = x * scale + x
+    y.backward(tg.ones_like(y))
+    assert len(products) == 3
+    assert len(sums) == 2  # forward, and the two gradients of x
+    np.testing.assert_array_equal(x.grad.numpy(), np.broadcast_to(scale.numpy() + 1, x.shape))
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

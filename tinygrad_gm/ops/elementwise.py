@@ -78,7 +78,7 @@ def add(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     >>> tg.add(tg.tensor([1.0, 2.0]), 3.0).tolist()
     [4.0, 5.0]
     """
-    if type(x) is type(y) is _OnHost and (y.size > LARGE or x.size > LARGE):
+    if type(x) is _OnHost and x.size > LARGE:
         return arithmetic.add(x, y)
     return x + y
 
@@ -108,7 +108,7 @@ def multiply(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     >>> tg.multiply(tg.tensor([3.0, 5.0]), 2.0).tolist()
     [6.0, 10.0]
     """
-    if type(x) is type(y) is _OnHost and (y.size > LARGE or x.size > LARGE):
+    if type(x) is _OnHost and x.size > LARGE:
         return arithmetic.multiply(x, y)
     return x * y
 
