@@ -1,14 +1,15 @@
 /* The few words beyond C in which pages are written, for one `real` and one target.
  *
- * ROOT(x): √x. ABS(x): |x|. COPYSIGN(x, y): |x| with the sign of y. LANES: how many numbers a vector holds. KERNEL(vector): that many numbers, with
- * C's operators lane by lane, for loops whose sums must stay in registers; a loop over numbers that
- * do not depend on each other needs none of this, the compiler vectorises it.
+ * ROOT(x): √x. ABS(x): |x|. COPYSIGN(x, y): |x| with the sign of y. LANES: how many numbers a vector
+ * holds. KERNEL(vector): that many numbers, with C's operators lane by lane, for loops whose sums must
+ * stay in registers; a loop over numbers that do not depend on each other needs none of this, the
+ * compiler vectorises it.
  *
  * The compiler may not contract a·b + c by itself (-ffp-contract=off), so that a result does not
  * depend on what it happens to see. A page that wants a single rounding, at half the time, says so:
  * KERNEL(multiply_add)(a, b, c), which is a product and a sum where the processor has no such
- * instruction. KERNEL(total)(a): the sum of its lanes. KERNEL(choose)(a, b, places): lanes of a, and of b
- * from number LANES on.
+ * instruction. KERNEL(total)(a): the sum of its lanes. KERNEL(choose)(a, b, places): a lane of a for each
+ * place, or of b, whose places begin with LANES.
  */
 #ifndef real
 #error "all_pages.h includes vector.h, for one type at a time"
