@@ -89,13 +89,13 @@ class LeNet5(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Images (N, 1, 28, 28) → the inputs of the last layer, (N, 84), at least 0. Raises
-        ValueError for images of another shape.
+        ValueError for images of another size.
         """
-        if x.shape[1:] != (1, 28, 28):
+        maps = self.pool(self.relu(self.conv1(x)))
+        maps = self.pool(self.relu(self.conv2(maps)))
+        if maps.shape[1:] != (16, 5, 5):
             raise ValueError(f"LeNet5: expected images (N, 1, 28, 28); got {x.shape}")
-        x = self.pool(self.relu(self.conv1(x)))
-        x = self.pool(self.relu(self.conv2(x)))
-        x = self.relu(self.fc1(x.reshape(len(x), -1)))
+        x = self.relu(self.fc1(maps.reshape(len(maps), -1)))
         features: Tensor = self.relu(self.fc2(x))
         return features
 

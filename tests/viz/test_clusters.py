@@ -129,11 +129,15 @@ def test_each_call_of_a_module_is_a_part_of_the_tree() -> None:
     calls = [(m.id, m.name, m.kind, m.depth) for m in modules.top.modules() if m.depth]
     assert calls == [
         ("c_conv1", "conv1", "Conv2d", 1),
+        ("c_relu", "relu", "ReLU", 1),
         ("c_pool", "pool", "MaxPool2d", 1),
         ("c_conv2", "conv2", "Conv2d", 1),
+        ("c_relu_2", "relu", "ReLU", 1),
         ("c_pool_2", "pool", "MaxPool2d", 1),
         ("c_fc1", "fc1", "Linear", 1),
+        ("c_relu_3", "relu", "ReLU", 1),
         ("c_fc2", "fc2", "Linear", 1),
+        ("c_relu_4", "relu", "ReLU", 1),
         ("c_fc3", "fc3", "Linear", 1),
     ]
 

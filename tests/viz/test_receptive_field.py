@@ -176,7 +176,7 @@ def test_functions_between_the_layers_count_too() -> None:
 @pytest.mark.parametrize(
     ("layer", "unit", "shape", "message"),
     [
-        ("conv3", None, None, r"unknown layer 'conv3'; the layers are conv1, conv2, pool"),
+        ("conv3", None, None, r"unknown layer 'conv3'; the layers are conv1, conv2, relu, pool"),
         ("fc1", None, (1, 28, 28), r"of layer 'fc1', got shape \(1, 120\)"),
         ("fc1", None, None, r"no input of up to 512 pixels reaches layer 'fc1'"),
         ("conv1", (28, 0), (1, 28, 28), r"unit \(28, 0\) is outside of the output"),
