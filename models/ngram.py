@@ -47,6 +47,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
@@ -93,7 +94,7 @@ class NGram(Network):
         def step(symbols: Tensor) -> Tensor:
             text = tg.concat([*seen, symbols], axis=1)
             seen[:] = [text[:, -max(self.context, 1) :]]
-            return self(seen[0])[:, -1]
+            return self.forward(seen[0])[:, -1]
 
         return step
 
@@ -104,12 +105,10 @@ def contexts(symbols: Tensor, length: int, blank: int = 0) -> Tensor:
     >>> contexts(tg.tensor([[5, 6, 7]]), 2).tolist()
     [[[0, 5], [5, 6], [6, 7]]]
     """
-    count, steps = symbols.shape
     if not length:
-        return tg.zeros((count, steps, 0), dtype=symbols.dtype)
-    before = tg.full((count, length - 1), blank, dtype=symbols.dtype)
-    padded = tg.concat([before, symbols], axis=1)
-    return tg.stack([padded[:, k : k + steps] for k in range(length)], axis=2)
+        return symbols[:, :, None][:, :, :0]
+    padded = F.pad(symbols, (length - 1, 0), value=blank)
+    return tg.stack([padded[:, k : k + symbols.shape[1]] for k in range(length)], axis=2)
 
 
 class Counts(NGram):
@@ -147,12 +146,12 @@ class Counts(NGram):
         pairs = places * self.symbols + following
         counts = tg.bincount(pairs, minlength=len(rows) * self.symbols).reshape(len(rows), -1)
         self.rows = rows
-        self.counts = tg.concat([counts.astype(tg.float32), tg.zeros((1, self.symbols))])
+        self.counts = F.pad(counts.astype(tg.float32), (0, 0, 0, 1))  # the row of all others
 
     def following(self, contexts: Tensor) -> Tensor:
         wanted = numbers(contexts, self.symbols)
         place = tg.searchsorted(self.rows, wanted)
-        known = tg.concat([self.rows, tg.tensor([-1])])[place] == wanted
+        known = F.pad(self.rows, (0, 1), value=-1)[place] == wanted
         counts = self.counts[tg.where(known, place, len(self.rows))] + self.alpha
         return tg.log(counts) - tg.log(counts.sum(axis=1, keepdims=True))
 
@@ -166,7 +165,8 @@ def numbers(contexts: Tensor, symbols: int) -> Tensor:
     length = contexts.shape[1]
     if symbols**length >= 2**63:
         raise ValueError(f"ngram: contexts of {length} of {symbols} characters are too many")
-    return tg.sum(contexts * symbols ** tg.arange(length - 1, -1, -1), axis=1)
+    places = tg.arange(length - 1, -1, -1, device=contexts.device)
+    return tg.sum(contexts * symbols**places, axis=1)
 
 
 class Table(NGram):
@@ -210,7 +210,8 @@ class MLP(NGram):
         )
 
     def following(self, contexts: Tensor) -> Tensor:
-        return self.mlp(self.wte(contexts).flatten(1))
+        logits: Tensor = self.mlp(self.wte(contexts).flatten(1))
+        return logits
 
 
 # ------------------------------------------------------------------------------ the recipe
@@ -270,7 +271,7 @@ def pairs(network: NGram, corpus: texts.Corpus, part: Sequence[str]) -> tuple[Te
 
 def fit(model: LanguageModel, corpus: texts.Corpus, config: Config, run: Run) -> None:
     """Count, or train by gradient on random pairs of a context and the character after it."""
-    network = model.network
+    network = cast(NGram, model.network)
     seen, following = pairs(network, corpus, corpus.train)
 
     def validation() -> float:
@@ -310,8 +311,9 @@ def measure(
     model: LanguageModel, corpus: texts.Corpus, part: Sequence[str], config: Config
 ) -> tuple[float, int]:
     """The mean loss over all pairs of a part, and their number."""
-    seen, following = pairs(model.network, corpus, part)
-    return mean_loss(model.network, seen, following), len(following)
+    network = cast(NGram, model.network)
+    seen, following = pairs(network, corpus, part)
+    return mean_loss(network, seen, following), len(following)
 
 
 def train(config: Config, run: Run) -> None:

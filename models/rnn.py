@@ -49,7 +49,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import tinygrad_gm as tg
 from tinygrad_gm import Generator, Tensor, data, nn
@@ -288,12 +288,12 @@ def fit(model: LanguageModel, corpus: texts.Corpus, config: Config, run: Run) ->
         language.fit(model, corpus, config, run)
         return
     lanes = Lanes(corpus.encoded(corpus.train[0]), config.batch_size, config.context)
-    carried = Carried()
+    network, carried = cast(Recurrence, model.network), Carried()
 
     def loss(_: Tensor, __: Generator) -> Tensor:
         chunk = run.step % len(lanes)
         inputs, targets = lanes[chunk]
-        logits, after = model.network.read(inputs, carried.state if chunk else None)
+        logits, after = network.read(inputs, carried.state if chunk else None)
         carried.state = tuple(part.detach() for part in after)
         return language.loss(logits, targets)
 
@@ -316,11 +316,11 @@ def measure(
     """As `language.measure`, but a long text is read as one sequence, with the state carried."""
     if corpus.boundary:
         return language.measure(model, corpus, part, config)
-    total, state = 0.0, None
-    symbols = corpus.encoded(part[0])
+    network, state = cast(Recurrence, model.network), None
+    total, symbols = 0.0, corpus.encoded(part[0])
     with evaluating(model):
         for inputs, targets in batches(symbols[:-1], symbols[1:]):
-            logits, state = model.network.read(inputs[None], state)
+            logits, state = network.read(inputs[None], state)
             total += language.loss(logits, targets, "sum").item()
     return total / (len(symbols) - 1), len(symbols) - 1
 

@@ -2,7 +2,8 @@
 
 `answer(folder)` of a lesson trains the networks that its question compares, each in a run of its
 own, draws their curves into the folder, and returns the figures as text. `tinygrad-gm lesson NAME`
-calls it, and `docs/convolution.md` shows the pictures. The arguments of `answer` are the settings.
+calls it, and `docs/convolution.md` and `docs/recurrence.md` show the pictures. The arguments of
+`answer` are the settings.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from types import ModuleType
 
 from ..pretrained import unknown
 
-NAMES = ("shift", "overfitting", "saturation", "degradation", "gradients")
+NAMES = ("shift", "overfitting", "saturation", "degradation", "gradients", "adding")
 
 
 def load(name: str) -> ModuleType:

@@ -18,21 +18,24 @@ from tinygrad_gm.models.lessons import degradation, gradients, overfitting, satu
 from tinygrad_gm.models.lessons.measuring import error, fit, gradient_rms
 from tinygrad_gm.models.resnet import CifarResNet
 
+DIGITS = {"dataset": "digits", "images": 64}
 SMALL: dict[str, dict[str, Any]] = {
-    "shift": {"epochs": 1},
-    "overfitting": {"epochs": 1, "held_out": 50},
-    "saturation": {"epochs": 1},
-    "degradation": {"epochs": 1, "images": 128, "judged": 50, "depths": (8,)},
-    "gradients": {"depth": 8},
+    "shift": {**DIGITS, "epochs": 1},
+    "overfitting": {**DIGITS, "epochs": 1, "held_out": 50},
+    "saturation": {**DIGITS, "epochs": 1},
+    "degradation": {**DIGITS, "epochs": 1, "images": 128, "judged": 50, "depths": (8,)},
+    "gradients": {**DIGITS, "depth": 8},
+    "adding": {"length": 6, "hidden": 3, "steps": 100, "batch_size": 2, "judged": 20},
 }
 LINES = {"shift": 2, "overfitting": 5, "saturation": 4, "degradation": 2, "gradients": 4}
+LINES["adding"] = 3
 
 
 @pytest.mark.parametrize("name", lessons.NAMES)
 def test_a_lesson_draws_its_answer_and_returns_a_figure_for_each_network(
     name: str, tmp_path: Path
 ) -> None:
-    settings = {"dataset": "digits", "images": 64, **SMALL[name]}
+    settings = SMALL[name]
     text = lessons.load(name).answer(tmp_path, **settings)
     lines = text.splitlines()
     assert len(lines) == len({line.partition(":")[0] for line in lines}) == LINES[name]
