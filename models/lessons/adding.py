@@ -107,7 +107,8 @@ class Adder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Sequences (N, T, 2) → sums (N,)."""
         outputs, _ = self.recurrent(x)
-        return self.head(outputs[:, -1])[:, 0]
+        sums: Tensor = self.head(outputs[:, -1])[:, 0]
+        return sums
 
 
 def sequences(count: int, length: int, generator: Generator) -> tuple[Tensor, Tensor]:
