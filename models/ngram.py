@@ -44,6 +44,7 @@ of tiny-shakespeare, the losses of counting with contexts of 0, 1, 2 and 3 chara
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,8 @@ class Counts(NGram):
 
     Args:
         symbols, context: as in `NGram`.
-        alpha: α, added to every count.
+        alpha: α, added to every count. If it is 0, all characters are equally likely after
+            contexts that do not occur.
 
     Attributes:
         rows: the contexts as numbers in base V, in ascending order, (R,).
@@ -153,7 +155,10 @@ class Counts(NGram):
         place = tg.searchsorted(self.rows, wanted)
         known = F.pad(self.rows, (0, 1), value=-1)[place] == wanted
         counts = self.counts[tg.where(known, place, len(self.rows))] + self.alpha
-        return tg.log(counts) - tg.log(counts.sum(axis=1, keepdims=True))
+        total = counts.sum(axis=1, keepdims=True)
+        some = counts > 0  # all, unless α = 0
+        logarithms = tg.where(some, tg.log(tg.where(some, counts, 1.0)), -math.inf)
+        return tg.where(total > 0, logarithms - tg.log(tg.maximum(total, 1e-30)), 0.0)
 
 
 def numbers(contexts: Tensor, symbols: int) -> Tensor:
