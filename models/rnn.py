@@ -26,7 +26,8 @@ that is changed by addition, and gates in [0, 1] that decide what is kept, writt
 
 With f = 1 the gradient of c passes unchanged; a bias of 1 opens the forget gates at the start
 (Jozefowicz et al. 2015). **The GRU** (Cho et al. 2014) has one state and two gates,
-h_t = (1 − z_t) ⊙ n_t + z_t ⊙ h_{t−1}. The layers are `nn.RNN`, `nn.LSTM` and `nn.GRU`.
+h_t = (1 − z_t) ⊙ n_t + z_t ⊙ h_{t−1}. The layers are `nn.RNN`, `nn.LSTM` and `nn.GRU`;
+`lessons/adding.py` measures their gradients over time.
 
 **Truncated backpropagation through time** (Williams & Peng 1990). The text is one sequence of a
 million steps; its graph does not fit into memory, and one step of the optimizer per pass would be
@@ -55,7 +56,7 @@ import tinygrad_gm as tg
 from tinygrad_gm import Generator, Tensor, data, nn
 from tinygrad_gm.nn.module import evaluating
 from tinygrad_gm.ops.fused.sequences import rnn_sequence
-from tinygrad_gm.training import Run, option
+from tinygrad_gm.training import Run, option, read_checkpoint
 
 from . import decoding, language, texts
 from .batches import batches
@@ -69,7 +70,13 @@ State: TypeAlias = tuple[Tensor, ...]  # h, of an LSTM h and c: (layers, N, H) e
 
 
 class Recurrence(Network):
-    """Base of the networks: what they read, and what they have read before."""
+    """Base of the networks: what they read, and what they have read before.
+
+    Attributes:
+        beginning: the state before a text that is written, (layers, 1, H) each; None: as in `read`.
+    """
+
+    beginning: State | None = None
 
     def read(self, symbols: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Read texts.
@@ -91,10 +98,12 @@ class Recurrence(Network):
         """A function of a prompt (N, L), then of each chosen symbol (N, 1): logits (N, V) of the
         next symbol. It keeps the state, so each symbol costs the same.
         """
-        state: State | None = None
+        state = self.beginning
 
         def step(symbols: Tensor) -> Tensor:
             nonlocal state
+            if state is not None and state is self.beginning:
+                state = tuple(tg.repeat(s.to(symbols.device), len(symbols), axis=1) for s in state)
             logits, state = self.read(symbols, state)
             return logits[:, -1]
 
@@ -273,6 +282,10 @@ class Carried:
     def __init__(self) -> None:
         self.state: State | None = None
 
+    def first_lane(self) -> State | None:
+        """The state of the first lane alone."""
+        return tuple(part[:, :1] for part in self.state) if self.state else None
+
     def state_dict(self) -> dict[str, Any]:
         """Return the tensors of the state."""
         return {"state": list(self.state or ())}
@@ -295,6 +308,7 @@ def fit(model: LanguageModel, corpus: texts.Corpus, config: Config, run: Run) ->
         inputs, targets = lanes[chunk]
         logits, after = network.read(inputs, carried.state if chunk else None)
         carried.state = tuple(part.detach() for part in after)
+        network.beginning = carried.first_lane()
         return language.loss(logits, targets)
 
     every = language.interval(config.steps, config.evaluate_every)
@@ -331,8 +345,15 @@ def train(config: Config, run: Run) -> None:
 
 
 def restore(folder: str | Path) -> LanguageModel:
-    """Return the trained model of a run."""
-    return language.restore(Config, folder, build)
+    """Return the trained model of a run. It writes as if after the text of the first lane: within a
+    long text the network has hardly ever seen a state of zeros.
+    """
+    model, state = language.restore(Config, folder, build), read_checkpoint(folder)
+    if "carried" in state:
+        carried = Carried()
+        carried.load_state_dict(state["carried"])
+        cast(Recurrence, model.network).beginning = carried.first_lane()
+    return model
 
 
 def judge(folder: str | Path) -> str:

@@ -180,6 +180,21 @@ def test_a_new_pass_over_the_text_begins_without_a_state(tmp_path, monkeypatch):
     assert [part.shape for part in carried] == [(2, 2, 6)] * 2
 
 
+def test_a_restored_model_writes_from_the_state_that_the_first_lane_has_reached(tmp_path):
+    config = rnn.Config(
+        cell="lstm", width=5, hidden=6, layers=2, context=500, batch_size=2, steps=1
+    )
+    with Run(tmp_path, config) as run:
+        rnn.train(config, run)
+    model = rnn.restore(tmp_path)
+    h, c = (tg.asarray(part) for part in read_checkpoint(tmp_path)["carried"]["state"])
+    prompt = symbols(3, 4)
+    wanted, _ = model.network.read(prompt, tuple(tg.repeat(s[:, :1], 3, axis=1) for s in (h, c)))
+    found = model.network.decoder()(prompt)
+    np.testing.assert_allclose(found.numpy(), wanted.numpy()[:, -1], atol=1e-6)
+    assert np.abs(found.numpy() - model(prompt).numpy()[:, -1]).max() > 1e-3
+
+
 def test_the_validation_loss_is_that_of_one_long_sequence():
     model = language.LanguageModel(
         network("lstm", len(CORPUS.vocabulary), dropout=0.5), CORPUS.vocabulary
