@@ -61,9 +61,9 @@ class MLPDenoiser(nn.Module):
         classes: number of classes; 0: none. With classes the labels (N,) are a third argument; the
             label `classes` means none.
 
-    The weights of the layers start by He's rule. With the default, much smaller weights, the output
-    hardly depends on x at first. For the target v and data of unit variance even the best linear
-    function of x is 0, and then nothing is learned.
+    The weights of the hidden layers start by He's rule, those of the last one with 0. With the
+    default, much smaller weights, the hidden numbers hardly depend on x at first. For the target v
+    and data of unit variance the best linear function of x is 0, and then nothing is learned.
 
     >>> model = MLPDenoiser()
     >>> model(tg.zeros((5, 2)), tg.arange(5)).shape, sum(p.size for p in model.parameters())
@@ -78,9 +78,10 @@ class MLPDenoiser(nn.Module):
         sizes = [dim + time_dim, *[width] * 4]
         hidden = [(nn.Linear(a, b), nn.SiLU()) for a, b in itertools.pairwise(sizes)]
         self.layers = nn.Sequential(*sum(hidden, ()), nn.Linear(width, dim))
-        for layer in self.layers:
-            if isinstance(layer, nn.Linear):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        *inner, last = (layer for layer in self.layers if isinstance(layer, nn.Linear))
+        for layer in inner:
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(last.weight)
         self.mix = Mix(time_dim)
         self.classes = nn.Embedding(classes + 1, time_dim) if classes else None
 

@@ -65,19 +65,17 @@ def test_times_become_sines_then_cosines_from_fast_to_slow():
 
 def test_networks_begin_with_a_guess_of_the_right_shape_that_learns():
     tg.manual_seed(0)
-    for network, shape in (
-        (MLPDenoiser(width=16), (8, 2)),
-        (UNet2D(1, 1, channels=8), (8, 1, 32, 32)),
+    for network, shape, last in (
+        (MLPDenoiser(width=16), (64, 2), "model.layers.8.weight"),
+        (UNet2D(1, 1, channels=8), (8, 1, 32, 32), "model.conv_out.weight"),
     ):
         model = DiffusionModel(network, 10, "cosine")
         loss = model.train_step(tg.randn(shape))
         loss.backward()
+        # the last layer begins at 0, and hides the others in the first step
         silent = {n for n, p in model.named_parameters() if not np.abs(p.grad.numpy()).max() > 0}
-        if isinstance(network, MLPDenoiser):
-            assert not silent
-        else:  # its last layer begins at 0, and hides the others in the first step
-            assert "model.conv_out.weight" not in silent
-            np.testing.assert_allclose(loss.item(), 1, atol=0.1)
+        assert last not in silent
+        np.testing.assert_allclose(loss.item(), 1, atol=0.4)
 
 
 def test_each_row_of_a_batch_is_judged_by_its_own_time_alone():
