@@ -13,7 +13,7 @@ from tinygrad_gm import Generator, Tensor, pictures
 from ..diffusion import targets
 from ..diffusion.model import DiffusionModel
 from ..diffusion.process import SCHEDULES, Process
-from ..diffusion.recipe import as_images, centred, sample
+from ..diffusion.recipe import as_images, asked, centred, sample
 from ..points2d import DATASETS
 from .sheets import arcs, cloud, pairs
 
@@ -159,7 +159,8 @@ def denoising(model: DiffusionModel, shape: tuple[int, ...]) -> tuple[list[Tenso
     """x_T, …, x_0 of ancestral sampling, and the guess of x_0 at each of these steps."""
     generator = Generator(0)
     states, guesses = [tg.randn(shape, generator=generator)], []
-    for x, x0 in model.walk(states[0], generator=generator):
+    labels = asked(model, shape[0])
+    for x, x0 in model.walk(states[0], labels=labels, generator=generator):
         states.append(x)
         guesses.append(x0)
     return states, [*guesses, states[-1]]
