@@ -39,7 +39,7 @@ class Config:
     )
     timesteps: int = option(100, "T, the number of steps from data to noise", most=100_000)
     schedule: str = option("cosine", "noise schedule", choices=(*SCHEDULES,))
-    target: str = option("noise", "what the network predicts", choices=(*targets.TARGETS,))
+    target: str = option("noise", "prediction of the network", choices=(*targets.TARGETS,))
     loss: str = option("simple", "weights of the loss at the steps", choices=targets.LOSSES)
     conditional: bool = option(False, "condition the network on the class")
     width: int = option(128, "width of the hidden layers, for points")
