@@ -118,7 +118,7 @@ class Dates(Task):
 
     >>> with tg.random.using(Generator(0)):
     ...     Dates().draw(1, "test")
-    [Pair(source='the third of january 2136', target='2136-01-03')]
+    [Pair(source='august the sixteenth 1789', target='1789-08-16')]
     """
 
     def __init__(self) -> None:

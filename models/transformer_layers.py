@@ -90,8 +90,13 @@ class PositionalEncoding(nn.SinusoidalPositionalEncoding):
         del self.pe  # which is not in the state dict
         self.register_buffer("pe", code)
 
-    def forward(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
-        """x (N, L, d_model) plus the codes of the positions, (L,) or (N, L); None: 0, …, L − 1.
+    def forward(self, x: Tensor, start: int = 0, positions: Tensor | None = None) -> Tensor:
+        """x (N, L, d_model) plus the codes of L positions.
+
+        Args:
+            x: embeddings.
+            start: the first position.
+            positions: integers (L,) or (N, L), used instead of start, start + 1, ….
 
         Raises:
             ValueError: a position is not in [0, max_len), or the width is not d_model.
@@ -102,7 +107,7 @@ class PositionalEncoding(nn.SinusoidalPositionalEncoding):
                 f"{x.shape}"
             )
         if positions is None:
-            positions = tg.arange(x.shape[1], device=x.device)
+            positions = tg.arange(start, start + x.shape[1], device=x.device)
         if positions.size and not 0 <= positions.min() <= positions.max() < self.max_len:
             raise ValueError(
                 f"PositionalEncoding: positions {int(positions.min())} … {int(positions.max())}; "
@@ -227,7 +232,8 @@ def _fitted(mask: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
             f"MultiHeadAttention: the mask is {mask.shape}; expected (S,) = {(columns,)}, (L, S) = "
             f"{(rows, columns)}, (N, L, S) = {(n, rows, columns)} or (N, heads, L, S) = {shape}"
         )
-    return full != 0
+    found: Tensor = full != 0
+    return found
 
 
 class FeedForward(nn.Module):

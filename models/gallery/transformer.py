@@ -32,7 +32,8 @@ def attention(model: Translator, pair: Pair) -> dict[str, Tensor]:
         and "memory", the attention of the target to the source. Query i of the target is of the
         step that predicts its token i + 1.
     """
-    encoder, decoder = model.network.encoder.layers, model.network.decoder.layers
+    network: Any = model.network
+    encoder, decoder = network.encoder.layers, network.decoder.layers
     attentions = {
         "encoder": [layer.self_attn for layer in encoder],
         "decoder": [layer.self_attn for layer in decoder],

@@ -128,10 +128,11 @@ def test_an_odd_width_has_one_sine_more_than_cosines():
 
 def test_positions_can_be_given():
     encoding, x = PositionalEncoding(6, 9), tg.randn((2, 3, 6))
-    shifted = encoding(x, tg.tensor([[0, 0, 1], [4, 5, 6]]))
+    shifted = encoding(x, positions=tg.tensor([[0, 0, 1], [4, 5, 6]]))
     whole = encoding(tg.zeros((1, 9, 6)))[0]
     np.testing.assert_array_equal(shifted[1].numpy(), (x[1] + whole[4:7]).numpy())
     np.testing.assert_array_equal(shifted[0, 1:].numpy(), (x[0, 1:] + whole[:2]).numpy())
+    np.testing.assert_array_equal(encoding(x, start=4)[1].numpy(), shifted[1].numpy())
 
 
 # ------------------------------------------------------------------------------ attention
