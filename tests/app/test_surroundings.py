@@ -255,7 +255,7 @@ COMMANDS = [
         [command, model]
         for command in ("sample", "judge")
         for model in models.NAMES
-        if any(hasattr(models.load(model), name) for name in (command, "sample"))
+        if any(hasattr(models.load(model), name) for name in (command, "sample", "generate"))
     ),
 ]
 
