@@ -56,6 +56,7 @@ def read_config(path: Path) -> dict[str, Any]:
         **sizes,
         "dropout": float(found.get("resid_pdrop", 0.1)),
         "tie": bool(found.get("tie_word_embeddings", True)),
+        "init_std": float(found.get("initializer_range", 0.02)),
     }
 
 
@@ -100,6 +101,7 @@ def write(folder: PathLike, config: Mapping[str, Any], state: Mapping[str, Tenso
         **{theirs: config[ours] for ours, theirs in _SIZES.items()},
         **{f"{part}_pdrop": config["dropout"] for part in ("resid", "embd", "attn")},
         "tie_word_embeddings": config["tie"],
+        "initializer_range": config["init_std"],
         "bos_token_id": None,
         "eos_token_id": None,
         "dtype": "float32",

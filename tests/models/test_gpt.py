@@ -92,15 +92,16 @@ def test_the_logits_of_a_network_of_sines_are_those_of_pytorch() -> None:
         np.testing.assert_allclose(logits[place], [*map(float, numbers.split())], atol=3e-6)
 
 
-def test_the_weights_begin_as_in_gpt_2() -> None:
+@pytest.mark.parametrize("std", [0.02, 0.07])
+def test_the_weights_begin_as_in_gpt_2(std: float) -> None:
     tg.manual_seed(0)
-    model = GPT(GPTConfig(200, 100, n_layer=8, n_head=2, n_embd=64))
+    model = GPT(GPTConfig(200, 100, n_layer=8, n_head=2, n_embd=64, init_std=std))
     for name, parameter in model.named_parameters():
         if parameter.ndim == 1:
             assert (parameter == (0.0 if name.endswith("bias") else 1.0)).all()
         else:
-            std = 0.02 / 4 if name.endswith("c_proj.weight") else 0.02
-            assert parameter.std().item() == pytest.approx(std, rel=0.05)
+            wanted = std / 4 if name.endswith("c_proj.weight") else std
+            assert parameter.std().item() == pytest.approx(wanted, rel=0.05)
 
 
 def test_a_tied_weight_is_one_parameter_with_both_gradients() -> None:
