@@ -143,7 +143,8 @@ def causal_mask(length: int, device: str | None = None) -> Tensor:
     >>> causal_mask(2).tolist()
     [[True, False], [True, True]]
     """
-    return tg.tril(tg.ones((length, length), tg.bool, device=device))
+    mask: Tensor = tg.tril(tg.ones((length, length), tg.bool, device=device))
+    return mask
 
 
 class Encoder(nn.Module):
