@@ -134,7 +134,8 @@ def padding_mask(tokens: Tensor, padding: int = 0) -> Tensor:
     >>> padding_mask(tg.tensor([[5, 6, 0]])).tolist()
     [[[True, True, False]]]
     """
-    return (tokens != padding)[:, None]
+    mask: Tensor = (tokens != padding)[:, None]
+    return mask
 
 
 def causal_mask(length: int, device: str | None = None) -> Tensor:
@@ -143,8 +144,7 @@ def causal_mask(length: int, device: str | None = None) -> Tensor:
     >>> causal_mask(2).tolist()
     [[True, False], [True, True]]
     """
-    mask: Tensor = tg.tril(tg.ones((length, length), tg.bool, device=device))
-    return mask
+    return tg.tril(tg.ones((length, length), tg.bool, device=device))
 
 
 class Encoder(nn.Module):
