@@ -77,7 +77,10 @@ def answer(
             size=(480, 400),
         ),
         pictures.curves(
-            {name: [math.log10(norm) for norm in norms] for name, norms in gradients.items()},
+            {
+                name: [math.log10(norm) if norm else math.nan for norm in norms]  # 0 by underflow
+                for name, norms in gradients.items()
+            },
             title="Gradients over time",
             y_label="log10 of the norm",
             size=(480, 400),
