@@ -170,7 +170,7 @@ def agreement(images: Tensor, labels: Tensor) -> float:
     True
     """
     logits = lenet.predict(lenet.pretrained(), _checked("agreement", images))
-    return tg.mean(tg.argmax(logits, axis=1) == labels).item()
+    return float(tg.mean(tg.argmax(logits, axis=1) == labels))
 
 
 def _percent(*shares: float) -> str:

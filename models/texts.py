@@ -155,7 +155,7 @@ def load(name: str) -> Corpus:
 
     >>> corpus = load("shakespeare_small")
     >>> len(corpus.vocabulary), len(corpus.validation[0])
-    (61, 20000)
+    (62, 20000)
     """
     if name == "names":
         words = data.names()
