@@ -93,15 +93,18 @@ def subtract(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     return xp.subtract(x, y)
 
 
-def _times_y(g: Array, y: Array) -> Any:
+def _times(g: Array, y: Array) -> Any:
+    """g · y, on several threads if g is large."""
     return arithmetic.multiply(g, y) if g.size > LARGE else g * y
 
 
-def _times_x(g: Array, x: Array) -> Any:
-    return arithmetic.multiply(g, x) if g.size > LARGE else g * x
-
-
-@op(_times_y, _times_x, symbol="×", scales=True, local=["y", "x"])
+@op(
+    lambda g, y: _times(g, y),
+    lambda g, x: _times(g, x),
+    symbol="×",
+    scales=True,
+    local=["y", "x"],
+)
 def multiply(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """x · y.
 
