@@ -177,6 +177,7 @@ def test_settings_are_chosen_on_held_out_images_without_the_test_images(tmp_path
     assert not any(name.startswith("test") for name in names)
 
 
+@pytest.mark.slow
 def test_a_small_resnet_learns_to_read_digits(tmp_path: Any) -> None:
     """Seeds 0 to 4 read 87.8 to 93.9 %: the spread, twice, below the middle of it."""
     trained(tmp_path, images=1024, epochs=3, batch_size=32)
