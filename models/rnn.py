@@ -43,6 +43,8 @@ truncated. The states are part of the checkpoint, as the next step depends on th
 **makemore's recurrences** (Karpathy 2022), `--cell makemore-rnn` and `makemore-gru`, differ from
 `nn`'s in three points: one matrix per gate acts on [x; h], with one bias; the GRU resets h before
 the product, as in Cho et al., not after it; and the first state is learned.
+
+`rnn_forward` and `LSTM` are those of the study notes, from `notes`: one sequence, step by step.
 """
 
 from __future__ import annotations
@@ -62,6 +64,8 @@ from . import decoding, language, texts
 from .batches import batches
 from .language import LanguageModel, Network
 from .language import generate as generate
+from .notes import LSTM as LSTM
+from .notes import rnn_forward as rnn_forward
 
 TRAINING_TIME = "about 2 minutes on two cores"
 LAYERS: dict[str, Any] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -233,3 +235,12 @@ def test_an_lstm_begins_with_open_forget_gates():
 def test_more_layers_of_makemores_cells_are_refused():
     with pytest.raises(ValueError, match="makemore-gru has one layer"):
         rnn.Config(cell="makemore-gru", layers=2)
+
+
+def test_the_functions_of_the_study_notes_are_found_here():
+    states = rnn.rnn_forward([[1.0], [2.0]], [0.0], [[0.5]], [[0.8]], [0.0])
+    first = math.tanh(0.5)
+    assert states == pytest.approx([math.tanh(1.0 + 0.8 * first)], abs=1e-4)
+    zeros = np.zeros((2, 1))
+    outputs, _, _ = rnn.LSTM(1, 2).forward([[1.0], [2.0]], zeros, zeros)
+    assert outputs.shape == (2, 2, 1)
