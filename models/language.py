@@ -34,7 +34,8 @@ from tinygrad_gm import Generator, Tensor, data, nn, optim
 from tinygrad_gm.nn.module import evaluating
 from tinygrad_gm.training import Run, option, read_checkpoint, restored
 from tinygrad_gm.training.config import check, config_from
-from tinygrad_gm.training.run import LossFunction, Stateful
+from tinygrad_gm.training.run import LossFunction
+from tinygrad_gm.training.state import Stateful
 
 from . import decoding, texts
 from .batches import batches

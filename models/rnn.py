@@ -87,7 +87,7 @@ class Recurrence(Network):
 
         Args:
             symbols: integers (N, L).
-            state: the state after the text before them; None: there is none.
+            state: the state after the text before them; None at the beginning of a text.
 
         Returns:
             The logits (N, L, V), entry t for the symbol after the t-th, and the last state.
@@ -281,7 +281,7 @@ class Lanes:
 
 
 class Carried:
-    """The state at the end of the last batch, as a part of the checkpoint; None: there is none."""
+    """The state at the end of the last batch, as a part of the checkpoint; None at first."""
 
     def __init__(self) -> None:
         self.state: State | None = None

@@ -306,7 +306,7 @@ class Transformer(nn.Module):
         return logits
 
     def _embedded(self, parts: nn.ModuleList, tokens: Tensor, start: int = 0) -> Tensor:
-        """Embeddings plus codes of the positions, of which padding is none."""
+        """Embeddings plus codes of the positions; padding does not count as a position."""
         embeddings, encoding = parts
         if tokens.ndim != 2 or tokens.dtype.kind not in "iu":
             raise ValueError(

@@ -1,8 +1,8 @@
 """What the network predicts: five targets, their conversions, and the weights of their losses.
 
 **One plane.** In x_t = α x_0 + σ ε, with α² + σ² = 1, there are two unknowns, the data x_0 and the
-noise ε, and one equation. Whoever knows a second combination y = a x_0 + b ε knows both. So a
-network can predict any of
+noise ε, and one equation. A second combination y = a x_0 + b ε determines both. So a network
+can predict any of
 
     target      y                       a     b      source
     x0          x_0                     1     0      Ho et al. 2020, section 3.2

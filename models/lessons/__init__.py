@@ -17,7 +17,7 @@ NAMES = ("shift", "overfitting", "saturation", "degradation", "gradients", "addi
 
 
 def load(name: str) -> ModuleType:
-    """Return the lesson `name`. Raises ValueError, with the nearest name, if there is none.
+    """Return the lesson `name`. An unknown name raises ValueError with the nearest known one.
 
     >>> load("shift").__name__.rpartition(".")[2]
     'shift'

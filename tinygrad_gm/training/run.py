@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from .. import pictures
 from ..backend import ArrayLike
@@ -43,7 +43,7 @@ from .config import check_same_run, model_of, plain
 from .folder import CHECKPOINT, LOCK, claim, remove_leftovers
 from .metrics import as_number, write_curves
 from .progress import in_words, progress
-from .state import in_one_line, read_checkpoint
+from .state import Stateful, in_one_line, read_checkpoint
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -57,16 +57,6 @@ Sampler: TypeAlias = Callable[[Generator], "ArrayLike | Image | str"]
 
 class DivergenceError(RuntimeError):
     """The loss, or another number in the metrics, became NaN or infinite."""
-
-
-class Stateful(Protocol):
-    """A part of a checkpoint: a model, an optimizer, a schedule, an average of weights."""
-
-    def state_dict(self) -> Mapping[str, Any]:
-        """Return the state to continue from."""
-
-    def load_state_dict(self, state: Any, /) -> Any:
-        """Continue from a state."""
 
 
 class Run:

@@ -7,9 +7,9 @@ So all contents are checked before use.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ..io import CheckpointError, PathLike, load
 from ..nn import Module, no_init
@@ -17,6 +17,16 @@ from .config import C, config_from, model_of
 from .folder import CHECKPOINT
 
 M = TypeVar("M", bound=Module)
+
+
+class Stateful(Protocol):
+    """A part of a checkpoint: a model, an optimizer, a schedule, an average of weights."""
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """Return the state to continue from."""
+
+    def load_state_dict(self, state: Any, /) -> Any:
+        """Continue from a state."""
 
 
 def read_checkpoint(folder: PathLike) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from tinygrad_gm.models.unet import UNet2D
 
 @pytest.mark.parametrize("shape", [(3,), (1, 4, 4)])
 def test_the_loss_is_the_mean_squared_error_of_the_noise(shape):
-    # whoever sees no noise errs by ε² = 1 on average, and whoever sees it all by nothing
+    # predicting no noise has an error of ε² = 1 on average, predicting all of it an error of 0
     tg.manual_seed(0)
     x0 = tg.randn((20_000 // math.prod(shape), *shape))
     model = DiffusionModel(Silent(), 10, "cosine")
