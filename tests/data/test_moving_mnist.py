@@ -7,7 +7,14 @@ import pytest
 
 import tinygrad_gm as tg
 from tinygrad_gm import data
+from tinygrad_gm.data import files
 from tinygrad_gm.data.moving_mnist import _placed, _reflected
+
+
+@pytest.fixture(autouse=True)
+def _only_the_bundled_digits(monkeypatch, tmp_path):
+    monkeypatch.setenv("TINYGRAD_GM_DATA", str(tmp_path))
+    monkeypatch.setattr(files, "cache_folder", lambda: tmp_path)
 
 
 def films(*args, seed=0, **options):
@@ -115,6 +122,38 @@ def test_overlapping_digits_show_the_brighter_pixel():
     images = data.mnist_small().train.tensors[0].numpy()[:, 0]
     drawn = tg.Generator(0).integers(0, len(images), (4, 2)).numpy()
     np.testing.assert_allclose(both, images[drawn].max(1), atol=1e-6)
+
+
+def test_labels_name_the_digits_that_are_shown():
+    train = data.mnist_small().train
+    found, labels = data.moving_mnist(*(40, 3, 28, 2, 28), labels=True, generator=tg.Generator(0))
+    drawn = tg.Generator(0).integers(0, len(train), (40, 2))
+    images, wanted = train[drawn]
+    assert (labels.shape, labels.dtype) == ((40, 2), np.int64)
+    assert (labels.numpy() == wanted.numpy()).all()
+    both = images.numpy().max(axis=1)[:, 0]
+    np.testing.assert_allclose(found.numpy()[:, 0, 0], both, atol=1e-6)
+
+
+def test_test_films_show_test_digits():
+    test = data.mnist_small().test.tensors[0].numpy()[:, 0]
+    for film in films(3, frames=1, size=28, digit_size=28, split="test"):
+        assert np.abs(test - film[0, 0]).max((1, 2)).min() < 1e-6
+    with pytest.raises(ValueError, match="split must be 'train' or 'test', not 'valid'"):
+        films(1, split="valid")
+
+
+def test_the_whole_mnist_is_used_where_its_file_is(tmp_path):
+    levels = {"train": 40, "test": 200}
+    arrays = {}
+    for part, n in (("train", 60), ("test", 10)):
+        arrays[f"x_{part}"] = np.full((n, 784), levels[part], np.uint8)
+        arrays[f"y_{part}"] = np.full(n, 7, np.uint8)
+    np.savez(tmp_path / "mnist_full.npz", **arrays)
+    for split, level in levels.items():
+        found, labels = data.moving_mnist(2, frames=1, split=split, labels=True)
+        assert found.numpy().max() == pytest.approx(level / 255)
+        assert labels.tolist() == [[7], [7]]
 
 
 def test_a_seed_repeats_the_films_and_the_films_differ():

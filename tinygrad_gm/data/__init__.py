@@ -13,6 +13,7 @@ from .moving_mnist import moving_mnist
 from .push_t import Demonstrations, push_t
 from .text import Characters, names, shakespeare
 from .toys import Mixture, gaussians_grid, gaussians_ring, moons, swiss_roll
+from .videos import video
 
 __all__ = [
     "BPE",
@@ -44,4 +45,5 @@ __all__ = [
     "shakespeare_small",
     "swiss_roll",
     "transforms",
+    "video",
 ]

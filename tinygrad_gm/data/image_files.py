@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _WIDE = ("I;16", "I;16L", "I;16B", "I;16N")  # Pillow's names for 16 bits of grey
-_DAMAGE = (  # what Pillow raises for damaged pictures
+DAMAGE = (  # what Pillow raises for damaged pictures
     *(OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, struct.error),
     *(OverflowError, ZeroDivisionError, AssertionError, MemoryError),
 )
@@ -79,7 +79,7 @@ def _opened(path: PathLike) -> Image:
         raise ValueError(f"cannot read {path}: it is not a picture that Pillow knows") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise ValueError(f"cannot read {path}: it has too many pixels") from None
-    except _DAMAGE as error:
+    except DAMAGE as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise failure(f"cannot read {path}", error) from None
         raise ValueError(f"cannot read {path}: the picture is truncated or damaged") from None

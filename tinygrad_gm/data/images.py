@@ -66,12 +66,17 @@ def mnist() -> Split:
     >>> len(train), len(test)                                              # doctest: +SKIP
     (60000, 10000)
     """
-    plain = [file.name.removesuffix(".gz") for file in _MNIST]
-    first = find(plain[0], _MNIST[0].name, "mnist_full.npz")
+    first = find(_plain(_MNIST[0]), _MNIST[0].name, "mnist_full.npz")
     if first is not None and first.suffix == ".npz":
         return _split(str(first), _read_npz(first, (784,)), (1, 28, 28))
-    paths = [fetch(file, name) for file, name in zip(_MNIST, plain, strict=True)]
+    paths = [fetch(file, _plain(file)) for file in _MNIST]
     return _split(f"MNIST in {paths[0].parent}", list(map(read_idx, paths)), (1, 28, 28))
+
+
+def mnist_at_hand() -> Split | None:
+    """Return `mnist()` if its files are there; None if they would have to be downloaded."""
+    there = find("mnist_full.npz") or all(find(_plain(file), file.name) for file in _MNIST)
+    return mnist() if there else None
 
 
 def cifar10() -> Split:
@@ -132,3 +137,8 @@ def _pairs(name: str, pixels: Any, labels: Any, shape: tuple[int, int, int]) -> 
         )
     images = np.divide(pixels, np.float32(255), dtype=np.float32, order="C")
     return TensorDataset(asarray(images.reshape(-1, *shape)), asarray(labels.astype(np.int64)))
+
+
+def _plain(file: RemoteFile) -> str:
+    """The name of a file that is not compressed."""
+    return file.name.removesuffix(".gz")

@@ -3,13 +3,44 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 
 from ..random import Generator, default_generator
 from ..tensor import Tensor, asarray
 from .bundled import mnist_small
+from .dataset import TensorDataset
+from .images import mnist_at_hand
+
+
+@overload
+def moving_mnist(
+    n: int,
+    frames: int = 17,
+    size: int = 32,
+    digits: int = 1,
+    digit_size: int = 16,
+    speed: tuple[float, float] = (1.5, 2.5),
+    split: Literal["train", "test"] = "train",
+    labels: Literal[False] = False,
+    generator: Generator | None = None,
+) -> Tensor: ...
+
+
+@overload
+def moving_mnist(
+    n: int,
+    frames: int = 17,
+    size: int = 32,
+    digits: int = 1,
+    digit_size: int = 16,
+    speed: tuple[float, float] = (1.5, 2.5),
+    split: Literal["train", "test"] = "train",
+    *,
+    labels: Literal[True],
+    generator: Generator | None = None,
+) -> tuple[Tensor, Tensor]: ...
 
 
 def moving_mnist(
@@ -19,16 +50,18 @@ def moving_mnist(
     digits: int = 1,
     digit_size: int = 16,
     speed: tuple[float, float] = (1.5, 2.5),
+    split: Literal["train", "test"] = "train",
+    labels: bool = False,
     generator: Generator | None = None,
-) -> Tensor:
+) -> Tensor | tuple[Tensor, Tensor]:
     """Generate videos of digits that move in straight lines and are reflected by the walls.
 
     Srivastava, Mansimov and Salakhutdinov 2015, "Unsupervised Learning of Video Representations
     using LSTMs", §4.1 (there 64 × 64 pixels and two digits of 28 × 28). Each digit is drawn from
-    `mnist_small().train` and starts at a random position in a random direction. Positions are
-    fractions of a pixel (the digit is shifted bilinearly), and a digit is reflected exactly where
-    its square touches the wall, also between two frames. Where digits overlap, the brighter pixel
-    is shown.
+    `mnist` if its files are there, otherwise from `mnist_small`, and starts at a random position in
+    a random direction. Positions are fractions of a pixel (the digit is shifted bilinearly), and a
+    digit is reflected exactly where its square touches the wall, also between two frames. Where
+    digits overlap, the brighter pixel is shown.
 
     Args:
         n: number of videos.
@@ -37,20 +70,43 @@ def moving_mnist(
         digits: number of digits in each video.
         digit_size: width and height to which a digit of 28 × 28 pixels is scaled, by areas.
         speed: the bounds of the uniform distribution of a digit's speed, in pixels per frame.
+        split: the part of MNIST from which digits are drawn, "train" or "test".
+        labels: also return which digits are in each video.
         generator: random generator; None: the default generator.
 
     Returns:
-        float32 in [0, 1] of shape (n, frames, 1, size, size).
+        float32 in [0, 1] of shape (n, frames, 1, size, size); with `labels` also the digits, int64
+        of shape (n, digits).
 
     Raises:
         ValueError: an argument is out of range.
 
-    >>> films = tg.data.moving_mnist(4, frames=5)
-    >>> films.shape
-    (4, 5, 1, 32, 32)
+    >>> films, shown = tg.data.moving_mnist(4, frames=5, labels=True)
+    >>> films.shape, shown.shape
+    ((4, 5, 1, 32, 32), (4, 1))
     >>> brightness = films.sum(axis=(2, 3, 4))                         # no pixel leaves the frame
     >>> bool(tg.allclose(brightness, brightness[:, :1], rtol=1e-4))
     True
+    """
+    if split not in ("train", "test"):
+        raise ValueError(f"moving_mnist: split must be 'train' or 'test', not {split!r}")
+    source: TensorDataset = getattr(mnist_at_hand() or mnist_small(), split)
+    films, shown = bouncing(source, n, frames, size, digits, digit_size, speed, generator)
+    return (films, shown) if labels else films
+
+
+def bouncing(
+    source: TensorDataset,
+    n: int,
+    frames: int = 17,
+    size: int = 32,
+    digits: int = 1,
+    digit_size: int = 16,
+    speed: tuple[float, float] = (1.5, 2.5),
+    generator: Generator | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The videos of `moving_mnist`, and their labels (n, digits), with the digits of `source`:
+    images (N, 1, H, H) and labels (N,).
     """
     counts = {"n": n, "frames": frames, "digits": digits, "digit_size": digit_size}
     for name, value in counts.items():
@@ -64,7 +120,9 @@ def moving_mnist(
     if not 0 <= slowest <= fastest < math.inf:
         raise ValueError(f"moving_mnist: speed must be bounds 0 ≤ a ≤ b, not {speed}")
     generator = generator or default_generator()
-    shapes = _scaled_digits(generator, (n, digits), digit_size)
+    drawn = generator.integers(0, len(source), (n, digits))
+    images, labels = source[drawn]
+    shapes = _scaled(images.numpy()[:, :, 0], digit_size)
     starts = generator.uniform((n, digits, 2), 0, size - digit_size, np.float64).numpy()
     angles = generator.uniform((n, digits), 0, 2 * math.pi, np.float64).numpy()
     speeds = generator.uniform((n, digits), slowest, fastest, np.float64).numpy()
@@ -74,19 +132,18 @@ def moving_mnist(
         places = _reflected(starts + frame * velocities, size - digit_size)
         seen = _placed(shapes, places, size).max(axis=1)
         films[:, frame, 0] = np.minimum(seen, 1)  # the weights' rounding may add 1e-7
-    return asarray(films)
+    return asarray(films), labels
 
 
-def _scaled_digits(generator: Generator, shape: tuple[int, int], size: int) -> Any:
-    """Digits of MNIST drawn at random: shape (*shape, size, size)."""
-    images = mnist_small().train.tensors[0].numpy()[:, 0]
-    drawn = images[generator.integers(0, len(images), shape).numpy()]
-    edges = np.linspace(0, images.shape[-1], size + 1)
-    pixels = np.arange(images.shape[-1])
+def _scaled(images: Any, size: int) -> Any:
+    """Square images (…, H, H), scaled to (…, size, size) by areas."""
+    width = images.shape[-1]
+    edges = np.linspace(0, width, size + 1)
+    pixels = np.arange(width)
     # The share of each old pixel in each new one.
     covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    shares = (np.clip(covered, 0, None) * (size / images.shape[-1])).astype(np.float32)
-    return shares @ drawn @ shares.T
+    shares = (np.clip(covered, 0, None) * (size / width)).astype(np.float32)
+    return shares @ images @ shares.T
 
 
 def _reflected(places: Any, room: int) -> Any:
