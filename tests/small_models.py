@@ -202,6 +202,23 @@ SMALL: dict[str, list[dict[str, Any]]] = {
             "sample_every": 3,
         },
     ],
+    "sora": [
+        {
+            "frames": 3,
+            "positions": 5,
+            "clips": 8,
+            "batch_size": 4,
+            "channels": 2,
+            "latent_channels": 2,
+            "epochs": 2,
+            "width": 8,
+            "depth": 2,
+            "heads": 2,
+            "timesteps": 4,
+            "transformer_epochs": 2,
+            "transformer_batch_size": 4,
+        }
+    ],
     "transformer": [
         {
             "task": task,

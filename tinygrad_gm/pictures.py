@@ -170,6 +170,33 @@ def film(frames: Sequence[str | Path], path: str | Path, *, seconds: float = 0.2
         first.save(temporary, "GIF", save_all=True, append_images=others, duration=lengths, loop=0)
 
 
+def clips(films: ArrayLike, columns: int | None = None, *, path: str | Path) -> None:
+    """Write films (N, T, C, H, W) side by side as an animated GIF, ten frames a second, which
+    repeats. Frames are drawn as by `grid`.
+
+    >>> import os, tempfile
+    >>> clips(tg.rand((2, 3, 1, 8, 8)), path=os.path.join(tempfile.mkdtemp(), "clips.gif"))
+    """
+    array = films.numpy() if isinstance(films, Tensor) else np.asarray(films)
+    if array.ndim != 5 or not array.size:
+        raise ValueError(f"clips: expected films (N, T, C, H, W); got {array.shape}")
+    first, *rest = (grid(array[:, t], columns) for t in range(array.shape[1]))
+    with replacing(path) as temporary:
+        first.save(temporary, "GIF", save_all=True, append_images=rest, duration=100, loop=0)
+
+
+def sheet_in(folder: Path, samples: ArrayLike) -> Path:
+    """Draw samples of a model into a folder, films as `samples.gif`, others by `sheet` as
+    `samples.png`; return the path.
+    """
+    path = folder / ("samples.gif" if len(samples.shape) == 5 else "samples.png")
+    if path.suffix == ".gif":
+        clips(samples, path=path)
+    else:
+        sheet(samples, path=path)
+    return path
+
+
 def curves(
     series: Mapping[Any, Sequence[float] | tuple[Sequence[float], Sequence[float]]],
     *,

@@ -92,7 +92,9 @@ def test_a_restored_model_draws_the_same_samples_from_the_same_seed(tmp_path, na
     assert (first == again).all()
     assert (first != other).any()
     assert np.isfinite(first).all()
-    if first.ndim == 4:
+    if first.ndim == 5:
+        assert first.shape == (5, kwargs["frames"], 1, 32, 32)
+    elif first.ndim == 4:
         assert first.shape == (5, 1, 28, 28)
         assert first.min() >= 0
         assert first.max() <= 1

@@ -159,8 +159,7 @@ def sample(argv: list[str]) -> None:
     began = time.perf_counter()
     drawn = samples(args.count)
     seconds = time.perf_counter() - began
-    path = args.out / "samples.png"
-    pictures.sheet(drawn, path=path)
+    path = pictures.sheet_in(args.out, drawn)
     print(f"{args.count} samples in {seconds:.2f} s, written to {path}")
 
 
@@ -378,6 +377,8 @@ WISHES = {
     "steps": ("--steps", int, "number of steps of the sampler"),
     "eta": ("--eta", float, "η of DDIM, from 0 (no noise) to 1 (ancestral sampling)"),
     "guidance": ("--guidance", float, "weight of classifier-free guidance (default 0)"),
+    "frames": ("--frames", int, "number of frames of a clip (default: as in training)"),
+    "image": ("--image", Path, "file of the first frame of a clip"),
 }
 
 

@@ -1,0 +1,141 @@
+"""Diffusion of the latents of a clip, whose first frames may be known.
+
+In training with `known` frames, half of the clips keep their first frame, or a random number of
+first frames, free of noise; the loss counts the others. So one network draws a clip from nothing,
+moves a given picture, and continues a clip (as Sora does, by its technical report of 2024). A long
+clip is drawn in windows of the length of training: the second half of a window is the known first
+half of the next.
+"""
+
+from __future__ import annotations
+
+import tinygrad_gm as tg
+from tinygrad_gm import Generator, Tensor
+
+from ..diffusion import targets
+from ..diffusion.guidance import classifier_free
+from ..diffusion.model import DROPPED, DiffusionModel
+from ..diffusion.samplers import Denoiser
+from .latte import Latte
+
+LIMIT = 4.0  # largest absolute value of a latent, in standard deviations
+
+
+class LatentDiffusion(DiffusionModel):
+    """Diffusion of latents (N, C, T, H, W) by v-prediction.
+
+    Args:
+        network: the network.
+        timesteps: number of steps of the noise.
+        channels: C.
+
+    Attributes:
+        mean, spread: mean and standard deviation of each channel of the latents, (C, 1, 1, 1), with
+            which the network sees them as (z − mean)/spread.
+    """
+
+    mean: Tensor
+    spread: Tensor
+    model: Latte
+
+    def __init__(self, network: Latte, timesteps: int, channels: int) -> None:
+        super().__init__(
+            network, timesteps, "cosine", target="v", classes=network.num_classes or 0, clip=LIMIT
+        )
+        self.register_buffer("mean", tg.zeros((channels, 1, 1, 1)))
+        self.register_buffer("spread", tg.ones((channels, 1, 1, 1)))
+
+    @tg.no_grad()
+    def measure(self, latents: Tensor) -> None:
+        """Take mean and spread from latents (N, C, T, H, W)."""
+        axes = (0, 2, 3, 4)
+        self.mean.copy_(tg.mean(latents, axis=axes).reshape(self.mean.shape))
+        self.spread.copy_(tg.std(latents, axis=axes).reshape(self.spread.shape))
+
+    def loss(self, latents: Tensor, labels: Tensor | None) -> Tensor:
+        """The mean squared error of v at random steps, of the frames that are not known."""
+        z = (latents - self.mean) / self.spread
+        count, _, length = z.shape[:3]
+        t = tg.randint(0, self.timesteps, (count,), device=z.device)
+        z_t, noise = self.forward_diffusion(z, t)
+        if labels is not None:
+            dropped = tg.rand(count, device=z.device) < DROPPED
+            labels = tg.where(dropped, self.classes, labels)
+        kind, several = tg.rand((2, count), device=z.device)
+        first = tg.where(kind < 0.25, 1, (several * length).astype(tg.int64))
+        first = tg.minimum(tg.where(kind < 0.5, first, 0), length - 1)
+        places = tg.arange(length, device=z.device)
+        known = places < first[:, None]
+        shift = int(tg.randint(0, self.model.frames - length + 1, ()))
+        given = known[:, None, :, None, None]
+        y = self.model(tg.where(given, z, z_t), t, labels, known=known, places=places + shift)
+        wanted = targets.target("v", z, noise, *self.alpha_sigma(t, z))
+        errors = tg.where(given, 0.0, (y - wanted) ** 2)
+        return tg.mean(errors) * (count * length / (count * length - int(known.sum())))
+
+    def continuing(
+        self, known: Tensor, labels: Tensor | None, guidance: float, start: int
+    ) -> Denoiser:
+        """The denoiser of clips whose first frames are `known`, (N, C, K, H, W), normalised.
+
+        Args:
+            known: the frames; K may be 0.
+            labels: the classes (N,); None: no class.
+            guidance: weight of classifier-free guidance.
+            start: position in time of the first frame.
+        """
+
+        def given(labels: Tensor | None) -> Denoiser:
+            def denoise(x: Tensor, t: Tensor) -> Tensor:
+                count, _, length = x.shape[:3]
+                places = tg.arange(length, device=x.device)
+                is_known = tg.broadcast_to(places < known.shape[2], (count, length))
+                x = tg.concat([known, x[:, :, known.shape[2] :]], axis=2)
+                none = tg.full(count, self.classes, device=x.device) if self.classes else None
+                label = none if labels is None else labels
+                y = self.model(x, t, label, known=is_known, places=places + start)
+                x0 = targets.to_x0("v", y, x, *self.alpha_sigma(t, x))
+                return tg.concat([known, x0[:, :, known.shape[2] :]], axis=2)
+
+            return denoise
+
+        if guidance and labels is None:
+            raise ValueError("sora: guidance needs a class")
+        return classifier_free(given(labels), given(None), guidance) if guidance else given(labels)
+
+    @tg.no_grad()
+    def draw(
+        self,
+        known: Tensor,
+        frames: int,
+        window: int,
+        generator: Generator,
+        *,
+        labels: Tensor | None = None,
+        guidance: float = 0.0,
+        steps: int = 50,
+    ) -> Tensor:
+        """Latents (N, C, frames, H, W) that begin with those of `known`, (N, C, K, H, W), drawn in
+        windows of `window` frames by DDIM.
+
+        Raises ValueError for more frames than there are positions.
+        """
+        if frames > self.model.frames:
+            raise ValueError(
+                f"sora: {frames} frames; the network has positions for {self.model.frames}"
+            )
+        clip = (known - self.mean) / self.spread
+        while clip.shape[2] < frames:
+            start = max(0, clip.shape[2] - window // 2) if clip.shape[2] >= window else 0
+            length = min(window, frames - start)
+            given = clip[:, :, start:]
+            shape = (len(clip), clip.shape[1], length, *clip.shape[3:])
+            made = self.sample(
+                shape,
+                sampler="ddim",
+                steps=min(steps, self.timesteps),
+                generator=generator,
+                denoise=self.continuing(given, labels, guidance, start),
+            )
+            clip = tg.concat([clip, made[:, :, given.shape[2] :]], axis=2)
+        return clip * self.spread + self.mean
