@@ -27,7 +27,7 @@ from .autoencoder import REDUCTION, VideoAutoencoder, psnr
 from .latents import LatentDiffusion
 from .latte import Latte
 
-TRAINING_TIME = "about 45 minutes on two cores"
+TRAINING_TIME = "about 35 minutes on two cores"
 MOVING = "moving_mnist"
 SIZE = 32  # of the frames of moving digits
 UNSEEN = 8  # last frames of a real clip, not trained on
@@ -55,7 +55,7 @@ class Config:
     depth: int = option(6, "number of blocks of the transformer, an even number", most=1000)
     heads: int = option(4, "number of heads of the attention")
     timesteps: int = option(1000, "T, the number of steps from data to noise", most=100_000)
-    transformer_epochs: int = option(10, "number of epochs of the transformer", least=0)
+    transformer_epochs: int = option(40, "number of epochs of the transformer", least=0)
     transformer_batch_size: int = option(16, "number of clips per step of the transformer")
     transformer_learning_rate: float = option(
         1e-3, "learning rate of AdamW at its peak, of the transformer"

@@ -121,7 +121,7 @@ def bouncing(
         raise ValueError(f"moving_mnist: speed must be bounds 0 ≤ a ≤ b, not {speed}")
     generator = generator or default_generator()
     drawn = generator.integers(0, len(source), (n, digits))
-    images, labels = source[drawn]
+    images, labels = (part[drawn] for part in source.tensors)
     shapes = _scaled(images.numpy()[:, :, 0], digit_size)
     starts = generator.uniform((n, digits, 2), 0, size - digit_size, np.float64).numpy()
     angles = generator.uniform((n, digits), 0, 2 * math.pi, np.float64).numpy()
