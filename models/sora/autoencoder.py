@@ -47,7 +47,8 @@ class CausalConv3d(nn.Conv3d):
         self.before = time - 1
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(F.pad(x, (0, 0, 0, 0, self.before, 0)))
+        out: Tensor = super().forward(F.pad(x, (0, 0, 0, 0, self.before, 0)))
+        return out
 
 
 class Residual(nn.Module):
