@@ -12,7 +12,8 @@ statistics over time would tell a frame of later ones.
     L = mean (x − x̂(z + σ ε))² + β mean ½ z²,   ε ~ N(0, I)
 
 Its only purpose here is a smooth space of latents of moderate size (Rombach et al. 2022,
-"High-Resolution Image Synthesis with Latent Diffusion Models", section 3.1), so β is small.
+"High-Resolution Image Synthesis with Latent Diffusion Models", section 3.1), so β is small. What a
+diffusion model draws is never exactly a latent; the noise teaches the decoder to bear that.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Tensor, nn
 
-SIGMA = 0.1  # standard deviation of the noise of a latent
-BETA = 1e-5
+SIGMA = 0.5  # standard deviation of the noise of a latent
+BETA = 1e-3
 REDUCTION = 4  # pixels per latent position, in height and width
 
 

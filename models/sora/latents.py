@@ -18,7 +18,7 @@ from ..diffusion.model import DROPPED, DiffusionModel
 from ..diffusion.samplers import Denoiser
 from .latte import Latte
 
-LIMIT = 4.0  # largest absolute value of a latent, in standard deviations
+LIMIT = 8.0  # largest absolute value of a latent, in standard deviations
 
 
 class LatentDiffusion(DiffusionModel):

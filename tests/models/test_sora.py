@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import numpy as np
 import pytest
 from reference_keys import reference_keys
@@ -10,6 +12,7 @@ import tinygrad_gm as tg
 from tinygrad_gm import Generator, data, nn
 from tinygrad_gm.models import sora
 from tinygrad_gm.models.sora import Latte, VideoAutoencoder, judging, recipe
+from tinygrad_gm.training import Run
 
 # Of PyTorch 2.13 in float64: rows of the output of the authors' definition with `golden` weights,
 # by clip, frame, channel and row.
@@ -190,9 +193,38 @@ def test_measures_of_true_films_are_those_of_their_motion() -> None:
 
 
 @pytest.mark.slow
-def test_a_real_clip_is_trained_on_and_continued_beside_the_truth(tmp_path) -> None:
-    from tinygrad_gm.training import Run
+def test_a_run_that_is_stopped_in_the_second_stage_ends_with_the_same_bytes(
+    tmp_path, monkeypatch
+) -> None:
+    config = sora.Config(**TINY, clips=8, epochs=1, timesteps=4, transformer_epochs=2)
 
+    def trained(folder, resume: bool = False) -> None:
+        with Run(folder, config, resume=resume) as run:
+            sora.train(config, run)
+
+    trained(tmp_path / "whole")
+    serve, batches = data.DataLoader.__iter__, 0
+
+    def stopping(loader):
+        nonlocal batches
+        for batch in serve(loader):
+            batches += 1
+            if batches == 2:  # the first is that of the autoencoder
+                signal.raise_signal(signal.SIGINT)
+            yield batch
+
+    monkeypatch.setattr(data.DataLoader, "__iter__", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "stopped")
+    assert (tmp_path / "stopped" / "transformer" / "checkpoint.safetensors").exists()
+    trained(tmp_path / "stopped", resume=True)
+    for name in ("checkpoint.safetensors", "transformer/checkpoint.safetensors"):
+        whole, stopped = (tmp_path / folder / name for folder in ("whole", "stopped"))
+        assert whole.read_bytes() == stopped.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_real_clip_is_trained_on_and_continued_beside_the_truth(tmp_path) -> None:
     path = tmp_path / "clip.npy"
     np.save(path, np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), np.uint8))
     config = sora.Config(
