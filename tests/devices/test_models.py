@@ -24,6 +24,7 @@ from tinygrad_gm.models import (
     pixelcnn,
     points2d,
     sequence_pairs,
+    sora,
     texts,
     transformer,
     vae,
@@ -155,6 +156,30 @@ def of_diffusion(dataset: str) -> list[Any]:
     return [*losses, *(diffusion.sample(model, 2, Generator(2), steps=s) for s in (None, 2))]
 
 
+def of_sora() -> list[Any]:
+    """Steps of both stages, and a clip that begins with two known frames."""
+    sizes = {"channels": 2, "width": 8, "depth": 2, "heads": 2, "timesteps": 4}
+    config = sora.Config(frames=3, positions=5, **sizes)
+    first, second = sora.build(config), sora.build_diffusion(config)
+    clips = tg.arange(2 * 3 * 1024, dtype=tg.float32).reshape(2, 1, 3, 32, 32) % 97 / 96
+    labels = tg.arange(2)
+
+    def loss(of: Callable[[], tg.Tensor]) -> Callable[[], tg.Tensor]:
+        def found() -> tg.Tensor:
+            with tg.random.using(Generator(1)):
+                return of()
+
+        return found
+
+    losses = stepped(first, loss(lambda: sora.autoencoder.loss(first, clips)[0]))
+    with tg.no_grad():
+        z = first.encode(clips)
+    second.measure(z)
+    losses += stepped(second, loss(lambda: second.loss(z, labels)))
+    drawn = second.draw(z[:, :, :2], 5, 3, Generator(2), labels=labels, guidance=1.0, steps=2)
+    return [*losses, z, drawn]
+
+
 def of_gpt() -> list[Any]:
     corpus = texts.load("shakespeare_small")
     network = gpt.build(gpt.Config(context=8, layers=1, heads=2, width=8), len(corpus.vocabulary))
@@ -209,6 +234,7 @@ MODELS: dict[str, Callable[[], list[Any]]] = {
         dataset="ring", network="plane", loss="wasserstein", penalty=0.1, latent_dim=2
     ),
     "gpt": of_gpt,
+    "sora": of_sora,
     **{f"diffusion-{d}": lambda d=d: of_diffusion(d) for d in ("ring", "digits")},
 }
 
