@@ -219,6 +219,19 @@ SMALL: dict[str, list[dict[str, Any]]] = {
             "transformer_batch_size": 4,
         }
     ],
+    "dit": [
+        {
+            "dataset": "digits",
+            "timesteps": 4,
+            "patch_size": 7,
+            "width": 8,
+            "depth": 1,
+            "heads": 2,
+            "epochs": 2,
+            "batch_size": 512,
+            "sample_every": 3,
+        }
+    ],
     "transformer": [
         {
             "task": task,

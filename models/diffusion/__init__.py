@@ -44,7 +44,8 @@ completes an image of which a part is known.
     samplers    ancestral, DDIM, Euler, Heun, Euler-Maruyama
     guidance    classifier guidance, classifier-free guidance, inpainting
     bound       the bound in nats, or in bits per pixel
-    recipe      the training on points and images
+    training    the training of any network
+    recipe      the networks for points and images, and their samples
 
 After Luo 2022, "Understanding Diffusion Models: A Unified Perspective".
 """
@@ -54,17 +55,17 @@ from .process import SCHEDULES as SCHEDULES
 from .process import Process as Process
 from .recipe import TRAINING_TIME as TRAINING_TIME
 from .recipe import Config as Config
-from .recipe import as_images as as_images
 from .recipe import asked as asked
 from .recipe import build as build
-from .recipe import centred as centred
-from .recipe import evaluate as evaluate
 from .recipe import example as example
 from .recipe import guided_by_lenet as guided_by_lenet
 from .recipe import inpaint as inpaint
-from .recipe import loss as loss
 from .recipe import restore as restore
 from .recipe import sample as sample
 from .recipe import train as train
 from .samplers import SAMPLERS as SAMPLERS
 from .targets import TARGETS as TARGETS
+from .training import as_images as as_images
+from .training import centred as centred
+from .training import evaluate as evaluate
+from .training import loss as loss

@@ -13,7 +13,8 @@ from tinygrad_gm import Generator, Tensor, pictures
 from ..diffusion import targets
 from ..diffusion.model import DiffusionModel
 from ..diffusion.process import SCHEDULES, Process
-from ..diffusion.recipe import as_images, asked, centred, sample
+from ..diffusion.recipe import asked, sample
+from ..diffusion.training import as_images, centred
 from ..points2d import DATASETS
 from .sheets import arcs, cloud, pairs
 

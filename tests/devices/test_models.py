@@ -15,6 +15,7 @@ from tinygrad_gm.models import (
     beam_search,
     classifier,
     diffusion,
+    dit,
     gan,
     gpt,
     language,
@@ -180,6 +181,17 @@ def of_sora() -> list[Any]:
     return [*losses, z, drawn]
 
 
+def of_dit() -> list[Any]:
+    config = dit.Config(timesteps=4, patch_size=7, width=8, depth=1, heads=2)
+    model, labels = dit.build(config), tg.tensor([0, 3, 9])
+
+    def loss() -> tg.Tensor:
+        with tg.random.using(Generator(1)):
+            return dit.loss(model, pictures(3), labels)
+
+    return [*stepped(model, loss), dit.sample(model, 2, Generator(2), label=3, guidance=2.0)]
+
+
 def of_gpt() -> list[Any]:
     corpus = texts.load("shakespeare_small")
     network = gpt.build(gpt.Config(context=8, layers=1, heads=2, width=8), len(corpus.vocabulary))
@@ -235,6 +247,7 @@ MODELS: dict[str, Callable[[], list[Any]]] = {
     ),
     "gpt": of_gpt,
     "sora": of_sora,
+    "dit": of_dit,
     **{f"diffusion-{d}": lambda d=d: of_diffusion(d) for d in ("ring", "digits")},
 }
 
