@@ -125,7 +125,7 @@ def linear(
     """A linear layer whose weights begin by `start`, its biases with 0."""
     layer = nn.Linear(inputs, outputs)
     start(layer.weight)
-    nn.init.zeros_(layer.bias)
+    layer.bias = nn.Parameter(tg.zeros(outputs))
     return layer
 
 
@@ -146,7 +146,7 @@ class PatchEmbedder(nn.Module):
         self.proj = nn.Conv2d(in_channels, width, patch_size, stride=patch_size)
         bound = (6 / (in_channels * patch_size**2 + width)) ** 0.5  # Xavier, of the linear map
         nn.init.uniform_(self.proj.weight, -bound, bound)
-        nn.init.zeros_(self.proj.bias)
+        self.proj.bias = nn.Parameter(tg.zeros(width))
 
     def forward(self, x: Tensor) -> Tensor:
         patches = patchify(x, self.patch_size)
@@ -166,8 +166,8 @@ class TimestepEmbedder(nn.Module):
         )
 
     def forward(self, t: Tensor) -> Tensor:
-        first = self.mlp[0].weight
-        turned = angles(t.astype(first.dtype), WIDTH_OF_TIME // 2)
+        dtype = next(self.mlp.parameters()).dtype
+        turned = angles(t.astype(dtype), WIDTH_OF_TIME // 2)
         out: Tensor = self.mlp(tg.concat([tg.cos(turned), tg.sin(turned)], axis=1))
         return out
 
@@ -211,7 +211,7 @@ class Modulation(nn.Sequential):
         self.count = count
 
     def forward(self, code: Tensor) -> tuple[Tensor, ...]:
-        return tg.split(super().forward(code)[:, None], self.count, axis=2)
+        return tuple(tg.split(super().forward(code)[:, None], self.count, axis=2))
 
 
 class Attention(nn.Module):
