@@ -2,7 +2,7 @@
 
 `answer(folder)` of a lesson trains the networks that its question compares, each in a run of its
 own, draws their curves into the folder, and returns the figures as text. `tinygrad-gm lesson NAME`
-calls it, and `docs/convolution.md` and `docs/recurrence.md` show the pictures. The arguments of
+calls it, and pages in `docs` show the pictures. The arguments of
 `answer` are the settings.
 """
 
@@ -13,7 +13,16 @@ from types import ModuleType
 
 from ..pretrained import unknown
 
-NAMES = ("shift", "overfitting", "saturation", "degradation", "gradients", "adding")
+NAMES = (
+    "shift",
+    "overfitting",
+    "saturation",
+    "degradation",
+    "gradients",
+    "adding",
+    "descent",
+    "sparsity",
+)
 
 
 def load(name: str) -> ModuleType:
