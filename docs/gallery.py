@@ -1,4 +1,4 @@
-"""Makes the pictures of drawing.md and convolution.md again, by running the pages' examples.
+"""Makes the pictures of drawing.md, convolution.md and notes.md again, by running the pages' examples.
 
 python docs/gallery.py [PAGE.md …]
 """
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 DOCS = Path(__file__).parent
-PAGES = ("drawing.md", "convolution.md")
+PAGES = ("drawing.md", "convolution.md", "notes.md")
 
 
 def main() -> None:

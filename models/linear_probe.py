@@ -17,11 +17,10 @@ from typing import NamedTuple
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Tensor, nn, optim
-from tinygrad_gm.nn import Module
 
 from . import autoencoder
 from .vae import VAE
-from .vqvae import TwoStages, VQVAE
+from .vqvae import VQVAE, TwoStages
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)  # λ, chosen on held-out codes
 
@@ -33,22 +32,28 @@ class Codes(NamedTuple):
     labels: Tensor
 
 
+def has_codes(model: object) -> bool:
+    """Whether `codes` accepts a model: a conditional VAE's code needs the class of the image."""
+    if isinstance(model, VAE):
+        return not model.classes
+    return isinstance(model, (autoencoder.Autoencoder, VQVAE, TwoStages))
+
+
 @tg.no_grad()
-def codes(model: Module | TwoStages, images: Tensor) -> Tensor:
+def codes(model: VAE | autoencoder.Autoencoder | VQVAE | TwoStages, images: Tensor) -> Tensor:
     """The codes (N, D) of images (N, 1, 28, 28): the means of a VAE, the codes of an autoencoder,
     the codebook entries of a VQ-VAE, 7 · 7 · D numbers.
 
-    Raises ValueError for a model without codes, or a conditional VAE, whose code needs the class.
+    Raises ValueError for other models; see `has_codes`.
     """
-    if isinstance(model, VAE) and not model.classes:
+    if not has_codes(model):
+        raise ValueError(f"codes: {type(model).__name__} has no codes that depend on images alone")
+    if isinstance(model, VAE):
         return model.encode(images.reshape(len(images), -1))[0]
     if isinstance(model, autoencoder.Autoencoder):
         return autoencoder.encode(model, images)
-    if isinstance(model, TwoStages):
-        model = model.autoencoder
-    if isinstance(model, VQVAE):
-        return model.quantizer.lookup(model.encode(images)).reshape(len(images), -1)
-    raise ValueError(f"codes: a {type(model).__name__} of this kind has no codes of images")
+    network = model.autoencoder if isinstance(model, TwoStages) else model
+    return network.quantizer.lookup(network.encode(images)).reshape(len(images), -1)
 
 
 def fit(train: Codes, strength: float, steps: int = 200) -> nn.Linear:

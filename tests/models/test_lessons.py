@@ -14,7 +14,15 @@ import tinygrad_gm.nn.functional as F
 from tinygrad_gm import data, nn
 from tinygrad_gm.models import image_sets, lessons
 from tinygrad_gm.models.lenet import LeNet5
-from tinygrad_gm.models.lessons import degradation, gradients, overfitting, saturation, shift
+from tinygrad_gm.models.lessons import (
+    degradation,
+    descent,
+    gradients,
+    overfitting,
+    saturation,
+    shift,
+    sparsity,
+)
 from tinygrad_gm.models.lessons.measuring import error, fit, gradient_rms
 from tinygrad_gm.models.resnet import CifarResNet
 
@@ -25,10 +33,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "saturation": {**DIGITS, "epochs": 1},
     "degradation": {**DIGITS, "epochs": 1, "images": 128, "judged": 50, "depths": (8,)},
     "gradients": {**DIGITS, "depth": 8},
+    "descent": {"steps": 5},
+    "sparsity": {"count": 20, "steps": 5, "strengths": 3},
     "adding": {"length": 6, "hidden": 3, "steps": 100, "batch_size": 2, "judged": 20},
 }
 LINES = {"shift": 2, "overfitting": 5, "saturation": 4, "degradation": 2, "gradients": 4}
-LINES["adding"] = 3
+LINES |= {"adding": 3, "descent": 6, "sparsity": 2}
 
 
 @pytest.mark.parametrize("name", lessons.NAMES)
@@ -164,3 +174,40 @@ def test_the_gradients_are_of_all_four_networks(tmp_path: Path) -> None:
     for kind in ("plain", "residual"):
         for norm in ("no norm", "batch norm"):
             assert f"{kind}, {norm}: first layer" in text
+
+
+# ------------------------------------------------------------- optimizers and penalties
+
+
+def test_gradient_descent_shrinks_both_axes_of_the_valley_by_their_factors() -> None:
+    """In the coordinates of the valley, u ← (1 − η) u and v ← (1 − κη) v."""
+    rate, steepness = 0.015, 100.0
+    walk = np.array(descent.path("gradient descent", rate, 20, steepness))
+    u, v = (walk @ np.array(axis) for axis in descent.AXES)
+    k = np.arange(21)
+    np.testing.assert_allclose(u, u[0] * (1 - rate) ** k, rtol=1e-9)
+    np.testing.assert_allclose(v, v[0] * (1 - steepness * rate) ** k, rtol=1e-6, atol=1e-12)
+
+
+def test_a_path_that_diverges_ends_early() -> None:
+    walk = descent.path("gradient descent", 1.0, 100, 100.0)
+    assert len(walk) < 10
+    assert max(map(abs, walk[-1])) >= descent.FAR > max(map(abs, walk[-2]))
+
+
+@pytest.mark.parametrize("strength", [0.1, 0.7, 5.0])
+def test_the_weights_of_uncorrelated_inputs_have_their_closed_forms(strength: float) -> None:
+    generator = np.random.default_rng(0)
+    q, _ = np.linalg.qr(generator.normal(size=(50, 4)))
+    x = np.sqrt(50) * q  # XᵀX = N·I
+    y = x @ [2.0, -1.0, 0.5, 0.0] + generator.normal(size=50)
+    free = x.T @ y / 50
+    closed = {
+        "L1": np.sign(free) * np.maximum(np.abs(free) - strength, 0),
+        "L2": free / (1 + strength),
+    }
+    for penalty, wanted in closed.items():
+        found = sparsity.fit(tg.tensor(x), tg.tensor(y), penalty, strength).numpy()
+        np.testing.assert_allclose(found, wanted, atol=1e-9)
+        if penalty == "L1":
+            assert ((found == 0) == (wanted == 0)).all()
