@@ -192,9 +192,8 @@ def figures(name: str, folder: Path, count: int, images: int) -> Figures:
     distance = sure = seconds = None
     if hasattr(module, "sample"):
         options = OPTIONS.get(name, {})
-        seconds = min(
-            _seconds(module, model, options) for _ in range(2)
-        )  # the first also fills caches
+        # The first sampling also fills caches.
+        seconds = min(_seconds(module, model, options) for _ in range(2))
         generator = Generator(0)
         parts = [min(500, count - done) for done in range(0, count, 500)]
         drawn = tg.concat([module.sample(model, part, generator, **options) for part in parts])

@@ -1,4 +1,4 @@
-"""Makes the pictures of drawing.md, convolution.md and notes.md again, by running the pages' examples.
+"""Makes the pictures of some pages again, by running the examples of these pages.
 
 python docs/gallery.py [PAGE.md …]
 """
