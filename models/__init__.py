@@ -27,7 +27,8 @@ from .pretrained import unknown
 NAMES = (
     *("neuron", "lenet", "alexnet", "vgg", "googlenet", "resnet", "mobilenet", "efficientnet"),
     *("ngram", "rnn", "transformer", "gpt"),
-    *("autoencoder", "vae", "vqvae", "pixelcnn", "made", "gan", "diffusion", "dit", "sora"),
+    *("autoencoder", "vae", "vqvae", "pixelcnn", "made", "gan", "diffusion"),
+    *("dit", "sora", "diffusion_policy"),
 )
 
 

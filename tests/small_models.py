@@ -219,6 +219,18 @@ SMALL: dict[str, list[dict[str, Any]]] = {
             "transformer_batch_size": 4,
         }
     ],
+    "diffusion_policy": [
+        {
+            "width": 8,
+            "timesteps": 4,
+            "steps": 2,
+            "demonstrations": 8,
+            "epochs": 2,
+            "batch_size": 128,
+            "regression_epochs": 2,
+            "evaluate_every": 1,
+        }
+    ],
     "dit": [
         {
             "dataset": "digits",

@@ -15,6 +15,7 @@ from tinygrad_gm.models import (
     beam_search,
     classifier,
     diffusion,
+    diffusion_policy,
     dit,
     gan,
     gpt,
@@ -31,6 +32,7 @@ from tinygrad_gm.models import (
     vae,
     vqvae,
 )
+from tinygrad_gm.models.diffusion_policy import obstacle, recipe
 from tinygrad_gm.models.efficientnet import B0
 from tinygrad_gm.models.mobilenet import V1, V2
 from tinygrad_gm.models.pretrained import architecture
@@ -192,6 +194,24 @@ def of_dit() -> list[Any]:
     return [*stepped(model, loss), dit.sample(model, 2, Generator(2), label=3, guidance=2.0)]
 
 
+def of_policy(kind: str) -> list[Any]:
+    config = diffusion_policy.Config(width=8, timesteps=4, steps=2)
+    build = {"diffusion": diffusion_policy.build, "regression": recipe.build_regression}[kind]
+    episodes = obstacle.demonstrations(2)
+    model = build(config)
+    model.fit(episodes)
+    rows = recipe.training_set(episodes)[:8]
+    observed, actions = (part.to(tg.zeros(1).device) for part in rows)
+
+    def loss() -> tg.Tensor:
+        with tg.random.using(Generator(1)):
+            return model.loss(observed, actions)
+
+    losses = stepped(model, loss)
+    plans = model.planned(observed.numpy(), Generator(2))
+    return [*losses, model.plan(observed, Generator(2)), tg.tensor(plans.tolist())]
+
+
 def of_gpt() -> list[Any]:
     corpus = texts.load("shakespeare_small")
     network = gpt.build(gpt.Config(context=8, layers=1, heads=2, width=8), len(corpus.vocabulary))
@@ -246,6 +266,7 @@ MODELS: dict[str, Callable[[], list[Any]]] = {
         dataset="ring", network="plane", loss="wasserstein", penalty=0.1, latent_dim=2
     ),
     "gpt": of_gpt,
+    **{f"policy-{k}": lambda k=k: of_policy(k) for k in ("diffusion", "regression")},
     "sora": of_sora,
     "dit": of_dit,
     **{f"diffusion-{d}": lambda d=d: of_diffusion(d) for d in ("ring", "digits")},

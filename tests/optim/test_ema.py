@@ -212,3 +212,26 @@ def test_a_run_with_schedule_and_mean_resumes_bit_for_bit(tmp_path):
     assert repr(whole["schedule"]) == repr(resumed["schedule"])
     for name, tensor in whole["ema"]["model"].items():
         np.testing.assert_array_equal(resumed["ema"]["model"][name].numpy(), tensor.numpy())
+
+
+def test_with_a_power_the_decay_is_that_of_diffusion_policy():
+    ema = optim.EMA(nn.Linear(1, 1), 0.9999, power=0.75)
+    found = [ema.decay_at(update) for update in (0, 1, 2, 10, 1000, 10**9)]
+    # EMAModel.get_decay of the reference implementation, counted from 0
+    np.testing.assert_allclose(found, [0, 0, 0.4054, 0.8222, 0.9944, 0.9999], atol=5e-5)
+    model = nn.Linear(1, 1, bias=False)
+    model.weight.copy_(0.0)
+    ema = optim.EMA(model, 0.9999, power=0.75)
+    means = []
+    for value in (1.0, 2.0, 3.0):
+        model.weight.copy_(value)
+        ema.update()
+        means.append(ema.model.weight.item())
+    np.testing.assert_allclose(means, [1, 2, 3 - 0.40539644], rtol=1e-6)
+
+
+def test_a_power_is_positive_and_without_warmup():
+    with pytest.raises(ValueError, match=r"EMA: power.* 0"):
+        optim.EMA(nn.Linear(1, 1), power=0.0)
+    with pytest.raises(ValueError, match="warmup and power exclude each other"):
+        optim.EMA(nn.Linear(1, 1), warmup=True, power=0.75)

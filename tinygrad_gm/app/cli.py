@@ -153,13 +153,14 @@ def sample(argv: list[str]) -> None:
     if hasattr(module, "generate"):
         _write(name, module, rest)
         return
-    args, _, samples, _ = _sampler("sample", argv, count=64)
+    film = getattr(module, "film", None)
+    args, _, samples, _ = _sampler("sample", argv, count=4 if film else 64)
     from .. import pictures
 
     began = time.perf_counter()
     drawn = samples(args.count)
     seconds = time.perf_counter() - began
-    path = pictures.sheet_in(args.out, drawn)
+    path = film(args.out, drawn) if film else pictures.sheet_in(args.out, drawn)
     print(f"{args.count} samples in {seconds:.2f} s, written to {path}")
 
 

@@ -25,12 +25,15 @@ class EMA:
 
     so that θ̄ is a mean over about the last 1 / (1 − d) steps (Polyak & Juditsky 1992, the mean of
     all; Tarvainen & Valpola 2017, this one). With `warmup` it is d = min(decay, (1 + t) / (10 + t))
-    in update t = 0, 1, …, so that the first weights are forgotten quickly.
+    in update t = 0, 1, …, so that the first weights are forgotten quickly. With `power` p it is
+    d = min(decay, 1 − t^(−p)), and 0 for t ≤ 1, so that the mean extends over the more steps, about
+    t^p, the longer the training (Chi et al. 2023, "Diffusion Policy": p = ¾).
 
     Args:
         model: the model to average; it may have an optimizer, made before or afterwards.
         decay: d, in [0, 1].
         warmup: use a smaller d in the first updates, as above.
+        power: p > 0, let d grow as above; None: d is constant, or follows `warmup`.
         use_buffers: average the floating buffers too, such as the running statistics of norms, so
             that they fit the averaged weights. Otherwise they are copied from the model, as integer
             buffers always are.
@@ -40,7 +43,8 @@ class EMA:
         updates: number of updates so far.
 
     Raises:
-        ValueError: decay is not in [0, 1].
+        ValueError: decay is not in [0, 1], power is not positive, or both warmup and power are
+            given.
 
     >>> model = nn.Linear(1, 1, bias=False)
     >>> _ = model.weight.copy_(0.0)
@@ -57,10 +61,19 @@ class EMA:
     """
 
     def __init__(
-        self, model: Module, decay: float = 0.999, *, warmup: bool = False, use_buffers: bool = True
+        self,
+        model: Module,
+        decay: float = 0.999,
+        *,
+        warmup: bool = False,
+        power: float | None = None,
+        use_buffers: bool = True,
     ) -> None:
         self.decay = as_number(self, "decay", decay, high=1)
         self.warmup = as_flag(self, "warmup", warmup)
+        if power is not None and warmup:
+            raise ValueError("EMA: warmup and power exclude each other; choose one")
+        self.power = None if power is None else as_number(self, "power", power, without="low")
         self.use_buffers = as_flag(self, "use_buffers", use_buffers)
         self.updates = 0
         self._source, self._swapped = model, False
@@ -77,13 +90,24 @@ class EMA:
             raise RuntimeError(
                 "EMA: update cannot be called within `with ema.average()`; call it afterwards"
             )
-        t = self.updates
-        share = 1 - (min(self.decay, (1 + t) / (10 + t)) if self.warmup else self.decay)
+        share = 1 - self.decay_at(self.updates)
         learned = {id(p) for p in self.model.parameters()}
         for mean, tensor in self._pairs():
             averaged = id(mean) in learned or (self.use_buffers and mean.dtype.kind == "f")
             _move(mean, tensor, share if averaged else 1.0)
         self.updates += 1
+
+    def decay_at(self, update: int) -> float:
+        """The d of an update, 0 for the first.
+
+        >>> ema = optim.EMA(nn.Linear(1, 1), decay=0.9999, power=0.75)
+        >>> [round(ema.decay_at(update), 4) for update in (1, 2, 10, 1000)]
+        [0.0, 0.4054, 0.8222, 0.9944]
+        """
+        if self.power is not None:
+            grown: float = 1 - max(update, 1) ** -self.power
+            return min(self.decay, grown)
+        return min(self.decay, (1 + update) / (10 + update)) if self.warmup else self.decay
 
     @contextmanager
     def average(self) -> Iterator[None]:
