@@ -149,7 +149,8 @@ def nearest_demonstration(episodes: Episodes) -> Planner:
 
     def seen(observations: Array) -> Array:
         inside: Tensor = normalizer(tg.tensor(observations))
-        return inside.numpy().reshape(len(observations), -1)
+        flat: Array = inside.numpy().reshape(len(observations), -1)
+        return flat
 
     known = seen(episodes.observation[rows[:, :OBSERVED]])
     squares = (known**2).sum(axis=1)
