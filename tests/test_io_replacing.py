@@ -19,7 +19,7 @@ POSIX = pytest.mark.skipif(sys.platform == "win32", reason="links, modes and lim
 
 def drawing():
     x = tg.tensor(3.0, requires_grad=True, name="x")
-    return viz.draw(x * x, engine="builtin")
+    return viz.draw(x * x, engine="builtin", fit=None)
 
 
 WRITERS = {

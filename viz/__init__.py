@@ -24,6 +24,7 @@ from .annotate import check as differences
 from .annotate import cost as costs
 from .annotate import diagnosis, jacobians, orders, paths
 from .architecture import Architecture, architecture
+from .compose.levels import check_detail
 from .film.steps import Steps, steps
 from .fold.collapse import visible
 from .graph import example
@@ -33,6 +34,7 @@ from .receptive_field import ReceptiveField, receptive_field
 from .render.drawing import Drawing, load
 from .render.engine import MissingEngine
 from .render.engine import check as check_engine
+from .render.fit import check_fit
 from .themes import theme as theme_of
 from .tree import tree
 
@@ -62,7 +64,9 @@ def draw(
     t: Any,
     *inputs: Any,
     names: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None,
-    direction: str = "LR",
+    fit: tuple[float, float] | None = (1600, 900),
+    detail: str | None = None,
+    direction: str | None = None,
     depth: int | None = None,
     collapse: Callable[[str], bool] | Iterable[str] | None = None,
     focus: str | None = None,
@@ -94,13 +98,17 @@ def draw(
         *inputs: example inputs of a Module: tensors, arrays, or other arguments of its `forward`.
         names: names of tensors: {"weight": w}, `model.named_parameters()` or `locals()`; values
             other than tensors are ignored. They override `t.name`.
-        direction: "LR" (left to right) or "TB" (top to bottom).
-        depth: close the modules at this depth: 1 are the children of the model. Without `depth`,
-            `collapse` and `focus` a graph of more than 200 nodes is closed until at most 60 are
-            left.
+        fit: a width and a height in pixels that the picture fits, with text of at least 11 pixels:
+            detail and direction are chosen, and equal modules are drawn as one or modules are
+            closed where needed. A line below the picture says what it leaves out. None: all of it.
+        detail: "shapes": an operation with its result is one small box; "values": with value and
+            gradient, of several elements the root mean square; "full": cards with histograms,
+            local derivatives and contributions. None: the most that fits.
+        direction: "LR" (left to right) or "TB" (top to bottom). None: the one that fits.
+        depth: close the modules at this depth: 1 are the children of the model.
         collapse: paths of modules to close, or a function of a path that returns whether to.
         focus: the path of the only module to draw open, such as "blocks.1".
-        force: draw everything, whatever the number of nodes.
+        force: draw everything, whatever the number of nodes, also what does not fit.
         textbook: draw the decompositions of fused operations instead.
         jacobian: print local Jacobians of up to 64 entries.
         heat: colour cards by the root mean square of their gradient, on a logarithmic scale.
@@ -113,16 +121,19 @@ def draw(
 
     Raises:
         TypeError: `t` is not a Tensor, a list of Tensors or a Module.
-        ValueError: the direction, theme, engine or a module's path is unknown.
+        ValueError: the detail, direction, theme, engine or a module's path is unknown, or `fit` is
+            no width and height.
         RuntimeError: the requested engine is not installed; the message says how to install it.
 
     >>> x = tg.tensor(3.0, requires_grad=True, name="x")
-    >>> picture = draw(x * x)
+    >>> picture = draw(x * x, detail="full")
     >>> picture.source.count("->")  # x into both arguments of ×, and the result
     3
     """
-    if direction not in ("LR", "TB"):
+    if direction not in (None, "LR", "TB"):
         raise ValueError(f'draw: direction is {direction!r}; use "LR" or "TB"')
+    check_detail(detail)
+    check_fit(fit)
     theme_of(theme)
     check_engine(engine)
     named = {name: each for name, each in dict(names or {}).items() if isinstance(each, Traced)}
@@ -151,8 +162,10 @@ def draw(
         if path_to is not None:
             paths.highlight(view, paths.find(view, path_to))
         show_detached(view)
-        drawn = visible(view, depth, collapse, focus, force)
-    return Drawing(drawn, direction, theme, engine, force)
+        drawn = visible(view, depth, collapse, focus)
+    fit = None if force else fit
+    free = depth is collapse is focus is None
+    return Drawing(drawn, direction, theme, engine, force, detail, fit, may_close=free)
 
 
 def curves(run: Run | str | os.PathLike[str] | Series, **options: Any) -> Image:

@@ -70,7 +70,7 @@ def network(request: pytest.FixtureRequest) -> dict[str, ElementTree.Element]:
     shares = tg.softmax(made, axis=-1)
     loss = shares.mean() + weight.sum()
     names = {"images": images, "w" * 60: weight, "kernel": kernel, "shares": shares}
-    return cards(viz.draw(loss, names=names, engine=request.param))
+    return cards(viz.draw(loss, names=names, engine=request.param, fit=None))
 
 
 def test_a_card_is_never_wider_than_220_points(network) -> None:
@@ -191,7 +191,7 @@ def test_the_same_program_draws_the_same_sketches() -> None:
     def svg() -> str:
         tg.manual_seed(0)
         weight = tg.randn((30, 30), requires_grad=True)
-        return viz.draw(weight.sum(), engine="builtin").svg()
+        return viz.draw(weight.sum(), engine="builtin", fit=None).svg()
 
     assert svg() == svg()
 

@@ -25,7 +25,7 @@ from tinygrad_gm.models.lenet import LeNet5
 from tinygrad_gm.viz.compose.figure import Figure, compose
 from tinygrad_gm.viz.compose.nesting import framed
 from tinygrad_gm.viz.fold.clusters import Tree
-from tinygrad_gm.viz.fold.collapse import visible
+from tinygrad_gm.viz.fold.collapse import smaller, visible
 from tinygrad_gm.viz.graph.view import View, look
 from tinygrad_gm.viz.render import dot, svg
 from tinygrad_gm.viz.render.layered import arrange
@@ -347,7 +347,7 @@ def test_both_engines_draw_the_same_clusters_nodes_and_edges(name: str, directio
 def test_draw_has_the_same_clusters_and_ports_with_every_engine(engine: str) -> None:
     model = Residual(2)
     loss = model(tg.ones((2, 8))).sum()
-    text = viz.draw(loss, focus="blocks.1", engine=engine).svg()
+    text = viz.draw(loss, focus="blocks.1", engine=engine, fit=None).svg()
     assert groups(text, "cluster").keys() == {"c_blocks_1", "c_blocks_1_fc1", "c_blocks_1_fc2"}
     classes = groups(text, "node").values()
     assert sum(words == "node port in" for words in classes) == 1
@@ -356,7 +356,7 @@ def test_draw_has_the_same_clusters_and_ports_with_every_engine(engine: str) -> 
 
 def test_a_stack_shows_a_cell_for_each_copy_and_a_long_one_a_cell_for_several() -> None:
     full = view_of(Residual(12), 4, 8)
-    drawn = visible(full)
+    drawn = next(smaller(full))
     (card,) = [box for box in compose(drawn).boxes if "stack" in box.classes]
     assert card.title[0].endswith("×12")
     (strip,) = [row.sketch for row in card.rows if row.sketch]
@@ -365,7 +365,7 @@ def test_a_stack_shows_a_cell_for_each_copy_and_a_long_one_a_cell_for_several() 
     y = tg.tensor([0.5, 0.2], requires_grad=True)
     for _ in range(1000):
         y = tg.tanh(y)
-    chain = visible(look([y], {}))
+    chain = next(smaller(look([y], {})))
     (card,) = [box for box in compose(chain).boxes if "stack" in box.classes]
     (strip,) = [row.sketch for row in card.rows if row.sketch]
     heights = [float(height) for height in re.findall('height="([^"]+)"', strip.svg)]
@@ -378,7 +378,7 @@ def test_a_chain_of_ten_thousand_operations_has_a_picture(engine: str) -> None:
     y = tg.tensor(0.5, requires_grad=True)
     for _ in range(10_000):
         y = tg.tanh(y)
-    figure = figure_of(visible(look([y], {})))
+    figure = figure_of(next(smaller(look([y], {}))))
     text = rendered(figure, "LR") if engine == "dot" else svg.draw(figure, "LR")
     assert "… 9,992 more" in text
     assert len(groups(text, "node")) <= 60
@@ -436,7 +436,7 @@ def test_frames_of_two_models_hold_the_same_parts_twice() -> None:
     assert titles_of(loss) == [
         "Sequential", "0 · Linear", "1 · Tanh", "Sequential 2", "0 · Linear", "1 · Tanh",
     ]  # fmt: skip
-    drawn = viz.draw(loss, depth=0)._view
+    drawn = viz.draw(loss, depth=0, fit=None)._view
     groups = [node.name for node in drawn.nodes if hasattr(node, "hidden")]
     assert groups == ["Sequential", "Sequential 2"]
 
@@ -452,7 +452,7 @@ def test_a_copy_of_a_model_is_another_model_and_a_second_call_is_not() -> None:
 def test_models_of_one_class_survive_json(tmp_path: Path) -> None:
     a, b = nn.Linear(2, 3), nn.Linear(2, 3)
     x = tg.ones((1, 2))
-    drawing = viz.draw((a(x) * b(x)).sum())
+    drawing = viz.draw((a(x) * b(x)).sum(), fit=None)
     assert viz.load(drawing.save(tmp_path / "two.json")).source == drawing.source
 
 

@@ -46,14 +46,14 @@ def examples() -> dict[str, Any]:
     batch = np.random.default_rng(0).normal(size=(4, 3)).astype("f4")
     first = tg.grad(tg.tanh(x), x, create_graph=True)[0]
     return {
-        "product": viz.draw(x * x * z, jacobian=True),
-        "not finite": viz.draw((y * x).sum(), heat=True, check=True),
-        "second order": viz.draw(tg.grad(first, x, create_graph=True)[0], cost=True),
-        "model": viz.draw(Net(), batch, theme="dark", direction="TB"),
-        "closed": viz.draw(Net(12), batch, depth=1),
-        "path": viz.draw(x * z + x, path_to=z),
-        "large": viz.draw((leaf(np.arange(5000.0)) * 0.1).sum()),
-        "numbers": viz.draw(x * 2 + 0.5 + tg.concat([y, y]).sum()),
+        "product": viz.draw(x * x * z, jacobian=True, fit=None),
+        "not finite": viz.draw((y * x).sum(), heat=True, check=True, fit=None),
+        "second order": viz.draw(tg.grad(first, x, create_graph=True)[0], cost=True, fit=None),
+        "model": viz.draw(Net(), batch, theme="dark", direction="TB", fit=None),
+        "closed": viz.draw(Net(12), batch, depth=1, fit=None),
+        "path": viz.draw(x * z + x, path_to=z, fit=None),
+        "large": viz.draw((leaf(np.arange(5000.0)) * 0.1).sum(), fit=None),
+        "numbers": viz.draw(x * 2 + 0.5 + tg.concat([y, y]).sum(), fit=None),
     }
 
 
@@ -140,7 +140,7 @@ def test_a_file_that_is_no_drawing_is_refused(text: str, tmp_path: Path) -> None
 
 
 def test_a_file_of_version_1_is_read(tmp_path: Path) -> None:
-    picture = viz.draw(leaf([1.0, 2.0], "x") * 2.0, cost=True)
+    picture = viz.draw(leaf([1.0, 2.0], "x") * 2.0, cost=True, fit=None)
     text = picture.json().replace('"version": 2', '"version": 1')
     text = text.replace('"argnum":', '"slot":').replace('"saved":', '"kept":')
     (tmp_path / "a.json").write_text(text)
@@ -173,7 +173,7 @@ def test_a_drawing_leaves_a_models_statistics_its_gradients_and_the_random_numbe
     buffers = {name: (id(t), t.version) for name, t in net.named_buffers()}
     grads = {name: t.grad for name, t in net.named_parameters()}
     state = tg.random.default_generator().get_state()
-    picture = viz.draw(net, batch)
+    picture = viz.draw(net, batch, fit=None)
     assert tg.random.default_generator().get_state() == state
     for name, t in net.state_dict().items():
         np.testing.assert_array_equal(t.numpy(), kept[name])
@@ -183,7 +183,7 @@ def test_a_drawing_leaves_a_models_statistics_its_gradients_and_the_random_numbe
 
 
 def test_a_model_is_drawn_with_the_names_of_its_modules_and_the_lines_of_the_program() -> None:
-    picture = viz.draw(Net(), np.ones((4, 3), "f4"))
+    picture = viz.draw(Net(), np.ones((4, 3), "f4"), fit=None)
     svg = picture.svg()
     titles = re.findall(r"<title>(.*?)</title>", svg, re.DOTALL)
     line = next(
@@ -203,10 +203,10 @@ def test_a_model_that_makes_nan_is_drawn_too() -> None:
             return {"log": tg.log(x) * y, "other": (y, 3)}
 
     x = leaf([-1.0, 1.0])
-    picture = viz.draw(Log(), x, leaf([1.0, 2.0]))
+    picture = viz.draw(Log(), x, leaf([1.0, 2.0]), fit=None)
     assert "first-nonfinite" in picture.source
     with pytest.raises(TypeError, match="expected a Tensor from Bad, got 'nothing'"):
-        viz.draw(type("Bad", (nn.Module,), {"forward": lambda self: "nothing"})())
+        viz.draw(type("Bad", (nn.Module,), {"forward": lambda self: "nothing"})(), fit=None)
 
 
 def test_where_a_leaf_was_written_since_there_are_shapes_and_a_reason() -> None:
@@ -214,7 +214,7 @@ def test_where_a_leaf_was_written_since_there_are_shapes_and_a_reason() -> None:
     loss = (w * x).sum()
     with tg.no_grad():
         w -= 0.1
-    picture = viz.draw(loss)
+    picture = viz.draw(loss, fit=None)
     assert "values changed since: draw before the step" in re.sub(r"<BR/>", " ", picture.source)
     parts = json.loads(picture.json())["parts"]
     (saved_w,) = [part for part in parts if part.get("name") == "w"]

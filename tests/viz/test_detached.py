@@ -29,7 +29,7 @@ def test_the_cut_of_a_gan_is_a_dashed_edge(both: bool, depth: int | None) -> Non
     fake = generator(tg.ones((4, 2)))
     fake.name = "fake"
     d_loss, g_loss = judge(fake.detach()).mean(), judge(fake).mean()
-    drawing = viz.draw([d_loss, g_loss] if both else d_loss, depth=depth)
+    drawing = viz.draw([d_loss, g_loss] if both else d_loss, depth=depth, fit=None)
     if depth is None:
         assert [tail for tail, _ in cut(drawing._view)] == ["fake"]
     dashed = [line for line in drawing._figure.lines if line.dashed]
@@ -41,14 +41,14 @@ def test_a_detached_leaf_and_a_tensor_that_is_gone() -> None:
     x = tg.tensor(3.0, requires_grad=True, name="x")
     c = x.detach()
     c.name = "c"
-    assert cut(viz.draw(x * c)._view) == [("x", "c")]
+    assert cut(viz.draw(x * c, fit=None)._view) == [("x", "c")]
     y = x * 2.0
     alive, c = weakref.ref(y), y.detach()
     gc.disable()
     del y
     gc.enable()
     assert alive() is None  # no cycle, and the alias does not keep it
-    assert cut(viz.draw(x * c)._view) == []
+    assert cut(viz.draw(x * c, fit=None)._view) == []
 
 
 def test_a_cut_inside_a_module_stays_inside() -> None:
@@ -60,8 +60,8 @@ def test_a_cut_inside_a_module_stays_inside() -> None:
 
     model = nn.Sequential(Cut(), nn.Linear(2, 2))
     out = model(tg.ones((1, 2)).requires_grad_())
-    view = viz.draw(out)._view
+    view = viz.draw(out, fit=None)._view
     (operation,) = [o for o in view.operations if o.op.name == "detach"]
     assert operation.path == ("", "0")
-    drawing = viz.draw(out, depth=1)
+    drawing = viz.draw(out, depth=1, fit=None)
     assert [n.name for n in drawing._view.nodes if hasattr(n, "hidden")] == ["0", "1"]

@@ -131,7 +131,7 @@ def test_the_largest_gradient_has_the_strongest_colour_and_infinity_too() -> Non
     y = tg.sqrt(x * 0.0)  # its derivative at 0 is infinite
     loss = (y * x + 100.0 * x).sum()
     with np.errstate(all="ignore"):
-        drawing = viz.draw(loss, heat=True)
+        drawing = viz.draw(loss, heat=True, fit=None)
     sizes = {v.id: v.marks["rms"] for v in drawing._view.variables if "rms" in v.marks}
     grounds = {box.id: box.look.ground for box in drawing._figure.boxes}
     infinite = [identity for identity, size in sizes.items() if size == np.inf]
@@ -156,7 +156,7 @@ def test_a_root_that_others_read_has_a_colour_and_one_that_none_reads_has_not() 
 def test_a_closed_module_is_as_warm_as_the_size_it_shows() -> None:
     tg.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 8), nn.Sigmoid(), nn.Linear(8, 4), nn.Sigmoid())
-    drawing = viz.draw(model, tg.randn((5, 6)) * 0.01, heat=True, depth=1)
+    drawing = viz.draw(model, tg.randn((5, 6)) * 0.01, heat=True, depth=1, fit=None)
     groups = [node for node in drawing._view.nodes if isinstance(node, Group)]
     last = groups[-1]
     assert last.gradients == [1.0]  # of the root, which the last sigmoid makes

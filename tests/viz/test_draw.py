@@ -119,7 +119,7 @@ def test_a_card_shows_name_shape_value_and_gradient(engine: str) -> None:
     loss, w, _ = neuron()
     loss.backward()
     gradient = f"{w.grad.item():+.4f}".replace("-", "−")
-    words = card(viz.draw(loss), "w")
+    words = card(viz.draw(loss, fit=None), "w")
     assert words == ["w", "scalar · float64", "value", "−0.4000", "∂L/∂w", gradient]
 
 
@@ -128,7 +128,7 @@ def test_gradients_on_the_picture_equal_central_differences(engine: str) -> None
     def loss_at(w: float, b: float) -> float:
         return float((1 / (1 + np.exp(-(2 * w + b))) - 1) ** 2)
 
-    picture = viz.draw(neuron()[0])
+    picture = viz.draw(neuron()[0], fit=None)
     for name, dw, db in (("w", 1e-6, 0), ("b", 0, 1e-6)):
         slope = (loss_at(-0.4 + dw, 0.3 + db) - loss_at(-0.4 - dw, 0.3 - db)) / 2e-6
         words = card(picture, name)
@@ -139,7 +139,7 @@ def test_gradients_on_the_picture_equal_central_differences(engine: str) -> None
 @on_every_engine
 def test_an_edge_shows_the_local_derivative_and_what_flows_back(engine: str) -> None:
     x = leaf(3.0, "x")
-    svg = viz.draw(x * x * 2.0).svg()
+    svg = viz.draw(x * x * 2.0, fit=None).svg()
     assert texts(svg, "e_n1_0") == texts(svg, "e_n1_1") == ["∂t1/∂x = x = +3.0000", "+6.0000"]
     assert texts(svg, "e_n4_0") == ["∂t2/∂t1 = 2", "+2.0000"]
     assert texts(svg, "e_n4_1") == texts(svg, "e_n1_n2") == []
@@ -152,10 +152,10 @@ def test_an_edge_shows_the_local_derivative_and_what_flows_back(engine: str) -> 
 def test_no_gradient_yet_a_zero_one_and_none_needed_look_different(engine: str) -> None:
     a, b, c = leaf(1.0, "a"), leaf(2.0, "b"), leaf(3.0, "c", False)
     loss = a * c + b * 0.0
-    picture = viz.draw(loss)
+    picture = viz.draw(loss, fit=None)
     assert card(picture, "a")[-2:] == [".grad", "· not yet"]
     loss.backward()
-    picture = viz.draw(loss)
+    picture = viz.draw(loss, fit=None)
     classes = {words[0]: groups(picture.svg())[i] for i, words in cards(picture).items()}
     assert "grad-there" in classes["a"]
     assert "grad-zero" in classes["b"]
@@ -169,9 +169,9 @@ def test_no_gradient_yet_a_zero_one_and_none_needed_look_different(engine: str) 
 def test_gradients_added_up_over_two_passes_are_shown_beside_this_graphs(engine: str) -> None:
     loss, w, _ = neuron()
     loss.backward(retain_graph=True)
-    once = card(viz.draw(loss), "w")
+    once = card(viz.draw(loss, fit=None), "w")
     loss.backward()
-    picture = viz.draw(loss)
+    picture = viz.draw(loss, fit=None)
     twice = card(picture, "w")
     assert twice[: len(once)] == once
     assert twice[len(once) :] == [".grad", f"{w.grad.item():+.4f}".replace("-", "−")]
@@ -181,7 +181,7 @@ def test_gradients_added_up_over_two_passes_are_shown_beside_this_graphs(engine:
 @on_every_engine
 def test_a_tensor_with_many_elements_is_summed_up(engine: str) -> None:
     w = leaf(np.tile([1.0, 2.0], 50), "w")
-    picture = viz.draw((w * w).sum())
+    picture = viz.draw((w * w).sum(), fit=None)
     assert card(picture, "w")[1:4] == ["(100,) · float64", "value", "+1.5000 ± 0.5000"]
     assert any("mean and standard deviation" in text for text in texts(picture.svg()))
 
@@ -191,7 +191,7 @@ def test_why_there_are_no_values_stands_below_the_picture(engine: str) -> None:
     loss, w, _ = neuron()
     with tg.no_grad():
         w -= 0.1
-    svg = viz.draw(loss).svg()
+    svg = viz.draw(loss, fit=None).svg()
     assert "values changed since" in " ".join(texts(svg))
     assert "−0.8000" not in texts(svg)
 
@@ -201,7 +201,7 @@ def test_any_name_is_drawn_as_it_is(engine: str) -> None:
     x = leaf(3.0, BAD_NAME)
     y = x * x
     y.name = "<b>"
-    svg = viz.draw(y).svg()
+    svg = viz.draw(y, fit=None).svg()
     assert BAD_NAME.replace("\n", " ").replace("\x00", " ") in texts(svg)
     assert {"<b>", "∂(<b>)/∂(<b>)"} <= set(texts(svg))
 
@@ -225,7 +225,9 @@ def test_all_engines_draw_the_same_ids_classes_tooltips_and_texts(
     out = model(tg.concat([a, a * 2.0])) * tg.tensor([np.nan, 1.0])
     loss = tg.cross_entropy(out, tg.tensor([0, 1])) + a.sum()
     pictures = [
-        viz.draw(loss, direction=direction, engine=engine, heat=True, path_to=a, check=True)
+        viz.draw(
+            loss, direction=direction, engine=engine, heat=True, path_to=a, check=True, fit=None
+        )
         for engine in (name, "builtin")
     ]
     theirs, ours = (picture.svg() for picture in pictures)
@@ -240,7 +242,7 @@ def test_all_engines_draw_the_same_ids_classes_tooltips_and_texts(
 @pytest.mark.skipif(not HAS_DOT, reason="there is no dot here")
 def test_dot_has_nothing_to_complain_about() -> None:
     for loss in (neuron()[0], leaf(1.0, BAD_NAME) * 2.0, leaf(np.ones((3, 4))).sum()):
-        source = viz.draw([loss, tg.exp(loss)]).source
+        source = viz.draw([loss, tg.exp(loss)], fit=None).source
         done = subprocess.run(["dot", "-Tsvg"], input=source.encode(), capture_output=True)
         assert (done.returncode, done.stderr) == (0, b"")
 
@@ -254,7 +256,7 @@ x = tg.tensor([1.0, 2.0], requires_grad=True)
 w = tg.tensor([[0.5, 1.0], [2.0, 3.0]], requires_grad=True)
 h = tg.tanh(w @ x) * 2.0
 h = tg.concat([h, h[tg.tensor([0, 1])]])
-print(viz.draw(h.sum() + (x * x).mean(), names={"w": w}).source)
+print(viz.draw(h.sum() + (x * x).mean(), names={"w": w}, fit=None).source)
 """
 
 
@@ -278,19 +280,19 @@ def test_a_chain_of_ten_thousand_operations_is_drawn_closed() -> None:
     picture = viz.draw(y)
     drawn = groups(picture.svg())
     assert len([classes for classes in drawn.values() if classes.startswith("node")]) <= 60
-    whole = viz.draw(y, force=True)
+    whole = viz.draw(y, force=True, fit=None)
     assert len(re.findall(r"id=e_n\d+_0\b", whole.source)) == 10_000
 
 
 def test_drawing_changes_nobodys_gradient() -> None:
     loss, w, b = neuron()
-    viz.draw(loss)
+    viz.draw(loss, fit=None)
     assert w.grad is None
     assert b.grad is None
     loss.backward()
     grads = w.grad, b.grad
     values = [grad.item() for grad in grads]
-    viz.draw(loss).source  # noqa: B018
+    viz.draw(loss, fit=None).source  # noqa: B018
     assert (w.grad, b.grad)[0] is grads[0]
     assert (w.grad, b.grad)[1] is grads[1]
     assert [grad.item() for grad in grads] == values
@@ -298,7 +300,7 @@ def test_drawing_changes_nobodys_gradient() -> None:
 
 def test_a_drawing_is_of_the_moment_when_it_was_made(no_engine: None) -> None:
     loss, w, _ = neuron()
-    picture = viz.draw(loss)
+    picture = viz.draw(loss, fit=None)
     before = picture.svg()
     with tg.no_grad():
         w -= 1.0
@@ -308,13 +310,13 @@ def test_a_drawing_is_of_the_moment_when_it_was_made(no_engine: None) -> None:
 def test_names_may_be_those_of_a_module() -> None:
     model = tg.nn.Linear(2, 1)
     loss = model(tg.ones((1, 2))).sum()
-    source = viz.draw(loss, names=model.named_parameters()).source
+    source = viz.draw(loss, names=model.named_parameters(), fit=None).source
     assert "<B>weight</B>" in source
     assert "<B>bias</B>" in source
 
 
 def test_saving_a_picture_writes_the_dot_text_beside_it(tmp_path: Path, no_engine: None) -> None:
-    picture = viz.draw(neuron()[0])
+    picture = viz.draw(neuron()[0], fit=None)
     assert picture.save(tmp_path / "a.svg") == tmp_path / "a.svg"
     assert groups((tmp_path / "a.svg").read_text(encoding="utf-8"))
     assert (tmp_path / "a.gv").read_text(encoding="utf-8") == picture.source
@@ -329,7 +331,7 @@ def without_resvg(monkeypatch: pytest.MonkeyPatch) -> None:
 @on_every_engine
 def test_a_png_comes_from_resvg(engine: str, tmp_path: Path) -> None:
     pytest.importorskip("resvg_py")
-    viz.draw(neuron()[0]).save(tmp_path / "a.png")
+    viz.draw(neuron()[0], fit=None).save(tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "a.gv").exists()
 
@@ -339,7 +341,7 @@ def test_without_resvg_a_png_comes_from_graphviz(
     engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_resvg(monkeypatch)
-    picture = viz.draw(neuron()[0])
+    picture = viz.draw(neuron()[0], fit=None)
     if engine == "builtin":
         with pytest.raises(RuntimeError, match=re.escape("pip install 'tinygrad_gm[render]'")):
             picture.png()
@@ -350,7 +352,7 @@ def test_without_resvg_a_png_comes_from_graphviz(
 def test_without_any_font_on_the_machine_a_png_has_its_texts(no_engine: None) -> None:
     pytest.importorskip("resvg_py")
     name = "∂weights×2"
-    svg = viz.draw(leaf(0.25, name) * 2.0).svg()
+    svg = viz.draw(leaf(0.25, name) * 2.0, fit=None).svg()
     png = raster.rasterize(svg, system_fonts=False)
     picture = np.asarray(Image.open(io.BytesIO(png)).convert("L"))
     (text,) = [t for t in ElementTree.fromstring(svg).iter(f"{NAMESPACE}text") if t.text == name]
@@ -369,7 +371,7 @@ def test_without_graphviz_a_pdf_is_refused_and_the_dot_text_written(
     tmp_path: Path, no_engine: None
 ) -> None:
     with pytest.raises(viz.MissingEngine, match=r"a PDF .*apt.*brew.*winget.*conda.*pip"):
-        viz.draw(neuron()[0]).save(tmp_path / "a.pdf")
+        viz.draw(neuron()[0], fit=None).save(tmp_path / "a.pdf")
     assert [path.name for path in tmp_path.iterdir()] == ["a.gv"]
 
 
@@ -377,7 +379,7 @@ def test_without_graphviz_a_pdf_is_refused_and_the_dot_text_written(
 def test_graphviz_makes_a_pdf(engine: str, tmp_path: Path) -> None:
     if engine == "builtin":
         pytest.skip("the built-in layout makes no PDF")
-    viz.draw(neuron()[0]).save(tmp_path / "a.pdf")
+    viz.draw(neuron()[0], fit=None).save(tmp_path / "a.pdf")
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
 
 
@@ -385,7 +387,7 @@ def test_graphviz_makes_a_pdf(engine: str, tmp_path: Path) -> None:
 def test_an_engine_asked_for_by_name_is_not_replaced(name: str, no_engine: None) -> None:
     hint = rf"engine '{name}' is not installed: .*apt.*brew.*winget.*conda.*pip"
     with pytest.raises(viz.MissingEngine, match=hint):
-        viz.draw(neuron()[0], engine=name)
+        viz.draw(neuron()[0], engine=name, fit=None)
 
 
 @pytest.mark.parametrize(
@@ -404,7 +406,7 @@ def test_a_dot_that_fails_is_reported_and_replaced(
     monkeypatch.setattr(shutil, "which", lambda name: f"/nowhere/{name}")
     monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
-    picture = viz.draw(neuron()[0])
+    picture = viz.draw(neuron()[0], fit=None)
     with pytest.warns(UserWarning, match=message):
         svg = picture.svg()
     assert groups(svg)
@@ -416,13 +418,13 @@ def test_with_no_engine_and_no_resvg_there_are_still_pictures_and_pages(
     without_resvg(monkeypatch)
     loss, w, _ = neuron()
     for options in ({}, {"theme": "dark", "direction": "TB"}, {"path_to": w, "cost": True}):
-        assert groups(viz.draw(loss, **options).svg())
+        assert groups(viz.draw(loss, **options, fit=None).svg())
     page = viz.steps(loss).html(tmp_path / "steps.html").read_text(encoding="utf-8")
     assert "<svg" in page
 
 
 def test_a_notebook_gets_svg_and_text(no_engine: None) -> None:
-    picture = viz.draw(neuron()[0])
+    picture = viz.draw(neuron()[0], fit=None)
     bundle = picture._repr_mimebundle_()
     assert groups(bundle["image/svg+xml"])
     assert bundle["image/svg+xml"].startswith("<svg")
@@ -450,14 +452,14 @@ def test_wrong_arguments_are_refused_with_a_sentence(
     arguments: tuple[Any, ...], options: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        viz.draw(*arguments, **options)
+        viz.draw(*arguments, **options, fit=None)
 
 
 def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"should end in \.svg, \.png, \.pdf, \.json, \.gv or \.dot"
     ):
-        viz.draw(leaf(1.0) * 2.0).save(tmp_path / "a.jpeg")
+        viz.draw(leaf(1.0) * 2.0, fit=None).save(tmp_path / "a.jpeg")
     assert not list(tmp_path.iterdir())
 
 
@@ -474,18 +476,18 @@ def test_a_program_that_writes_less_than_a_whole_file_is_followed_by_the_next(
     x = leaf(3.0)
     words = f"dot wrote {len(content)} bytes that are not a complete svg"
     with pytest.warns(UserWarning, match=f"{words}; drawn with the next engine instead"):
-        picture = viz.draw(x * x).svg()
+        picture = viz.draw(x * x, fit=None).svg()
     assert ElementTree.fromstring(picture).tag.endswith("svg")
     with pytest.raises(RuntimeError, match=words):
-        viz.draw(x * x, engine="dot").svg()
+        viz.draw(x * x, engine="dot", fit=None).svg()
     with pytest.raises(RuntimeError, match="not a complete pdf"):
-        viz.draw(x * x, engine="dot").pdf()
+        viz.draw(x * x, engine="dot", fit=None).pdf()
 
 
 def test_what_is_not_a_tensor_gives_no_name() -> None:
     weight, count, words = leaf(3.0), 3, ["words"]
     loss = weight * weight * count
-    names = viz.draw(loss, names=locals()).source
+    names = viz.draw(loss, names=locals(), fit=None).source
     assert "weight" in names
     assert "loss" in names
     assert "words" not in names
@@ -506,6 +508,6 @@ class AGraph:
 """
     (tmp_path / "pygraphviz.py").write_text(stand_in)
     monkeypatch.syspath_prepend(tmp_path)
-    made = viz.draw(leaf(1.0) * 2.0, engine="pygraphviz").pdf().split()
+    made = viz.draw(leaf(1.0) * 2.0, engine="pygraphviz", fit=None).pdf().split()
     assert made[:3] == [b"%PDF", b"pdf", b"dot"]
     assert int(made[3]) != os.getpid()

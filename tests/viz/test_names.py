@@ -125,9 +125,9 @@ def test_there_are_fifty_of_them() -> None:
 @pytest.mark.parametrize("kind", ["tensors", "modules"])
 def test_no_name_breaks_an_svg_or_runs(kind: str, engine: str) -> None:
     if kind == "tensors":
-        picture = viz.draw(hostile_graph(), force=True, engine=engine)
+        picture = viz.draw(hostile_graph(), force=True, engine=engine, fit=None)
     else:
-        picture = viz.draw(Named(), tg.ones((1, 1)), force=True, engine=engine)
+        picture = viz.draw(Named(), tg.ones((1, 1)), force=True, engine=engine, fit=None)
     svg = picture.svg()
     root = ElementTree.fromstring(svg)
     tags = {element.tag.removeprefix(NAMESPACE) for element in root.iter()}
@@ -151,9 +151,9 @@ def test_no_name_breaks_an_svg_or_runs(kind: str, engine: str) -> None:
 @pytest.mark.skipif(not ENGINES["dot"], reason="there is no dot here")
 def test_dot_has_nothing_to_complain_about(kind: str) -> None:
     if kind == "tensors":
-        picture = viz.draw(hostile_graph(), force=True)
+        picture = viz.draw(hostile_graph(), force=True, fit=None)
     else:
-        picture = viz.draw(Named(), tg.ones((1, 1)), force=True)
+        picture = viz.draw(Named(), tg.ones((1, 1)), force=True, fit=None)
     done = subprocess.run(["dot", "-Tsvg"], input=picture.source.encode(), capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
 
@@ -185,5 +185,5 @@ def test_no_name_breaks_a_page_of_steps(tmp_path: Path) -> None:
 
 
 def test_names_survive_json(tmp_path: Path) -> None:
-    picture = viz.draw(hostile_graph(), force=True)
+    picture = viz.draw(hostile_graph(), force=True, fit=None)
     assert viz.load(picture.save(tmp_path / "a.json")).source == picture.source

@@ -164,7 +164,9 @@ def test_the_users_lines_stand_beside_the_steps(tmp_path: Path) -> None:
 @pytest.mark.parametrize("engine", ["builtin", None])
 def test_two_pictures_in_one_page_share_no_id_and_no_style(engine: str | None) -> None:
     x = tg.tensor(3.0, requires_grad=True, name="x")
-    light, dark = (viz.draw(x * x, theme=theme, engine=engine) for theme in ("light", "dark"))
+    light, dark = (
+        viz.draw(x * x, theme=theme, engine=engine, fit=None) for theme in ("light", "dark")
+    )
     film = viz.steps(x * x, names={"x": x})
     pictures = [light.svg(), dark.svg(), film.svg(0), film.svg(2)]
     ids: list[str] = []
@@ -178,4 +180,4 @@ def test_two_pictures_in_one_page_share_no_id_and_no_style(engine: str | None) -
                 assert all(each.strip().startswith(f"#{root} .") for each in selectors.split(","))
         ids += own
     assert len(ids) == len(set(ids))
-    assert light.svg() == viz.draw(x * x, engine=engine).svg()
+    assert light.svg() == viz.draw(x * x, engine=engine, fit=None).svg()

@@ -118,7 +118,7 @@ def test_a_tensor_of_another_graph_is_refused() -> None:
     with pytest.raises(ValueError, match="not part of this graph"):
         highlighted(loss, leaf(1.0, "other"))
     with pytest.raises(TypeError, match="path_to must be a Tensor, not 'w'"):
-        viz.draw(loss, path_to="w")
+        viz.draw(loss, path_to="w", fit=None)
 
 
 def test_several_roots_are_summed() -> None:

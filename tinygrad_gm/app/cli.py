@@ -18,6 +18,8 @@ from typing import Any, NoReturn
 
 from .. import interrupts
 from ..io import CheckpointError, write_file
+from .arguments import DRAWN, box
+from .arguments import folder as folder_of
 
 PROGRAM = "tinygrad-gm"
 
@@ -110,7 +112,7 @@ def quickstart(argv: list[str]) -> None:
     parser = _Parser(f"{PROGRAM} quickstart", quickstart.__doc__, "--out tour")
     folder = Path("runs/quickstart")
     parser.add_argument(
-        "--out", type=_folder, default=folder, help=f"output folder (default {folder})"
+        "--out", type=folder_of, default=folder, help=f"output folder (default {folder})"
     )
     args = parser.parse_args(argv)
     from . import quickstart as tour
@@ -293,7 +295,7 @@ def classify(argv: list[str]) -> None:
     )
     parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="file of a picture")
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--out", type=_folder, help="folder of the run (default runs/MODEL)")
+    source.add_argument("--out", type=folder_of, help="folder of the run (default runs/MODEL)")
     source.add_argument("--weights", type=Path, help="file of weights, .safetensors")
     parser.add_argument(
         "--classes", type=Path, help="file with the names of the classes, one a line"
@@ -428,8 +430,10 @@ def draw(argv: list[str]) -> None:
         help="draw the forward pass, the backward pass and the update step by step",
     )
     _add_choice(parser, "theme", "colours of the drawing", ("light", "dark", "print"))
-    direction = "direction of the drawing, left to right or top to bottom"
-    _add_choice(parser, "direction", direction, ("LR", "TB"))
+    for name_of, text, choices in DRAWN:
+        parser.add_argument(f"--{name_of}", choices=choices, help=f"{text} (default: what fits)")
+    fits = "WIDTHxHEIGHT in pixels that the drawing fits, or none (default 1600x900)"
+    parser.add_argument("--fit", type=box, default=(1600, 900), help=fits)
     parser.add_argument(
         "--engine",
         choices=ENGINES,
@@ -443,12 +447,13 @@ def draw(argv: list[str]) -> None:
     from .. import viz
 
     loss, leaves = module.example(module.Config())
-    look = {"names": leaves, "direction": args.direction, "theme": args.theme}
+    look = {"names": leaves, "theme": args.theme}
     try:
         if not steps:
-            viz.draw(loss, depth=args.depth, engine=args.engine, **look).save(path)
+            shown = {name: getattr(args, name) for name in ("fit", "detail", "direction", "depth")}
+            viz.draw(loss, engine=args.engine, **shown, **look).save(path)
         else:
-            film = viz.steps(loss, **look)
+            film = viz.steps(loss, direction=args.direction or "LR", **look)
             write = {".html": film.html, ".gif": film.gif, "": film.svgs}.get(path.suffix.lower())
             if write is None:
                 parser.error(f"--steps writes .html, .gif or a folder, not {path}")
@@ -467,7 +472,7 @@ def lesson(argv: list[str]) -> None:
         "lesson", metavar="LESSON", choices=lessons.NAMES, help=f"one of {', '.join(lessons.NAMES)}"
     )
     parser.add_argument(
-        "--out", type=_folder, help="folder of the runs and the picture (default runs/LESSON)"
+        "--out", type=folder_of, help="folder of the runs and the picture (default runs/LESSON)"
     )
     args = parser.parse_args(argv)
     folder = args.out or Path("runs") / args.lesson
@@ -587,10 +592,4 @@ def _add_choice(parser: _Parser, name: str, text: str, choices: tuple[str, ...])
 def _add_out(parser: _Parser, name: str) -> None:
     folder = Path("runs") / name
     text = f"folder of the run (default {folder})"
-    parser.add_argument("--out", type=_folder, default=folder, help=text)
-
-
-def _folder(name: str) -> Path:
-    if not name:
-        raise argparse.ArgumentTypeError("the name of the folder is empty")
-    return Path(name)
+    parser.add_argument("--out", type=folder_of, default=folder, help=text)

@@ -54,6 +54,7 @@ class Box:
     title: tuple[str, ...]
     subtitle: str = ""
     rows: tuple[Row, ...] = ()
+    notes: tuple[str, ...] = ()  # small lines below the title, of other shapes than a card
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,7 @@ class Figure:
     legend: tuple[Key, ...]
     theme: Theme
     clusters: tuple[Cluster, ...] = ()  # outer before inner
+    is_compact: bool = False  # small boxes with small gaps
 
 
 MEANINGS = {
@@ -140,7 +142,7 @@ MEANINGS = {
 
 def compose(view: View, theme: Theme = THEMES["light"]) -> Figure:
     """Return the figure of a view: its boxes, lines, caption and legend."""
-    writer = _Writer(view, theme)
+    writer = Writer(view, theme)
     makers: dict[type, Any] = {
         Variable: writer.card,
         Operation: writer.disc,
@@ -154,7 +156,7 @@ def compose(view: View, theme: Theme = THEMES["light"]) -> Figure:
 # ------------------------------------------------------------------------------------ boxes
 
 
-class _Writer:
+class Writer:
     """Makes the boxes of one view."""
 
     def __init__(self, view: View, theme: Theme) -> None:
@@ -168,7 +170,7 @@ class _Writer:
         """Return the card of a variable; a constant number is a small box."""
         kind = "root" if variable.is_root else variable.role
         classes = f"variable {variable.role}{' root' * variable.is_root} "
-        classes += _gradient_class(variable) + _mark_classes(variable)
+        classes += _gradient_class(variable) + mark_classes(variable)
         title = card_title(variable.name)
         look = self.look("constant" if kind == "number" else kind, variable)
         if kind == "number":
@@ -179,7 +181,7 @@ class _Writer:
         subtitle = f"{_shape(variable.shape)} · {variable.dtype}"
         if variable.part is not None:
             subtitle += f" · output {variable.part}"
-        tooltip = _with_place(f"{variable.name}: {kind}, {subtitle}", variable)
+        tooltip = with_place(f"{variable.name}: {kind}, {subtitle}", variable)
         return _card(variable.id, classes, look, tooltip, title, subtitle, self.rows(variable))
 
     def look(self, kind: str, part: Part) -> Look:
@@ -243,8 +245,8 @@ class _Writer:
         height = LEADING * style.TEXT_SIZE * len(title) + 2 * PADDING
         if shape == "circle":
             width = height = max(width, 28.0)
-        look, tooltip = self.look("operation", operation), _with_place(operation.call, operation)
-        classes = "operation" + _mark_classes(operation)
+        look, tooltip = self.look("operation", operation), with_place(operation.call, operation)
+        classes = "operation" + mark_classes(operation)
         return Box(operation.id, classes, shape, look, width, height, tooltip, tuple(title))
 
     def group(self, group: Group) -> Box:
@@ -261,8 +263,8 @@ class _Writer:
         if group.parameters:
             rows.append(Row("parameters", (f"{group.parameters:,}",)))
         rows += _sizes(group.gradients, self.theme) + _mark_rows(group.marks)
-        classes = "group" + " stack" * (group.count > 1) + _mark_classes(group)
-        tooltip = _with_place(f"{group.name}{times}: {group.kind}", group)
+        classes = "group" + " stack" * (group.count > 1) + mark_classes(group)
+        tooltip = with_place(f"{group.name}{times}: {group.kind}", group)
         look = self.look("group", group)
         return _card(group.id, classes, look, tooltip, title, subtitle, rows)
 
@@ -333,7 +335,7 @@ def _sizes(sizes: Sequence[float], theme: Theme) -> list[Row]:
     return rows
 
 
-def _mark_classes(part: Part) -> str:
+def mark_classes(part: Part) -> str:
     """Return the classes for the marks of a part, with a leading space."""
     marks = part.marks
     nonfinite = {"first": " first-nonfinite", "tainted": " nonfinite"}
@@ -356,7 +358,7 @@ def _mark_rows(marks: Mapping[str, Any]) -> list[Row]:
     return rows
 
 
-def _with_place(text: str, part: Part) -> str:
+def with_place(text: str, part: Part) -> str:
     """Append module and line of the user's program, if known, to a tooltip."""
     module = ".".join(filter(None, part.path))
     order = part.marks.get("order", "")
@@ -400,7 +402,7 @@ def row_height(row: Row) -> float:
 def _line(edge: Edge) -> Line:
     line = Line(
         edge.id,
-        ("output" if edge.argnum is None else "argument") + _mark_classes(edge),
+        ("output" if edge.argnum is None else "argument") + mark_classes(edge),
         edge.tail,
         edge.head,
         dashed=not edge.differentiable,

@@ -22,6 +22,8 @@ def framed(figure: Figure, view: View) -> Figure:
     modules = list(tree.top.modules())
     models = {(*module.path, module.kind, module.model) for module in modules if not module.depth}
     shown = [module for module in modules if module.depth or len(models) > 1]
+    if figure.is_compact:  # the box of an only operation names its module
+        shown = [module for module in shown if sum(1 for _ in module.operations()) > 1]
     if not shown:
         return figure
     frames = set(shown)
@@ -65,7 +67,7 @@ class _Router:
 
     def lead(self, lines: list[Line], way: str) -> list[Line]:
         """Return the lines; several from one tail "in" or "out" of a module share a port."""
-        depths = range(max(map(len, self.around.values())))
+        depths = range(max(map(len, self.around.values()), default=0))
         for depth in depths if way == "in" else reversed(depths):
             crossing: dict[tuple[str, Module], list[int]] = {}
             for number, line in enumerate(lines):

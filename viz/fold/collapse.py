@@ -1,15 +1,15 @@
 """Collapse large graphs: modules and runs of operations become single nodes.
 
-A closed module is one `Group`; consecutive equal modules share one. By default a graph of more than
-200 nodes is closed until at most 60 are left. Reachability is preserved. A run of the record drawn
-as one node creates no cycle, because the record is in topological order (see `clusters`).
+A closed module is one `Group`; consecutive equal modules share one. Reachability is preserved. A
+run of the record drawn as one node creates no cycle, because the record is in topological order
+(see `clusters`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
-from itertools import groupby
+from itertools import groupby, islice
 from math import inf
 from typing import Any
 
@@ -19,10 +19,9 @@ from ..graph.view import Group, View
 from .clusters import Call, Links, Module, Tree
 from .contraction import Bundle, contract, owners
 
-MANY, FEW = 200, 60  # nodes: larger graphs are closed until at most FEW are left
+FEW = (60, 30, 12)  # nodes: of a graph without modules as many are left
 MOST = 2000  # largest number of nodes drawn without force=True
 STACK = 3  # least number of consecutive equal closed modules drawn as one
-LONG_STACK = 8  # least number of consecutive equal modules closed by default, also in a small graph
 LONGEST_PATTERN = 48  # largest number of operations in a repeated pattern
 ENDS = 4  # number of operations that stay at either end of a long repetition
 
@@ -34,33 +33,47 @@ def visible(
     depth: int | None = None,
     collapse: Callable[[str], bool] | Iterable[str] | None = None,
     focus: str | None = None,
-    force: bool = False,
 ) -> View:
-    """Return the view to be drawn.
+    """Return the view with the modules closed that the caller names; all of it without a name.
 
     Args:
         view: all of it.
         depth: close the modules at this depth: 0 whole models, 1 their modules, 2 modules in these.
         collapse: paths of modules to close, or a function of a path that returns whether to.
         focus: the path of a module to open, with the modules around it; all others are closed.
-        force: draw everything that `depth`, `collapse` and `focus` do not close.
 
     Raises:
         ValueError: `depth` is negative, or no module has one of these paths.
     """
-    collapser = _Collapser(view)
     if depth is None and collapse is None and focus is None:
-        bundles = [] if force else collapser.automatic()
-    else:
-        closed = _choice(collapser.tree.top, depth, collapse, focus)
-        bundles = list(collapser.close(collapser.tree.top, closed))
-    if not bundles:
         return view
-    drawn = contract(view, collapser.tree.links, owners(collapser.tree, bundles))
-    drawn.remarks.append(
-        f"{len(drawn.nodes):,} nodes stand for {len(view.nodes):,}: some are drawn closed"
-    )
+    collapser = _Collapser(view)
+    closed = _choice(collapser.tree.top, depth, collapse, focus)
+    drawn = collapser.contracted(collapser.close(collapser.tree.top, closed))
+    if drawn is not view:
+        drawn.remarks.append(
+            f"{len(drawn.nodes):,} nodes stand for {len(view.nodes):,}: some are drawn closed"
+        )
     return drawn
+
+
+def smaller(view: View) -> Iterator[View]:
+    """Yield views with more and more closed, the first with nothing but equal modules in a row."""
+    collapser = _Collapser(view)
+    top = collapser.tree.top
+    deepest = max((module.depth for module in top.modules()), default=0)
+    ways: list[Closed] = [lambda module: False, *map(_deeper, range(deepest, 0, -1))]
+    size, bundles = len(view.nodes), list[Bundle]()
+    for closed in ways:
+        bundles = list(collapser.close(top, closed, STACK))
+        if collapser.size(bundles) < size:
+            size = collapser.size(bundles)
+            yield collapser.contracted(bundles)
+    for few in FEW:
+        if size > few:
+            folded = collapser.contracted(collapser.fold(bundles, few))
+            size = len(folded.nodes)
+            yield folded
 
 
 def check_size(nodes: int, force: bool) -> None:
@@ -143,20 +156,13 @@ class _Collapser:
                 else:
                     yield from (Bundle([list(part.operations())], (part,)) for part in stretch)
 
-    def automatic(self) -> list[Bundle]:
-        """Return bundles that make a big graph readable: equal modules first, then inner ones."""
-        if len(self.view.nodes) <= MANY:
-            return list(self.close(self.tree.top, lambda module: False, LONG_STACK))
-        deepest = max((module.depth for module in self.tree.top.modules()), default=0)
-        bundles: list[Bundle] = []
-        for depth in range(deepest + 1, 0, -1):
-            bundles = list(self.close(self.tree.top, _deeper(depth), STACK))
-            if self.size(bundles) <= FEW:
-                return bundles
-        return self.fold(bundles)
+    def contracted(self, bundles: Iterable[Bundle]) -> View:
+        """Return the view with a node for each bundle; the view itself without bundles."""
+        owner = owners(self.tree, bundles)
+        return contract(self.view, self.tree.links, owner) if owner else self.view
 
-    def fold(self, bundles: list[Bundle]) -> list[Bundle]:
-        """Close the middle of long repetitions and, if needed, the middle of the whole graph."""
+    def fold(self, bundles: list[Bundle], few: int) -> list[Bundle]:
+        """Close the middle of long repetitions and, to leave `few` nodes, that of the graph."""
         closed = {call.id: bundle for bundle in bundles for call in bundle.calls}
         units: list[Bundle | Call] = []
         for node in self.tree.top.operations():
@@ -179,17 +185,18 @@ class _Collapser:
             return [*kept, Bundle([middle])]
 
         bundles = [unit for unit in units if isinstance(unit, Bundle)]
-        if self.size(bundles) <= FEW:
+        if self.size(bundles) <= few:
             return bundles
-        fewest, most = 0, min(FEW, (len(units) - 1) // 2)
+        fewest, most = 0, min(few, (len(units) - 1) // 2)
         while fewest < most:
             ends = (fewest + most + 1) // 2
-            fewest, most = (ends, most) if self.size(cut(ends)) <= FEW else (fewest, ends - 1)
+            fewest, most = (ends, most) if self.size(cut(ends)) <= few else (fewest, ends - 1)
         return cut(fewest)
 
 
 def _deeper(depth: int) -> Closed:
-    return lambda module: module.depth >= depth
+    """Return whether a module is as deep, and has several operations to close."""
+    return lambda module: module.depth >= depth and any(islice(module.operations(), 1, None))
 
 
 def _calls(unit: Bundle | Call) -> Iterator[Call]:

@@ -62,6 +62,7 @@ class Variable(Part):
     part: int | None = None  # number among the outputs of its operation, if there are several
     learned: bool = False  # whether it is an nn.Parameter
     is_input: bool = False  # whether it is an input of the drawn model
+    is_named: bool = False  # whether the program gave it its name
 
 
 @dataclass(frozen=True)
@@ -276,9 +277,10 @@ class _Builder:
 
     def result(self, node: Node) -> Variable:
         """Return the variable of the result of an operation, or of one of its outputs."""
-        name = self.given_name(node) or self.new_name("t")
-        place = self.place(node.scope)
+        given = self.given_name(node)
+        name, place = given or self.new_name("t"), self.place(node.scope)
         variable = Variable(self.new_id(), name, "result", node.shape, node.dtype, **place)
+        variable.is_named = given is not None
         variable.value = self.values[node].value if node in self.values else None
         variable.gradient = self.gradients.get(node)
         variable.part = node.params[0] if node.plan.op.is_part else None
@@ -300,8 +302,10 @@ class _Builder:
             value = None if isinstance(source, Dropped) else array
             return Variable(self.new_id(), self.new_name("c"), *facts, value, **place)
         role, letter = ("parameter", "x") if source._requires_grad else ("constant", "c")
-        name = self.given_name(source) or self.new_name(letter)
+        given = self.given_name(source)
+        name = given or self.new_name(letter)
         variable = Variable(self.new_id(), name, role, source.shape, source.dtype, source._data)
+        variable.is_named = given is not None
         if isinstance(source, Parameter):
             variable.learned, variable.path, variable.kinds = True, place["path"], place["kinds"]
             if source not in self.names:

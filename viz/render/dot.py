@@ -28,8 +28,8 @@ def source(figure: Figure, direction: str) -> str:
         graph_attr={
             "rankdir": direction,
             "bgcolor": theme.paper,
-            "nodesep": "0.2",
-            "ranksep": "0.3",
+            "nodesep": "0.12" if figure.is_compact else "0.2",
+            "ranksep": "0.18" if figure.is_compact else "0.3",
             "pad": "0.15",
             "fontname": style.FONT,
             "fontsize": str(style.SMALL_SIZE),
@@ -111,7 +111,7 @@ def _disc(box: Box) -> dict[str, str]:
         return {"shape": "point", "width": width, "color": look.border, "label": ""}
     styles = ["filled", *["rounded"] * (box.shape == "pill"), *["dashed"] * look.dashed]
     return {
-        "label": _html(_breaks(box.title)),
+        "label": _html(_title(box)),
         "shape": "circle" if box.shape == "circle" else "box",
         "style": ",".join(styles),
         "fixedsize": "true",
@@ -122,6 +122,14 @@ def _disc(box: Box) -> dict[str, str]:
         "fontcolor": look.text,
         "penwidth": str(look.width),
     }
+
+
+def _title(box: Box) -> str:
+    """Return the title of a box, in bold with the notes below it."""
+    if not box.notes:
+        return _breaks(box.title)
+    notes = f'<FONT POINT-SIZE="{style.SMALL_SIZE}">{_breaks(box.notes)}</FONT>'
+    return f"<B>{_breaks(box.title)}</B><BR/>{notes}"
 
 
 def _card(box: Box, theme: Theme) -> dict[str, str]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
 from tinygrad_gm.io import write_file
 
-from ..compose.figure import compose
-from ..compose.nesting import framed
+from ..compose.figure import Figure
 from ..fold.collapse import check_size
 from ..graph import data
 from ..graph.view import View
-from ..themes import theme as theme_of
 from . import dot, engine, raster
+from .fit import Choice, Wish, choose
 from .picture import Picture
 
 
@@ -26,15 +26,40 @@ class Drawing(Picture):
     def __init__(
         self,
         view: View,
-        direction: str = "LR",
+        direction: str | None = "LR",
         theme: str = "light",
         engine: str | None = None,
         force: bool = False,
+        detail: str | None = "full",
+        fit: tuple[float, float] | None = None,
+        may_close: bool = False,
     ) -> None:
-        self._view, self._direction, self._theme = view, direction, theme
+        self._whole, self._theme = view, theme
         self._engine, self._force = engine, force
-        self._figure = framed(compose(view, theme_of(theme)), view)
-        self.source = dot.source(self._figure, direction)
+        self._wish = Wish(fit, detail, direction, may_close)
+
+    @cached_property
+    def _choice(self) -> Choice:
+        return choose(self._whole, self._wish, self._theme, self._engine)
+
+    @property
+    def _figure(self) -> Figure:
+        return self._choice.figure
+
+    @property
+    def _view(self) -> View:
+        return self._choice.view
+
+    @cached_property
+    def source(self) -> str:
+        """The picture as DOT text."""
+        return dot.source(self._figure, self._choice.direction)
+
+    @cached_property
+    def _picture(self) -> str:
+        """The SVG of the layout engine."""
+        choice = self._choice
+        return choice.svg or engine.picture(choice.figure, choice.direction, self._engine)
 
     def svg(self) -> str:
         """Return the picture as SVG text, which can be embedded in an HTML page with others.
@@ -44,7 +69,7 @@ class Drawing(Picture):
             RuntimeError: the requested engine fails.
         """
         self._check_size()
-        return engine.with_own_ids(engine.picture(self._figure, self._direction, self._engine))
+        return engine.with_own_ids(self._picture)
 
     def png(self) -> bytes:
         """Return the picture as PNG; RuntimeError if neither resvg nor Graphviz is installed."""
@@ -65,7 +90,8 @@ class Drawing(Picture):
 
     def json(self) -> str:
         """Return the graph as JSON, with unrounded numbers; `load` reads it."""
-        settings = {"direction": self._direction, "theme": self._theme}
+        choice = self._choice
+        settings = {"direction": choice.direction, "theme": self._theme, "detail": choice.detail}
         return data.dumps(self._view, settings)
 
     def save(self, path: str | Path) -> Path:

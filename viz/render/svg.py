@@ -107,10 +107,12 @@ def _box(box: Box, x: float, y: float, theme: Theme) -> str:
         radius = {"circle": box.width / 2, "pill": 8.0, "box": 0.0}[box.shape]
         paint = f'fill="{look.ground}" {border}'
         inside = [rectangle(left, top, box.width, box.height, paint, radius)]
-        leading = LEADING * style.TEXT_SIZE
-        top = y - leading * len(box.title) / 2
-        for row, text in enumerate(box.title):
-            inside.append(label(text, x, top + row * leading, style.TEXT_SIZE, look.text, "middle"))
+        sizes = [style.TEXT_SIZE] * len(box.title) + [style.SMALL_SIZE] * len(box.notes)
+        top = y - LEADING * sum(sizes) / 2
+        for row, (text, size) in enumerate(zip(box.title + box.notes, sizes, strict=True)):
+            bold = bool(box.notes) and row < len(box.title)
+            inside.append(label(text, x, top, size, look.text, "middle", bold))
+            top += LEADING * size
     return _group(box.id, f"node {box.classes}", [f"<title>{escape(box.tooltip)}</title>", *inside])
 
 

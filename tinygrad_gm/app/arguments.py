@@ -1,0 +1,28 @@
+"""Types and choices of arguments of the command line."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+DRAWN = (  # name, help and choices of what a drawing chooses by itself
+    ("detail", "what a node shows", ("shapes", "values", "full")),
+    ("direction", "direction of the drawing, left to right or top to bottom", ("LR", "TB")),
+)
+
+
+def folder(name: str) -> Path:
+    """Return the path of a folder; an error for an empty name."""
+    if not name:
+        raise argparse.ArgumentTypeError("the name of the folder is empty")
+    return Path(name)
+
+
+def box(text: str) -> tuple[int, int] | None:
+    """Return width and height of `1600x900`; None of `none`."""
+    if text == "none":
+        return None
+    width, _, height = text.partition("x")
+    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT or none, got {text!r}")
+    return int(width), int(height)

@@ -1,0 +1,246 @@
+"""Small boxes for the details "shapes" and "values": one for an operation together with its result.
+
+The box of an operation names its result, the parameters that only it reads, and the shape. With
+numbers a second line has value and gradient: of one element themselves, of several the root mean
+square. Constant numbers stand in the title: `× 0.5`.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tinygrad_gm.backend import to_device
+
+from .. import style
+from ..fold.clusters import Links, Tree
+from ..graph.view import Edge, Group, Operation, Variable, View
+from ..themes import Theme
+from .figure import LEADING, Box, Figure, Line, Writer, card_title, mark_classes, with_place
+
+ROOM = 4.0  # points around the texts of a box
+NOTE_LENGTH = 24  # characters of a line of parameters
+WRITTEN_SYMBOL = 3  # characters: a longer symbol, or that of a convolution, is replaced by the name
+
+
+def compact(view: View, theme: Theme, numbers: bool) -> Figure:
+    """Return the figure of a view with small boxes, with or without values and gradients."""
+    writer = _Writer(view, theme, numbers)
+    boxes = tuple(box for box in map(writer.box, view.nodes) if box is not None)
+    caption = [writer.explanation()] if numbers else []
+    caption += view.remarks
+    legend = writer.legend() if numbers else ()
+    return Figure(boxes, tuple(writer.lines()), tuple(caption), legend, theme, is_compact=True)
+
+
+class _Writer(Writer):
+    """Makes the small boxes of one view."""
+
+    def __init__(self, view: View, theme: Theme, numbers: bool) -> None:
+        super().__init__(view, theme)
+        self.numbers, self.tree = numbers, Tree(view)
+        self.links: Links = self.tree.links
+        self.calls = {node.id: node for node in view.nodes if not isinstance(node, Variable)}
+        self.inner = {  # leaves that are part of the box of their only reader, by id
+            leaf.id: self.links.readings[leaf.id][0].head
+            for leaf in view.variables
+            if self._is_inner(leaf)
+        }
+
+    def _is_inner(self, leaf: Variable) -> bool:
+        edges = self.links.readings.get(leaf.id, [])
+        made = leaf.id in self.links.maker
+        if made or leaf.is_root or leaf.is_input or len(edges) != 1:
+            return False
+        reader = self.calls.get(edges[0].head)
+        if not isinstance(reader, Operation):
+            return False
+        if leaf.role == "number" or leaf.learned:
+            return True
+        others = (e.tail for e in self.links.arguments[reader.id] if e.tail != leaf.id)
+        chained = any(tail in self.links.maker for tail in others)
+        return bool(leaf.shape) and chained and (leaf.role == "parameter" or not leaf.is_named)
+
+    def box(self, node: Any) -> Box | None:
+        """Return the box of a node; None for one that another box contains."""
+        if isinstance(node, Variable):
+            hidden = node.id in self.inner or node.id in self.links.maker
+            return None if hidden else self.leaf(node)
+        return self.call(node) if isinstance(node, Operation) else self.closed(node)
+
+    def leaf(self, variable: Variable) -> Box:
+        """Return the box of an input."""
+        kind = "root" if variable.is_root else variable.role
+        look = self.look("constant" if kind == "number" else kind, variable)
+        notes = self.facts(variable) if variable.role != "number" else []
+        classes = f"variable {variable.role}{' root' * variable.is_root}{mark_classes(variable)}"
+        tooltip = with_place(f"{variable.name}: {kind}, {_shape(variable)}", variable)
+        return _sized(
+            Box(
+                variable.id,
+                classes,
+                "box",
+                look,
+                0,
+                0,
+                tooltip,
+                (card_title(variable.name),),
+                notes=tuple(notes),
+            )
+        )
+
+    def call(self, operation: Operation) -> Box:
+        """Return the box of an operation and its results."""
+        results = [self.links.variables[e.head] for e in self.links.results.get(operation.id, ())]
+        is_root = any(result.is_root for result in results)
+        look = self.look("root" if is_root else "operation", operation)
+        notes = self.parameters(operation)
+        if len(results) == 1:
+            notes += self.facts(results[0])
+        elif results:
+            notes += [f"{len(results)} × {_shape(results[0])}"]
+        classes = f"operation{' root' * is_root}{mark_classes(operation)}"
+        tooltip = with_place(operation.call, operation)
+        title = self.title(operation, results)
+        return _sized(
+            Box(operation.id, classes, "pill", look, 0, 0, tooltip, (title,), notes=tuple(notes))
+        )
+
+    def title(self, operation: Operation, results: Iterable[Variable]) -> str:
+        """Return `name = symbol` with constant numbers; of a module's only operation the module."""
+        module = self.tree.home[operation.id]
+        alone = module.depth and sum(1 for _ in module.operations()) == 1
+        if alone:
+            text = f"{module.path[-1]} · {module.kind}"
+        else:
+            text = self.symbol(operation)
+        names = ", ".join(result.name for result in results if result.is_named)
+        return style.elided(style.printable(f"{names} = {text}" if names else text), 30)
+
+    def symbol(self, operation: Operation) -> str:
+        """Return the sign or the name of an operation, between its constant numbers."""
+        short = len(operation.op.symbol) <= WRITTEN_SYMBOL and not operation.op.name.startswith(
+            "conv"
+        )
+        sign = operation.op.symbol if short else operation.op.name.replace("_", " ")
+        edges = self.links.arguments.get(operation.id, ())
+        numbers = {
+            edge.argnum: self.links.variables[edge.tail].name
+            for edge in edges
+            if self.links.variables[edge.tail].role == "number" and edge.tail in self.inner
+        }
+        index = operation.params.get("key", operation.params.get("index"))
+        if operation.op.name == "getitem" and isinstance(index, int):
+            return f"[{index}]"
+        first = f"{numbers.pop(0)} " if 0 in numbers else ""
+        return " ".join([f"{first}{sign}", *numbers.values()])
+
+    def parameters(self, operation: Operation) -> list[str]:
+        """Return lines with the parameters that are part of the box of their operation."""
+        texts = []
+        for edge in self.links.arguments.get(operation.id, ()):
+            leaf = self.links.variables[edge.tail]
+            if edge.tail in self.inner and leaf.role != "number":
+                name = leaf.name.rpartition(".")[2]
+                name = style.elided(name, 14) if leaf.is_named or leaf.learned else "constant"
+                shape = f" {leaf.shape}" if len(leaf.shape) != 1 else ""
+                known = self.numbers and leaf.gradient is not None
+                size = f" ∂ {_size(leaf.gradient)}" if known else ""
+                texts.append(name + shape + size)
+        if self.numbers:
+            return texts
+        return textwrap.wrap(", ".join(texts).replace(" (", "\xa0("), NOTE_LENGTH)
+
+    def facts(self, variable: Variable) -> list[str]:
+        """Return the shape, and with numbers value and gradient."""
+        if not self.numbers:
+            return [_shape(variable)]
+        texts = []
+        if variable.value is not None:
+            texts.append(_size(variable.value))
+        if variable.role in ("result", "parameter") and variable.gradient is not None:
+            texts.append(f"∂ {_size(variable.gradient)}")
+        shape = [] if not variable.shape and texts else [_shape(variable)]
+        return [*shape, *[" · ".join(texts)] * bool(texts)]
+
+    def closed(self, group: Group) -> Box:
+        """Return the card of a group; without numbers a small box."""
+        card = self.group(group)
+        if self.numbers:
+            return card
+        inputs, outputs = (" ".join(map(str, shapes[:2])) for shapes in group.shapes)
+        shapes = (
+            [f"{inputs} →", outputs] if len(inputs + outputs) > 24 else [f"{inputs} → {outputs}"]
+        )
+        notes = [card.subtitle, *shapes]
+        small = replace(card, shape="pill", subtitle="", rows=(), notes=tuple(filter(None, notes)))
+        return _sized(small)
+
+    def lines(self) -> Iterable[Line]:
+        """Yield a line for each pair of boxes; of several arguments it has the names."""
+        pairs: dict[tuple[str, str], list[Edge]] = {}
+        for edge in self.view.edges:
+            head = edge.head
+            if edge.argnum is None and head in self.links.variables and edge.tail in self.calls:
+                continue
+            tail = self.links.maker.get(edge.tail, edge.tail)
+            if edge.tail in self.inner or tail == head:
+                continue
+            pairs.setdefault((tail, head), []).append(edge)
+        for (tail, head), edges in pairs.items():
+            first = edges[0]
+            yield Line(
+                first.id,
+                "argument" + mark_classes(first),
+                tail,
+                head,
+                local=self.several(edges),
+                dashed=not any(edge.differentiable for edge in edges),
+                thick=any("path" in edge.marks for edge in edges),
+                faint=all("dim" in edge.marks for edge in edges),
+            )
+
+    def several(self, edges: list[Edge]) -> tuple[str, ...]:
+        """Return the text of a line that stands for several arguments of an operation."""
+        reader = self.calls[edges[0].head]
+        same = len({edge.tail for edge in edges}) == 1
+        if len(edges) == 1 or not same or not isinstance(reader, Operation):
+            return ()
+        names = getattr(reader.op, "arrays", ())
+        known = [names[e.argnum] for e in edges if e.argnum is not None and e.argnum < len(names)]
+        if len(known) == len(edges) and all(len(name) > 1 for name in known):
+            return (", ".join(known),)
+        return (f"{len(edges)} ×",)
+
+    def explanation(self) -> str:
+        return f"value · ∂: the gradient of {self.top}; of several elements the root mean square"
+
+
+def _sized(box: Box) -> Box:
+    """Return a small box with the size of its texts."""
+    widths = [style.text_width(text, style.TEXT_SIZE, bold=True) for text in box.title]
+    widths += [style.text_width(text, style.SMALL_SIZE) for text in box.notes]
+    height = LEADING * (style.TEXT_SIZE * len(box.title) + style.SMALL_SIZE * len(box.notes))
+    return replace(box, width=max(widths) + 2 * ROOM, height=height + ROOM)
+
+
+def _shape(variable: Variable) -> str:
+    return str(variable.shape) if variable.shape else "scalar"
+
+
+def _size(array: Any) -> str:
+    """Return the number in an array of one element; else the root mean square."""
+    array = np.asarray(to_device(array, "cpu"))
+    if array.size == 1:
+        return style.number(array.reshape(-1)[0])
+    if array.dtype.kind != "f":
+        return style.describe(array)[0]
+    if not array.size:
+        return "empty"
+    if not np.isfinite(array).all():
+        return style.describe(array)[0]
+    return style.number(np.sqrt(np.square(array.astype(float)).mean()), 3).lstrip("+")

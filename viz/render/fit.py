@@ -1,0 +1,175 @@
+"""Which direction, detail and closed modules make a picture fit a box: `viz.draw(…, fit=…)`.
+
+Candidates are laid out from the most detailed to the smallest; the first that fits at its natural
+size is drawn. Its smallest text is then 12 pixels high. A quick bound rejects most candidates
+without a layout.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ..compose.figure import Figure
+from ..compose.levels import DETAILS, figure_of
+from ..fold.collapse import smaller
+from ..graph.view import Variable, View
+from . import engine
+
+POINT = 4 / 3  # pixels
+LEAST = {  # square pixels of a node with its gaps
+    "full": 9000.0,
+    "values": 2800.0,
+    "shapes": 2000.0,
+}
+DIRECTIONS = ("LR", "TB")
+LEFT_OUT = {
+    "values": 'local derivatives and pictures of arrays; detail="full" shows them',
+    "shapes": 'values and gradients; detail="values" or "full" shows them',
+}
+
+Box = tuple[float, float]  # width and height in pixels
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A view in a detail and a direction, its figure, and its SVG if it has been laid out."""
+
+    view: View
+    detail: str
+    direction: str
+    figure: Figure
+    svg: str = ""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the caller asks for; None: to be chosen."""
+
+    fit: Box | None = None
+    detail: str | None = None
+    direction: str | None = None
+    may_close: bool = True  # whether modules may be closed beyond what the caller names
+
+
+def check_fit(fit: object) -> None:
+    """Raise ValueError unless `fit` is None or a width and a height in pixels."""
+    if fit is None:
+        return
+    good = isinstance(fit, Sequence) and len(fit) == 2
+    if not good or not all(isinstance(side, (int, float)) and side > 0 for side in fit):
+        raise ValueError(
+            f"draw: fit is {fit!r:.60}; use (width, height) in pixels, or None to leave nothing out"
+        )
+
+
+def choose(view: View, wish: Wish, theme: str, name: str | None) -> Choice:
+    """Return the first candidate that fits; without a box the one asked for, else full and LR."""
+    if wish.fit is None:
+        detail, direction = wish.detail or "full", wish.direction or "LR"
+        return Choice(view, detail, direction, figure_of(view, theme, detail))
+    directions = DIRECTIONS if wish.direction is None else (wish.direction,)
+    best: Choice | None = None
+    closest = 0.0
+    for drawn, detail in _candidates(view, wish):
+        figure = figure_of(drawn, theme, detail)
+        possible = [way for way in directions if _may_fit(figure, way, wish.fit)]
+        laid = [_laid_out(drawn, detail, way, figure, name) for way in possible]
+        for choice in sorted(laid, key=lambda choice: -_scale(choice.svg, wish.fit)):
+            if _scale(choice.svg, wish.fit) >= 1:
+                return choice
+            if _scale(choice.svg, wish.fit) > closest:
+                best, closest = choice, _scale(choice.svg, wish.fit)
+        last = drawn, detail, figure
+    if best is not None and closest > 0.8:
+        drawn, detail = best.view, best.detail
+    else:
+        drawn, detail, _ = last
+    remark = f"larger than {_words(wish.fit)}: fit=None or another detail=, direction= or depth="
+    drawn = replace(drawn, remarks=[*drawn.remarks, remark])
+    figure = figure_of(drawn, theme, detail)
+    ways = [_laid_out(drawn, detail, way, figure, name) for way in directions]
+    return max(ways, key=lambda choice: _scale(choice.svg, wish.fit))
+
+
+def _candidates(view: View, wish: Wish) -> Iterator[tuple[View, str]]:
+    """Yield views and details, from the most detailed to the smallest, with what they leave out.
+
+    All the graph and the one with equal modules rolled come in each detail before more is closed.
+    """
+    assert wish.fit is not None
+    room = wish.fit[0] * wish.fit[1]
+    details = [d for d in DETAILS if wish.detail in (None, d)]
+    closing = smaller(view) if wish.may_close else iter(())
+    rolled = next(closing, None)
+    first = [view, *([] if rolled is None else [rolled])]
+    pairs = [(drawn, detail) for detail in details for drawn in first]
+    small = [detail for detail in details if detail != "full" or wish.detail == "full"]
+
+    def rest() -> Iterator[tuple[View, str]]:
+        for drawn in closing:
+            yield from ((drawn, detail) for detail in small)
+
+    last: tuple[View, str] | None = None
+    for drawn, detail in (*pairs, *rest()):
+        last = drawn, detail
+        calls = sum(not isinstance(node, Variable) for node in drawn.nodes)
+        if calls * LEAST[detail] <= room:
+            yield _told(drawn, view, detail, wish), detail
+            last = None
+    if last is not None:
+        yield _told(last[0], view, last[1], wish), last[1]
+
+
+def _told(drawn: View, view: View, detail: str, wish: Wish) -> View:
+    """Return the view with a line about what it leaves out."""
+    closed = "" if drawn is view else f"{len(drawn.nodes):,} of {len(view.nodes):,} nodes"
+    hidden = LEFT_OUT.get(detail, "") if wish.detail is None else ""
+    assert wish.fit is not None
+    start = f"to fit {_words(wish.fit)}"
+    if closed and hidden:
+        text = f'{start}: {closed}, no {hidden.split(";")[0]}; detail="full", fit=None shows all'
+    elif closed:
+        text = f"{start}: {closed}; fit=None shows all"
+    elif hidden:
+        text = f"{start}: no {hidden}"
+    else:
+        return drawn
+    return replace(drawn, remarks=[*drawn.remarks, text])
+
+
+def _may_fit(figure: Figure, direction: str, fit: Box) -> bool:
+    """Return False if a figure is too large for a box in every layout."""
+    width, height = fit[0] / POINT, fit[1] / POINT
+    area = sum((box.width + 6) * (box.height + 6) for box in figure.boxes)
+    area += sum(line.width * line.height for line in figure.lines)
+    if area > width * height:
+        return False
+    along = width if direction == "LR" else height
+    gap = 13.0 if figure.is_compact else 21.0
+    ends: dict[str, float] = {}
+    arriving: dict[str, list[tuple[str, float]]] = {}
+    for line in figure.lines:
+        text = line.width if direction == "LR" else line.height
+        arriving.setdefault(line.head, []).append((line.tail, text))
+    for box in figure.boxes:
+        before = arriving.get(box.id, ())
+        start = max((ends.get(tail, 0.0) + gap + text for tail, text in before), default=0.0)
+        ends[box.id] = start + (box.width if direction == "LR" else box.height)
+    return max(ends.values(), default=0.0) <= along
+
+
+def _laid_out(view: View, detail: str, way: str, figure: Figure, name: str | None) -> Choice:
+    return Choice(view, detail, way, figure, engine.picture(figure, way, name))
+
+
+def _scale(svg: str, fit: Box) -> float:
+    """Return the factor by which a picture may grow in the box; below 1 it must shrink."""
+    start = svg[: svg.index(">")]
+    sides = [float(re.findall(rf' {side}="([\d.]+)pt"', start)[0]) for side in ("width", "height")]
+    return min(room / (POINT * side) for room, side in zip(fit, sides, strict=True))
+
+
+def _words(fit: Box) -> str:
+    return f"{fit[0]:g} × {fit[1]:g}"
