@@ -164,7 +164,7 @@ def draw(
         show_detached(view)
         drawn = visible(view, depth, collapse, focus)
     fit = None if force else fit
-    free = depth is collapse is focus is None
+    free = depth is None and collapse is None and focus is None
     return Drawing(drawn, direction, theme, engine, force, detail, fit, may_close=free)
 
 

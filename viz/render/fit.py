@@ -57,8 +57,8 @@ def check_fit(fit: object) -> None:
     """Raise ValueError unless `fit` is None or a width and a height in pixels."""
     if fit is None:
         return
-    good = isinstance(fit, Sequence) and len(fit) == 2
-    if not good or not all(isinstance(side, (int, float)) and side > 0 for side in fit):
+    sides = list(fit) if isinstance(fit, Sequence) else []
+    if len(sides) != 2 or not all(isinstance(side, (int, float)) and side > 0 for side in sides):
         raise ValueError(
             f"draw: fit is {fit!r:.60}; use (width, height) in pixels, or None to leave nothing out"
         )
@@ -66,7 +66,8 @@ def check_fit(fit: object) -> None:
 
 def choose(view: View, wish: Wish, theme: str, name: str | None) -> Choice:
     """Return the first candidate that fits; without a box the one asked for, else full and LR."""
-    if wish.fit is None:
+    fit = wish.fit
+    if fit is None:
         detail, direction = wish.detail or "full", wish.direction or "LR"
         return Choice(view, detail, direction, figure_of(view, theme, detail))
     directions = DIRECTIONS if wish.direction is None else (wish.direction,)
@@ -74,23 +75,23 @@ def choose(view: View, wish: Wish, theme: str, name: str | None) -> Choice:
     closest = 0.0
     for drawn, detail in _candidates(view, wish):
         figure = figure_of(drawn, theme, detail)
-        possible = [way for way in directions if _may_fit(figure, way, wish.fit)]
+        possible = [way for way in directions if _may_fit(figure, way, fit)]
         laid = [_laid_out(drawn, detail, way, figure, name) for way in possible]
-        for choice in sorted(laid, key=lambda choice: -_scale(choice.svg, wish.fit)):
-            if _scale(choice.svg, wish.fit) >= 1:
+        for choice in sorted(laid, key=lambda choice: -_scale(choice.svg, fit)):
+            if _scale(choice.svg, fit) >= 1:
                 return choice
-            if _scale(choice.svg, wish.fit) > closest:
-                best, closest = choice, _scale(choice.svg, wish.fit)
+            if _scale(choice.svg, fit) > closest:
+                best, closest = choice, _scale(choice.svg, fit)
         last = drawn, detail, figure
     if best is not None and closest > 0.8:
         drawn, detail = best.view, best.detail
     else:
         drawn, detail, _ = last
-    remark = f"larger than {_words(wish.fit)}: fit=None or another detail=, direction= or depth="
+    remark = f"larger than {_words(fit)}: fit=None or another detail=, direction= or depth="
     drawn = replace(drawn, remarks=[*drawn.remarks, remark])
     figure = figure_of(drawn, theme, detail)
     ways = [_laid_out(drawn, detail, way, figure, name) for way in directions]
-    return max(ways, key=lambda choice: _scale(choice.svg, wish.fit))
+    return max(ways, key=lambda choice: _scale(choice.svg, fit))
 
 
 def _candidates(view: View, wish: Wish) -> Iterator[tuple[View, str]]:
