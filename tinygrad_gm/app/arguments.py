@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 DRAWN = (  # name, help and choices of what a drawing chooses by itself
-    ("detail", "what a node shows", ("shapes", "values", "full")),
+    ("detail", "content of a node, from least to most", ("shapes", "values", "full")),
     ("direction", "direction of the drawing, left to right or top to bottom", ("LR", "TB")),
 )
 

@@ -431,7 +431,9 @@ def draw(argv: list[str]) -> None:
     )
     _add_choice(parser, "theme", "colours of the drawing", ("light", "dark", "print"))
     for name_of, text, choices in DRAWN:
-        parser.add_argument(f"--{name_of}", choices=choices, help=f"{text} (default: what fits)")
+        parser.add_argument(
+            f"--{name_of}", choices=choices, help=f"{text} (default: the first that fits)"
+        )
     fits = "WIDTHxHEIGHT in pixels that the drawing fits, or none (default 1600x900)"
     parser.add_argument("--fit", type=box, default=(1600, 900), help=fits)
     parser.add_argument(
