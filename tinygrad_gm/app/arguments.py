@@ -6,8 +6,12 @@ import argparse
 from pathlib import Path
 
 DRAWN = (  # name, help and choices of what a drawing chooses by itself
-    ("detail", "content of a node, from least to most", ("shapes", "values", "full")),
-    ("direction", "direction of the drawing, left to right or top to bottom", ("LR", "TB")),
+    ("detail", "content of a node: shapes, values or full", ("shapes", "values", "full")),
+    (
+        "direction",
+        "direction of the drawing, left to right (LR) or top to bottom (TB)",
+        ("LR", "TB"),
+    ),
 )
 
 
