@@ -71,8 +71,8 @@ FAMILIES = (
     ),
     Family(
         (EXPLICIT, "bound"),
-        ("diffusion", "dit", "sora"),
-        "diffusion, DiT, Sora",
+        ("diffusion", "dit", "sora", "diffusion_policy"),
+        "diffusion, DiT, Sora, Diffusion Policy",
         (
             "T latent codes, a fixed encoder: the ELBO has T terms;",
             "the probability-flow ODE has an exact density",
