@@ -48,7 +48,7 @@ Path2d = list[tuple[float, float]]
 def path(name: str, rate: float, steps: int, steepness: float) -> Path2d:
     """The points (x, y) that an optimizer visits from `START`: steps + 1, or fewer if it diverges.
 
-    >>> path("gradient descent", 0.5, 1, 1.0)
+    >>> [(round(x, 6), round(y, 6)) for x, y in path("gradient descent", 0.5, 1, 1.0)]
     [(-4.0, -1.2), (-2.0, -0.6)]
     """
     point = tg.tensor(START, tg.float64, requires_grad=True)
