@@ -431,15 +431,7 @@ def build(config: Config) -> DiffusionModel:
     """The untrained model of a config."""
     classes = CLASSES[config.dataset]
     network = DiT(28, config.patch_size, 1, 1, config.width, config.depth, config.heads, classes)
-    return DiffusionModel(
-        network,
-        config.timesteps,
-        config.schedule,
-        target=config.target,
-        loss=config.loss,
-        classes=classes,
-        clip=1.0,
-    )
+    return config.model_of(network, classes, clip=1.0)
 
 
 def train(config: Config, run: Run) -> None:

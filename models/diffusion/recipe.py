@@ -53,15 +53,7 @@ def build(config: Config) -> DiffusionModel:
             attention=(2,),
             num_classes=classes or None,
         )
-    return DiffusionModel(
-        network,
-        config.timesteps,
-        config.schedule,
-        target=config.target,
-        loss=config.loss,
-        classes=classes,
-        clip=2.5 if points else 1.0,
-    )
+    return config.model_of(network, classes, clip=2.5 if points else 1.0)
 
 
 def sample(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import tinygrad_gm as tg
-from tinygrad_gm import Generator, Tensor, data, optim
+from tinygrad_gm import Generator, Tensor, data, nn, optim
 from tinygrad_gm.training import Run, option
 from tinygrad_gm.training.config import check
 
@@ -43,6 +43,18 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check(self)
+
+    def model_of(self, network: nn.Module, classes: int, clip: float) -> DiffusionModel:
+        """The model that a network is part of; its predictions of x_0 are clipped to ±`clip`."""
+        return DiffusionModel(
+            network,
+            self.timesteps,
+            self.schedule,
+            target=self.target,
+            loss=self.loss,
+            classes=classes,
+            clip=clip,
+        )
 
 
 def centred(x: Tensor) -> Tensor:
