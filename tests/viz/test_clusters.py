@@ -25,7 +25,7 @@ from tinygrad_gm.models.lenet import LeNet5
 from tinygrad_gm.viz.compose.figure import Figure, compose
 from tinygrad_gm.viz.compose.nesting import framed
 from tinygrad_gm.viz.fold.clusters import Tree
-from tinygrad_gm.viz.fold.collapse import smaller, visible
+from tinygrad_gm.viz.fold.collapse import rolled, smaller, visible
 from tinygrad_gm.viz.graph.view import View, look
 from tinygrad_gm.viz.render import dot, svg
 from tinygrad_gm.viz.render.layered import arrange
@@ -356,7 +356,7 @@ def test_draw_has_the_same_clusters_and_ports_with_every_engine(engine: str) -> 
 
 def test_a_stack_shows_a_cell_for_each_copy_and_a_long_one_a_cell_for_several() -> None:
     full = view_of(Residual(12), 4, 8)
-    drawn = next(smaller(full))
+    drawn = rolled(full)
     (card,) = [box for box in compose(drawn).boxes if "stack" in box.classes]
     assert card.title[0].endswith("×12")
     (strip,) = [row.sketch for row in card.rows if row.sketch]

@@ -15,7 +15,7 @@ import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import nn, viz
 from tinygrad_gm.viz.fold.clusters import Links, Tree
-from tinygrad_gm.viz.fold.collapse import check_size, fingerprint, repeats, smaller, visible
+from tinygrad_gm.viz.fold.collapse import check_size, fingerprint, repeats, rolled, smaller, visible
 from tinygrad_gm.viz.graph.view import Group, Operation, Variable, View, look
 
 Shape = tuple[int, ...]
@@ -74,8 +74,12 @@ def scalar_graph(seed: int, steps: int) -> View:
 
 
 def closed(view: View, most: int = 60) -> View:
-    """The first view that is closed by itself until at most so many nodes are left."""
-    return next(drawn for drawn in smaller(view) if len(drawn.nodes) <= most)
+    """The view in which modules are closed until at most `most` nodes are left."""
+    return next(
+        drawn
+        for drawn in itertools.chain([rolled(view)], smaller(view))
+        if len(drawn.nodes) <= most
+    )
 
 
 def groups(view: View) -> list[Group]:

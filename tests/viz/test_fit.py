@@ -48,6 +48,16 @@ def test_what_is_left_out_is_said_in_one_line(layers: int, left_out: str) -> Non
     assert left_out in lines[0]
 
 
+def test_values_are_left_out_before_operations_are_closed() -> None:
+    w = tg.tensor(0.5, requires_grad=True, name="w")
+    z = w
+    for _ in range(6):
+        z = tg.tanh(z * w)
+    svg = viz.draw(z).svg()
+    assert len(re.findall(r">tanh<|= tanh<", svg)) == 6
+    assert "nodes" not in re.findall(r">(to fit 1600[^<]*)<", svg)[0]
+
+
 def test_a_picture_that_fits_whole_says_nothing() -> None:
     x = tg.tensor(2.0, requires_grad=True, name="x")
     svg = viz.draw(tg.tanh(x)).svg()
@@ -81,6 +91,13 @@ def test_a_small_box_names_the_operation_its_result_and_its_parameters() -> None
     assert {"tanh", "(4, 2)", "y = × 0.5", "(4, 3)"} <= set(texts)
     values = viz.draw(y.sum(), detail="values", fit=None, engine="builtin").svg()
     assert ">0.762 · ∂ 1.500<" in values  # tanh(1), 3 · 0.5
+
+
+@pytest.mark.parametrize("detail", ["shapes", "values", "full"])
+def test_inputs_that_all_meet_in_one_operation_are_drawn_without_graphviz(detail: str) -> None:
+    one, two = tg.ones(2, requires_grad=True), tg.ones(2, requires_grad=True)
+    svg = viz.draw((one * two).sum(), detail=detail, engine="builtin").svg()
+    assert svg.count('class="node variable') >= 2
 
 
 @pytest.mark.parametrize("fit", [(0, 5), "big", (1,), 3])

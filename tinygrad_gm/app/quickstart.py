@@ -45,7 +45,7 @@ def run(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     print("1/3  the graph of a neuron")
     loss, leaves = neuron.example(neuron.Config())
-    viz.draw(loss, names=leaves).save(folder / "neuron.svg")
+    viz.draw(loss, fit=None, names=leaves).save(folder / "neuron.svg")
 
     print("2/3  a variational autoencoder on 9,000 handwritten digits")
     config, command = vae.Config(), shlex.join(["tinygrad-gm", "quickstart", "--out", str(folder)])

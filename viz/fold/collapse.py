@@ -57,15 +57,21 @@ def visible(
     return drawn
 
 
+def rolled(view: View) -> View:
+    """Return the view with equal modules in a row closed; without any, the view itself."""
+    collapser = _Collapser(view)
+    return collapser.contracted(collapser.roll())
+
+
 def smaller(view: View) -> Iterator[View]:
-    """Yield views with more and more closed, the first with nothing but equal modules in a row."""
+    """Yield views with more and more closed, each smaller than the rolled one."""
     collapser = _Collapser(view)
     top = collapser.tree.top
+    bundles = collapser.roll()
+    size = collapser.size(bundles)
     deepest = max((module.depth for module in top.modules()), default=0)
-    ways: list[Closed] = [lambda module: False, *map(_deeper, range(deepest, 0, -1))]
-    size, bundles = len(view.nodes), list[Bundle]()
-    for closed in ways:
-        bundles = list(collapser.close(top, closed, STACK))
+    for depth in range(deepest, 0, -1):
+        bundles = list(collapser.close(top, _deeper(depth), STACK))
         if collapser.size(bundles) < size:
             size = collapser.size(bundles)
             yield collapser.contracted(bundles)
@@ -155,6 +161,10 @@ class _Collapser:
                     yield Bundle([list(part.operations()) for part in stretch], tuple(stretch))
                 else:
                     yield from (Bundle([list(part.operations())], (part,)) for part in stretch)
+
+    def roll(self) -> list[Bundle]:
+        """Close nothing but equal modules in a row."""
+        return list(self.close(self.tree.top, lambda module: False, STACK))
 
     def contracted(self, bundles: Iterable[Bundle]) -> View:
         """Return the view with a node for each bundle; the view itself without bundles."""

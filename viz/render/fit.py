@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from ..compose.figure import Figure
 from ..compose.levels import DETAILS, figure_of
-from ..fold.collapse import smaller
+from ..fold.collapse import rolled, smaller
 from ..graph.view import Variable, View
 from . import engine
 
@@ -103,8 +103,8 @@ def _candidates(view: View, wish: Wish) -> Iterator[tuple[View, str]]:
     room = wish.fit[0] * wish.fit[1]
     details = [d for d in DETAILS if wish.detail in (None, d)]
     closing = smaller(view) if wish.may_close else iter(())
-    rolled = next(closing, None)
-    first = [view, *([] if rolled is None else [rolled])]
+    short = rolled(view) if wish.may_close else view
+    first = [view] if short is view else [view, short]
     pairs = [(drawn, detail) for detail in details for drawn in first]
     small = [detail for detail in details if detail != "full" or wish.detail == "full"]
 

@@ -212,6 +212,9 @@ class _Room:
         last = max((p.layer for name, p in self.places.items() if name not in exits), default=0)
         for name in exits:
             self.places[name].layer = last + 1
+        first = min((place.layer for place in self.places.values()), default=0)
+        for place in self.places.values():
+            place.layer -= first
 
     def _route(self, leg: _Leg, across: bool) -> list[Place]:
         """Return the places of a leg from tail to head, linked as neighbours."""
