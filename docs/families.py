@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import tinygrad_gm as tg
 from tinygrad_gm import Generator, Tensor, models
-from tinygrad_gm.models import linear_probe, metrics, mnist_like
+from tinygrad_gm.models.parts import linear_probe, metrics, mnist_like
 from tinygrad_gm.training import read_checkpoint
 from tinygrad_gm.viz.compose.shapes import label, rectangle
 

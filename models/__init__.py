@@ -3,12 +3,13 @@
 Each module has a `Config`, whose fields are the flags of the command line (see `training.option`);
 the network; the loss with its equation; `train(config, run)`; `restore(folder)`, which returns the
 trained model; and `example(config)`, a small training graph to draw. Generative models also have
-`sample(model, count, generator)`. The pictures of the models are in `gallery`.
+`sample(model, count, generator)`. What several models use is in `parts`, and their pictures are in
+`gallery`.
 
-The convolutional classifiers, from `alexnet` to `efficientnet`, share the training of `classifier`;
-`judge(folder)` describes their accuracy. `load_pretrained` reads their weights from a file. The
-language models share the training of `language`; they have `generate(model, prompt)`, an iterator
-of the pieces of a text.
+The convolutional classifiers, from `alexnet` to `efficientnet`, share the training of
+`parts.classifier`; `judge(folder)` describes their accuracy. `load_pretrained` reads their weights
+from a file. The language models share the training of `parts.language`; they have `generate(model,
+prompt)`, an iterator of the pieces of a text.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ from typing import Any
 from tinygrad_gm import Tensor, nn
 from tinygrad_gm.training import option
 
-from . import classifier
-from .convnet import ConvNet, scaled
+from .parts import classifier
+from .parts.convnet import ConvNet, scaled
 
 
 class AlexNet(ConvNet):

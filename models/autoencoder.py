@@ -43,7 +43,7 @@ from tinygrad_gm import Generator, Tensor, data, nn, optim
 from tinygrad_gm.training import Run, option, restored
 from tinygrad_gm.training.config import check
 
-from . import batches, mnist_like
+from .parts import batches, mnist_like
 
 if TYPE_CHECKING:
     from PIL.Image import Image

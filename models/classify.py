@@ -13,7 +13,7 @@ from tinygrad_gm.io import PathLike
 from tinygrad_gm.training import read_checkpoint
 from tinygrad_gm.training.config import config_from
 
-from . import image_sets
+from .parts import image_sets
 from .pretrained import load_pretrained
 
 # Size of the shorter side and of the crop with which the published weights were measured.

@@ -38,8 +38,6 @@ import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Tensor, nn
 from tinygrad_gm.training import Run, option, restored
 
-from . import mnist_like
-from .classes import CLASSES
 from .diffusion import DiffusionModel, targets
 from .diffusion.recipe import asked as asked
 from .diffusion.recipe import inpaint as inpaint
@@ -47,6 +45,8 @@ from .diffusion.recipe import sample as sample
 from .diffusion.training import Recipe, fit, graph, load_averaged
 from .diffusion.training import evaluate as evaluate
 from .diffusion.training import loss as loss
+from .parts import mnist_like
+from .parts.classes import CLASSES
 
 TRAINING_TIME = "about 10 minutes, on one core"
 

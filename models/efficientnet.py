@@ -47,9 +47,9 @@ import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Tensor, nn
 from tinygrad_gm.training import option
 
-from . import classifier
-from .convnet import ConvNet, initialise, scaled
 from .mobilenet import convolution
+from .parts import classifier
+from .parts.convnet import ConvNet, initialise, scaled
 
 Norm = Callable[[int], nn.Module]
 

@@ -38,7 +38,7 @@ import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Tensor, nn
 from tinygrad_gm.nn.module import evaluating
 
-from .convnet import convolutions
+from .parts.convnet import convolutions
 
 
 class Activation(NamedTuple):

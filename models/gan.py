@@ -60,9 +60,9 @@ from tinygrad_gm.nn.module import evaluating
 from tinygrad_gm.training import Run, option, restored
 from tinygrad_gm.training.config import check
 
-from . import metrics, mnist_like, points2d
-from .batches import batches, concatenated
-from .classes import CLASSES, labels_for, with_class
+from .parts import metrics, mnist_like, points2d
+from .parts.batches import batches, concatenated
+from .parts.classes import CLASSES, labels_for, with_class
 
 if TYPE_CHECKING:
     from PIL.Image import Image

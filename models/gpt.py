@@ -47,9 +47,10 @@ from tinygrad_gm.io import CheckpointError
 from tinygrad_gm.training import Run, option
 from tinygrad_gm.training.folder import CHECKPOINT
 
-from . import decoding, gpt2_files, language
-from .language import LanguageModel, Network
-from .language import generate as generate
+from . import gpt2_files
+from .parts import decoding, language
+from .parts.language import LanguageModel, Network
+from .parts.language import generate as generate
 from .pretrained import differences
 
 TRAINING_TIME = "about 2 minutes on two cores"

@@ -48,8 +48,8 @@ from tinygrad_gm import Generator, Tensor, data, nn, optim
 from tinygrad_gm.training import Run, option, restored
 from tinygrad_gm.training.config import check
 
-from . import mnist_like
-from .batches import batches
+from .parts import mnist_like
+from .parts.batches import batches
 
 TRAINING_TIME = "about 30 seconds on two cores"
 ORDERS = ("shuffled", "rows")

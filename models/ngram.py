@@ -55,10 +55,10 @@ import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Tensor, data, nn
 from tinygrad_gm.training import Run, option, read_checkpoint
 
-from . import decoding, language, texts
-from .batches import batches
-from .language import LanguageModel, Network
-from .language import generate as generate
+from .parts import decoding, language, texts
+from .parts.batches import batches
+from .parts.language import LanguageModel, Network
+from .parts.language import generate as generate
 
 TRAINING_TIME = "a few seconds"
 NETWORKS = ("counts", "table", "mlp")

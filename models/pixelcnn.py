@@ -66,9 +66,9 @@ from tinygrad_gm import Generator, Tensor, data, nn, optim
 from tinygrad_gm.training import Run, option, restored
 from tinygrad_gm.training.config import check
 
-from . import mnist_like
-from .batches import batches
-from .classes import check_class
+from .parts import mnist_like
+from .parts.batches import batches
+from .parts.classes import check_class
 
 TRAINING_TIME = "about 3 minutes on two cores"
 NETWORKS = ("gated", "masked")

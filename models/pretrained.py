@@ -18,7 +18,7 @@ from tinygrad_gm import Tensor, nn
 from tinygrad_gm.io import CheckpointError, PathLike
 from tinygrad_gm.training import read_checkpoint
 
-from .convnet import ConvNet
+from .parts.convnet import ConvNet
 
 # The module of each network.
 ARCHITECTURES = {

@@ -57,8 +57,8 @@ import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Tensor, nn
 from tinygrad_gm.training import option
 
-from . import classifier
-from .convnet import ConvNet, initialise, scaled
+from .parts import classifier
+from .parts.convnet import ConvNet, initialise, scaled
 
 
 class BasicBlock(nn.Module):

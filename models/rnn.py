@@ -60,12 +60,12 @@ from tinygrad_gm.nn.module import evaluating
 from tinygrad_gm.ops.fused.sequences import rnn_sequence
 from tinygrad_gm.training import Run, option, read_checkpoint
 
-from . import decoding, language, texts
-from .batches import batches
-from .language import LanguageModel, Network
-from .language import generate as generate
 from .notes import LSTM as LSTM
 from .notes import rnn_forward as rnn_forward
+from .parts import decoding, language, texts
+from .parts.batches import batches
+from .parts.language import LanguageModel, Network
+from .parts.language import generate as generate
 
 TRAINING_TIME = "about 2 minutes on two cores"
 LAYERS: dict[str, Any] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}

@@ -14,16 +14,16 @@ two tokens.
                                                            ↓
     y → [ decoder: N × (causal self-attention, attention to the memory, perceptron) ] → logits
 
-The layers, with attention, masks, positional code, pre- and post-norm, are in `transformer_layers`.
-In all masks here 0 (or False) = BLOCKED.
+The layers, with attention, masks, positional code, pre- and post-norm, are in
+`parts.transformer_layers`. In all masks here 0 (or False) = BLOCKED.
 
 **Training** (sections 5.3 and 5.4). The learning rate of Adam rises for `warm_up` steps, then falls
 as 1/√t (`optim.lr_scheduler.NoamLR`); post-norm networks diverge without the rise. *Label
 smoothing* assigns a share ε of the target to all tokens alike. Dropout acts on the embeddings,
 inside the perceptrons and on the output of each sublayer.
 
-**Decoding** is step by step, greedy or by beam search: `beam_search`. The tasks are in
-`sequence_pairs`: copying and reversing letters, and writing dates in words as ISO 8601.
+**Decoding** is step by step, greedy or by beam search: `parts.beam_search`. The tasks are in
+`parts.sequence_pairs`: copying and reversing letters, and writing dates in words as ISO 8601.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from tinygrad_gm import Generator, Tensor, data, nn, optim
 from tinygrad_gm.training import Run, option, restored
 from tinygrad_gm.training.config import check
 
-from . import sequence_pairs
-from .sequence_pairs import END, START, Pair, Task
-from .transformer_layers import (
+from .parts import sequence_pairs
+from .parts.sequence_pairs import END, START, Pair, Task
+from .parts.transformer_layers import (
     Caches,
     DecoderLayer,
     Embeddings,
@@ -365,7 +365,7 @@ class Translator(nn.Module):
         Raises:
             ValueError: the length of a text or a character does not fit the task.
         """
-        from . import beam_search
+        from .parts import beam_search
 
         src = self.task.encode(texts).to(self.network.generator.weight.device)
         ends, training = (self.task.max_len, START, END), self.training

@@ -52,11 +52,11 @@ from tinygrad_gm import Generator, Tensor, data, nn, optim
 from tinygrad_gm.training import Run, option, restored
 from tinygrad_gm.training.config import check
 
-from . import mnist_like
 from .autoencoder import CONVOLVED, NETWORKS, convolutions, transposed_convolutions
-from .batches import batches
-from .classes import labels_for, with_class
-from .metrics import importance_weighted_bound
+from .parts import mnist_like
+from .parts.batches import batches
+from .parts.classes import labels_for, with_class
+from .parts.metrics import importance_weighted_bound
 
 TRAINING_TIME = "about 15 seconds on two cores"
 LIKELIHOODS = ("bernoulli", "gaussian")

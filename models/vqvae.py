@@ -56,8 +56,9 @@ import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, Tensor, data, nn, optim
 from tinygrad_gm.training import Run, option, restored
 
-from . import batches, mnist_like, pixelcnn
-from .classes import check_class
+from . import pixelcnn
+from .parts import batches, mnist_like
+from .parts.classes import check_class
 
 TRAINING_TIME = "about 4 minutes on two cores"
 

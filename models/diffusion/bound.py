@@ -82,7 +82,7 @@ def bound(
         variance: that of a decoder around x̂_0(x_1); None: the decoder q(x_1|x_0), normalised.
         generator: random generator; None: the default generator.
 
-    >>> from tinygrad_gm.models.denoisers import MLPDenoiser
+    >>> from tinygrad_gm.models.diffusion.denoisers import MLPDenoiser
     >>> model = DiffusionModel(MLPDenoiser(), timesteps=100, schedule="vdm")
     >>> bound(model, tg.zeros((5, 2)), draws=10).nats.shape
     (5,)

@@ -35,7 +35,7 @@ class DiffusionModel(Process):
 
     Raises ValueError for another schedule, target or loss, or fewer than one step.
 
-    >>> from tinygrad_gm.models.denoisers import MLPDenoiser
+    >>> from tinygrad_gm.models.diffusion.denoisers import MLPDenoiser
     >>> model = DiffusionModel(MLPDenoiser(), timesteps=100, schedule="cosine")
     >>> model.train_step(tg.randn((8, 2))).shape, model.sample((3, 2), steps=4).shape
     ((), (3, 2))

@@ -10,10 +10,11 @@ import tinygrad_gm as tg
 from tinygrad_gm import Generator, Tensor, data, nn
 from tinygrad_gm.training import Run, option, restored
 
-from .. import lenet, mnist_like, points2d
-from ..classes import CLASSES, labels_for
-from ..denoisers import MLPDenoiser
+from .. import lenet
+from ..parts import mnist_like, points2d
+from ..parts.classes import CLASSES, labels_for
 from ..unet import UNet2D
+from .denoisers import MLPDenoiser
 from .guidance import classifier, inpainted
 from .model import DiffusionModel
 from .samplers import Denoiser

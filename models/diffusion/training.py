@@ -15,7 +15,7 @@ from tinygrad_gm import Generator, Tensor, data, nn, optim
 from tinygrad_gm.training import Run, option
 from tinygrad_gm.training.config import check
 
-from .. import batches, mnist_like, points2d
+from ..parts import batches, mnist_like, points2d
 from . import targets
 from .model import DiffusionModel
 from .process import SCHEDULES

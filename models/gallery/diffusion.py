@@ -15,7 +15,7 @@ from ..diffusion.model import DiffusionModel
 from ..diffusion.process import SCHEDULES, Process
 from ..diffusion.recipe import asked, sample
 from ..diffusion.training import as_images, centred
-from ..points2d import DATASETS
+from ..parts.points2d import DATASETS
 from .sheets import arcs, cloud, pairs
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import tinygrad_gm as tg
 from tinygrad_gm import Tensor, pictures
 
 from ..ngram import Counts, pairs
-from ..texts import Corpus
+from ..parts.texts import Corpus
 from .classifier import mixed
 
 if TYPE_CHECKING:

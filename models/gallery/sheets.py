@@ -10,7 +10,7 @@ import tinygrad_gm as tg
 from tinygrad_gm import Tensor, pictures
 from tinygrad_gm.training.metrics import read_metrics
 
-from ..points2d import Draws
+from ..parts.points2d import Draws
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -12,7 +12,7 @@ import tinygrad_gm as tg
 from tinygrad_gm import Tensor, pictures
 from tinygrad_gm.training.metrics import read_metrics
 
-from ..sequence_pairs import END, START, Pair, held_out
+from ..parts.sequence_pairs import END, START, Pair, held_out
 from ..transformer import Translator
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from pathlib import Path
 import tinygrad_gm as tg
 from tinygrad_gm import data, pictures
 
-from .. import image_sets
+from ..parts import image_sets
 from ..resnet import CifarResNet
 from .measuring import fit
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import tinygrad_gm as tg
 from tinygrad_gm import pictures
 
-from .. import image_sets
+from ..parts import image_sets
 from ..resnet import CifarResNet
 from .degradation import reduced
 from .measuring import gradient_rms

@@ -12,7 +12,7 @@ from tinygrad_gm import Generator, Tensor, data, nn, optim
 from tinygrad_gm.training import Run
 from tinygrad_gm.training.metrics import read_metrics
 
-from ..classifier import in_top, predict
+from ..parts.classifier import in_top, predict
 
 Curves: TypeAlias = dict[str, list[float]]
 

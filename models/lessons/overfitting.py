@@ -18,8 +18,8 @@ from pathlib import Path
 import tinygrad_gm as tg
 from tinygrad_gm import data, nn, pictures
 
-from .. import image_sets
 from ..lenet import LeNet5, augmentation
+from ..parts import image_sets
 from .measuring import fit
 
 REMEDIES: dict[str, tuple[str, ...]] = {

@@ -21,7 +21,7 @@ import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Tensor, nn, pictures
 
-from .. import image_sets
+from ..parts import image_sets
 from .measuring import fit, gradient_rms
 
 

@@ -17,8 +17,8 @@ import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import data, nn, pictures
 
-from .. import image_sets
-from ..classifier import predict
+from ..parts import image_sets
+from ..parts.classifier import predict
 from .measuring import error, fit
 
 MARGIN = 6  # pixels on each side

@@ -20,7 +20,7 @@ import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, Tensor
 
 from .. import lenet
-from ..classes import labels_for
+from ..parts.classes import labels_for
 from .autoencoder import psnr
 from .recipe import (
     MOVING,

@@ -21,7 +21,7 @@ from tinygrad_gm.random import using
 from tinygrad_gm.training import Run, option, read_checkpoint, restored
 from tinygrad_gm.training.config import check, config_from
 
-from ..classes import check_class, labels_for
+from ..parts.classes import check_class, labels_for
 from . import autoencoder
 from .autoencoder import REDUCTION, VideoAutoencoder, psnr
 from .latents import LatentDiffusion

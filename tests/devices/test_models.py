@@ -12,22 +12,16 @@ import tinygrad_gm as tg
 from tinygrad_gm import Generator, nn, optim
 from tinygrad_gm.models import (
     autoencoder,
-    beam_search,
-    classifier,
     diffusion,
     diffusion_policy,
     dit,
     gan,
     gpt,
-    language,
     lenet,
     made,
     neuron,
     pixelcnn,
-    points2d,
-    sequence_pairs,
     sora,
-    texts,
     transformer,
     vae,
     vqvae,
@@ -35,6 +29,14 @@ from tinygrad_gm.models import (
 from tinygrad_gm.models.diffusion_policy import obstacle, recipe
 from tinygrad_gm.models.efficientnet import B0
 from tinygrad_gm.models.mobilenet import V1, V2
+from tinygrad_gm.models.parts import (
+    beam_search,
+    classifier,
+    language,
+    points2d,
+    sequence_pairs,
+    texts,
+)
 from tinygrad_gm.models.pretrained import architecture
 from tinygrad_gm.nn import functional as F
 

@@ -10,8 +10,9 @@ import pytest
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, nn, optim
-from tinygrad_gm.models import autoencoder, mnist_like
+from tinygrad_gm.models import autoencoder
 from tinygrad_gm.models.gallery.sheets import lines
+from tinygrad_gm.models.parts import mnist_like
 from tinygrad_gm.training import Run
 
 

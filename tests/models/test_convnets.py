@@ -11,7 +11,7 @@ from reference_keys import reference_keys
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import nn
-from tinygrad_gm.models.convnet import ConvNet, convolutions, initialise, least_size
+from tinygrad_gm.models.parts.convnet import ConvNet, convolutions, initialise, least_size
 from tinygrad_gm.models.pretrained import ARCHITECTURES, architecture
 
 COUNTS = {

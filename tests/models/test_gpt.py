@@ -15,8 +15,8 @@ from reference_keys import reference_keys
 import tinygrad_gm as tg
 from tinygrad_gm import Generator, nn
 from tinygrad_gm.io import CheckpointError
-from tinygrad_gm.models import decoding
 from tinygrad_gm.models.gpt import GPT, GPTConfig
+from tinygrad_gm.models.parts import decoding
 from tinygrad_gm.nn import functional as F
 
 BABY = GPTConfig(65, block_size=256, n_layer=6, n_head=6, n_embd=384, bias=False)

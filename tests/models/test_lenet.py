@@ -11,7 +11,8 @@ from needs import needs_mnist
 import tinygrad_gm as tg
 from tinygrad_gm import data, nn
 from tinygrad_gm.io import CheckpointError
-from tinygrad_gm.models import lenet, mnist_like
+from tinygrad_gm.models import lenet
+from tinygrad_gm.models.parts import mnist_like
 from tinygrad_gm.training import Run
 from tinygrad_gm.training.metrics import read_metrics
 

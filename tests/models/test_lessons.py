@@ -12,7 +12,7 @@ from PIL import Image
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import data, nn
-from tinygrad_gm.models import image_sets, lessons
+from tinygrad_gm.models import lessons
 from tinygrad_gm.models.lenet import LeNet5
 from tinygrad_gm.models.lessons import (
     degradation,
@@ -24,6 +24,7 @@ from tinygrad_gm.models.lessons import (
     sparsity,
 )
 from tinygrad_gm.models.lessons.measuring import error, fit, gradient_rms
+from tinygrad_gm.models.parts import image_sets
 from tinygrad_gm.models.resnet import CifarResNet
 
 DIGITS = {"dataset": "digits", "images": 64}

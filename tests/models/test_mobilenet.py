@@ -8,7 +8,6 @@ from convnets import multiplications
 
 import tinygrad_gm as tg
 from tinygrad_gm import nn
-from tinygrad_gm.models.convnet import convolutions, scaled
 from tinygrad_gm.models.mobilenet import (
     V2,
     InvertedResidual,
@@ -16,6 +15,7 @@ from tinygrad_gm.models.mobilenet import (
     MobileNetV2,
     SeparableConv2d,
 )
+from tinygrad_gm.models.parts.convnet import convolutions, scaled
 
 
 def test_a_separable_convolution_costs_1_nth_and_a_ninth_of_a_whole_one() -> None:

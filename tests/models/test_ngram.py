@@ -13,7 +13,8 @@ from needs import needs_names
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, data, optim
-from tinygrad_gm.models import language, ngram, texts
+from tinygrad_gm.models import ngram
+from tinygrad_gm.models.parts import language, texts
 
 TEXT = data.shakespeare_small()[:4000]
 CORPUS = texts.Corpus(data.Characters(TEXT), None, [TEXT[:3000]], [TEXT[3000:]], [])

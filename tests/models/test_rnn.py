@@ -10,7 +10,8 @@ import pytest
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, Tensor, data, nn
-from tinygrad_gm.models import language, rnn, texts
+from tinygrad_gm.models import rnn
+from tinygrad_gm.models.parts import language, texts
 from tinygrad_gm.training import Run, read_checkpoint
 
 CELLS = ("rnn", "gru", "lstm", "makemore-rnn", "makemore-gru")

@@ -16,8 +16,9 @@ import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import nn
 from tinygrad_gm.app import cli
-from tinygrad_gm.models import beam_search, sequence_pairs, transformer
+from tinygrad_gm.models import transformer
 from tinygrad_gm.models.gallery import transformer as gallery
+from tinygrad_gm.models.parts import beam_search, sequence_pairs
 from tinygrad_gm.models.transformer import (
     Embeddings,
     FeedForward,

@@ -11,8 +11,9 @@ from slopes import check_slopes
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator, data, nn, optim
-from tinygrad_gm.models import mnist_like, vae
+from tinygrad_gm.models import vae
 from tinygrad_gm.models.gallery import vae as gallery
+from tinygrad_gm.models.parts import mnist_like
 from tinygrad_gm.training import Run
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import tinygrad_gm as tg
 from tinygrad_gm import nn
-from tinygrad_gm.models.convnet import convolutions
+from tinygrad_gm.models.parts.convnet import convolutions
 from tinygrad_gm.models.vgg import VGG, vgg16, vgg16_bn
 
 

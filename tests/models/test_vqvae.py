@@ -13,7 +13,8 @@ import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Generator
 from tinygrad_gm.data import DataLoader
 from tinygrad_gm.data.files import find
-from tinygrad_gm.models import mnist_like, vqvae
+from tinygrad_gm.models import vqvae
+from tinygrad_gm.models.parts import mnist_like
 from tinygrad_gm.training import Run
 from tinygrad_gm.training.metrics import read_metrics
 

@@ -15,8 +15,8 @@ from torchvision.models.resnet import BasicBlock
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import nn
-from tinygrad_gm.models.convnet import ConvNet
 from tinygrad_gm.models.googlenet import GoogLeNet
+from tinygrad_gm.models.parts.convnet import ConvNet
 from tinygrad_gm.models.pretrained import ARCHITECTURES, architecture
 
 torch.set_num_threads(1)

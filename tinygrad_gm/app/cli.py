@@ -213,7 +213,7 @@ def judge(argv: list[str]) -> None:
         return
     args, config_class, samples, classes = _sampler("judge", argv, count=5000)
     from .. import concat
-    from ..models import metrics
+    from ..models.parts import metrics
     from ..training import read_checkpoint
     from ..training.config import config_from
 

@@ -12,8 +12,8 @@ from slopes import check_slopes
 import tinygrad_gm as tg
 from tinygrad_gm import Generator, nn
 from tinygrad_gm.models import diffusion
-from tinygrad_gm.models.denoisers import MLPDenoiser, timestep_embedding
 from tinygrad_gm.models.diffusion import DiffusionModel
+from tinygrad_gm.models.diffusion.denoisers import MLPDenoiser, timestep_embedding
 from tinygrad_gm.models.unet import UNet2D
 
 

@@ -9,8 +9,9 @@ import pytest
 
 import tinygrad_gm as tg
 from tinygrad_gm import Generator
-from tinygrad_gm.models import diffusion, points2d
+from tinygrad_gm.models import diffusion
 from tinygrad_gm.models.gallery import diffusion as gallery
+from tinygrad_gm.models.parts import points2d
 from tinygrad_gm.training import Run
 
 

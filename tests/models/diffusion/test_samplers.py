@@ -11,8 +11,8 @@ from diffusion_models import Mixture, Silent
 
 import tinygrad_gm as tg
 from tinygrad_gm import Generator
-from tinygrad_gm.models.denoisers import MLPDenoiser
 from tinygrad_gm.models.diffusion import DiffusionModel, Process, samplers
+from tinygrad_gm.models.diffusion.denoisers import MLPDenoiser
 
 MIXTURE = [[-1.0, 0.5], [1.0, 0.5], [0.0, -1.2]], 0.3
 

@@ -29,8 +29,8 @@ import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Tensor, nn
 
+from ..transformer import Transformer, padding_mask
 from . import decoding
-from .transformer import Transformer, padding_mask
 
 
 class Steps:

@@ -40,10 +40,10 @@ from tinygrad_gm.nn.module import evaluating
 from tinygrad_gm.training import Run, option, read_checkpoint, restored
 from tinygrad_gm.training.config import check, config_from
 
+from ..pretrained import architecture, load_pretrained
 from . import batches, image_sets
 from .convnet import ConvNet
 from .optimization import decaying, rate_factor
-from .pretrained import architecture, load_pretrained
 
 AUXILIARY = 0.3  # weight of the losses of further heads (Szegedy et al. 2015, section 5)
 
@@ -264,7 +264,7 @@ def accuracy(logits: Tensor, labels: Tensor) -> dict[str, float]:
 
 def train(config: Config, run: Run) -> None:
     """Train a network, and draw its confusion matrix and its most confident mistakes."""
-    from .gallery import classifier as gallery
+    from ..gallery import classifier as gallery
 
     split = image_sets.load(config.dataset, config.images, config.held_out)
     tg.manual_seed(config.seed)

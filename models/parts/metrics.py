@@ -34,7 +34,8 @@ import numpy as np
 import tinygrad_gm as tg
 from tinygrad_gm import Generator, Tensor, data
 
-from . import batches, lenet, mnist_like, points2d
+from .. import lenet
+from . import batches, mnist_like, points2d
 
 SURE = 0.9  # smallest probability of an image that counts as one of its class
 NEAR = 0.3  # largest distance of a point that belongs to a mode

@@ -18,9 +18,9 @@ import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Tensor, nn, optim
 
-from . import autoencoder
-from .vae import VAE
-from .vqvae import VQVAE, TwoStages
+from .. import autoencoder
+from ..vae import VAE
+from ..vqvae import VQVAE, TwoStages
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)  # λ, chosen on held-out codes
 

@@ -8,7 +8,8 @@ import re
 
 import pytest
 
-from tinygrad_gm.models import dates, sequence_pairs, transformer
+from tinygrad_gm.models import transformer
+from tinygrad_gm.models.parts import dates, sequence_pairs
 
 
 def test_held_out_years_are_neither_trained_on_nor_validated_with():

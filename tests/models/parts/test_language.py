@@ -14,7 +14,8 @@ import pytest
 import tinygrad_gm as tg
 from tinygrad_gm import Generator, data
 from tinygrad_gm.app import cli
-from tinygrad_gm.models import gpt, language, texts
+from tinygrad_gm.models import gpt
+from tinygrad_gm.models.parts import language, texts
 from tinygrad_gm.nn import functional as F
 from tinygrad_gm.training import Run
 from tinygrad_gm.training.metrics import read_metrics

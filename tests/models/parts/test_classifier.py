@@ -12,8 +12,9 @@ import tinygrad_gm as tg
 from tinygrad_gm import data, models, nn
 from tinygrad_gm.app import cli
 from tinygrad_gm.data import transforms
-from tinygrad_gm.models import classifier, image_sets, resnet
+from tinygrad_gm.models import resnet
 from tinygrad_gm.models.gallery import classifier as gallery
+from tinygrad_gm.models.parts import classifier, image_sets
 from tinygrad_gm.training import Run
 from tinygrad_gm.training.metrics import read_metrics
 

@@ -12,11 +12,12 @@ import pytest
 
 import tinygrad_gm as tg
 from tinygrad_gm import models
-from tinygrad_gm.models import autoencoder, linear_probe, made, mnist_like, vae, vqvae
-from tinygrad_gm.models.linear_probe import Codes
+from tinygrad_gm.models import autoencoder, made, vae, vqvae
+from tinygrad_gm.models.parts import linear_probe, mnist_like
+from tinygrad_gm.models.parts.linear_probe import Codes
 from tinygrad_gm.training import Run
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def families() -> ModuleType:

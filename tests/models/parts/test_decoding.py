@@ -10,7 +10,7 @@ import pytest
 
 import tinygrad_gm as tg
 from tinygrad_gm import Generator
-from tinygrad_gm.models import decoding
+from tinygrad_gm.models.parts import decoding
 from tinygrad_gm.nn import functional as F
 
 LOGITS = tg.randn((40, 7), generator=Generator(0)) * 2

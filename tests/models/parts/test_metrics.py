@@ -11,7 +11,7 @@ from needs import needs_mnist
 import tinygrad_gm as tg
 from tinygrad_gm import Generator, data
 from tinygrad_gm.app import cli
-from tinygrad_gm.models import metrics, mnist_like
+from tinygrad_gm.models.parts import metrics, mnist_like
 
 
 def normal(rng, dimensions=6, rank=None):

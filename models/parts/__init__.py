@@ -1,0 +1,1 @@
+"""Parts of the models: their data sets, layers, training, decoding and measures."""
