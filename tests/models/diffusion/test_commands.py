@@ -6,7 +6,7 @@ import pytest
 
 from tinygrad_gm import data
 from tinygrad_gm.app import cli
-from tinygrad_gm.models import diffusion
+from tinygrad_gm.models import diffusion, dit
 from tinygrad_gm.training import Run
 
 
@@ -40,6 +40,20 @@ def test_a_class_with_guidance_can_be_asked_for(runs, capsys):
     argv = ["--out", str(runs / "conditional"), *argv, "--count", "100"]
     assert cli.main(["judge", "diffusion", *argv]) == 0
     assert "of 8 modes" in capsys.readouterr().out
+
+
+def test_a_transformer_has_the_same_flags_as_a_u_net(tmp_path, capsys):
+    small = {"dataset": "digits", "timesteps": 10, "patch_size": 7, "width": 8, "depth": 1}
+    config = dit.Config(**small, heads=2, epochs=0)
+    with Run(tmp_path / "run", config) as run:
+        dit.train(config, run)
+    argv = ["--out", str(tmp_path / "run"), "--steps", "2", "--class", "3", "--guidance", "2"]
+    assert cli.main(["sample", "dit", *argv, "--count", "4"]) == 0
+    assert "4 samples" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        cli.main(["sample", "dit", *argv, "--class", "10"])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cannot draw class 10: the model has the classes 0 to 9" in line
 
 
 def test_judged_images_are_compared_with_the_classes_asked_for(runs, capsys, monkeypatch):
