@@ -125,12 +125,15 @@ def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:
         "y": tg.tensor(LABELS[0]),
     }
     x1, w1, x2, w2, b, y = leaves.values()
-    z = x1 * w1 + x2 * w2 + b
-    z.name = "z"
+    m1, m2 = x1 * w1, x2 * w2
+    m = m1 + m2
+    z = m + b
     p = tg.sigmoid(z)
-    p.name = "p"
-    loss = tg.square(p - y)
-    loss.name = "L"
+    d = p - y
+    loss = tg.square(d)
+    results = {"m1": m1, "m2": m2, "m": m, "z": z, "p": p, "d": d, "L": loss}
+    for name, result in results.items():
+        result.name = name
     loss.backward()
     return loss, leaves
 

@@ -6,7 +6,6 @@ drawing, `stills` its pictures.
 
 from __future__ import annotations
 
-import json
 import linecache
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Mapping
@@ -22,6 +21,7 @@ from tinygrad_gm.engine.replay import replay
 from tinygrad_gm.io import write_file
 
 from ..graph.view import View, look
+from ..render.html import ICON, filled, script_text
 from .frames import Scene, Stage
 from .recorder import Frame, record
 from .states import PHASES, palette, sheet
@@ -60,7 +60,7 @@ def steps(
         theme: the colours, as in `draw`.
 
     Returns:
-        Steps: `.html(path)`, `.gif(path)`, `.svgs(folder)`; a notebook shows it.
+        Steps: `.save(path)` writes a page, an animation or pictures; a notebook shows it.
 
     Raises:
         TypeError: the loss is not a Tensor.
@@ -106,11 +106,29 @@ def steps(
 
 
 class Steps:
-    """The frames, `.frames`, and their exports; `len()` is the number of frames."""
+    """The frames, `.frames`, of a graph, `.view`, and their exports; `len()` counts the frames."""
 
     def __init__(self, view: View, frames: list[Frame], direction: str, theme: str) -> None:
-        self.frames = frames
+        self.view, self.frames = view, frames
         self._stage = Stage(view, frames, direction, theme)
+
+    def save(self, path: str | Path) -> Path:
+        """Write a page (.html), an animation (.gif), or pictures to a folder (no suffix).
+
+        Raises:
+            ValueError: another suffix.
+            RuntimeError: resvg, which a .gif needs, is not installed.
+        """
+        path = Path(path)
+        kind = path.suffix.lower()
+        if kind == ".html":
+            return self.html(path)
+        if kind == ".gif":
+            return self.gif(path)
+        if kind:
+            raise ValueError(f"save: {path} should end in .html or .gif, or name a folder")
+        self.svgs(path)
+        return path
 
     def html(self, path: str | Path) -> Path:
         """Write one self-contained page: a slider, play, arrow keys, `#k` for step k.
@@ -168,12 +186,11 @@ def _page(stage: Stage) -> str:
         "title": f"Backpropagation of {escape(name)}, step by step",
         "variables": ";".join(f"--{name}:{colour}" for name, colour in colours.items()),
         "looks": sheet(colours),
+        "icon": ICON,
         "svg": _svg(stage),
-        "film": _script_text(_film(stage)),
+        "film": script_text(_film(stage)),
     }
-    before, *pieces = TEMPLATE.read_text(encoding="utf-8").split("{{")
-    filled = (parts[key] + rest for key, rest in (piece.split("}}", 1) for piece in pieces))
-    return before + "".join(filled)
+    return filled(TEMPLATE, parts)
 
 
 def _embedded(stage: Stage) -> str:
@@ -229,9 +246,3 @@ def _code(stage: Stage) -> list[tuple[str, str]]:
 def _place(where: str) -> tuple[str, int]:
     file, _, line = where.rpartition(":")
     return file, int(line)
-
-
-def _script_text(data: Any) -> str:
-    """Return JSON that is safe inside a script element."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
