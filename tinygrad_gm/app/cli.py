@@ -443,23 +443,22 @@ def draw(argv: list[str]) -> None:
     )
     args = parser.parse_args(rest)
     path = args.out or Path(f"{name}.html" if args.steps else f"{name}.svg")
-    steps = args.steps or path.suffix in (".html", ".gif")
-    if steps and not (args.depth is args.engine is None):
+    if args.steps and not (args.depth is args.engine is None):
         parser.error("--depth and --engine cannot be combined with steps")
+    if args.steps and path.suffix.lower() not in (".html", ".gif", ""):
+        parser.error(f"--steps writes .html, .gif or a folder, not {path}")
+    if path.suffix.lower() == ".gif" and not args.steps:
+        parser.error("a .gif shows the steps; it needs --steps")
     from .. import viz
 
     loss, leaves = module.example(module.Config())
     look = {"names": leaves, "theme": args.theme}
     try:
-        if not steps:
+        if args.steps:
+            viz.steps(loss, direction=args.direction or "LR", **look).save(path)
+        else:
             shown = {name: getattr(args, name) for name in ("fit", "detail", "direction", "depth")}
             viz.draw(loss, engine=args.engine, **shown, **look).save(path)
-        else:
-            film = viz.steps(loss, direction=args.direction or "LR", **look)
-            write = {".html": film.html, ".gif": film.gif, "": film.svgs}.get(path.suffix.lower())
-            if write is None:
-                parser.error(f"--steps writes .html, .gif or a folder, not {path}")
-            write(path)
     except viz.MissingEngine as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     print(f"written to {path}")

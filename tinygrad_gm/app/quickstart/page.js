@@ -46,7 +46,7 @@ function move(element, x, y) {
 function arrange() {
   const across = window.innerWidth > NARROW;
   const {width, height} = stage.getBoundingClientRect();
-  const wide = across ? Math.min(126, width / columns * .66) : Math.min(126, width / ROWS - 6);
+  const wide = across ? Math.min(134, width / columns * .68) : Math.min(126, width / ROWS - 6);
   const high = 58, rim = RADIUS + 2;
   const along = across ? (width - wide - rim) / (columns - 1) : (height - high - rim) / (columns - 1);
   const aside = across ? (height - high - 8) / (ROWS - 1) : (width - wide) / (ROWS - 1);
@@ -79,7 +79,8 @@ function arrange() {
     const bend = across ? [(x1 + end[0]) / 2, y1, (x1 + end[0]) / 2, end[1]]
       : [x1, (y1 + end[1]) / 2, end[0], (y1 + end[1]) / 2];
     edge.path.setAttribute("d", `M${x1},${y1}C${bend} ${end}`);
-    const x = (x1 + end[0]) / 2, y = (y1 + end[1]) / 2;
+    const share = across && y1 === end[1] ? .44 : .5; // where no curve from aside joins it
+    const x = x1 + share * (end[0] - x1), y = y1 + share * (end[1] - y1);
     move(edge.localText, x, y - 5);
     move(edge.flowText, x, y + 14);
   }
@@ -121,13 +122,8 @@ function show(k) {
 }
 const onward = () => show(at === last ? 0 : at + 1);
 
-for (const [phase, name] of Object.entries(data.phases)) {
-  const button = document.createElement("button");
-  button.textContent = name;
-  button.dataset.phase = phase;
-  button.onclick = () => show(steps.findIndex(step => step.phase === phase));
-  $("phases").append(button);
-}
+for (const button of $("phases").children)
+  button.onclick = () => show(steps.findIndex(step => step.phase === button.dataset.phase));
 $("slider").max = last;
 $("slider").oninput = event => show(+event.target.value);
 $("back").onclick = () => show(at - 1);
