@@ -16,7 +16,8 @@ import tinygrad_gm as tg
 
 from ... import viz
 from ...io import write_file
-from ...models import mnist_like, vae
+from ...models import vae
+from ...models.parts import mnist_like
 from ...training.metrics import read_metrics
 from ...viz.film.states import palette
 from ...viz.render.html import ICON, data_uri, filled, script_text
