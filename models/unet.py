@@ -25,7 +25,7 @@ import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Tensor, nn
 
-from .diffusion.denoisers import timestep_embedding
+from .parts.timesteps import timestep_embedding
 
 EPSILON = 1e-6  # of group norm
 

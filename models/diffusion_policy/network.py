@@ -20,7 +20,7 @@ from typing import cast
 import tinygrad_gm as tg
 from tinygrad_gm import Tensor, nn
 
-from ..diffusion.denoisers import timestep_embedding
+from ..parts.timesteps import timestep_embedding
 
 
 class ConditionalUnet1D(nn.Module):

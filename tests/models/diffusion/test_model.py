@@ -13,7 +13,8 @@ import tinygrad_gm as tg
 from tinygrad_gm import Generator, nn
 from tinygrad_gm.models import diffusion
 from tinygrad_gm.models.diffusion import DiffusionModel
-from tinygrad_gm.models.diffusion.denoisers import MLPDenoiser, timestep_embedding
+from tinygrad_gm.models.diffusion.denoisers import MLPDenoiser
+from tinygrad_gm.models.parts.timesteps import timestep_embedding
 from tinygrad_gm.models.unet import UNet2D
 
 
