@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -149,7 +150,7 @@ def draw(
         if textbook:
             roots, named = twins.opened(roots, named)
         view = look(roots, named, given)
-        jacobians.annotate(view, jacobian)
+        view.put_off.append(partial(jacobians.annotate, view, jacobian))
         orders.tell(view)
         diagnosis.nonfinite(view)
         diagnosis.dead_units(view)
@@ -160,12 +161,13 @@ def draw(
         if check:
             differences.differences(view, roots)
         if path_to is not None:
+            view.complete()
             paths.highlight(view, paths.find(view, path_to))
         show_detached(view)
         drawn = visible(view, depth, collapse, focus)
-    fit = None if force else fit
-    free = depth is None and collapse is None and focus is None
-    return Drawing(drawn, direction, theme, engine, force, detail, fit, may_close=free)
+        fit = None if force else fit
+        free = depth is None and collapse is None and focus is None
+        return Drawing(drawn, direction, theme, engine, force, detail, fit, may_close=free)
 
 
 def curves(run: Run | str | os.PathLike[str] | Series, **options: Any) -> Image:

@@ -20,6 +20,7 @@ FIGURE_SPACE = "\u2007"  # as wide as a digit
 DECIMALS = 4
 SHOWN = 16  # largest number of elements written out
 SHOWN_COLUMNS = 4
+TINY = 1e-30  # a smaller sum of squares may have lost some of them in single precision
 
 
 def number(value: Any, decimals: int = DECIMALS) -> str:
@@ -77,6 +78,41 @@ def describe(array: Any) -> tuple[str, ...]:
         return (f"{wrong} of {array.size} not finite",)
     mean, std = float(array.mean(dtype=float)), float(array.std(dtype=float))
     return (f"{number(mean)} ± {number(std).lstrip('+')}",)
+
+
+def size(array: Any) -> str:
+    """Return the number in an array of one element; of several the root mean square.
+
+    >>> size(np.array([-2.0])), size(np.array([3.0, -4.0]))
+    ('−2.0000', '3.536')
+    """
+    array = np.asarray(to_device(array, "cpu"))
+    if array.size == 1 or array.dtype.kind != "f" or not array.size:
+        return describe(array)[0]
+    squares = sum_of_squares(array)
+    if not np.isfinite(squares) and not np.isfinite(array).all():
+        return describe(array)[0]
+    return number(np.sqrt(squares / array.size), 3).lstrip("+")
+
+
+PIECE = 1 << 16  # elements whose squares are summed in their own precision
+
+
+def sum_of_squares(array: Any) -> float:
+    """Return the sum of the squares of an array, in float64 over pieces of it.
+
+    >>> sum_of_squares(np.full((2, 3), 2.0))
+    24.0
+    """
+    flat = np.ravel(to_device(array, "cpu"), order="K")  # of a transposed array no copy
+    if flat.dtype.kind == "f" and flat.itemsize >= 4:
+        starts = range(0, flat.size, PIECE)
+        pieces = (flat[start : start + PIECE] for start in starts)
+        with np.errstate(all="ignore"):
+            total = sum(float(np.dot(piece, piece)) for piece in pieces)
+        if np.isfinite(total) and total > TINY:
+            return total
+    return float(np.square(flat, dtype=float).sum())
 
 
 # ---------------------------------------------------------------------------------- texts

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import shutil
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
-from tinygrad_gm import nn, viz
+from tinygrad_gm import nn, optim, viz
+from tinygrad_gm.models.unet import UNet2D
+from tinygrad_gm.viz.annotate import jacobians
+from tinygrad_gm.viz.graph.view import look
 
 
 def network(layers: int = 6) -> tg.Tensor:
@@ -40,7 +45,7 @@ def test_a_picture_fits_the_box_with_text_of_at_least_eleven_pixels(layers: int)
 
 @pytest.mark.parametrize(
     ("layers", "left_out"),
-    [(1, "no local derivatives"), (6, "no values and gradients"), (40, "fit=None shows all")],
+    [(1, "no local derivatives"), (16, "no values and gradients"), (40, "fit=None shows all")],
 )
 def test_what_is_left_out_is_said_in_one_line(layers: int, left_out: str) -> None:
     lines = re.findall(r">(to fit 1600[^<]*)<", viz.draw(network(layers)).svg())
@@ -56,6 +61,57 @@ def test_values_are_left_out_before_operations_are_closed() -> None:
     svg = viz.draw(z).svg()
     assert len(re.findall(r">tanh<|= tanh<", svg)) == 6
     assert "nodes" not in re.findall(r">(to fit 1600[^<]*)<", svg)[0]
+
+
+@pytest.mark.parametrize("engine", ["dot", "builtin"])
+def test_operations_in_a_row_are_the_lines_of_a_table(engine: str) -> None:
+    if engine == "dot" and not shutil.which("dot"):
+        pytest.skip("dot is not installed")
+    loss = network()
+    w = next(v.value for v in look([loss], {}).variables if v.name == "10.weight")
+    svg = viz.draw(loss, engine=engine).svg()
+    (table,) = re.findall(r'<g id="[^"]*" class="node operation table">.*?</g>', svg, re.DOTALL)
+    texts = [text.replace("\xa0", "").strip() for text in re.findall(r">([^<]+)</text>", table)]
+    assert [t for t in texts if "·" in t] == [
+        f"{i} · {'Linear' if i % 2 == 0 else 'ReLU'}" for i in range(12)
+    ]
+    assert (texts.count("weight"), texts.count("(16, 16)")) == (6, 6)
+    assert f"{np.sqrt(np.mean(w**2)):.3f}" in texts
+    assert "in a box of several operations each one reads the result of the one above" in svg
+
+
+def test_the_levels_of_a_u_net_and_its_skips_are_visible() -> None:
+    net = UNet2D(1, 1, channels=4, multipliers=(1, 2), blocks=1, attention=())
+    drawn = viz.draw(net(tg.ones((1, 1, 8, 8)), tg.tensor([3])).sum())
+    svg = drawn.svg()
+    for level in ("down_blocks.0", "down_blocks.1", "mid_block", "up_blocks.0", "up_blocks.1"):
+        assert f">{level}" in svg
+    ends = set(re.findall(r"^\t*(n\d+) -> (n\d+)", drawn.source, re.MULTILINE))
+    ids = dict(re.findall(r"(n\d+) \[label=<<B>(\w+\.\d)</B>", drawn.source))
+    names = {(ids[tail], ids[head]) for tail, head in ends if tail in ids and head in ids}
+    assert ("down_blocks.0", "up_blocks.1") in names
+    assert ("down_blocks.1", "up_blocks.0") in names
+
+
+def test_local_derivatives_are_computed_only_where_they_are_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[Any] = []
+    monkeypatch.setattr(jacobians, "annotate", lambda *arguments: calls.append(arguments))
+    viz.draw(network())
+    assert not calls
+    viz.draw(network(), detail="full")
+    assert len(calls) == 1
+
+
+def test_a_drawing_shows_the_numbers_of_its_moment() -> None:
+    w = tg.tensor([3.0, 4.0], requires_grad=True, name="w")
+    loss = (w * w).sum()
+    picture = viz.draw(loss)
+    loss.backward()
+    optim.SGD([w], lr=0.25).step()
+    assert w.tolist() == [1.5, 2.0]
+    assert ">+3.000" in picture.svg()
 
 
 def test_a_picture_that_fits_whole_says_nothing() -> None:

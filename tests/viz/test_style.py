@@ -49,6 +49,16 @@ def test_an_array_is_written_out_or_summed_up(array: np.ndarray, lines: tuple[st
     assert written == tuple(line.lstrip() for line in lines)
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_the_root_mean_square_is_that_of_float64(scale: float) -> None:
+    numbers = np.random.default_rng(0).normal(size=(300, 400)) * scale
+    for array in (numbers.astype(np.float32), numbers.astype(np.float32).T):
+        wanted = float((array.astype(np.float64) ** 2).sum())
+        assert style.sum_of_squares(array) == pytest.approx(wanted, rel=1e-5)
+    assert style.size(np.array([3.0, -4.0])) == "3.536"  # √12.5
+    assert style.size(np.array([1.0, np.nan])) == style.describe(np.array([1.0, np.nan]))[0]
+
+
 def test_half_precision_is_summed_up_without_overflow() -> None:
     assert style.describe(np.full(100, 60000.0, np.float16)) == ("+60000.0000 ± 0",)
 

@@ -40,11 +40,12 @@ def annotate(view: View, show: bool = False) -> None:
     `matrix`, the entries as rows of texts.
     """
     work = WORK
-    for operation, arguments, results in view.calls():
-        work -= _measure(operation, arguments, work)
-        for edge, variable in arguments.values():
-            if edge.differentiable:
-                _write(edge, operation, variable, results, show)
+    with np.errstate(all="ignore"):
+        for operation, arguments, results in view.calls():
+            work -= _measure(operation, arguments, work)
+            for edge, variable in arguments.values():
+                if edge.differentiable:
+                    _write(edge, operation, variable, results, show)
 
 
 class Call:
@@ -180,10 +181,16 @@ def _write(
         facts = f"{count}×{size} {marks['structure']}".rstrip()
         marks["local"] = f"{name}: {facts}{', ' * bool(edge.local)}{edge.local}"
     if edge.contribution is not None:
-        marks["flow"] = style.describe(edge.contribution.reshape(1, -1))[0]
+        marks["flow"] = flow(edge.contribution)
     if show and "jacobian" in marks and marks["jacobian"].size > 1:
         rows = marks["jacobian"].tolist()
         marks["matrix"] = tuple(tuple(style.number(entry, 3) for entry in row) for row in rows)
+
+
+def flow(contribution: Any) -> str:
+    """Return a contribution as text: one number, or the root mean square of several."""
+    text = style.size(contribution)
+    return f"RMS {text}" if contribution.size > 1 and text[0].isdigit() else text
 
 
 def _short(name: str) -> str:

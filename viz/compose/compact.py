@@ -8,33 +8,37 @@ square. Constant numbers stand in the title: `× 0.5`.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
-
-import numpy as np
-
-from tinygrad_gm.backend import to_device
 
 from .. import style
 from ..fold.clusters import Links, Tree
 from ..graph.view import Edge, Group, Operation, Variable, View
 from ..themes import Theme
-from .figure import LEADING, Box, Figure, Line, Writer, card_title, mark_classes, with_place
+from .figure import LEADING, Box, Entry, Figure, Line, Writer, card_title, mark_classes, with_place
+from .tables import EXPLANATION, joined
 
 ROOM = 4.0  # points around the texts of a box
 NOTE_LENGTH = 24  # characters of a line of parameters
 WRITTEN_SYMBOL = 3  # characters: a longer symbol, or that of a convolution, is replaced by the name
 
 
-def compact(view: View, theme: Theme, numbers: bool) -> Figure:
-    """Return the figure of a view with small boxes, with or without values and gradients."""
+def compact(view: View, theme: Theme, numbers: bool, tables: bool = False) -> Figure:
+    """Return the figure of a view with small boxes, with or without values and gradients.
+
+    With `tables` the operations of a straight chain share a box.
+    """
     writer = _Writer(view, theme, numbers)
-    boxes = tuple(box for box in map(writer.box, view.nodes) if box is not None)
+    boxes = [box for box in map(writer.box, view.nodes) if box is not None]
+    lines = list(writer.lines())
+    if tables:
+        boxes, lines = joined(boxes, lines, writer.tree, writer.entries)
     caption = [writer.explanation()] if numbers else []
+    caption += [EXPLANATION] * any(box.table for box in boxes)
     caption += view.remarks
     legend = writer.legend() if numbers else ()
-    return Figure(boxes, tuple(writer.lines()), tuple(caption), legend, theme, is_compact=True)
+    return Figure(tuple(boxes), tuple(lines), tuple(caption), legend, theme, is_compact=True)
 
 
 class _Writer(Writer):
@@ -99,6 +103,8 @@ class _Writer(Writer):
         is_root = any(result.is_root for result in results)
         look = self.look("root" if is_root else "operation", operation)
         notes = self.parameters(operation)
+        if not self.numbers:
+            notes = textwrap.wrap(", ".join(notes).replace(" (", "\xa0("), NOTE_LENGTH)
         if len(results) == 1:
             notes += self.facts(results[0])
         elif results:
@@ -113,8 +119,7 @@ class _Writer(Writer):
     def title(self, operation: Operation, results: Iterable[Variable]) -> str:
         """Return `name = symbol` with constant numbers; of a module's only operation the module."""
         module = self.tree.home[operation.id]
-        alone = module.depth and sum(1 for _ in module.operations()) == 1
-        if alone:
+        if module.depth and module.is_single:
             text = f"{module.path[-1]} · {module.kind}"
         else:
             text = self.symbol(operation)
@@ -140,32 +145,54 @@ class _Writer(Writer):
         return " ".join([f"{first}{sign}", *numbers.values()])
 
     def parameters(self, operation: Operation) -> list[str]:
-        """Return lines with the parameters that are part of the box of their operation."""
+        """Return texts for the parameters that are part of the box of their operation."""
         texts = []
+        for name, leaf in self.leaves(operation):
+            shape = f" {leaf.shape}" if len(leaf.shape) != 1 else ""
+            known = self.numbers and leaf.gradient is not None
+            size = f" ∂ {style.size(leaf.gradient)}" if known else ""
+            texts.append(name + shape + size)
+        return texts
+
+    def leaves(self, operation: Operation) -> Iterator[tuple[str, Variable]]:
+        """Yield the leaves that are part of the box of an operation, except numbers, with names."""
         for edge in self.links.arguments.get(operation.id, ()):
             leaf = self.links.variables[edge.tail]
             if edge.tail in self.inner and leaf.role != "number":
                 name = leaf.name.rpartition(".")[2]
-                name = style.elided(name, 14) if leaf.is_named or leaf.learned else "constant"
-                shape = f" {leaf.shape}" if len(leaf.shape) != 1 else ""
-                known = self.numbers and leaf.gradient is not None
-                size = f" ∂ {_size(leaf.gradient)}" if known else ""
-                texts.append(name + shape + size)
-        if self.numbers:
-            return texts
-        return textwrap.wrap(", ".join(texts).replace(" (", "\xa0("), NOTE_LENGTH)
+                yield style.elided(name, 14) if leaf.is_named or leaf.learned else "constant", leaf
+
+    def entries(self, name: str) -> list[Entry]:
+        """Return the lines of an operation in a table: itself and, with numbers, its parameters."""
+        operation = self.calls[name]
+        assert isinstance(operation, Operation)
+        results = [self.links.variables[e.head] for e in self.links.results.get(name, ())]
+        title, several = self.title(operation, results), f"{len(results)} × " * (len(results) > 1)
+        shape = several + _shape(results[0])
+        if not self.numbers:
+            return [Entry((title, ", ".join(self.parameters(operation)), shape))]
+        numbers = ("", "") if several else self.value_and_gradient(results[0])
+        return [
+            Entry((title, shape, *numbers)),
+            *(
+                Entry((f"\xa0\xa0{leaf}", _shape(v), *self.value_and_gradient(v)), is_detail=True)
+                for leaf, v in self.leaves(operation)
+            ),
+        ]
 
     def facts(self, variable: Variable) -> list[str]:
         """Return the shape, and with numbers value and gradient."""
         if not self.numbers:
             return [_shape(variable)]
-        texts = []
-        if variable.value is not None:
-            texts.append(_size(variable.value))
-        if variable.role in ("result", "parameter") and variable.gradient is not None:
-            texts.append(f"∂ {_size(variable.gradient)}")
+        texts = list(filter(None, self.value_and_gradient(variable)))
         shape = [] if not variable.shape and texts else [_shape(variable)]
         return [*shape, *[" · ".join(texts)] * bool(texts)]
+
+    def value_and_gradient(self, variable: Variable) -> tuple[str, str]:
+        """Return the size of the value and of the gradient; "" for one that is not shown."""
+        value = "" if variable.value is None else style.size(variable.value)
+        known = variable.role in ("result", "parameter") and variable.gradient is not None
+        return value, f"∂ {style.size(variable.gradient)}" if known else ""
 
     def closed(self, group: Group) -> Box:
         """Return the card of a group; without numbers a small box."""
@@ -230,17 +257,3 @@ def _sized(box: Box) -> Box:
 
 def _shape(variable: Variable) -> str:
     return str(variable.shape) if variable.shape else "scalar"
-
-
-def _size(array: Any) -> str:
-    """Return the number in an array of one element; else the root mean square."""
-    array = np.asarray(to_device(array, "cpu"))
-    if array.size == 1:
-        return style.number(array.reshape(-1)[0])
-    if array.dtype.kind != "f":
-        return style.describe(array)[0]
-    if not array.size:
-        return "empty"
-    if not np.isfinite(array).all():
-        return style.describe(array)[0]
-    return style.number(np.sqrt(np.square(array.astype(float)).mean()), 3).lstrip("+")

@@ -17,6 +17,7 @@ from .. import style
 from ..annotate.check import badge
 from ..annotate.cost import text_of
 from ..annotate.diagnosis import levels
+from ..annotate.jacobians import flow as flow_of
 from ..annotate.orders import word
 from ..graph.view import Edge, Group, Operation, Part, Variable, View
 from ..themes import THEMES, Look, Theme
@@ -26,7 +27,7 @@ LEADING = 1.25  # line height as a multiple of the font size
 PADDING = 5.0  # around the texts of a card
 MANY_NODES = 200  # with more nodes the cards have no pictures
 WIDEST = 220.0  # points: largest width of a card with a long name
-NAME_LENGTH, CAPTION_LENGTH, EDGE_LENGTH = 26, 90, 30  # characters
+NAME_LENGTH, CAPTION_LENGTH = 26, 90  # characters
 HEADER = LEADING * (style.NAME_SIZE + style.SMALL_SIZE) + PADDING  # title and subtitle of a card
 
 
@@ -41,12 +42,20 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """A line of a table: its cells, of which the first is bold except for a detail of the last."""
+
+    cells: tuple[str, ...]
+    is_detail: bool = False
+
+
+@dataclass(frozen=True)
 class Box:
     """A node of the picture with its texts; lengths in points."""
 
     id: str
     classes: str
-    shape: str  # "card" (the only one with subtitle and rows), "box", "circle", "pill" or "point"
+    shape: str  # "card" (with subtitle and rows), "table", "box", "circle", "pill" or "point"
     look: Look
     width: float
     height: float
@@ -55,6 +64,7 @@ class Box:
     subtitle: str = ""
     rows: tuple[Row, ...] = ()
     notes: tuple[str, ...] = ()  # small lines below the title, of other shapes than a card
+    table: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,6 +152,7 @@ MEANINGS = {
 
 def compose(view: View, theme: Theme = THEMES["light"]) -> Figure:
     """Return the figure of a view: its boxes, lines, caption and legend."""
+    view.complete()
     writer = Writer(view, theme)
     makers: dict[type, Any] = {
         Variable: writer.card,
@@ -149,7 +160,8 @@ def compose(view: View, theme: Theme = THEMES["light"]) -> Figure:
         Group: writer.group,
     }
     boxes = tuple(makers[type(node)](node) for node in view.nodes)
-    lines = tuple(map(_line, view.edges))
+    groups = {node.id for node in view.nodes if isinstance(node, Group)}
+    lines = tuple(_line(edge, edge.head in groups) for edge in view.edges)
     return Figure(boxes, lines, tuple(_caption(view, boxes, lines)), writer.legend(), theme)
 
 
@@ -399,7 +411,7 @@ def row_height(row: Row) -> float:
 # ------------------------------------------------------------------------------------ lines
 
 
-def _line(edge: Edge) -> Line:
+def _line(edge: Edge, into_group: bool) -> Line:
     line = Line(
         edge.id,
         ("output" if edge.argnum is None else "argument") + mark_classes(edge),
@@ -412,11 +424,12 @@ def _line(edge: Edge) -> Line:
     if edge.argnum is None:
         return line
     local, flow = _texts(edge)
-    parts = [local] if len(local) <= EDGE_LENGTH else local.split(", ", 1)
+    if into_group and edge.contribution is not None:
+        flow = flow_of(edge.contribution)
     return replace(
         line,
         classes=line.classes + " grad-unneeded" * line.dashed,
-        local=tuple(text for part in parts for text in textwrap.wrap(part, EDGE_LENGTH)),
+        local=(local,) if local else (),
         flow=flow,
         tooltip="\n".join(filter(None, [local, flow and f"contribution {flow}"])),
         matrix=edge.marks.get("matrix", ()),

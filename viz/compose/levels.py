@@ -17,9 +17,9 @@ def check_detail(detail: str | None) -> None:
         raise ValueError(f'draw: detail is {detail!r}; use "shapes", "values" or "full"')
 
 
-def figure_of(view: View, theme: str, detail: str) -> Figure:
-    """Return the framed figure of a view."""
+def figure_of(view: View, theme: str, detail: str, tables: bool = False) -> Figure:
+    """Return the framed figure of a view; `tables`: chains of operations share a box."""
     colours = theme_of(theme)
     if detail == "full":
         return framed(compose(view, colours), view)
-    return framed(compact(view, colours, numbers=detail == "values"), view)
+    return framed(compact(view, colours, detail == "values", tables), view)

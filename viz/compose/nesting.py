@@ -22,8 +22,9 @@ def framed(figure: Figure, view: View) -> Figure:
     modules = list(tree.top.modules())
     models = {(*module.path, module.kind, module.model) for module in modules if not module.depth}
     shown = [module for module in modules if module.depth or len(models) > 1]
-    if figure.is_compact:  # the box of an only operation names its module
-        shown = [module for module in shown if sum(1 for _ in module.operations()) > 1]
+    if figure.is_compact:  # the only box of a module names it
+        drawn = {box.id for box in figure.boxes}
+        shown = [m for m in shown if sum(call.id in drawn for call in m.operations()) > 1]
     if not shown:
         return figure
     frames = set(shown)
@@ -45,14 +46,19 @@ def framed(figure: Figure, view: View) -> Figure:
 
 
 def _cluster(module: Module, boxes: list[str], frames: set[Module]) -> Cluster:
-    title = style.elided(style.printable(module.name), TITLE_LENGTH)
-    if module.depth and module.kind != module.name:
-        title += f" · {style.elided(style.printable(module.kind), TITLE_LENGTH)}"
+    title = title_of(module)
     _, *around = module.upward()
     parent = next((outer.id for outer in around if outer in frames), "")
     classes = "cluster" + f" order{module.order}" * bool(module.order)
-    title += " (backward)" * bool(module.order)
     return Cluster(module.id, classes, title, title, parent, tuple(boxes))
+
+
+def title_of(module: Module) -> str:
+    """Return the title of the frame of a module."""
+    title = style.elided(style.printable(module.name), TITLE_LENGTH)
+    if module.depth and module.kind != module.name:
+        title += f" · {style.elided(style.printable(module.kind), TITLE_LENGTH)}"
+    return title + " (backward)" * bool(module.order)
 
 
 class _Router:

@@ -21,7 +21,7 @@ from . import heatmap
 from .shapes import label, rectangle
 
 WIDTH, HIGHEST = 100.0, 64.0  # points
-BINS, BARS_HEIGHT, ENDS_SIZE = 25, 20.0, 7
+BINS, BARS_HEIGHT = 25, 20.0
 BAR, MOST_BARS = 9.0, 24  # of sizes: width of a bar in points, largest number
 NAMES = ("histogram", "images", "matrix", "matrices", "shares")
 MOST_PIXELS, MOST_TILES, COLUMNS = 40, 8, 4
@@ -80,14 +80,15 @@ def histogram(numbers: NDArray[np.float64], theme: Theme) -> Sketch | None:
     )
     ends = [style.number(edge, 2) for edge in (edges[0], edges[-1])]
     svg = f'<path fill="{theme.line}" d="{bars}"/>'
-    svg += label(ends[0], 0, base + 1, ENDS_SIZE, theme.quiet)
-    svg += label(ends[1], WIDTH, base + 1, ENDS_SIZE, theme.quiet, "end")
+    svg += label(ends[0], 0, base + 1, style.SMALL_SIZE, theme.quiet)
+    svg += label(ends[1], WIDTH, base + 1, style.SMALL_SIZE, theme.quiet, "end")
     if edges[0] < 0 < edges[-1]:
         zero = float(-edges[0] / (edges[-1] - edges[0])) * WIDTH
         svg += f'<path fill="none" stroke="{theme.flow}" d="M{zero:.1f},0v{base + 3:.0f}"/>'
-        if 0.35 < zero / WIDTH < 0.65:  # not over the labels of the ends
-            svg += label("0", zero, base + 1, ENDS_SIZE, theme.flow, "middle")
-    return Sketch("histogram", WIDTH, base + 2 + ENDS_SIZE, svg)
+        first, last = (style.text_width(end, style.SMALL_SIZE) for end in ends)
+        if first + style.SMALL_SIZE < zero < WIDTH - last - style.SMALL_SIZE:
+            svg += label("0", zero, base + 1, style.SMALL_SIZE, theme.flow, "middle")
+    return Sketch("histogram", WIDTH, base + 2 + style.SMALL_SIZE, svg)
 
 
 def bars(sizes: Sequence[float], theme: Theme) -> Sketch:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import groupby
+from functools import cached_property
+from itertools import groupby, islice
 
 from ..graph.view import Edge, Group, Operation, Variable, View
 
@@ -58,6 +59,17 @@ class Module:
     def depth(self) -> int:
         """The number of names in its path; 0 of a model."""
         return sum(map(bool, self.path))
+
+    @cached_property
+    def height(self) -> int:
+        """The number of modules nested in it, of those with several operations."""
+        inner = [part.height + 1 for part in self.parts if isinstance(part, Module)]
+        return 0 if self.is_single else max([1, *inner])
+
+    @cached_property
+    def is_single(self) -> bool:
+        """Whether it has one operation."""
+        return sum(1 for _ in islice(self.operations(), 2)) == 1
 
     def operations(self) -> Iterator[Call]:
         """Yield all operations in it, including those of inner modules."""

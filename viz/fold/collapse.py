@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
-from itertools import groupby, islice
+from itertools import groupby
 from math import inf
 from typing import Any
 
@@ -19,7 +19,7 @@ from ..graph.view import Group, View
 from .clusters import Call, Links, Module, Tree
 from .contraction import Bundle, contract, owners
 
-FEW = (60, 30, 12)  # nodes: of a graph without modules as many are left
+FEW = (160, 120, 90, 60, 45, 30, 20, 12)  # nodes: of a graph without modules as many are left
 MOST = 2000  # largest number of nodes drawn without force=True
 STACK = 3  # least number of consecutive equal closed modules drawn as one
 LONGEST_PATTERN = 48  # largest number of operations in a repeated pattern
@@ -64,14 +64,19 @@ def rolled(view: View) -> View:
 
 
 def smaller(view: View) -> Iterator[View]:
-    """Yield views with more and more closed, each smaller than the rolled one."""
+    """Yield views with more and more closed, each smaller than the rolled one.
+
+    One kind of modules is closed after the other, from the innermost outward and from the smallest
+    up; then the middle of the graph.
+    """
     collapser = _Collapser(view)
     top = collapser.tree.top
     bundles = collapser.roll()
     size = collapser.size(bundles)
-    deepest = max((module.depth for module in top.modules()), default=0)
-    for depth in range(deepest, 0, -1):
-        bundles = list(collapser.close(top, _deeper(depth), STACK))
+    closed: set[tuple[int, str]] = set()
+    for kind in _kinds(top):
+        closed.add(kind)
+        bundles = list(collapser.close(top, lambda m: (m.height, m.kind) in closed, STACK))
         if collapser.size(bundles) < size:
             size = collapser.size(bundles)
             yield collapser.contracted(bundles)
@@ -204,9 +209,14 @@ class _Collapser:
         return cut(fewest)
 
 
-def _deeper(depth: int) -> Closed:
-    """Return whether a module is as deep, and has several operations to close."""
-    return lambda module: module.depth >= depth and any(islice(module.operations(), 1, None))
+def _kinds(top: Module) -> list[tuple[int, str]]:
+    """Return height and class of the modules with several operations, in the order of closing."""
+    sizes: dict[tuple[int, str], list[int]] = {}
+    for module in top.modules():
+        if module.depth and not module.is_single:
+            count = sum(1 for _ in module.operations())
+            sizes.setdefault((module.height, module.kind), []).append(count)
+    return sorted(sizes, key=lambda kind: (kind[0], max(sizes[kind]), kind[1]))
 
 
 def _calls(unit: Bundle | Call) -> Iterator[Call]:

@@ -8,11 +8,6 @@ from itertools import takewhile
 from math import nan, prod, sqrt
 from typing import Any
 
-import numpy as np
-
-from tinygrad_gm.backend import to_device
-
-from .. import style
 from ..annotate.diagnosis import warmth
 from ..graph.view import Edge, Group, Operation, Part, Variable, View
 from .clusters import Call, Links, Module, Tree
@@ -73,7 +68,7 @@ def contract(view: View, links: Links, owner: Owners) -> View:
         if node.id in owner and not isinstance(node, Variable):
             lasts[owner[node.id]] = node.id
     groups = {bundle: _group(bundle, last, links, owner) for bundle, last in lasts.items()}
-    drawn = View(remarks=list(view.remarks))
+    drawn = View(remarks=list(view.remarks), put_off=view.put_off)
     drawn.ids = {source: name for source, name in view.ids.items() if name not in owner}
     roots: dict[Bundle, list[Variable]] = {bundle: [] for bundle in lasts}
     for node in view.nodes:
@@ -127,10 +122,6 @@ def _edges(view: View, links: Links, owner: Owners, groups: dict[Bundle, Group])
         parts = known.contribution, edge.contribution
         whole = variable == edge.tail and not any(part is None for part in parts)
         known.contribution = parts[0] + parts[1] if whole else None
-    if any("flow" in edge.marks for edge in view.edges):
-        for edge, _ in merged.values():
-            if edge.contribution is not None:
-                edge.marks["flow"] = "  ".join(style.describe(edge.contribution))
     return edges
 
 
@@ -206,11 +197,11 @@ def _size(copy: list[Call], links: Links, owner: Owners) -> float:
     arguments = (edge.tail for call in copy for edge in links.arguments.get(call.id, ()))
     read = [links.variables[name] for name in dict.fromkeys(arguments) if owner.get(name) is bundle]
     learned = [v for v in read if v.role == "parameter" and v.id not in links.maker]
-    gradients = [variable.gradient for variable in learned or _outputs(copy, links)]
-    if not gradients or any(gradient is None for gradient in gradients):
+    parts = learned or _outputs(copy, links)
+    if not parts or any(part.gradient is None for part in parts):
         return nan
-    squares = sum(float(np.square(to_device(g, "cpu").astype(float)).sum()) for g in gradients)
-    return sqrt(squares / max(1, sum(gradient.size for gradient in gradients)))
+    squares = sum(part.gradient_squares for part in parts)
+    return sqrt(squares / max(1, sum(part.gradient.size for part in parts)))
 
 
 def _marks(parts: Sequence[Part], sizes: Sequence[float], links: Links) -> dict[str, Any]:

@@ -27,7 +27,7 @@ KINDS: dict[str, Any] = {kind.__name__.lower(): kind for kind in (Variable, Oper
 TUPLES = ("shape", "path", "kinds", "shapes")  # fields that are tuples
 
 
-def dumps(view: View, settings: Mapping[str, str]) -> str:
+def dumps(view: View, settings: Mapping[str, str | bool]) -> str:
     """Return a view and its settings as JSON text."""
     data = {"format": FORMAT, "version": VERSION, **settings, "remarks": view.remarks}
     lines = ",\n".join(_text(_part(part)) for part in (*view.nodes, *view.edges))

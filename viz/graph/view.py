@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import takewhile
 from typing import Any
 
@@ -25,7 +26,7 @@ from tinygrad_gm.engine.record import Node, Traced, topological_order, wrap
 from tinygrad_gm.engine.replay import Replayed, replay
 from tinygrad_gm.nn.parameter import Parameter
 
-from ..style import elided, literal, operand, printable
+from ..style import elided, literal, operand, printable, sum_of_squares
 
 
 @dataclass(eq=False, kw_only=True)
@@ -63,6 +64,11 @@ class Variable(Part):
     learned: bool = False  # whether it is an nn.Parameter
     is_input: bool = False  # whether it is an input of the drawn model
     is_named: bool = False  # whether the program gave it its name
+
+    @cached_property
+    def gradient_squares(self) -> float:
+        """The sum of the squares of its gradient."""
+        return sum_of_squares(self.gradient)
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,12 @@ class View:
     edges: list[Edge] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     ids: dict[Any, str] = field(default_factory=dict)  # of the variable of each Node and leaf
+    put_off: list[Callable[[], None]] = field(default_factory=list)  # annotations for full details
+
+    def complete(self) -> None:
+        """Run the annotations that were put off; views made of this one share them."""
+        while self.put_off:
+            self.put_off.pop()()
 
     @property
     def variables(self) -> list[Variable]:

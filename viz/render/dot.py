@@ -9,7 +9,7 @@ from __future__ import annotations
 from html import escape
 
 from .. import style
-from ..compose.figure import Box, Cluster, Figure, Key, Line, Row
+from ..compose.figure import Box, Cluster, Entry, Figure, Key, Line, Row
 from ..compose.sketches import vacant
 from ..themes import Theme
 
@@ -59,7 +59,8 @@ def source(figure: Figure, direction: str) -> str:
         )
     owners = {name: cluster.id for cluster in figure.clusters for name in cluster.boxes}
     for box in figure.boxes:
-        attributes = _card(box, theme) if box.shape == "card" else _disc(box)
+        make = {"card": _card, "table": _table}.get(box.shape, _disc)
+        attributes = make(box, theme)
         attributes |= {"tooltip": _tooltip(box.tooltip), "class": box.classes}
         graphs[owners.get(box.id, "")].node(box.id, id=box.id, **attributes)
     for cluster in reversed(figure.clusters):  # inner ones first
@@ -104,7 +105,7 @@ def _tooltip(text: str) -> str:
     return escaped
 
 
-def _disc(box: Box) -> dict[str, str]:
+def _disc(box: Box, theme: Theme) -> dict[str, str]:
     look = box.look
     if box.shape == "point":
         width = f"{box.width / 72:.3f}"
@@ -145,6 +146,32 @@ def _card(box: Box, theme: Theme) -> dict[str, str]:
         f"{cell}{title}</TD></TR>{cell}{subtitle}</TD></TR>{rows}</TABLE>"
     )
     return {"shape": "plain", "label": _html(table), "fontcolor": look.text}
+
+
+def _table(box: Box, theme: Theme) -> dict[str, str]:
+    look = box.look
+    count = max(len(entry.cells) for entry in box.table)
+    title = (
+        f'<TR><TD COLSPAN="{count}"><FONT POINT-SIZE="{style.TEXT_SIZE}"><B>{_plain(text)}</B>'
+        "</FONT></TD></TR>"
+        for text in box.title
+    )
+    table = (
+        f'<TABLE BORDER="{look.width}" COLOR="{look.border}" CELLBORDER="0" CELLSPACING="0" '
+        f'CELLPADDING="4" BGCOLOR="{look.ground}" STYLE="ROUNDED"><TR><TD>'
+        f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">'
+        f"{''.join(title)}{''.join(map(_entry, box.table))}</TABLE></TD></TR></TABLE>"
+    )
+    return {"shape": "plain", "label": _html(table), "fontcolor": look.text}
+
+
+def _entry(entry: Entry) -> str:
+    """Return a line of a table."""
+    first, *rest = map(_plain, entry.cells)
+    small = f'<FONT POINT-SIZE="{style.SMALL_SIZE}">{{}}</FONT>'
+    first = small.format(first) if entry.is_detail else f"<B>{first}</B>"
+    cells = "".join(f'<TD ALIGN="RIGHT">{small.format(f"  {c}") if c else ""}</TD>' for c in rest)
+    return f'<TR><TD ALIGN="LEFT">{first}</TD>{cells}</TR>'
 
 
 def _row(row: Row, theme: Theme) -> str:

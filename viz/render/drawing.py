@@ -33,14 +33,11 @@ class Drawing(Picture):
         detail: str | None = "full",
         fit: tuple[float, float] | None = None,
         may_close: bool = False,
+        tables: bool = False,
     ) -> None:
-        self._whole, self._theme = view, theme
-        self._engine, self._force = engine, force
-        self._wish = Wish(fit, detail, direction, may_close)
-
-    @cached_property
-    def _choice(self) -> Choice:
-        return choose(self._whole, self._wish, self._theme, self._engine)
+        self._theme, self._engine, self._force = theme, engine, force
+        wish = Wish(fit, detail, direction, may_close, tables)
+        self._choice: Choice = choose(view, wish, theme, engine)
 
     @property
     def _figure(self) -> Figure:
@@ -91,7 +88,12 @@ class Drawing(Picture):
     def json(self) -> str:
         """Return the graph as JSON, with unrounded numbers; `load` reads it."""
         choice = self._choice
-        settings = {"direction": choice.direction, "theme": self._theme, "detail": choice.detail}
+        settings = {
+            "direction": choice.direction,
+            "theme": self._theme,
+            "detail": choice.detail,
+            "tables": choice.tables,
+        }
         return data.dumps(self._view, settings)
 
     def save(self, path: str | Path) -> Path:

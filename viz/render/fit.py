@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, product
+from typing import NamedTuple
 
 from ..compose.figure import Figure
 from ..compose.levels import DETAILS, figure_of
@@ -22,7 +24,9 @@ LEAST = {  # square pixels of a node with its gaps
     "full": 9000.0,
     "values": 2800.0,
     "shapes": 2000.0,
+    "table": 1500.0,  # a line of a table
 }
+STEP = 155.0  # pixels: least extent of an operation and its result with their gaps, in full
 DIRECTIONS = ("LR", "TB")
 LEFT_OUT = {
     "values": 'local derivatives and pictures of arrays; detail="full" shows them',
@@ -34,11 +38,15 @@ Box = tuple[float, float]  # width and height in pixels
 
 @dataclass(frozen=True)
 class Choice:
-    """A view in a detail and a direction, its figure, and its SVG if it has been laid out."""
+    """A view in a detail and a direction, its figure, and its SVG if it has been laid out.
+
+    With `tables` the operations of a straight chain share a box.
+    """
 
     view: View
     detail: str
     direction: str
+    tables: bool
     figure: Figure
     svg: str = ""
 
@@ -51,6 +59,7 @@ class Wish:
     detail: str | None = None
     direction: str | None = None
     may_close: bool = True  # whether modules may be closed beyond what the caller names
+    tables: bool = False  # without a box: whether chains of operations share a box
 
 
 def check_fit(fit: object) -> None:
@@ -69,58 +78,82 @@ def choose(view: View, wish: Wish, theme: str, name: str | None) -> Choice:
     fit = wish.fit
     if fit is None:
         detail, direction = wish.detail or "full", wish.direction or "LR"
-        return Choice(view, detail, direction, figure_of(view, theme, detail))
+        figure = figure_of(view, theme, detail, wish.tables)
+        return Choice(view, detail, direction, wish.tables, figure)
     directions = DIRECTIONS if wish.direction is None else (wish.direction,)
-    best: Choice | None = None
-    closest = 0.0
-    for drawn, detail in _candidates(view, wish):
-        figure = figure_of(drawn, theme, detail)
+    best: Candidate | None = None
+    closest = 0.8
+    for candidate in _candidates(view, wish):
+        last = candidate
+        figure = figure_of(candidate.view, theme, candidate.detail, candidate.tables)
         possible = [way for way in directions if _may_fit(figure, way, fit)]
-        laid = [_laid_out(drawn, detail, way, figure, name) for way in possible]
+        laid = [_laid_out(candidate, way, figure, name) for way in possible]
         for choice in sorted(laid, key=lambda choice: -_scale(choice.svg, fit)):
             if _scale(choice.svg, fit) >= 1:
                 return choice
             if _scale(choice.svg, fit) > closest:
-                best, closest = choice, _scale(choice.svg, fit)
-        last = drawn, detail, figure
-    if best is not None and closest > 0.8:
-        drawn, detail = best.view, best.detail
-    else:
-        drawn, detail, _ = last
+                best, closest = candidate, _scale(choice.svg, fit)
+    drawn, detail, tables = best or last
     remark = f"larger than {_words(fit)}: fit=None or another detail=, direction= or depth="
     drawn = replace(drawn, remarks=[*drawn.remarks, remark])
-    figure = figure_of(drawn, theme, detail)
-    ways = [_laid_out(drawn, detail, way, figure, name) for way in directions]
+    figure = figure_of(drawn, theme, detail, tables)
+    candidate = Candidate(drawn, detail, tables)
+    ways = [_laid_out(candidate, way, figure, name) for way in directions]
     return max(ways, key=lambda choice: _scale(choice.svg, fit))
 
 
-def _candidates(view: View, wish: Wish) -> Iterator[tuple[View, str]]:
-    """Yield views and details, from the most detailed to the smallest, with what they leave out.
+class Candidate(NamedTuple):
+    """What may be drawn: a view, a detail, and whether chains of operations share a box."""
+
+    view: View
+    detail: str
+    tables: bool
+
+
+def _candidates(view: View, wish: Wish) -> Iterator[Candidate]:
+    """Yield candidates from the most detailed to the smallest, with what they leave out.
 
     All the graph and the one with equal modules rolled come in each detail before more is closed.
     """
     assert wish.fit is not None
-    room = wish.fit[0] * wish.fit[1]
-    details = [d for d in DETAILS if wish.detail in (None, d)]
-    closing = smaller(view) if wish.may_close else iter(())
+    details = [detail for detail in DETAILS if wish.detail in (None, detail)]
     short = rolled(view) if wish.may_close else view
     first = [view] if short is view else [view, short]
-    pairs = [(drawn, detail) for detail in details for drawn in first]
+    closing = smaller(view) if wish.may_close else iter(())
     small = [detail for detail in details if detail != "full" or wish.detail == "full"]
-
-    def rest() -> Iterator[tuple[View, str]]:
-        for drawn in closing:
-            yield from ((drawn, detail) for detail in small)
-
-    last: tuple[View, str] | None = None
-    for drawn, detail in (*pairs, *rest()):
-        last = drawn, detail
-        calls = sum(not isinstance(node, Variable) for node in drawn.nodes)
-        if calls * LEAST[detail] <= room:
-            yield _told(drawn, view, detail, wish), detail
-            last = None
+    pairs = chain(
+        product(details, first), ((detail, drawn) for drawn in closing for detail in small)
+    )
+    last: Candidate | None = None
+    for detail, drawn in pairs:
+        for tables in (False,) if detail == "full" else (False, True):
+            candidate = Candidate(drawn, detail, tables)
+            if _is_possible(candidate, wish.fit):
+                yield candidate._replace(view=_told(drawn, view, detail, wish))
+                last = None
+            else:
+                last = candidate
     if last is not None:
-        yield _told(last[0], view, last[1], wish), last[1]
+        yield last._replace(view=_told(last.view, view, last.detail, wish))
+
+
+def _is_possible(candidate: Candidate, fit: Box) -> bool:
+    """Return False if a view has too many operations for a box, in one way or another."""
+    drawn = candidate.view
+    calls = [node.id for node in drawn.nodes if not isinstance(node, Variable)]
+    least = LEAST["table" if candidate.tables else candidate.detail]
+    if len(calls) * least > fit[0] * fit[1]:
+        return False
+    if candidate.detail != "full":
+        return True
+    depths: dict[str, int] = {}
+    before: dict[str, list[str]] = {}
+    for edge in drawn.edges:
+        before.setdefault(edge.head, []).append(edge.tail)
+    for node in drawn.nodes:
+        deepest = max((depths[tail] for tail in before.get(node.id, ())), default=0)
+        depths[node.id] = deepest + (not isinstance(node, Variable))
+    return max(depths.values(), default=0) * STEP <= max(fit)
 
 
 def _told(drawn: View, view: View, detail: str, wish: Wish) -> View:
@@ -161,8 +194,9 @@ def _may_fit(figure: Figure, direction: str, fit: Box) -> bool:
     return max(ends.values(), default=0.0) <= along
 
 
-def _laid_out(view: View, detail: str, way: str, figure: Figure, name: str | None) -> Choice:
-    return Choice(view, detail, way, figure, engine.picture(figure, way, name))
+def _laid_out(candidate: Candidate, way: str, figure: Figure, name: str | None) -> Choice:
+    view, detail, tables = candidate
+    return Choice(view, detail, way, tables, figure, engine.picture(figure, way, name))
 
 
 def _scale(svg: str, fit: Box) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from .. import style
+from ..compose import tables
 from ..compose.figure import (
     HEADER,
     LEADING,
@@ -103,6 +104,10 @@ def _box(box: Box, x: float, y: float, theme: Theme) -> str:
     elif box.shape == "card":
         frame = rectangle(left, top, box.width, box.height, f'fill="none" {border}')
         inside = [*_card(box, left, top, theme), frame]
+    elif box.shape == "table":
+        paint = f'fill="{look.ground}" {border}'
+        frame = rectangle(left, top, box.width, box.height, paint, 8.0)
+        inside = [frame, *_table(box, left, top)]
     else:
         radius = {"circle": box.width / 2, "pill": 8.0, "box": 0.0}[box.shape]
         paint = f'fill="{look.ground}" {border}'
@@ -139,6 +144,28 @@ def _card(box: Box, left: float, top: float, theme: Theme) -> list[str]:
             parts.append(label(text, right, down, style.TEXT_SIZE, look.text, "end"))
         y += row_height(row)
     return parts + sketches
+
+
+def _table(box: Box, left: float, top: float) -> list[str]:
+    """Return the texts of a table: the first column to the left, the others to the right."""
+    look, y = box.look, top + tables.ROOM
+    parts = []
+    for text in box.title:
+        middle = left + box.width / 2
+        parts.append(label(text, middle, y, style.TEXT_SIZE, look.text, "middle", bold=True))
+        y += tables.LINE
+    widths = tables.columns(box.table)
+    for entry in box.table:
+        first, *rest = entry.cells
+        size = style.SMALL_SIZE if entry.is_detail else style.TEXT_SIZE
+        start = left + tables.ROOM
+        parts.append(label(first, start, y, size, look.text, bold=not entry.is_detail))
+        x = left + box.width - tables.ROOM - sum(widths[1:])
+        for text, width in zip(rest, widths[1:], strict=True):
+            x += width
+            parts.append(label(text, x, y, style.SMALL_SIZE, look.text, "end"))
+        y += tables.LINE
+    return parts
 
 
 def _line(line: Line, stops: Sequence[Point], text: Point, direction: str, theme: Theme) -> str:
