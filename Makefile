@@ -4,10 +4,15 @@ BIN := .venv/bin
 CHECKOUT := $(CURDIR)
 KERNELS := $(wildcard tinygrad_gm/kernels/native/*.[ch])
 
-.PHONY: quickstart test test-all test-numpy accuracy parity references sanitize lint types doctest docs layers bench clean
+.PHONY: quickstart axe test test-all test-numpy accuracy parity references sanitize lint types doctest docs layers bench clean
 
 quickstart: .venv/ready
 	$(BIN)/tinygrad-gm quickstart
+
+# the accessibility checker that the tests of pages use if it is there
+axe: build/axe/axe.min.js
+build/axe/axe.min.js:
+	mkdir -p $(@D) && cd $(@D) && tar -xzf "$$(npm pack --silent axe-core@4.14.1)" --strip-components=1 package/axe.min.js
 
 # one BLAS thread a worker: more would wait for each other
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto

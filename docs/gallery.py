@@ -29,7 +29,7 @@ def main() -> None:
         ).failed
         for page in pages
     )
-    for source in Path().glob("*.gv"):
+    for source in (*Path().glob("*.gv"), *Path().glob("*.html")):
         source.unlink()
     raise SystemExit(failures and 1)
 

@@ -14,6 +14,7 @@ import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
+AXE = Path(__file__).parent.parent / "build" / "axe" / "axe.min.js"  # made by `make axe`
 
 # Layout shifts and errors of the page, and of the script that looks at it.
 BEFORE = """<script>
@@ -28,6 +29,7 @@ AFTER = """<script>
 setTimeout(async () => {
   const key = (name, target = document.body) => target.dispatchEvent(
     new KeyboardEvent("keydown", {key: name, bubbles: true, cancelable: true}));
+  const size = e => parseFloat(getComputedStyle(e).fontSize) * (e.getScreenCTM?.().a ?? 1);
   const texts = () => [...document.querySelectorAll("body *")].filter(e => {
     const words = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
     const {top, left, width, height} = e.getBoundingClientRect();
@@ -35,6 +37,10 @@ setTimeout(async () => {
       && !/^(script|style|title|noscript)$/i.test(e.tagName)
       && getComputedStyle(e).visibility === "visible";
   });
+  const small = () => texts().filter(e => size(e) < 10.99).map(e => e.outerHTML);
+  const faults = async () => !window.axe ? [] : (await axe.run()).violations
+    .filter(({impact}) => impact === "serious" || impact === "critical")
+    .map(({id, nodes}) => `${id}: ${nodes.map(node => node.html.slice(0, 200))}`);
   const loaded = shifts; // what the script changes does not count
   let found = null;
   try { found = await (async () => { %s })(); } catch (error) { errors.push(String(error)); }
@@ -51,12 +57,15 @@ addEventListener("message", event => { document.body.dataset.found = event.data;
 def ask(page: Path, script: str, width: int = 1440, height: int = 900) -> Any:
     """Run the body of a JavaScript function in a page; return what it returns.
 
-    It has `key(name)`, which presses a key, and `texts()`, the elements with a text in the first
-    screen. The page may complain about nothing, be no wider than the window, and not shift.
+    It has `key(name, target)`, which presses a key; `texts()`, the elements with a text in the
+    first screen; `small()`, those below 11 pixels; and `await faults()`, what axe-core, if it is
+    there, calls a serious fault. The page may complain about nothing, be no wider than the window,
+    and not shift.
     """
     assert CHROMIUM is not None
     probed, frame = (page.with_name(f"{part}-{page.name}") for part in ("probed", "frame"))
-    html = page.read_text().replace("<head>", "<head>" + BEFORE, 1)
+    axe = f"<script>{AXE.read_text()}</script>" if AXE.exists() else ""
+    html = page.read_text().replace("<head>", "<head>" + BEFORE + axe, 1)
     start, end = html.rsplit("</body>", 1)
     probed.write_text(start + AFTER % script + "</body>" + end)
     frame.write_text(FRAME % (probed.name, width, height))

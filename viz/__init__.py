@@ -167,7 +167,9 @@ def draw(
         drawn = visible(view, depth, collapse, focus)
         fit = None if force else fit
         free = depth is None and collapse is None and focus is None
-        return Drawing(drawn, direction, theme, engine, force, detail, fit, may_close=free)
+        return Drawing(
+            drawn, direction, theme, engine, force, detail, fit, may_close=free, whole=view
+        )
 
 
 def curves(run: Run | str | os.PathLike[str] | Series, **options: Any) -> Image:

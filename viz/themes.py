@@ -122,6 +122,20 @@ THEMES = {
 }
 
 
+def variables(name: str) -> str:
+    """Return the colours of a theme as variables of a style sheet."""
+    column = list(THEMES).index(name)
+    return ";".join(f"{_variable(part)}:{colours[column]}" for part, colours in _COLOURS.items())
+
+
+def _variable(part: str) -> str:
+    return f"--{part.replace(' ', '-')}"
+
+
+# Colours that the style sheet of a page defines, by `variables`.
+PAGE = _theme("page", {part: f"var({_variable(part)})" for part in _COLOURS})
+
+
 def theme(name: str) -> Theme:
     """Return the theme with a name; ValueError if it is unknown."""
     if name not in THEMES:

@@ -213,5 +213,10 @@ def test_the_tour_leaves_a_page_with_everything_inside(capsys, tmp_path):
     page = (tmp_path / "index.html").read_text()
     assert len(page) < 2_000_000
     assert "tinygrad-gm quickstart --out" in page
-    for name in ("neuron.html", "vae-graph.gv", "vae/checkpoint.safetensors", "vae/metrics.jsonl"):
+    for name in (
+        "neuron.html",
+        "vae-graph.html",
+        "vae/checkpoint.safetensors",
+        "vae/metrics.jsonl",
+    ):
         assert (tmp_path / name).exists()

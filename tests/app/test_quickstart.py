@@ -57,8 +57,7 @@ def test_the_links_of_the_page_lead_to_files(page: Path) -> None:
 @needs_chromium
 def test_the_page_is_readable_in_the_first_screen_and_answers_keys(page: Path, width: int) -> None:
     script = """
-      const small = texts().filter(e => parseFloat(getComputedStyle(e).fontSize) < 11);
-      const seen = {small: small.map(e => e.outerHTML), texts: texts().length, steps: []};
+      const seen = {small: small(), texts: texts().length, steps: [], faults: await faults()};
       for (const name of ["ArrowRight", "ArrowRight", "ArrowLeft"]) {
         key(name);
         seen.steps.push(document.documentElement.dataset.step);
@@ -88,6 +87,7 @@ def test_the_page_is_readable_in_the_first_screen_and_answers_keys(page: Path, w
     """
     seen = ask(page, script, width)
     assert seen["small"] == []
+    assert seen["faults"] == []
     assert seen["texts"] > 20
     assert seen["steps"] == ["1", "2", "1"]
     assert "the backward pass starts here" in seen["caption"]

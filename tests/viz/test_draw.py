@@ -457,7 +457,7 @@ def test_wrong_arguments_are_refused_with_a_sentence(
 
 def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"should end in \.svg, \.png, \.pdf, \.json, \.gv or \.dot"
+        ValueError, match=r"should end in \.svg, \.png, \.pdf, \.html, \.json, \.gv or \.dot"
     ):
         viz.draw(leaf(1.0) * 2.0, fit=None).save(tmp_path / "a.jpeg")
     assert not list(tmp_path.iterdir())

@@ -418,8 +418,8 @@ def draw(argv: list[str]) -> None:
         "-o",
         "--out",
         type=Path,
-        help="output file: .svg, .png, .pdf, .json or .gv; with --steps .html, .gif or a folder "
-        f"for pictures (default {name}.svg or {name}.html)",
+        help="output file: .svg, .png, .pdf, .html (to explore), .json or .gv; with --steps .html, "
+        f".gif or a folder for pictures (default {name}.svg or {name}.html)",
     )
     parser.add_argument(
         "--depth", type=int, help="depth of the modules drawn as one node (1: direct submodules)"

@@ -29,7 +29,7 @@ def compact(view: View, theme: Theme, numbers: bool, tables: bool = False) -> Fi
 
     With `tables` the operations of a straight chain share a box.
     """
-    writer = _Writer(view, theme, numbers)
+    writer = SmallWriter(view, theme, numbers)
     boxes = [box for box in map(writer.box, view.nodes) if box is not None]
     lines = list(writer.lines())
     if tables:
@@ -41,7 +41,7 @@ def compact(view: View, theme: Theme, numbers: bool, tables: bool = False) -> Fi
     return Figure(tuple(boxes), tuple(lines), tuple(caption), legend, theme, is_compact=True)
 
 
-class _Writer(Writer):
+class SmallWriter(Writer):
     """Makes the small boxes of one view."""
 
     def __init__(self, view: View, theme: Theme, numbers: bool) -> None:

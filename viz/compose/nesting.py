@@ -19,12 +19,8 @@ TITLE_LENGTH = 40  # characters
 def framed(figure: Figure, view: View) -> Figure:
     """Return the figure of a view with a cluster for each module, and with ports."""
     tree = Tree(view)
-    modules = list(tree.top.modules())
-    models = {(*module.path, module.kind, module.model) for module in modules if not module.depth}
-    shown = [module for module in modules if module.depth or len(models) > 1]
-    if figure.is_compact:  # the only box of a module names it
-        drawn = {box.id for box in figure.boxes}
-        shown = [m for m in shown if sum(call.id in drawn for call in m.operations()) > 1]
+    drawn = {box.id for box in figure.boxes} if figure.is_compact else None
+    shown = framed_modules(tree, drawn)
     if not shown:
         return figure
     frames = set(shown)
@@ -43,6 +39,19 @@ def framed(figure: Figure, view: View) -> Figure:
             inside[router.around[box.id][-1]].append(box.id)
     clusters = tuple(_cluster(module, inside[module], frames) for module in shown)
     return replace(figure, boxes=tuple(boxes), lines=tuple(lines), clusters=clusters)
+
+
+def framed_modules(tree: Tree, drawn: set[str] | None = None) -> list[Module]:
+    """Return the modules that have a frame, outer before inner: all but an only model.
+
+    With `drawn`, the ids of small boxes, a module with only one of them has none: the box names it.
+    """
+    modules = list(tree.top.modules())
+    models = {(*module.path, module.kind, module.model) for module in modules if not module.depth}
+    shown = [module for module in modules if module.depth or len(models) > 1]
+    if drawn is None:
+        return shown
+    return [m for m in shown if sum(call.id in drawn for call in m.operations()) > 1]
 
 
 def _cluster(module: Module, boxes: list[str], frames: set[Module]) -> Cluster:

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from tinygrad_gm.io import write_file
 
 from ..compose.figure import Figure
 from ..fold.collapse import check_size
 from ..graph import data
 from ..graph.view import View
+from ..interactive.page import page
 from . import dot, engine, raster
 from .fit import Choice, Wish, choose
 from .picture import Picture
@@ -34,10 +37,12 @@ class Drawing(Picture):
         fit: tuple[float, float] | None = None,
         may_close: bool = False,
         tables: bool = False,
+        whole: View | None = None,
     ) -> None:
         self._theme, self._engine, self._force = theme, engine, force
-        wish = Wish(fit, detail, direction, may_close, tables)
-        self._choice: Choice = choose(view, wish, theme, engine)
+        self._named, self._whole = view, whole or view
+        self._wish = Wish(fit, detail, direction, may_close, tables)
+        self._choice: Choice = choose(view, self._wish, theme, engine)
 
     @property
     def _figure(self) -> Figure:
@@ -85,6 +90,15 @@ class Drawing(Picture):
             raise engine.MissingEngine(f"a PDF needs Graphviz: {engine.HINT}")
         return pdf
 
+    def html(self) -> str:
+        """Return a page to explore: modules open and close, and a box shows all its numbers.
+
+        The numbers are read now: save the page before the optimizer changes the parameters.
+        """
+        detail = "shapes" if self._wish.detail == "shapes" else "values"
+        with np.errstate(all="ignore"):
+            return page(self._whole, self._named, self._theme, detail, self._wish.direction)
+
     def json(self) -> str:
         """Return the graph as JSON, with unrounded numbers; `load` reads it."""
         choice = self._choice
@@ -100,7 +114,8 @@ class Drawing(Picture):
         """Write the picture to a file, and its DOT text to a file with the suffix .gv.
 
         Args:
-            path: ends in .svg, .png, .pdf (needs Graphviz), .json (see `load`), .gv or .dot.
+            path: ends in .svg, .png, .pdf (needs Graphviz), .html (a page to explore), .json (see
+                `load`), .gv or .dot.
 
         Raises:
             ValueError: another suffix, or too many nodes for a picture.
@@ -113,7 +128,13 @@ class Drawing(Picture):
 
     def _formats(self) -> dict[str, Callable[[], str | bytes]]:
         texts = dict.fromkeys((".gv", ".dot"), lambda: self.source)
-        return {**super()._formats(), ".pdf": self.pdf, ".json": self.json, **texts}
+        return {
+            **super()._formats(),
+            ".pdf": self.pdf,
+            ".html": self.html,
+            ".json": self.json,
+            **texts,
+        }
 
     def _check_size(self) -> None:
         check_size(len(self._figure.boxes), self._force)

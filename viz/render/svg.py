@@ -52,7 +52,7 @@ def draw(figure: Figure, direction: str) -> str:
     for line in figure.lines:
         place = layout.texts.get(line.id, (0.0, 0.0))
         parts.append(_line(line, layout.lines[line.id], place, direction, theme))
-    parts += [_box(box, *layout.boxes[box.id], theme) for box in figure.boxes]
+    parts += [drawn_box(box, *layout.boxes[box.id], theme) for box in figure.boxes]
     parts.append("</g>")
     parts += _below(figure, width, height - MARGIN - below, (width - legend) / 2)
     return "\n".join([*parts, "</svg>", ""])
@@ -94,7 +94,8 @@ def _cluster(cluster: Cluster, corner: Point, extent: Point, theme: Theme) -> st
     return _group(cluster.id, cluster.classes, [*inside, title])
 
 
-def _box(box: Box, x: float, y: float, theme: Theme) -> str:
+def drawn_box(box: Box, x: float, y: float, theme: Theme) -> str:
+    """Return the SVG of a box with its middle at (x, y)."""
     look = box.look
     left, top = x - box.width / 2, y - box.height / 2
     border = _border(look)

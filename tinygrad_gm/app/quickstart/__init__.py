@@ -41,6 +41,6 @@ def run(folder: Path) -> None:
 
     print("3/3  the graph of its training step")
     loss, leaves = vae.example(config)
-    viz.draw(loss, names=leaves).save(folder / "vae-graph.svg")
+    viz.draw(loss, names=leaves).save(folder / "vae-graph.html")
     write_page(folder, command)
     print(f"done: open {(folder / 'index.html').resolve()}")

@@ -24,7 +24,7 @@ for (const edge of data.edges) {
   edge.flowText = shape(edge.group, "text", {class: "flow"});
 }
 for (const node of data.nodes) {
-  node.group = shape(stage, "g", {id: node.id});
+  node.group = shape(stage, "g", {id: node.id, class: "node unknown"});
   node.box = shape(node.group, "rect", {rx: 8});
   node.title = shape(node.group, "text", {class: "name"}, node.name);
   node.valueText = shape(node.group, "text", {"text-anchor": "end"});

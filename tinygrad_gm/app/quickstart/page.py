@@ -27,6 +27,7 @@ from . import charts, neuron, sprites
 HERE = Path(__file__).parent
 STARTS = (7, 0, 2)  # classes of the digits that the sliders start from
 PAIRS = 10  # reconstructions
+ROOM = (1340, 640)  # pixels of the graph
 DOCS = {
     "tensors.md": "Tensors and operations",
     "gradients.md": "Gradients",
@@ -144,7 +145,7 @@ def _graph(config: vae.Config) -> str:
     loss, leaves = vae.example(config)
     drawn = {}
     for theme in ("light", "dark"):
-        drawn[theme] = viz.draw(loss, names=leaves, theme=theme).svg()
+        drawn[theme] = viz.draw(loss, names=leaves, theme=theme, fit=ROOM).svg()
     box = drawn["light"].split('viewBox="', 1)[1].split('"', 1)[0]
     width, height = (round(float(each) * 4 / 3) for each in box.split()[2:])
     light, dark = (data_uri(svg.encode(), "image/svg+xml") for svg in drawn.values())

@@ -1,0 +1,286 @@
+// A layered layout of boxes in rooms (Sugiyama, Tagawa and Toda 1981), as in render/layered.py,
+// which explains its steps. The lines of one tail share their gate into a room, and out of it.
+// u is the coordinate along the layers, v across them.
+
+const LAYER_GAP = 24, GAP = 12, RIM = 9, TITLE = 17, SWEEPS = 10;
+const IN = "> ", OUT = "< "; // gates: before the id of the tail
+
+class Place {
+  constructor(layer, length = 0, breadth = 0) {
+    Object.assign(this, {layer, length, breadth, port: 0, rank: 0, u: 0, v: 0});
+    Object.assign(this, {before: [], after: [], gates: new Map()});
+  }
+  meets(other) { return this.port + (this.gates.get(other) ?? 0); }
+}
+
+// A room has {id, rooms, boxes: [{id, width, height}], titleWidth}; the outermost has no frame.
+// Lines are {tail, head, dashed, texts, width, height}. Returns the width and height of all,
+// the middle of each box, the frame of each room, and the legs of the lines with their points.
+function arrange(top, lines, across) {
+  const legs = divide(top, lines);
+  settle(top, across);
+  const point = (u, v) => across ? [u, v] : [v, u];
+  const found = {boxes: new Map(), frames: new Map(), legs: []};
+  [found.width, found.height] = point(top.length, top.breadth);
+  (function put(room, u, v) {
+    room.corner = [u, v];
+    if (room !== top) {
+      const [x, y] = point(u, v), [width, height] = point(room.length, room.breadth);
+      found.frames.set(room.id, {x, y, width, height});
+    }
+    for (const box of room.boxes) {
+      const place = room.places.get(box.id);
+      found.boxes.set(box.id, point(u + place.u, v + place.v));
+    }
+    for (const inner of room.rooms) {
+      const place = room.places.get(inner.id);
+      put(inner, u + place.u - inner.length / 2, v + place.v - inner.breadth / 2);
+    }
+  })(top, 0, 0);
+  for (const leg of legs) {
+    const [u, v] = leg.room.corner;
+    const points = leg.stops.map(stop => point(u + stop[0], v + stop[1]));
+    const text = leg.text && point(u + leg.text.u, v + leg.text.v);
+    found.legs.push({...leg, points, text, last: leg.heads.includes(leg.to)});
+  }
+  return found;
+}
+
+// Divide lines at the borders of rooms.
+function divide(top, lines) {
+  const chains = new Map(), legs = new Map();
+  (function walk(room, chain) {
+    Object.assign(room, {places: new Map(), legs: []});
+    for (const box of room.boxes) chains.set(box.id, chain);
+    for (const inner of room.rooms) walk(inner, [...chain, inner]);
+  })(top, [top]);
+  function add(room, from, to, line) {
+    const key = [room.id, from, to, line.tail].join("\n");
+    if (!legs.has(key)) {
+      const leg = {room, from, to, tail: line.tail, heads: [], dashed: true, line, text: null};
+      legs.set(key, leg);
+      room.legs.push(leg);
+    }
+    legs.get(key).heads.push(line.head);
+    legs.get(key).dashed &&= line.dashed;
+  }
+  for (const line of lines) {
+    const outward = chains.get(line.tail), inward = chains.get(line.head);
+    let shared = 0;
+    while (outward[shared] && outward[shared] === inward[shared]) shared++;
+    const tails = [...outward.slice(shared).map(room => room.id), line.tail];
+    const heads = [...inward.slice(shared).map(room => room.id), line.head];
+    for (let i = tails.length - 1; i > 0; i--)
+      add(outward[shared + i - 1], tails[i], OUT + line.tail, line);
+    add(outward[shared - 1], tails[0], heads[0], line);
+    for (let i = 1; i < heads.length; i++)
+      add(inward[shared + i - 1], IN + line.tail, heads[i], line);
+  }
+  return [...legs.values()];
+}
+
+function settle(room, across) {
+  const {places} = room, inner = new Map(room.rooms.map(each => [each.id, each]));
+  for (const each of room.rooms) {
+    settle(each, across);
+    places.set(each.id, new Place(0, each.length, each.breadth));
+  }
+  for (const {id, width, height} of room.boxes)
+    places.set(id, across ? new Place(0, width, height) : new Place(0, height, width));
+  for (const leg of room.legs) for (const end of [leg.from, leg.to])
+    if (!places.has(end)) places.set(end, new Place(0));
+  assignLayers(room, inner);
+  const routes = room.legs.map(leg => route(leg, places, inner, across));
+  const layers = [];
+  const all = new Set([...places.values(), ...routes.flatMap(each => each.slice(1, -1))]);
+  for (const place of all) (layers[place.layer] ??= []).push(place);
+  const filled = layers.filter(Boolean); // a cycle, which no record has, could leave one empty
+  filled.forEach((layer, i) => layer.forEach(place => { place.layer = i; }));
+  order(filled);
+  const bounds = lengthwise(filled);
+  room.length = bounds.length ? bounds.at(-1)[1] : 0;
+  room.breadth = crosswise(filled);
+  const ends = arrivals(room, routes, inner);
+  room.legs.forEach((leg, number) => {
+    const [tail, ...rest] = routes[number], head = rest.pop();
+    const v = tail.v + tail.meets(routes[number][1]);
+    leg.stops = [[tail.u + tail.length / 2, v], [bounds[tail.layer][1], v]];
+    for (const place of rest) for (const u of bounds[place.layer])
+      leg.stops.push([u, place.v + place.port]);
+    leg.stops.push([bounds[head.layer][0], ends[number][1]], ends[number]);
+  });
+  if (room.title !== undefined) frame(room, across);
+}
+
+// Each place comes after its last dependency, a leaf just before its reader.
+function assignLayers(room, inner) {
+  const {places, legs} = room, arriving = new Map(), leaving = new Map();
+  for (const name of places.keys()) { arriving.set(name, []); leaving.set(name, []); }
+  for (const leg of legs) { arriving.get(leg.to).push(leg); leaving.get(leg.from).push(leg); }
+  const hasText = leg => leg.line.texts.length > 0 && leg.to === leg.line.head;
+  const span = name => { // a layer for texts, and one in which lines separate
+    const before = arriving.get(name);
+    return before.length > 1 || inner.has(name) || before.some(hasText) ? 2 : 1;
+  };
+  const missing = new Map([...arriving].map(([name, some]) => [name, some.length]));
+  const ready = [...missing.keys()].filter(name => !missing.get(name));
+  for (const name of ready) for (const {to} of leaving.get(name)) { // grows: a topological order
+    const head = places.get(to);
+    head.layer = Math.max(head.layer, places.get(name).layer + span(to));
+    missing.set(to, missing.get(to) - 1);
+    if (!missing.get(to)) ready.push(to);
+  }
+  for (const [name, some] of leaving) if (some.length && !arriving.get(name).length)
+    places.get(name).layer = Math.min(...some.map(leg => places.get(leg.to).layer
+      - (inner.has(leg.to) || hasText(leg) ? span(leg.to) : 1)));
+  const gates = kind => [...places].filter(([name]) => name.startsWith(kind)).map(([, p]) => p);
+  const entries = gates(IN), exits = new Set(gates(OUT));
+  for (const place of places.values()) place.layer += entries.length > 0;
+  for (const place of entries) place.layer = 0;
+  const within = [...places.values()].filter(place => !exits.has(place));
+  const last = Math.max(0, ...within.map(place => place.layer));
+  for (const place of exits) place.layer = last + 1;
+}
+
+// The places of a leg from tail to head, linked as neighbours.
+function route(leg, places, inner, across) {
+  const tail = places.get(leg.from), head = places.get(leg.to), between = [];
+  for (let layer = tail.layer + 1; layer < head.layer; layer++) between.push(new Place(layer));
+  const way = [tail, ...between, head], {texts, width, height} = leg.line;
+  if (texts.length && between.length && leg.to === leg.line.head) {
+    leg.text = between.at(-1);
+    [leg.text.length, leg.text.breadth] = across ? [width, height] : [height, width];
+    leg.text.breadth += 3;
+    leg.text.port = leg.text.breadth / 2;
+  }
+  for (let i = 1; i < way.length; i++) {
+    way[i - 1].after.push(way[i]);
+    way[i].before.push(way[i - 1]);
+  }
+  for (const [end, near, kind] of [[leg.from, way[1], OUT], [leg.to, way.at(-2), IN]])
+    if (inner.has(end)) {
+      const room = inner.get(end);
+      places.get(end).gates.set(near, room.places.get(kind + leg.tail).v - room.breadth / 2);
+    }
+  return way;
+}
+
+// The end point of each leg; several at one head are spread over its side.
+function arrivals({places, legs, boxes}, routes, inner) {
+  const arriving = new Map(), ends = [];
+  legs.forEach((leg, i) => arriving.set(leg.to, [...arriving.get(leg.to) ?? [], i]));
+  const isBox = new Set(boxes.map(box => box.id));
+  for (const [name, numbers] of arriving) {
+    const head = places.get(name);
+    numbers.sort((a, b) => routes[a].at(-2).rank - routes[b].at(-2).rank);
+    numbers.forEach((number, i) => {
+      const spread = isBox.has(name) ? head.breadth * .35 * (2 * (i + .5) / numbers.length - 1) : 0;
+      const offset = inner.has(name) ? head.meets(routes[number].at(-2)) : spread;
+      ends[number] = [head.u - head.length / 2, head.v + offset];
+    });
+  }
+  return ends;
+}
+
+// Add padding and a band for the title, and extend the lines to the border.
+function frame(room, across) {
+  const wide = across ? room.length : room.breadth;
+  const aside = Math.max(0, room.titleWidth + RIM - wide) / 2;
+  const gap = room.legs.some(leg => leg.from.startsWith(IN)) ? 0 : RIM; // lines need room anyway
+  const [u, v] = across ? [gap + aside, TITLE + RIM] : [TITLE + gap, RIM + aside];
+  for (const place of room.places.values()) { place.u += u; place.v += v; }
+  room.length += u + RIM + (across ? aside : 0);
+  room.breadth += v + RIM + (across ? 0 : aside);
+  for (const leg of room.legs) {
+    if (leg.text) { leg.text.u += u; leg.text.v += v; }
+    leg.stops = leg.stops.map(stop => [stop[0] + u, stop[1] + v]);
+    if (leg.from.startsWith(IN)) leg.stops.unshift([0, leg.stops[0][1]]);
+    if (leg.to.startsWith(OUT)) leg.stops.push([room.length, leg.stops.at(-1)[1]]);
+  }
+}
+
+// ---------------------------------------------------------------- order and positions
+
+const rank = layer => layer.forEach((place, i) => { place.rank = (i + .5) / layer.length; });
+
+function order(layers) {
+  layers.forEach(rank);
+  let best = layers.map(layer => [...layer]), fewest = Infinity;
+  for (let turn = 0; turn < SWEEPS && fewest; turn++) {
+    const backward = turn % 2 === 0;
+    for (const layer of backward ? [...layers].reverse() : layers) {
+      const keys = new Map(layer.map(place => [place, meanRank(place, backward)]));
+      layer.sort((a, b) => keys.get(a) - keys.get(b));
+      rank(layer);
+    }
+    const crossings = layers.reduce((sum, layer) => sum + count(layer), 0);
+    if (crossings < fewest) {
+      best = layers.map(layer => [...layer]);
+      fewest = crossings;
+    }
+  }
+  best.forEach((layer, i) => { layers[i] = layer; rank(layer); });
+}
+
+function meanRank(place, backward) { // the arguments of an operation stay in their order
+  const ranks = backward ? place.after.map(p => p.rank + 1e-6 * p.before.indexOf(place))
+    : place.before.map(p => p.rank);
+  return ranks.length ? ranks.reduce((a, b) => a + b) / ranks.length : place.rank;
+}
+
+// Crossings of lines between a layer and the next.
+function count(layer) {
+  const seen = [];
+  let crossings = 0;
+  for (const place of layer) {
+    const ranks = place.after.map(p => p.rank);
+    for (const one of ranks) for (const other of seen) crossings += other > one;
+    seen.push(...ranks);
+  }
+  return crossings;
+}
+
+function lengthwise(layers) {
+  let start = 0;
+  return layers.map(layer => {
+    const end = start + Math.max(...layer.map(place => place.length));
+    for (const place of layer) place.u = (start + end) / 2;
+    const bounds = [start, end];
+    start = end + LAYER_GAP;
+    return bounds;
+  });
+}
+
+function crosswise(layers) {
+  if (!layers.length) return 0;
+  for (const layer of layers) spread(layer, layer.map(() => 0));
+  for (let turn = 0; turn <= SWEEPS; turn++)
+    for (const layer of turn % 2 ? layers : [...layers].reverse())
+      spread(layer, layer.map(place => {
+        const near = turn % 2 ? place.before : place.after;
+        const total = near.reduce((sum, p) => sum + p.v + p.meets(place) - place.meets(p), 0);
+        return near.length ? total / near.length : place.v;
+      }));
+  const top = Math.min(...layers.map(layer => layer[0].v - layer[0].breadth / 2));
+  for (const layer of layers) for (const place of layer) place.v -= top;
+  return Math.max(...layers.map(layer => layer.at(-1).v + layer.at(-1).breadth / 2));
+}
+
+// The positions nearest to the targets that keep order and distances: isotonic regression.
+function spread(layer, targets) {
+  const shifts = [0], pools = [];
+  for (let i = 1; i < layer.length; i++)
+    shifts.push(shifts[i - 1] + (layer[i - 1].breadth + layer[i].breadth) / 2 + GAP);
+  targets.forEach((target, i) => {
+    let mean = target - shifts[i], count = 1;
+    while (pools.length && pools.at(-1)[0] > mean) {
+      const [other, more] = pools.pop();
+      mean = (mean * count + other * more) / (count + more);
+      count += more;
+    }
+    pools.push([mean, count]);
+  });
+  let i = 0;
+  for (const [mean, count] of pools)
+    for (let k = 0; k < count; k++, i++) layer[i].v = mean + shifts[i];
+}
