@@ -10,13 +10,25 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from math import isfinite, nan
 from typing import Any
 
 from .. import style
 from ..fold.clusters import Links, Tree
 from ..graph.view import Edge, Group, Operation, Variable, View
 from ..themes import Theme
-from .figure import LEADING, Box, Entry, Figure, Line, Writer, card_title, mark_classes, with_place
+from .figure import (
+    LEADING,
+    NAME_LENGTH,
+    Box,
+    Entry,
+    Figure,
+    Line,
+    Writer,
+    card_title,
+    mark_classes,
+    with_place,
+)
 from .tables import EXPLANATION, joined
 
 ROOM = 4.0  # points around the texts of a box
@@ -165,7 +177,8 @@ class SmallWriter(Writer):
     def entries(self, name: str) -> list[Entry]:
         """Return the lines of an operation in a table: itself and, with numbers, its parameters."""
         operation = self.calls[name]
-        assert isinstance(operation, Operation)
+        if isinstance(operation, Group):
+            return self.group_entries(operation)
         results = [self.links.variables[e.head] for e in self.links.results.get(name, ())]
         title, several = self.title(operation, results), f"{len(results)} × " * (len(results) > 1)
         shape = several + _shape(results[0])
@@ -195,17 +208,37 @@ class SmallWriter(Writer):
         return value, f"∂ {style.size(variable.gradient)}" if known else ""
 
     def closed(self, group: Group) -> Box:
-        """Return the card of a group; without numbers a small box."""
+        """Return the small box of a group; with numbers a stack is a card."""
         card = self.group(group)
-        if self.numbers:
+        if self.numbers and group.count > 1:
             return card
         inputs, outputs = (" ".join(map(str, shapes[:2])) for shapes in group.shapes)
         shapes = (
             [f"{inputs} →", outputs] if len(inputs + outputs) > 24 else [f"{inputs} → {outputs}"]
         )
-        notes = [card.subtitle, *shapes]
+        notes = [card.subtitle, *shapes, *[self.learned(group)] * self.numbers]
         small = replace(card, shape="pill", subtitle="", rows=(), notes=tuple(filter(None, notes)))
         return _sized(small)
+
+    def learned(self, group: Group) -> str:
+        """Return the number of parameters in a group, and the size of their gradient."""
+        gradient = group.gradients[0] if group.gradients else nan
+        size = f"∂ {style.number(gradient, 3).lstrip('+')}" if isfinite(gradient) else ""
+        count = f"{group.parameters:,} parameters" if group.parameters else ""
+        return " ".join(filter(None, [count, size]))
+
+    def group_entries(self, group: Group) -> list[Entry]:
+        """Return the lines of a closed module in a table."""
+        title = style.elided(style.printable(f"{group.name} · {group.kind}"), NAME_LENGTH + 4)
+        outputs, ground = " ".join(map(str, group.shapes[1][:2])), self.theme.looks["group"].ground
+        if not self.numbers:
+            return [Entry((title, "", outputs), ground=ground)]
+        count, _, size = self.learned(group).rpartition("∂")
+        size = f"∂{size}"
+        if not group.parameters:
+            return [Entry((title, outputs, "", size), ground=ground)]
+        detail = Entry((f"\xa0\xa0{count}", "", "", size), is_detail=True, ground=ground)
+        return [Entry((title, outputs, "", ""), ground=ground), detail]
 
     def lines(self) -> Iterable[Line]:
         """Yield a line for each pair of boxes; of several arguments it has the names."""

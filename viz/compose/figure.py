@@ -47,6 +47,7 @@ class Entry:
 
     cells: tuple[str, ...]
     is_detail: bool = False
+    ground: str = ""  # or that of the table
 
 
 @dataclass(frozen=True)

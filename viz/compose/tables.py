@@ -43,15 +43,14 @@ def joined(
 def _chains(boxes: Sequence[Box], lines: Sequence[Line], tree: Tree) -> list[list[Box]]:
     leaving, arriving = (Counter(getattr(line, end) for line in lines) for end in ("tail", "head"))
     behind = {line.tail: line.head for line in lines if not line.local and not line.thick}
-    operations = {box.id: box for box in boxes if box.classes.startswith("operation")}
+    operations = {box.id: box for box in boxes if box.shape == "pill"}
     taken: set[str] = set()
     chains = []
     for box in operations.values():
         chain = [box]
         while box.id not in taken and leaving[box.id] == 1:
             after = operations.get(behind.get(box.id, ""))
-            alike = after and after.look == box.look and _frame(after, tree) is _frame(box, tree)
-            if after is None or not alike or arriving[after.id] != 1:
+            if after is None or arriving[after.id] != 1 or not _are_alike(box, after, tree):
                 break
             chain.append(after)
             box = after
@@ -59,6 +58,12 @@ def _chains(boxes: Sequence[Box], lines: Sequence[Line], tree: Tree) -> list[lis
             chains.append(chain)
             taken.update(each.id for each in chain)
     return chains
+
+
+def _are_alike(one: Box, two: Box, tree: Tree) -> bool:
+    """Return whether two boxes have a frame in common and marks that look alike."""
+    plain = all(box.classes in ("operation", "group") for box in (one, two))
+    return (plain or one.look == two.look) and _frame(one, tree) is _frame(two, tree)
 
 
 def _frame(box: Box, tree: Tree) -> Module:
@@ -69,6 +74,7 @@ def _frame(box: Box, tree: Tree) -> Module:
 
 def _table(chain: Sequence[Box], tree: Tree, entries: Entries) -> Box:
     first, names = chain[0], {box.id for box in chain}
+    look = next((box.look for box in chain if box.classes.startswith("operation")), first.look)
     whole = [
         module
         for module in _frame(first, tree).upward()
@@ -83,7 +89,7 @@ def _table(chain: Sequence[Box], tree: Tree, entries: Entries) -> Box:
         first.id,
         " ".join(dict.fromkeys(word for box in chain for word in box.classes.split())) + " table",
         "table",
-        first.look,
+        look,
         width,
         LINE * (len(table) + len(title)) + 2 * ROOM,
         "\n".join(box.tooltip for box in chain),

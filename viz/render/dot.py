@@ -171,7 +171,8 @@ def _entry(entry: Entry) -> str:
     small = f'<FONT POINT-SIZE="{style.SMALL_SIZE}">{{}}</FONT>'
     first = small.format(first) if entry.is_detail else f"<B>{first}</B>"
     cells = "".join(f'<TD ALIGN="RIGHT">{small.format(f"  {c}") if c else ""}</TD>' for c in rest)
-    return f'<TR><TD ALIGN="LEFT">{first}</TD>{cells}</TR>'
+    row = f'<TR><TD ALIGN="LEFT">{first}</TD>{cells}</TR>'
+    return row.replace("<TD ", f'<TD BGCOLOR="{entry.ground}" ') if entry.ground else row
 
 
 def _row(row: Row, theme: Theme) -> str:

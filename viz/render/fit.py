@@ -1,8 +1,7 @@
 """Which direction, detail and closed modules make a picture fit a box: `viz.draw(…, fit=…)`.
 
-Candidates are laid out from the most detailed to the smallest; the first that fits at its natural
-size is drawn. Its smallest text is then 12 pixels high. A quick bound rejects most candidates
-without a layout.
+Candidates are laid out from the most detailed to the smallest; the first that fits with text of 11
+pixels is drawn. A quick bound rejects most candidates without a layout.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, product
+from math import floor
 from typing import NamedTuple
 
 from ..compose.figure import Figure
@@ -20,6 +20,7 @@ from ..graph.view import Variable, View
 from . import engine
 
 POINT = 4 / 3  # pixels
+SMALLEST = 11 / 12  # factor by which a picture may shrink: its smallest text is 12 pixels high
 LEAST = {  # square pixels of a node with its gaps
     "full": 9000.0,
     "values": 2800.0,
@@ -89,8 +90,8 @@ def choose(view: View, wish: Wish, theme: str, name: str | None) -> Choice:
         possible = [way for way in directions if _may_fit(figure, way, fit)]
         laid = [_laid_out(candidate, way, figure, name) for way in possible]
         for choice in sorted(laid, key=lambda choice: -_scale(choice.svg, fit)):
-            if _scale(choice.svg, fit) >= 1:
-                return choice
+            if _scale(choice.svg, fit) >= SMALLEST:
+                return replace(choice, svg=_shrunk(choice.svg, min(_scale(choice.svg, fit), 1.0)))
             if _scale(choice.svg, fit) > closest:
                 best, closest = candidate, _scale(choice.svg, fit)
     drawn, detail, tables = best or last
@@ -175,7 +176,7 @@ def _told(drawn: View, view: View, detail: str, wish: Wish) -> View:
 
 def _may_fit(figure: Figure, direction: str, fit: Box) -> bool:
     """Return False if a figure is too large for a box in every layout."""
-    width, height = fit[0] / POINT, fit[1] / POINT
+    width, height = (side / POINT / SMALLEST for side in fit)
     area = sum((box.width + 6) * (box.height + 6) for box in figure.boxes)
     area += sum(line.width * line.height for line in figure.lines)
     if area > width * height:
@@ -204,6 +205,13 @@ def _scale(svg: str, fit: Box) -> float:
     start = svg[: svg.index(">")]
     sides = [float(re.findall(rf' {side}="([\d.]+)pt"', start)[0]) for side in ("width", "height")]
     return min(room / (POINT * side) for room, side in zip(fit, sides, strict=True))
+
+
+def _shrunk(svg: str, factor: float) -> str:
+    """Return a picture with its width and height multiplied by a factor."""
+    end = svg.index(">")
+    size = r'( (?:width|height)=")([\d.]+)pt"'
+    return re.sub(size, lambda m: f'{m[1]}{floor(float(m[2]) * factor)}pt"', svg[:end]) + svg[end:]
 
 
 def _words(fit: Box) -> str:

@@ -160,6 +160,9 @@ def _table(box: Box, left: float, top: float) -> list[str]:
         first, *rest = entry.cells
         size = style.SMALL_SIZE if entry.is_detail else style.TEXT_SIZE
         start = left + tables.ROOM
+        if entry.ground:
+            extent = box.width - 2 * tables.ROOM, tables.LINE
+            parts.append(rectangle(start, y, *extent, f'fill="{entry.ground}"'))
         parts.append(label(first, start, y, size, look.text, bold=not entry.is_detail))
         x = left + box.width - tables.ROOM - sum(widths[1:])
         for text, width in zip(rest, widths[1:], strict=True):
