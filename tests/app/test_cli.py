@@ -44,10 +44,12 @@ def test_every_command_has_help_that_ends_with_an_example(capsys, command):
         (["sample", "vae", "--count", "0"], "--count is 0"),
         (
             ["draw", "neuron", "--steps", "--depth", "1"],
-            "--depth and --engine cannot be combined with steps",
+            "--depth, --engine and --scale cannot be combined with steps",
         ),
         (["draw", "neuron", "--steps", "-o", "a.svg"], r"writes .html, .gif or a folder"),
         (["draw", "neuron", "-o", "a.gif"], "a .gif shows the steps; it needs --steps"),
+        (["draw", "neuron", "--scale", "2"], "--scale is for a .png, not neuron.svg"),
+        (["draw", "neuron", "--scale", "-1"], "--scale: expected a positive number, got '-1'"),
         (["draw", "neuron", "--theme", "pink"], "invalid choice: 'pink'"),
         (["draw", "dragon"], "no model 'dragon', only neuron, lenet, "),
         (["sample", "lenet"], "lenet is not a generative model"),

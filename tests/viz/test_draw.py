@@ -349,6 +349,43 @@ def test_without_resvg_a_png_comes_from_graphviz(
         assert picture.png().startswith(b"\x89PNG")
 
 
+def test_a_png_has_the_scale_asked_for_and_is_made_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_engine: None
+) -> None:
+    pytest.importorskip("resvg_py")
+    picture = viz.draw(neuron()[0])
+    made = []
+    rasterize = raster.rasterize
+    monkeypatch.setattr(raster, "rasterize", lambda *a, **k: made.append(1) or rasterize(*a, **k))
+    widths = []
+    for scale in (1.0, 2.0, 2.0, None, None):
+        with Image.open(picture.save(tmp_path / "a.png", scale=scale)) as png:
+            widths.append(png.width)
+    width, _ = raster.size(picture.svg())
+    assert np.abs(np.array(widths) - width * np.array([1, 2, 2, 1.5, 1.5])).max() <= 1
+    assert len(made) == 3
+    with pytest.raises(ValueError, match=r"save: scale= is for \.png files"):
+        picture.save(tmp_path / "a.svg", scale=2.0)
+    with pytest.raises(ValueError, match=r"png: scale is 0"):
+        picture.png(0)
+
+
+def test_a_png_is_at_most_8000_pixels_wide_unless_a_scale_is_given(no_engine: None) -> None:
+    pytest.importorskip("resvg_py")
+    x = leaf(0.5, "x")
+    for _ in range(80):
+        x = tg.tanh(x)
+    picture = viz.draw(x, fit=None, detail="shapes")
+    width, _ = raster.size(picture.svg())
+    assert width * raster.SCALE > 8000
+    with pytest.warns(UserWarning, match=r"png: drawn at scale=.*8,000 pixels") as said:
+        png = picture.png()
+    assert said[0].filename == __file__
+    assert Image.open(io.BytesIO(png)).width in (8000, 8001)
+    wide = raster.scale_of(f'<svg width="{3 * width:.0f}pt" height="9pt">', 0.5)
+    assert wide == 0.5
+
+
 def test_without_any_font_on_the_machine_a_png_has_its_texts(no_engine: None) -> None:
     pytest.importorskip("resvg_py")
     name = "∂weights×2"
@@ -360,7 +397,7 @@ def test_without_any_font_on_the_machine_a_png_has_its_texts(no_engine: None) ->
     moved = re.search(r"translate\(([\d.]+),([\d.]+)", svg)
     assert moved is not None
     middle, base = middle + float(moved[1]), base + float(moved[2])
-    scale, half = raster.RESOLUTION / 72, 0.45 * style.text_width(name, size, bold=True)
+    scale, half = raster.SCALE * 96 / 72, 0.45 * style.text_width(name, size, bold=True)
     rows = picture[int(scale * (base - size)) : int(scale * (base + size / 4))]
     edges = np.linspace(scale * (middle - half), scale * (middle + half), len(name) + 1).astype(int)
     for left, right in pairwise(edges):  # there is ink all along the label: no sign is missing

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 
 DRAWN = (  # name, help and choices of what a drawing chooses by itself
@@ -13,6 +15,24 @@ DRAWN = (  # name, help and choices of what a drawing chooses by itself
         ("LR", "TB"),
     ),
 )
+
+
+def add_rendering(parser: argparse.ArgumentParser, engines: Sequence[str]) -> None:
+    """Add the flags of the layout engine, and of the pixels of a PNG."""
+    names = f"{', '.join(engines)} (default: the first available)"
+    parser.add_argument("--engine", choices=engines, help=f"layout engine: {names}")
+    pixels = "pixels of a .png per pixel of the drawing (default 1.5; at most 8,000 a side)"
+    parser.add_argument("--scale", type=_positive, help=pixels)
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < inf:
+        raise argparse.ArgumentTypeError(f"expected a positive number, got {text!r}")
+    return number
 
 
 def folder(name: str) -> Path:

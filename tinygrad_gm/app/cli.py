@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from .. import interrupts
 from ..io import CheckpointError, write_file
-from .arguments import DRAWN, box
+from .arguments import DRAWN, add_rendering, box
 from .arguments import folder as folder_of
 
 PROGRAM = "tinygrad-gm"
@@ -436,15 +436,13 @@ def draw(argv: list[str]) -> None:
         )
     fits = "WIDTHxHEIGHT in pixels that the drawing fits, or none (default 1600x900)"
     parser.add_argument("--fit", type=box, default=(1600, 900), help=fits)
-    parser.add_argument(
-        "--engine",
-        choices=ENGINES,
-        help=f"layout engine: {', '.join(ENGINES)} (default: the first available)",
-    )
+    add_rendering(parser, ENGINES)
     args = parser.parse_args(rest)
     path = args.out or Path(f"{name}.html" if args.steps else f"{name}.svg")
-    if args.steps and not (args.depth is args.engine is None):
-        parser.error("--depth and --engine cannot be combined with steps")
+    if args.steps and not (args.depth is args.engine is args.scale is None):
+        parser.error("--depth, --engine and --scale cannot be combined with steps")
+    if args.scale is not None and path.suffix.lower() != ".png":
+        parser.error(f"--scale is for a .png, not {path}")
     if args.steps and path.suffix.lower() not in (".html", ".gif", ""):
         parser.error(f"--steps writes .html, .gif or a folder, not {path}")
     if path.suffix.lower() == ".gif" and not args.steps:
@@ -458,7 +456,7 @@ def draw(argv: list[str]) -> None:
             viz.steps(loss, direction=args.direction or "LR", **look).save(path)
         else:
             shown = {name: getattr(args, name) for name in ("fit", "detail", "direction", "depth")}
-            viz.draw(loss, engine=args.engine, **shown, **look).save(path)
+            viz.draw(loss, engine=args.engine, **shown, **look).save(path, args.scale)
     except viz.MissingEngine as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     print(f"written to {path}")

@@ -73,14 +73,15 @@ class Drawing(Picture):
         self._check_size()
         return engine.with_own_ids(self._picture)
 
-    def png(self) -> bytes:
-        """Return the picture as PNG; RuntimeError if neither resvg nor Graphviz is installed."""
+    def _rasterized(self, scale: float | None) -> bytes:
+        """Return the PNG of resvg, without it that of Graphviz."""
+        self._check_size()
+        scale = raster.scale_of(self._picture, scale)
         if not raster.is_available():
-            self._check_size()
-            png = engine.render(self.source, "png", self._engine)
+            png = engine.render(self.source, "png", self._engine, scale)
             if png is not None:
                 return png
-        return raster.rasterize(self.svg(), self._figure.theme.paper)
+        return raster.rasterize(self.svg(), self._figure.theme.paper, scale=scale)
 
     def pdf(self) -> bytes:
         """Return the picture as PDF; RuntimeError if Graphviz is not installed."""
@@ -110,12 +111,14 @@ class Drawing(Picture):
         }
         return data.dumps(self._view, settings)
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, scale: float | None = None) -> Path:
         """Write the picture to a file, and its DOT text to a file with the suffix .gv.
 
         Args:
             path: ends in .svg, .png, .pdf (needs Graphviz), .html (a page to explore), .json (see
                 `load`), .gv or .dot.
+            scale: of a .png, pixels per pixel of the drawing. None: 1.5, or less if a side would be
+                longer than 8,000 pixels, with a warning.
 
         Raises:
             ValueError: another suffix, or too many nodes for a picture.
@@ -124,7 +127,7 @@ class Drawing(Picture):
         suffix = Path(path).suffix.lower()
         if suffix in (".svg", ".png", ".pdf"):
             write_file(Path(path).with_suffix(".gv"), self.source)
-        return super().save(path)
+        return super().save(path, scale)
 
     def _formats(self) -> dict[str, Callable[[], str | bytes]]:
         texts = dict.fromkeys((".gv", ".dot"), lambda: self.source)

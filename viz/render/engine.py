@@ -21,7 +21,7 @@ from ..compose.figure import PADDING, Box, Figure
 from ..compose.sketches import vacant
 from ..themes import Theme
 from . import dot, svg
-from .raster import RESOLUTION
+from .raster import SCALE
 
 TIMEOUT = 30.0  # seconds
 BUILTIN = "builtin"
@@ -38,6 +38,8 @@ HINT = (
 _PYGRAPHVIZ = """
 import pygraphviz, sys
 graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
+if sys.argv[1] == "png":
+    graph.graph_attr["dpi"] = sys.argv[2]
 sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot"))
 """
 _ENDS = {  # start and end of a complete file
@@ -70,13 +72,14 @@ def picture(figure: Figure, direction: str, name: str | None = None) -> str:
     return normalize(drawn, figure)
 
 
-def render(source: str, kind: str, name: str | None = None) -> bytes | None:
+def render(source: str, kind: str, name: str | None = None, scale: float = SCALE) -> bytes | None:
     """Render a DOT text with Graphviz; None if the built-in layout is to be used.
 
     Args:
         source: DOT text.
         kind: "svg", "png" or "pdf".
         name: the engine; None: the first that is installed and does not fail.
+        scale: pixels of a PNG per pixel of the drawing.
 
     Raises:
         MissingEngine: the engine `name` is not installed.
@@ -84,32 +87,33 @@ def render(source: str, kind: str, name: str | None = None) -> bytes | None:
     """
     check(name)
     if name is not None:
-        return None if name == BUILTIN else _run(name, source, kind)
+        return None if name == BUILTIN else _run(name, source, kind, scale)
     for engine in _GRAPHVIZ:
         if _command(engine, kind) is None:
             continue
         try:
-            return _run(engine, source, kind)
+            return _run(engine, source, kind, scale)
         except (OSError, RuntimeError) as error:
             warnings.warn(f"{error}; drawn with the next engine instead", stacklevel=3)
     return None
 
 
-def _command(name: str, kind: str) -> list[str] | None:
+def _command(name: str, kind: str, scale: float = SCALE) -> list[str] | None:
     """Return the command that renders DOT text, None where it is not installed."""
+    dpi = f"{96 * scale:g}"
     if name == "pygraphviz":
-        return [sys.executable, "-c", _PYGRAPHVIZ, kind] if find_spec(name) else None
+        return [sys.executable, "-c", _PYGRAPHVIZ, kind, dpi] if find_spec(name) else None
     program = shutil.which("dot")
-    resolution = [f"-Gdpi={RESOLUTION}"] if kind == "png" else []
+    resolution = [f"-Gdpi={dpi}"] if kind == "png" else []
     return [program, f"-T{kind}", *resolution] if program else None
 
 
-def _run(name: str, source: str, kind: str) -> bytes:
+def _run(name: str, source: str, kind: str, scale: float) -> bytes:
     path = os.pathsep.join(filter(None, sys.path))  # pygraphviz is found where this process does
     environment = {**os.environ, "PYTHONPATH": path} if name == "pygraphviz" else None
     try:
         done = subprocess.run(
-            _command(name, kind) or [],
+            _command(name, kind, scale) or [],
             input=source.encode(),
             capture_output=True,
             timeout=TIMEOUT,

@@ -6,7 +6,6 @@ pixels is drawn. A quick bound rejects most candidates without a layout.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, product
@@ -17,7 +16,7 @@ from ..compose.figure import Figure
 from ..compose.levels import DETAILS, figure_of
 from ..fold.collapse import rolled, smaller
 from ..graph.view import Variable, View
-from . import engine
+from . import engine, raster
 
 POINT = 4 / 3  # pixels
 SMALLEST = 11 / 12  # factor by which a picture may shrink: its smallest text is 12 pixels high
@@ -202,9 +201,7 @@ def _laid_out(candidate: Candidate, way: str, figure: Figure, name: str | None) 
 
 def _scale(svg: str, fit: Box) -> float:
     """Return the factor by which a picture may grow in the box; below 1 it must shrink."""
-    start = svg[: svg.index(">")]
-    sides = [float(re.findall(rf' {side}="([\d.]+)pt"', start)[0]) for side in ("width", "height")]
-    return min(room / (POINT * side) for room, side in zip(fit, sides, strict=True))
+    return min(room / side for room, side in zip(fit, raster.size(svg), strict=True))
 
 
 def _shrunk(svg: str, factor: float) -> str:

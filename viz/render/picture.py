@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +24,42 @@ class Picture:
         """Return the picture as SVG text, which can be embedded in an HTML page."""
         return self._svg
 
-    def png(self) -> bytes:
-        """Return the picture as PNG; RuntimeError if resvg is not installed."""
-        return raster.rasterize(self._svg)
+    def png(self, scale: float | None = None) -> bytes:
+        """Return the picture as PNG.
 
-    def save(self, path: str | Path) -> Path:
-        """Write the picture to a .svg or .png file; ValueError for another suffix."""
+        Args:
+            scale: pixels of the PNG per pixel of the picture. None: 1.5, or less if a side would
+                be longer than 8,000 pixels, with a warning.
+
+        Raises:
+            ValueError: the scale is not positive.
+            RuntimeError: resvg is not installed.
+        """
+        if scale not in self._pngs:
+            self._pngs[scale] = self._rasterized(scale)
+        return self._pngs[scale]
+
+    @cached_property
+    def _pngs(self) -> dict[float | None, bytes]:
+        """The PNG of each scale that was asked for."""
+        return {}
+
+    def _rasterized(self, scale: float | None) -> bytes:
+        return raster.rasterize(self._svg, scale=raster.scale_of(self._svg, scale))
+
+    def save(self, path: str | Path, scale: float | None = None) -> Path:
+        """Write the picture to a .svg or .png file; ValueError for another suffix.
+
+        `scale` is that of `png`.
+        """
         path, formats = Path(path), self._formats()
         kind = path.suffix.lower()
         if kind not in formats:
             *others, last = formats
             raise ValueError(f"save: {path} should end in {', '.join(others)} or {last}")
-        write_file(path, formats[kind]())
+        if scale is not None and kind != ".png":
+            raise ValueError(f"save: scale= is for .png files, not {path}")
+        write_file(path, self.png(scale) if kind == ".png" else formats[kind]())
         return path
 
     def _formats(self) -> dict[str, Callable[[], str | bytes]]:

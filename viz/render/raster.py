@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from pathlib import Path
 
-RESOLUTION = 144  # dots per inch of a PNG
+SCALE = 1.5  # pixels of a PNG per pixel of the drawing, of which there are 96 an inch
+LARGEST = 8000  # pixels of a side of a PNG, unless its scale is given
 FAMILY = "Drawing Sans"  # a subset of DejaVu Sans, with the same widths
 FONTS = Path(__file__).with_name("fonts")
 
 
-def rasterize(svg: str, paper: str | None = None, system_fonts: bool = True) -> bytes:
+def size(svg: str) -> tuple[float, float]:
+    """Return width and height of an SVG in pixels."""
+    start = svg[: svg.index(">", svg.index("<svg"))]
+    width, height = (re.findall(rf' {side}="([\d.]+)pt"', start)[0] for side in ("width", "height"))
+    return float(width) * 4 / 3, float(height) * 4 / 3
+
+
+def scale_of(svg: str, scale: float | None) -> float:
+    """Return the scale of a PNG: the given one, or 1.5 or less, so that no side is too long."""
+    if scale is not None:
+        if not scale > 0:
+            raise ValueError(f"png: scale is {scale}; use a positive number")
+        return scale
+    width, height = size(svg)
+    most = LARGEST / max(width, height)
+    if most < SCALE:
+        warnings.warn(
+            f"png: drawn at scale={most:.2g}, with {LARGEST:,} pixels on the longer side; "
+            f"scale={SCALE} makes {width * SCALE:,.0f} × {height * SCALE:,.0f} pixels",
+            stacklevel=4,
+        )
+    return min(SCALE, most)
+
+
+def rasterize(
+    svg: str, paper: str | None = None, system_fonts: bool = True, scale: float = SCALE
+) -> bytes:
     """Convert an SVG to PNG; RuntimeError if resvg is not installed.
 
     `paper` is the colour of transparent pixels, such as those at the edges after rounding. With
@@ -25,7 +54,7 @@ def rasterize(svg: str, paper: str | None = None, system_fonts: bool = True) -> 
         svg_string=svg,
         background=paper,
         dpi=96,
-        zoom=RESOLUTION / 96,
+        zoom=scale,
         font_files=[str(file) for file in sorted(FONTS.glob("*.ttf"))],
         sans_serif_family=FAMILY,
         skip_system_fonts=not system_fonts,
