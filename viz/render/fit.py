@@ -6,6 +6,7 @@ pixels is drawn. A quick bound rejects most candidates without a layout.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, product
