@@ -4,7 +4,7 @@ BIN := .venv/bin
 CHECKOUT := $(CURDIR)
 KERNELS := $(wildcard tinygrad_gm/kernels/native/*.[ch])
 
-.PHONY: quickstart axe test test-all test-numpy accuracy parity references sanitize lint types doctest docs layers bench clean
+.PHONY: quickstart axe test test-all test-numpy accuracy parity parity-native parity-numpy references sanitize lint types doctest docs layers bench clean
 
 quickstart: .venv/ready
 	$(BIN)/tinygrad-gm quickstart
@@ -14,16 +14,17 @@ axe: build/axe/axe.min.js
 build/axe/axe.min.js:
 	mkdir -p $(@D) && cd $(@D) && tar -xzf "$$(npm pack --silent axe-core@4.14.1)" --strip-components=1 package/axe.min.js
 
-# one BLAS thread a worker: more would wait for each other
-PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto
+# One BLAS thread a worker: more would wait for each other. Each begins with a half of its own, so that
+# what the tests of a file share is made once.
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
 
 # without what takes long, and with one case in twelve of each sweep
 test: .venv/ready
 	$(PYTEST) -m 'not slow' --one-in 12
 
-# CI runs one case in ONE_IN of each sweep
+# CI runs one case in ONE_IN of each sweep; .venv/tools-ready for the API reference
 ONE_IN ?= 1
-test-all: .venv/ready
+test-all: .venv/tools-ready
 	$(PYTEST) --one-in $(ONE_IN)
 
 # the tests of what native kernels replace, on NumPy alone
@@ -33,35 +34,41 @@ test-numpy: .venv/ready
 # the native kernels, built with the sanitizers of addresses and undefined behaviour
 SANITIZED := CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all'
 sanitize: .venv/ready
-	$(call on_installed_copy,$(SANITIZED),\
-		ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(cc -print-file-name=libasan.so)" OMP_NUM_THREADS=2 \
-		$(CHECKOUT)/$(BIN)/python -m pytest -c $(CHECKOUT)/pyproject.toml -m 'not slow' --one-in 6 $(CHECKOUT)/tests/kernels)
+	copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
+	cp -r LICENSE README.md pyproject.toml setup.cfg setup.py tinygrad_gm models viz "$$copy" && cd "$$copy" && \
+	$(SANITIZED) $(CHECKOUT)/$(BIN)/python -m pip install --quiet --no-deps --target installed . && cd installed && \
+	ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(cc -print-file-name=libasan.so)" OMP_NUM_THREADS=2 \
+	$(CHECKOUT)/$(BIN)/python -m pytest -c $(CHECKOUT)/pyproject.toml -m 'not slow' --one-in 6 $(CHECKOUT)/tests/kernels
 
 # the native kernels in 10,000 random cases against float64
 accuracy: .venv/ready
 	$(BIN)/python -m pytest --cases 10000 tests/kernels/test_accuracy.py
 
 # with the native kernels where they were built, and on NumPy alone
-parity: .venv-parity/ready
+parity: parity-native parity-numpy
+
+parity-native: .venv-parity/ready
 	.venv-parity/bin/python -m pytest --one-in $(ONE_IN) tests/parity
+
+parity-numpy: .venv-parity/ready
 	TINYGRAD_GM_KERNELS=numpy .venv-parity/bin/python -m pytest --one-in $(ONE_IN) tests/parity
 
 references: .venv-references/ready
 	.venv-references/bin/python -m pytest tests/references
 
-lint: .venv/lint-ready
+lint: .venv/tools-ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: .venv/lint-ready
-	$(call on_installed_copy,CC=false,$(CHECKOUT)/$(BIN)/python -m mypy --config-file $(CHECKOUT)/pyproject.toml -p tinygrad_gm)
+types: .venv/tools-ready
+	$(call on_a_copy,$(CHECKOUT)/$(BIN)/python -m mypy --config-file $(CHECKOUT)/pyproject.toml -p tinygrad_gm)
 
 doctest: .venv/ready
-	$(call on_installed_copy,CC=false,PYTHONPATH=$(CHECKOUT)/tests $(CHECKOUT)/$(BIN)/python -m pytest -q -c $(CHECKOUT)/pyproject.toml --rootdir=. -p doctest_names --doctest-modules tinygrad_gm)
+	$(call on_a_copy,PYTHONPATH=$(CHECKOUT)/tests $(CHECKOUT)/$(BIN)/python -m pytest -q -c $(CHECKOUT)/pyproject.toml --rootdir=. -p doctest_names --doctest-modules tinygrad_gm)
 
-docs: .venv/docs-ready
-	$(call on_installed_copy,CC=false,$(CHECKOUT)/$(BIN)/python -W ignore -m pdoc -d google -t $(CHECKOUT)/docs/reference -o $(CHECKOUT)/build/api tinygrad_gm tinygrad_gm.engine)
-	$(BIN)/python -m pytest tests/test_api_reference.py
+# tests/test_api_reference.py looks at what this makes
+docs: .venv/tools-ready
+	$(call on_a_copy,$(CHECKOUT)/$(BIN)/python -W ignore -m pdoc -d google -t $(CHECKOUT)/docs/reference -o $(CHECKOUT)/build/api tinygrad_gm tinygrad_gm.engine)
 
 layers: .venv/ready
 	$(BIN)/python tests/architecture.py docs/pictures/layers.svg
@@ -78,12 +85,8 @@ clean:
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@
 
-.venv/lint-ready: .venv/ready
-	$(BIN)/python -m pip install --quiet 'tinygrad_gm[lint]' # the installed one: it is not built again
-	touch $@
-
-.venv/docs-ready: .venv/ready
-	$(BIN)/python -m pip install --quiet 'tinygrad_gm[docs]'
+.venv/tools-ready: .venv/ready
+	$(BIN)/python -m pip install --quiet 'tinygrad_gm[lint,docs]' # the installed one: it is not built again
 	touch $@
 
 # CC=false: the other environments use the kernels that .venv has built in the checkout
@@ -106,12 +109,10 @@ clean:
 		'mygrad==2.5.*' 'pydynet==1.1.*' 'autograd==1.9.*' 'jax==0.10.*'
 	touch $@
 
-# mypy and doctest look at an installed copy, from another folder: in the checkout the packages
-# `models` and `viz` lie beside `tinygrad_gm`, not inside it, and would be seen twice or not at all.
-# $(1) is how the native kernels are built, `CC=false`: not at all; $(2) the command
-define on_installed_copy
-	rm -rf build
+# mypy, doctest and pdoc look at a copy of the package as it is installed, on NumPy alone: in the checkout the
+# packages `models` and `viz` lie beside `tinygrad_gm`, not inside it, and would be seen twice or not at all.
+define on_a_copy
 	copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
-	$(1) $(BIN)/python -m pip install --quiet --no-deps --target "$$copy" . && rm -rf build/lib* build/temp* && \
-	cd "$$copy" && $(2)
+	cp -r tinygrad_gm "$$copy" && cp -r models viz "$$copy/tinygrad_gm" && \
+	rm -f "$$copy"/tinygrad_gm/kernels/native/*.so && cd "$$copy" && $(1)
 endef
