@@ -35,14 +35,15 @@ class Mixture:
         self.alphas = process.alphas_cumprod.numpy()
 
     def __call__(self, x, t):
-        x, a = x.numpy(), self.alphas[t.numpy()][:, None, None]
+        x, a = x.numpy(), self.alphas[t.numpy()][:, None]
+        centers = self.centers[:, None]  # the parts first, for NumPy sums short rows slowly
         variance = a * self.sigma**2 + 1 - a
-        away = x[:, None] - np.sqrt(a) * self.centers
-        weight = -(away**2).sum(-1, keepdims=True) / (2 * variance)
-        weight = np.exp(weight - weight.max(1, keepdims=True))
-        weight /= weight.sum(1, keepdims=True)
-        means = self.centers + np.sqrt(a) * self.sigma**2 / variance * away
-        return tg.tensor((weight * means).sum(1))
+        away = x - np.sqrt(a) * centers
+        weight = -np.einsum("knd,knd->kn", away, away) / (2 * variance[:, 0])
+        weight = np.exp(weight - weight.max(0))
+        weight /= weight.sum(0)
+        means = centers + np.sqrt(a) * self.sigma**2 / variance * away
+        return tg.tensor(np.einsum("kn,knd->nd", weight, means))
 
     def draw(self, count, seed=0):
         rng = np.random.default_rng(seed)

@@ -39,9 +39,9 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Page]:
-    """Every page of the reference, built as `make docs` builds it."""
+    """Every page of the reference, built as `make docs` builds it, but without the source code."""
     folder = tmp_path_factory.mktemp("api")
-    command = [sys.executable, "-W", "ignore", "-m", "pdoc"]
+    command = [sys.executable, "-W", "ignore", "-m", "pdoc", "--no-show-source"]
     command += ["-d", "google", "-t", str(ROOT / "docs" / "reference"), "-o", str(folder), *PAGES]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     return {path.resolve(): Page(path) for path in folder.rglob("*.html")}

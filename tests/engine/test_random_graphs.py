@@ -125,7 +125,7 @@ def slope(function: Any, x: Any, order: int, direction: Any) -> Any:
 
 @pytest.mark.slow
 @settings(
-    max_examples=250,
+    max_examples=150,
     deadline=None,
     derandomize=True,
     database=None,

@@ -402,8 +402,7 @@ def test_an_optimizer_is_freed_by_reference_counting():
         gc.enable()
 
 
-@pytest.mark.slow
-def test_ten_thousand_training_steps_leave_no_memory_behind():
+def test_two_thousand_training_steps_leave_no_memory_behind():
     tg.manual_seed(0)
     net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
     optimizer = optim.Adam(net.parameters(), lr=0.01)
@@ -423,11 +422,11 @@ def test_ten_thousand_training_steps_leave_no_memory_behind():
     try:
         step()
         before = tracemalloc.get_traced_memory()[0]
-        for _ in range(10_000):
+        for _ in range(2000):
             last = step()
         grown = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
         gc.enable()
-    assert grown < 200_000
+    assert grown < 40_000
     assert last < first

@@ -388,7 +388,7 @@ HOSTILE = [
     pytest.param(command, name, numbers, marks=marks, id=f"{command}-{name}-{len(numbers)}")
     for command in ("sample", "judge")
     for name in ("vae", "diffusion")
-    for numbers, marks in ((range(10), ()), (range(10, 125), pytest.mark.slow))
+    for numbers, marks in ((range(10), ()), (range(10, 60), pytest.mark.slow))
 ]
 
 
