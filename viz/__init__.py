@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -21,15 +22,16 @@ from tinygrad_gm.nn import Module
 from tinygrad_gm.pictures import grid
 from tinygrad_gm.training import Run, metrics
 
+from .annotate import attention, diagnosis, jacobians, orders, paths
 from .annotate import check as differences
 from .annotate import cost as costs
-from .annotate import diagnosis, jacobians, orders, paths
 from .architecture import Architecture, architecture
 from .compose.levels import check_detail
 from .film.steps import Steps, steps
 from .fold.collapse import visible
 from .graph import example
 from .graph import textbook as twins
+from .graph.names import Names, named
 from .graph.view import look, show_detached
 from .receptive_field import ReceptiveField, receptive_field
 from .render.drawing import Drawing, load
@@ -64,7 +66,7 @@ Series = Mapping[str, Sequence[float] | tuple[Sequence[float], Sequence[float]]]
 def draw(
     t: Any,
     *inputs: Any,
-    names: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None,
+    names: Names = None,
     fit: tuple[float, float] | None = (1600, 900),
     detail: str | None = None,
     direction: str | None = None,
@@ -98,7 +100,8 @@ def draw(
             are restored.
         *inputs: example inputs of a Module: tensors, arrays, or other arguments of its `forward`.
         names: names of tensors: {"weight": w}, `model.named_parameters()` or `locals()`; values
-            other than tensors are ignored. They override `t.name`.
+            other than tensors are ignored. They override `t.name`. Tensors and models without a
+            name have that of the caller's variable; False: not that either.
         fit: a width and a height in pixels that the picture fits, with text of at least 11 pixels:
             detail and direction are chosen, and equal modules are drawn as one or modules are
             closed where needed. A line below the picture says what it leaves out. None: all of it.
@@ -121,7 +124,7 @@ def draw(
         engine: "dot", "pygraphviz" or "builtin"; by default the first that is installed.
 
     Raises:
-        TypeError: `t` is not a Tensor, a list of Tensors or a Module.
+        TypeError: `t` is not a Tensor, a list of Tensors or a Module; `names` has no names.
         ValueError: the detail, direction, theme, engine or a module's path is unknown, or `fit` is
             no width and height.
         RuntimeError: the requested engine is not installed; the message says how to install it.
@@ -137,21 +140,23 @@ def draw(
     check_fit(fit)
     theme_of(theme)
     check_engine(engine)
-    named = {name: each for name, each in dict(names or {}).items() if isinstance(each, Traced)}
+    given, found = named(names, sys._getframe(1).f_locals)
     is_model = isinstance(t, Module)
-    given: list[Traced] = []
+    passed: list[Traced] = []
     keeping: Any = example.untouched(t) if is_model else nullcontext()
     with np.errstate(all="ignore"), keeping:
         if is_model:
-            roots, known, given = example.outputs(t, inputs)
-            named = known | named
+            roots, known, passed = example.outputs(t, inputs)
+            for name, tensor in known.items():
+                found.add(name, tensor)
         else:
             roots = _roots(t, inputs)
         if textbook:
-            roots, named = twins.opened(roots, named)
-        view = look(roots, named, given)
+            roots, given, found = twins.opened(roots, given, found)
+        view = look(roots, given, passed, found)
         view.put_off.append(partial(jacobians.annotate, view, jacobian))
         orders.tell(view)
+        attention.tell(view)
         diagnosis.nonfinite(view)
         diagnosis.dead_units(view)
         if heat:

@@ -426,7 +426,7 @@ def test_two_models_of_one_class_have_a_frame_each() -> None:
     names = {variable.id: variable.name for variable in view.variables}
     for cluster in clusters:
         inside = {names[box] for box in cluster.boxes if box in names}
-        assert {"weight", "bias"} < inside
+        assert {f"{cluster.title}.weight", f"{cluster.title}.bias"} < inside
         assert not {"x", "y"} & inside
 
 
@@ -437,6 +437,9 @@ def test_frames_of_two_models_hold_the_same_parts_twice() -> None:
         "Sequential", "0 · Linear", "1 · Tanh", "Sequential 2", "0 · Linear", "1 · Tanh",
     ]  # fmt: skip
     drawn = viz.draw(loss, depth=0, fit=None)._view
+    groups = [node.name for node in drawn.nodes if hasattr(node, "hidden")]
+    assert groups == ["one", "two"]  # of the variables
+    drawn = viz.draw(loss, depth=0, fit=None, names=False)._view
     groups = [node.name for node in drawn.nodes if hasattr(node, "hidden")]
     assert groups == ["Sequential", "Sequential 2"]
 

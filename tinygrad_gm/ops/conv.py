@@ -117,7 +117,7 @@ def _conv_decomposition(
     decomposition=_conv_decomposition,
     closed=True,
     symbol="∗",
-    local=["conv_transpose(·, w)", "conv_weight_gradient(x, ·)", "1"],
+    local=["conv_transpose(·, weight)", "conv_weight_gradient(x, ·)", "1"],
 )
 def conv(
     xp: Namespace,
@@ -160,7 +160,7 @@ def conv(
     ),
     _bias_rule,
     symbol="∗ᵀ",
-    local=["conv(·, w)", "conv_weight_gradient(·, x)", "1"],
+    local=["conv(·, weight)", "conv_weight_gradient(·, x)", "1"],
 )
 def conv_transpose(
     xp: Namespace,

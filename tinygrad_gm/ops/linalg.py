@@ -47,7 +47,7 @@ def _inv_rule(xp: Namespace, g: Array, out: Array) -> Any:
     return -xp.matmul(xp.matmul(back, g), back)
 
 
-@op(_inv_rule, symbol="A⁻¹", local=["−A⁻ᵀ · A⁻ᵀ"])
+@op(_inv_rule, symbol="A⁻¹", local=["−x⁻ᵀ · x⁻ᵀ"])
 def inv(xp: Namespace, x: ArrayLike) -> Any:
     """The inverse of each matrix (…, n, n).
 
@@ -72,7 +72,7 @@ def _solve_right_rule(xp: Namespace, g: Array, x: Array, y_shape: Shape) -> Any:
     return xp.solve(transposed(xp, x), g)
 
 
-@op(_solve_left_rule, _solve_right_rule, symbol="A⁻¹b", local=["−A⁻ᵀ · outᵀ", "A⁻ᵀ"])
+@op(_solve_left_rule, _solve_right_rule, symbol="A⁻¹b", local=["−x⁻ᵀ · outᵀ", "x⁻ᵀ"])
 def solve(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     """The solution of x · out = y: x (…, n, n) with a vector y (n,) or matrices y (…, n, k).
 
@@ -118,7 +118,7 @@ def cholesky(xp: Namespace, x: ArrayLike) -> Any:
 # ------------------------------------------------------------------------------- determinants
 
 
-@op(lambda xp, g, x: g[..., None, None] * xp.cofactor(x), symbol="|A|", local=["cof A"])
+@op(lambda xp, g, x: g[..., None, None] * xp.cofactor(x), symbol="|A|", local=["cof x"])
 def det(xp: Namespace, x: ArrayLike) -> Any:
     """The determinant of each matrix (…, n, n).
 
@@ -209,7 +209,7 @@ def _log_abs_det_rule(xp: Namespace, g: Array, x: Array) -> Any:
     return g[..., None, None] * _transposed_inverse(xp, x, why)
 
 
-@op(_log_abs_det_rule, symbol="ln|A|", local=["A⁻ᵀ"])
+@op(_log_abs_det_rule, symbol="ln|A|", local=["x⁻ᵀ"])
 def log_abs_det(xp: Namespace, x: ArrayLike) -> Any:
     """The logarithm of the absolute determinant of each matrix; −inf for a singular one.
 

@@ -14,6 +14,7 @@ from math import isfinite, nan
 from typing import Any
 
 from .. import style
+from ..annotate.attention import words
 from ..fold.clusters import Links, Tree
 from ..graph.view import Edge, Group, Operation, Variable, View
 from ..themes import Theme
@@ -266,6 +267,9 @@ class SmallWriter(Writer):
 
     def several(self, edges: list[Edge]) -> tuple[str, ...]:
         """Return the text of a line that stands for several arguments of an operation."""
+        roles = [role for edge in edges for role in edge.marks.get("roles", ())]
+        if len(roles) > 1:
+            return (words(roles),)
         reader = self.calls[edges[0].head]
         same = len({edge.tail for edge in edges}) == 1
         if len(edges) == 1 or not same or not isinstance(reader, Operation):
@@ -273,7 +277,7 @@ class SmallWriter(Writer):
         names = getattr(reader.op, "arrays", ())
         known = [names[e.argnum] for e in edges if e.argnum is not None and e.argnum < len(names)]
         if len(known) == len(edges) and all(len(name) > 1 for name in known):
-            return (", ".join(known),)
+            return (words(known),)
         return (f"{len(edges)} ×",)
 
     def explanation(self) -> str:

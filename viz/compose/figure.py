@@ -14,6 +14,7 @@ from math import isfinite, prod
 from typing import Any
 
 from .. import style
+from ..annotate.attention import words
 from ..annotate.check import badge
 from ..annotate.cost import text_of
 from ..annotate.diagnosis import levels
@@ -427,10 +428,12 @@ def _line(edge: Edge, into_group: bool) -> Line:
     local, flow = _texts(edge)
     if into_group and edge.contribution is not None:
         flow = flow_of(edge.contribution)
+    roles = edge.marks.get("roles", ())
+    texts = [words(roles)] * (len(roles) > 1) + [local] * bool(local)
     return replace(
         line,
         classes=line.classes + " grad-unneeded" * line.dashed,
-        local=(local,) if local else (),
+        local=tuple(texts),
         flow=flow,
         tooltip="\n".join(filter(None, [local, flow and f"contribution {flow}"])),
         matrix=edge.marks.get("matrix", ()),

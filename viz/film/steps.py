@@ -7,8 +7,8 @@ drawing, `stills` its pictures.
 from __future__ import annotations
 
 import linecache
+import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from tinygrad_gm.engine.record import Traced
 from tinygrad_gm.engine.replay import replay
 from tinygrad_gm.io import write_file
 
+from ..graph.names import Names, named
 from ..graph.view import View, look
 from ..render.html import ICON, filled, script_text
 from .frames import Scene, Stage
@@ -40,7 +41,7 @@ def steps(
     loss: Any,
     optimizer: Optimizer | None = None,
     lr: float = 0.1,
-    names: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None,
+    names: Names = None,
     direction: str = "LR",
     theme: str = "light",
 ) -> Steps:
@@ -54,8 +55,8 @@ def steps(
         optimizer: the optimizer of the update, shown with its formula and its state so far; None:
             plain gradient descent, w ← w − lr · ∂L/∂w.
         lr: learning rate of plain gradient descent; ignored with an optimizer.
-        names: names for unnamed tensors: {"weight": w}, `model.named_parameters()` or
-            `locals()`; values other than tensors are ignored.
+        names: names of tensors, as in `draw`: {"weight": w}, `model.named_parameters()` or
+            `locals()`; without a name that of the caller's variable, unless False.
         direction: "LR" (left to right) or "TB" (top to bottom).
         theme: the colours, as in `draw`.
 
@@ -85,9 +86,9 @@ def steps(
         )
     if direction not in ("LR", "TB"):
         raise ValueError(f'steps: direction is {direction!r}; use "LR" or "TB"')
-    named = {name: each for name, each in dict(names or {}).items() if isinstance(each, Traced)}
+    given, found = named(names, sys._getframe(1).f_locals)
     with np.errstate(all="ignore"):
-        view = look([loss], named)
+        view = look([loss], given, found=found)
         if len(view.nodes) > MOST_NODES:
             raise ValueError(
                 f"steps: {len(view.nodes)} nodes are too many (at most {MOST_NODES}); use a "

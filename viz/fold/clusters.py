@@ -44,16 +44,15 @@ class Module:
     path: tuple[str, ...] = ()  # names from the outermost module inward; a model's own is ""
     kind: str = ""  # the class
     order: int = 0  # of differentiation: 0 forward, 1 the backward pass of the call, 2 …
-    model: int = 0  # number among the outermost modules of that name and class
+    model: str = ""  # name of the outermost module
     parent: Module | None = None
     parts: list[Module | Call] = field(default_factory=list)  # in the order of the record
     id: str = ""
 
     @property
     def name(self) -> str:
-        """The path as in the state dict, blocks.1.fc; of a model its class: Linear, Linear 2."""
-        number = f" {self.model + 1}" if self.model else ""
-        return ".".join(filter(None, self.path)) or self.kind + number
+        """The path as in the state dict, blocks.1.fc; of a model its name: net, Linear 2."""
+        return ".".join(filter(None, self.path)) or self.model or self.kind
 
     @property
     def depth(self) -> int:
@@ -118,12 +117,13 @@ class Tree:
     def _home(self, leaf: Variable, starts: dict[str, list[Module]]) -> Module | None:
         """Return the innermost call around all readers of a leaf, unless the leaf is its input.
 
-        The inputs of the drawn model are outside of all modules. Otherwise the record does not
+        The inputs of the drawn model, and constants that the program names, are outside of all
+        modules. Otherwise the record does not
         distinguish a module's input from a constant that it made, such as a mask: the first
         argument of its first operation is its input, and the second if it is an array of integers,
-        the indices of an embedding.
+        the indices of an embedding. Attention's key and value are inputs too.
         """
-        if leaf.is_input:
+        if leaf.is_input or (leaf.is_named and leaf.role == "constant"):
             return None
         edges = self.links.readings.get(leaf.id, [])
         chains = [list(self.home[edge.head].upward()) for edge in edges]
@@ -133,6 +133,7 @@ class Tree:
             return common
         first = (0, 1) if getattr(leaf.dtype, "kind", "") in "iu" else (0,)
         entered = [m for edge in edges if edge.argnum in first for m in starts.get(edge.head, ())]
+        entered += [self.home[edge.head] for edge in edges if "roles" in edge.marks]
         while common is not None and common in entered:
             common = common.parent
         return common
@@ -142,7 +143,7 @@ def _grow(module: Module, parts: list[Call]) -> None:
     """Fill a call with its parts; each run of parts that shares a deeper path is an inner call."""
     level = len(module.path)
 
-    def inner(part: Call) -> tuple[str, str, int, int] | None:
+    def inner(part: Call) -> tuple[str, str, int, str] | None:
         deeper = len(part.path) > level
         return (part.path[level], part.kinds[level], part.order, part.model) if deeper else None
 

@@ -225,6 +225,8 @@ def combined(marks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             found["heat_range"] = mark["heat_range"]
         if "nonfinite" in mark and found.get("nonfinite") != "first":
             found["nonfinite"] = mark["nonfinite"]
+        if "roles" in mark:
+            found["roles"] = tuple(dict.fromkeys((*found.get("roles", ()), *mark["roles"])))
         if "path" in mark:
             found["path"] = True
         if "cost" in mark:

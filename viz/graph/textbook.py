@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tinygrad_gm.engine.memory import Dropped
 from tinygrad_gm.engine.modes import Mode, Scope, checking, recording, scope, textbook_mode
 from tinygrad_gm.engine.record import Node, Traced, topological_order
 
+from .names import Found, key_of
+
 
 def opened(
-    roots: Sequence[Traced], names: Mapping[str, Traced]
-) -> tuple[list[Traced], dict[str, Traced]]:
-    """Compute the roots again with decompositions; return them, and the names in the new record.
+    roots: Sequence[Traced], names: Mapping[str, Traced], found: Found | None = None
+) -> tuple[list[Traced], dict[str, Traced], Found]:
+    """Compute the roots again with decompositions; return them, and all names in the new record.
 
     Operations without a decomposition are recorded unchanged. RuntimeError if a large constant was
     freed or a leaf was modified: the values would differ from those of the record.
@@ -39,7 +42,9 @@ def opened(
             if node.name and isinstance(made[node], Traced) and made[node].node is not None:
                 made[node].node.name = node.name
     moved = {name: made.get(tensor.node, tensor) for name, tensor in names.items()}
-    return [made.get(root.node, root) for root in roots], moved
+    found = found or Found()
+    tensors = {key_of(made[k]) if k in made else k: name for k, name in found.tensors.items()}
+    return [made.get(root.node, root) for root in roots], moved, replace(found, tensors=tensors)
 
 
 def _opened(node: Node, args: list[Any], calls: Counter[tuple[int, str]]) -> Any:

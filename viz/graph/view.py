@@ -27,6 +27,7 @@ from tinygrad_gm.engine.replay import Replayed, replay
 from tinygrad_gm.nn.parameter import Parameter
 
 from ..style import elided, literal, operand, printable, sum_of_squares
+from .names import Found, key_of
 
 
 @dataclass(eq=False, kw_only=True)
@@ -35,7 +36,7 @@ class Part:
 
     path: tuple[str, ...] = ()  # names of the modules around it, outermost first; a model's is ""
     kinds: tuple[str, ...] = ()  # their classes
-    model: int = 0  # number of the outermost module among those of its name and class
+    model: str = ""  # the outermost module: its variable, or its class and a number
     where: str = ""  # "file:line" in the user's program, if recorded
     order: int = 0  # of differentiation: 0 forward, 1 in a gradient rule of a backward pass, 2 …
     marks: dict[str, Any] = field(default_factory=dict)  # of annotations: {"heat": 0.7}
@@ -159,7 +160,10 @@ Arguments = dict[int, tuple[Edge, Variable]]  # by argnum: the edge and its tail
 
 
 def look(
-    roots: Sequence[Traced], names: Mapping[str, Traced], inputs: Iterable[Traced] = ()
+    roots: Sequence[Traced],
+    names: Mapping[str, Traced],
+    inputs: Iterable[Traced] = (),
+    found: Found | None = None,
 ) -> View:
     """Return the view of the record of `roots`.
 
@@ -167,9 +171,11 @@ def look(
         roots: the tensors to differentiate.
         names: names of tensors; they override `.name`.
         inputs: the tensors that a model was called with.
+        found: names of variables, for tensors and models without a name.
     """
     order = topological_order(*roots)
-    builder = _Builder(order, {tensor.node or tensor: name for name, tensor in names.items()})
+    given = {key_of(tensor): name for name, tensor in names.items()}
+    builder = _Builder(order, given, found or Found())
     if not any(root._requires_grad for root in roots):
         builder.view.remarks.append(
             "no operation is recorded: no input requires a gradient, or it ran under no_grad()"
@@ -182,14 +188,15 @@ def look(
     for tensor in inputs:
         if (tensor.node or tensor) in builder.variables:
             builder.variables[tensor.node or tensor].is_input = True
+    builder.tell_apart()
     return builder.view
 
 
 class _Builder:
     """Makes a View; the key of a variable is its Node, its leaf or the id of its array."""
 
-    def __init__(self, order: list[Node], names: dict[Any, str]) -> None:
-        self.view, self.names = View(), names
+    def __init__(self, order: list[Node], names: dict[Any, str], found: Found) -> None:
+        self.view, self.names, self.found = View(), names, found
         self.variables: dict[Any, Variable] = {}
         self.operations: dict[Node, Operation] = {}
         self.values: dict[Node, Replayed] = {}
@@ -199,8 +206,8 @@ class _Builder:
         self.taken = {self.given_name(source) for source in (*order, *leaves)}
         self.counts = dict.fromkeys("xct", 0)
         self.pass_order = 0  # order of the backward pass that recorded the last node
-        self.models: dict[int, int] = {}  # by the id of a scope, which the record holds
-        self.alike: Counter[tuple[str, str]] = Counter()
+        self.models: dict[int, str] = {}  # by the id of a module's reference in the record
+        self.alike: Counter[str] = Counter()
 
     def derive(self, roots: Sequence[Traced]) -> None:
         """Compute all values, gradients and contributions by the engine."""
@@ -312,7 +319,10 @@ class _Builder:
             array = source if hasattr(source, "shape") else np.asarray(source)
             facts = "constant", array.shape, array.dtype
             value = None if isinstance(source, Dropped) else array
-            return Variable(self.new_id(), self.new_name("c"), *facts, value, **place)
+            given = self.given_name(array)
+            constant = Variable(self.new_id(), given or self.new_name("c"), *facts, value, **place)
+            constant.is_named = given is not None
+            return constant
         role, letter = ("parameter", "x") if source._requires_grad else ("constant", "c")
         given = self.given_name(source)
         name = given or self.new_name(letter)
@@ -320,6 +330,7 @@ class _Builder:
         variable.is_named = given is not None
         if isinstance(source, Parameter):
             variable.learned, variable.path, variable.kinds = True, place["path"], place["kinds"]
+            variable.model = place["model"]
             if source not in self.names:
                 variable.name = ".".join(filter(None, (*variable.path, name)))
         variable.gradient = self.gradients.get(source)
@@ -340,27 +351,41 @@ class _Builder:
             frame = frame.parent
         path = tuple(printable(module.name) for module in reversed(modules))
         kinds = tuple(printable(module.kind) for module in reversed(modules))
-        model = self.model(modules[-1]) if modules else 0
+        model = self.model(modules[-1]) if modules else ""
         return {"path": path, "kinds": kinds, "model": model, "where": where, "order": order}
 
-    def model(self, outermost: Scope) -> int:
-        """Return the number of a model among those of its name and class.
+    def model(self, outermost: Scope) -> str:
+        """Return the name of a model's variable; without one its class: Linear, Linear 2."""
+        reference = outermost.module
+        key = id(outermost if reference is None else reference)
+        if key not in self.models:
+            held = None if reference is None else reference()
+            name = self.found.models.get(id(held), "")
+            if not name:
+                self.alike[outermost.kind] += 1
+                number = self.alike[outermost.kind]
+                name = f"{outermost.kind} {number}" if number > 1 else outermost.kind
+            self.models[key] = printable(name)
+        return self.models[key]
 
-        All calls of a model share a scope.
-        """
-        if id(outermost) not in self.models:
-            alike = outermost.name, outermost.kind
-            self.models[id(outermost)] = self.alike[alike]
-            self.alike[alike] += 1
-        return self.models[id(outermost)]
+    def tell_apart(self) -> None:
+        """Put its model in front of a parameter's name that a parameter of another model has."""
+        models: dict[str, set[str]] = {}
+        learned = [leaf for leaf in self.view.variables if leaf.learned]
+        for leaf in learned:
+            models.setdefault(leaf.name, set()).add(leaf.model)
+        for leaf in learned:
+            if len(models[leaf.name]) > 1 and leaf.model:
+                leaf.name = f"{leaf.model}.{leaf.name}"
 
     def new_id(self) -> str:
         """Return the id of the next node."""
         return f"n{len(self.view.nodes)}"
 
     def given_name(self, source: Any) -> str | None:
-        """Return the name given by the caller or by the tensor."""
-        name = self.names.get(source) or getattr(source, "name", None)
+        """Return the name given by the caller, by the tensor or by a variable."""
+        name = self.names.get(source) if isinstance(source, (Node, Traced)) else None
+        name = name or getattr(source, "name", None) or self.found.name(source)
         return printable(str(name)) if name else None
 
     def new_name(self, letter: str) -> str:
@@ -388,6 +413,9 @@ def _key(node: Node, argnum: int) -> Any:
     return id(parent) if hasattr(parent, "shape") and parent.shape else (node, argnum)
 
 
+WRITTEN = 12  # characters of a name in a local derivative
+
+
 def _local(op: Op, argnum: int, words: Mapping[str, str]) -> str:
     """Return an operation's local derivative with the names of the drawn variables."""
     texts = op.local[:1] * (argnum + 1) if op.variadic else op.local
@@ -397,7 +425,9 @@ def _local(op: Op, argnum: int, words: Mapping[str, str]) -> str:
 
     def rename(match: re.Match[str]) -> str:
         factor, parameter = match.groups()
-        name = elided(words[parameter].rpartition(".")[2], 12)
+        name = words[parameter]
+        if len(name) > WRITTEN or name[:1].isdigit():
+            name = elided(name.rpartition(".")[2], WRITTEN)
         if match.group() != texts[argnum]:
             name = operand(name)
         sign = " " if factor == "²" else "·"  # tanh² t1, but 2·t1

@@ -78,7 +78,7 @@ def _attention_rule(
     joint=_attention_rule,
     arity=4,
     decomposition=_attention_decomposition,
-    local=["S̄ k·scale", "S̄ᵀ q·scale", "Pᵀ", "P(I − P)vᵀ"],
+    local=["S̄ key·scale", "S̄ᵀ query·scale", "Pᵀ", "P(I − P)valueᵀ"],
 )
 def attention(
     xp: Namespace,

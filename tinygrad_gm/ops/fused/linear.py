@@ -39,7 +39,7 @@ def weight_gradient(xp: Namespace, g: Array, x: Array) -> Any:
     lambda xp, g: xp.sum(as_rows(xp, g), 0),
     decomposition=_linear_decomposition,
     closed=True,
-    local=["W", "x", "1"],
+    local=["weight", "x", "1"],
 )
 def linear(xp: Namespace, x: ArrayLike, weight: ArrayLike, bias: ArrayLike = None) -> Any:
     """x Wᵀ + b: (…, in) with a weight (out, in) and a bias (out,) gives (…, out).

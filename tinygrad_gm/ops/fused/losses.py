@@ -201,7 +201,7 @@ def _logarithm(xp: Namespace, p: Array) -> Any:
     lambda xp, g, input: g * (_logarithm(xp, 1.0 - input) - _logarithm(xp, input)),
     decomposition=_bernoulli_decomposition,
     closed=True,
-    local=["(p − t)/max(p(1 − p), 10⁻¹²)", "ln(1 − p) − ln p"],
+    local=["(input − target)/max(input(1 − input), 10⁻¹²)", "ln(1 − input) − ln input"],
 )
 def binary_cross_entropy(xp: Namespace, input: ArrayLike, target: ArrayLike) -> Any:
     """−[t·ln p + (1 − t)·ln(1 − p)] of each element, with logarithms limited to ≥ −100.

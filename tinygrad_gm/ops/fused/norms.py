@@ -25,7 +25,7 @@ from ..shape import reshape, squeeze
 
 __all__ = ["batch_norm", "group_norm", "layer_norm", "rms_norm"]
 
-SLOPE = "(I − 1/n − x̂x̂ᵀ/n)·w/σ"
+SLOPE = "(I − 1/n − x̂x̂ᵀ/n)·weight/σ"
 
 
 def _scaled(x: Array, weight: Array, bias: Array) -> Any:
@@ -102,7 +102,7 @@ def _rms_norm_decomposition(x: ArrayLike, weight: ArrayLike, ndim: int, eps: flo
     joint=_rows_rule,
     arity=2,
     decomposition=_rms_norm_decomposition,
-    local=["(I − x̂x̂ᵀ/n)·w/r", "x̂"],
+    local=["(I − x̂x̂ᵀ/n)·weight/r", "x̂"],
     floating=True,
 )
 def rms_norm(
