@@ -116,7 +116,7 @@ function draw(next) {
   }
   for (const leg of layout.legs) {
     const line = shape(all, "g", {class: "line" + (leg.dashed ? " dashed" : ""), "data-tail": leg.tail});
-    shape(line, "path", {d: curve(leg.points), ...leg.last && {"marker-end": "url(#arrow)"}});
+    shape(line, "path", {d: curve(leg.points), class: leg.last ? "arrow" : ""});
     if (leg.text) leg.line.texts.forEach((text, i) => {
       const y = leg.text[1] - leg.line.height / 2 + 11.25 * (i + .8);
       shape(line, "text", {x: leg.text[0], y}, text);

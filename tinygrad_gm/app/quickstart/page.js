@@ -46,6 +46,7 @@ function move(element, x, y) {
 function arrange() {
   const across = window.innerWidth > NARROW;
   const {width, height} = stage.getBoundingClientRect();
+  stage.setAttribute("viewBox", `0 0 ${width} ${height}`); // a printed page is narrower
   const wide = across ? Math.min(134, width / columns * .68) : Math.min(126, width / ROWS - 6);
   const high = 58, rim = RADIUS + 2;
   const along = across ? (width - wide - rim) / (columns - 1) : (height - high - rim) / (columns - 1);
@@ -137,6 +138,7 @@ document.onkeydown = event => {
   if (event.key === "ArrowLeft") show(at - 1);
 };
 window.onresize = () => { arrange(); show(at); };
+window.onbeforeprint = () => show(last);
 arrange();
 show(0);
 
