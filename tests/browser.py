@@ -72,7 +72,7 @@ def ask(page: Path, script: str, width: int = 1440, height: int = 900) -> Any:
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
     command += ["--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr"]
     command += [f"--window-size={max(width, 600)},{height}", "--virtual-time-budget=5000"]
-    done = subprocess.run([*command, frame.as_uri()], capture_output=True, timeout=60, check=True)
+    done = subprocess.run([*command, frame.as_uri()], capture_output=True, timeout=240, check=True)
     complaints = [line for line in done.stderr.decode().splitlines() if "CONSOLE" in line]
     assert complaints == []
     answer = re.search(r'data-found="([^"]*)"', done.stdout.decode())
