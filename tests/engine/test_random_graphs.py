@@ -79,7 +79,7 @@ def expressions(draw: Any) -> Any:
     return function
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
 @given(expressions(), st.integers(0, 10_000))
 def test_first_and_second_derivatives_of_random_graphs(function: Any, seed: int) -> None:
     rng = np.random.default_rng(seed)

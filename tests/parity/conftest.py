@@ -5,7 +5,7 @@ Only `tests/references` imports torch too. `make parity` runs these in an enviro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,13 @@ class WithoutTorch(pytest.Module):
 def pytest_pycollect_makemodule(module_path: Path, parent: Any) -> Any:
     """Collect a test file as usual where there is PyTorch."""
     return None if HAS_TORCH else WithoutTorch.from_parent(parent, path=module_path)
+
+
+@pytest.fixture
+def share(request: pytest.FixtureRequest) -> Callable[[int], range]:
+    """Of a number of random cases those that `--one-in` runs."""
+    one_in = request.config.getoption("--one-in")
+    return lambda count: range(0, count, one_in)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -130,9 +130,11 @@ def test_every_argument_has_pytorchs_default(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_fifty_steps_equal_pytorchs(name: str, record_property: Callable[[str, int], None]) -> None:
-    options = OPTIONS[name]
-    for number in range(CASES):
+def test_fifty_steps_equal_pytorchs(
+    name: str, share: Callable[[int], range], record_property: Callable[[str, int], None]
+) -> None:
+    options, numbers = OPTIONS[name], share(CASES)
+    for number in numbers:
         d = Draw(2, number)
         groups = [options(d) for _ in range(d.integer(1, 3))]
         maximize = d.chance(0.2)
@@ -158,7 +160,7 @@ def test_fifty_steps_equal_pytorchs(name: str, record_property: Callable[[str, i
             torchs.step()
         complaint = compared("value", *map(list, zip(*pairs, strict=True)))
         assert not complaint, f"{name}, seed (2, {number}), {groups}: {complaint}"
-    record_property("cases", CASES)
+    record_property("cases", len(numbers))
 
 
 def assert_close(ours: list[Any], theirs: list[Any], words: str) -> None:
@@ -170,11 +172,11 @@ def assert_close(ours: list[Any], theirs: list[Any], words: str) -> None:
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_a_random_quadratic_goes_down_as_pytorchs_does(
-    name: str, record_property: Callable[[str, int], None]
+    name: str, share: Callable[[int], range], record_property: Callable[[str, int], None]
 ) -> None:
     """½ xᵀA x − bᵀx of a random positive definite A, its gradients from each engine itself."""
-    count = 20
-    for number in range(count):
+    numbers = share(20)
+    for number in numbers:
         d = Draw(3, number)
         root, b = d.rng.normal(size=(6, 6)), d.rng.normal(size=6)
         a = root @ root.T / 6 + np.eye(6)
@@ -188,16 +190,16 @@ def test_a_random_quadratic_goes_down_as_pytorchs_does(
                 (0.5 * z @ (module(a) @ z) - z @ module(b)).backward()
                 optimizer.step()
         assert_close([x], [y], f"{name}, seed (3, {number}), {given}")
-    record_property("cases", count)
+    record_property("cases", len(numbers))
 
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_a_small_perceptron_trains_as_pytorchs_does(
-    name: str, record_property: Callable[[str, int], None]
+    name: str, share: Callable[[int], range], record_property: Callable[[str, int], None]
 ) -> None:
     """Two groups; the last layer is left out of every third step, so its gradients are None."""
-    count = 10
-    for number in range(count):
+    numbers = share(10)
+    for number in numbers:
         d = Draw(4, number)
         tg.manual_seed(number)
         hidden, last = nn.Linear(3, 8, dtype=tg.float64), nn.Linear(8, 2, dtype=tg.float64)
@@ -228,7 +230,7 @@ def test_a_small_perceptron_trains_as_pytorchs_does(
         mine_now = [*hidden.parameters(), *last.parameters()]
         theirs_now = [p for module in others for p in module.parameters()]
         assert_close(mine_now, theirs_now, f"{name}, seed (4, {number}), {given}")
-    record_property("cases", count)
+    record_property("cases", len(numbers))
 
 
 MORE = {

@@ -175,7 +175,7 @@ def test_damaged_pickles_are_refused_in_one_line(program, words):
 
 
 def test_deeply_nested_values_are_built_and_released():
-    depth = 200_000
+    depth = 100_000
     for inner, outer in ((b"]", b"a"), (b"(", b"t"), (b"}N", b"s")):
         interpret(inner * depth + b"N" + outer * depth + b".", {})
 

@@ -7,6 +7,7 @@ import pytest
 from tinygrad_gm import data
 from tinygrad_gm.app import cli
 from tinygrad_gm.models import diffusion, dit
+from tinygrad_gm.models.gallery import diffusion as gallery
 from tinygrad_gm.training import Run
 
 
@@ -21,7 +22,8 @@ def runs(tmp_path_factory):
         "digits": {"dataset": "digits", "channels": 4, "conditional": True},
     }.items():
         config = diffusion.Config(**{**small, **kwargs})
-        with Run(folder / name, config) as run:
+        with Run(folder / name, config) as run, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(gallery, "write_pictures", lambda *_: None)
             diffusion.train(config, run)
     return folder
 

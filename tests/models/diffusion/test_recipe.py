@@ -46,7 +46,7 @@ def test_a_restored_model_has_the_averaged_weights_and_the_pictures_are_there(tm
 @pytest.mark.slow
 def test_digits_are_sampled_in_the_range_of_pixels_and_drawn_in_sheets(tmp_path):
     config = diffusion.Config(
-        dataset="digits", timesteps=5, channels=8, epochs=1, batch_size=512, sample_every=3
+        dataset="digits", timesteps=5, channels=4, epochs=1, batch_size=512, sample_every=3
     )
     with Run(tmp_path, config) as run:
         diffusion.train(config, run)
