@@ -136,6 +136,25 @@ SEEN = """
   key("ArrowLeft");
   seen.moved = before !== all.getAttribute("transform");
   key("0");
+  const svg = document.getElementById("drawing");
+  svg.setPointerCapture = () => {};  // there is no pointer behind the events below
+  const place = () => [...all.getAttribute("transform").matchAll(/[-\\d.]+/g)].map(Number);
+  const send = (type, id, x, y) => svg.dispatchEvent(new PointerEvent(type, {
+    pointerId: id, clientX: x, clientY: y, bubbles: true}));
+  const at = place();
+  svg.dispatchEvent(new WheelEvent("wheel", {deltaY: -100, clientX: 99, clientY: 200}));
+  const wheeled = place();
+  send("pointerdown", 1, 100, 200);
+  send("pointermove", 1, 130, 210);
+  const dragged = place();
+  send("pointerdown", 2, 180, 210);
+  send("pointermove", 2, 230, 210);  // from 50 to 100 pixels apart
+  const pinched = place();
+  send("pointerup", 1, 130, 210);
+  send("pointerup", 2, 230, 210);
+  svg.dispatchEvent(new MouseEvent("click", {bubbles: true}));
+  seen.scales = [wheeled[2] / at[2], dragged[2] / wheeled[2], pinched[2] / dragged[2]];
+  seen.drag = [dragged[0] - wheeled[0], dragged[1] - wheeled[1]];
   seen.labels = [...all.querySelectorAll("text")].map(e => e.textContent).join("\\n");
   return seen;
 """
@@ -166,4 +185,6 @@ def test_the_drawing_answers_keys_search_and_clicks_and_hostile_names_stay_text(
     assert seen["rest"] == 3
     assert not seen["dimmed"]
     assert seen["moved"]
+    assert seen["scales"] == pytest.approx([np.exp(0.2), 1.0, 2.0], rel=1e-3)
+    assert seen["drag"] == pytest.approx([30, 10])
     assert "<b>" in seen["labels"]
