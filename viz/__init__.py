@@ -2,7 +2,8 @@
 
 `graph.view` reads the record that `backward` walks, `annotate` adds marks to it, and
 `fold.collapse` closes modules of large graphs. `compose.figure` makes boxes and texts of the view;
-`render.dot` writes them for Graphviz, `render.layered` and `render.svg` draw them without it.
+`render.dot` writes them for Graphviz, `render.layered` and `render.svg` draw them without it, and
+`interactive` makes a page of them on which modules open and close.
 """
 
 from __future__ import annotations
