@@ -117,8 +117,8 @@ def _closed(view: View, tree: Tree, modules: list[Module]) -> dict[Module, tuple
         small, large = SmallWriter(shut, PAGE, numbers=False), Writer(shut, PAGE)
         for module in level:
             *_, last = module.operations()  # its id is that of the contracted node
-            boxes = small.closed(groups[last.id]), large.group(groups[last.id])
-            found[module] = tuple(replace(box, id=module.id) for box in boxes)
+            box, card = small.closed(groups[last.id]), large.group(groups[last.id])
+            found[module] = replace(box, id=module.id), replace(card, id=module.id)
     return found
 
 

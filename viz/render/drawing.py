@@ -103,7 +103,7 @@ class Drawing(Picture):
     def json(self) -> str:
         """Return the graph as JSON, with unrounded numbers; `load` reads it."""
         choice = self._choice
-        settings = {
+        settings: dict[str, str | bool] = {
             "direction": choice.direction,
             "theme": self._theme,
             "detail": choice.detail,
