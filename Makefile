@@ -4,7 +4,7 @@ BIN := .venv/bin
 CHECKOUT := $(CURDIR)
 KERNELS := $(wildcard tinygrad_gm/kernels/native/*.[ch])
 
-.PHONY: quickstart axe test test-all test-numpy accuracy parity parity-native parity-numpy references sanitize lint types doctest docs layers bench clean
+.PHONY: quickstart axe test test-all test-numpy accuracy parity parity-native parity-numpy references sanitize lint types doctest docs layers bench compared clean
 
 quickstart: .venv/ready
 	$(BIN)/tinygrad-gm quickstart
@@ -73,11 +73,15 @@ docs: .venv/tools-ready
 layers: .venv/ready
 	$(BIN)/python tests/architecture.py docs/pictures/layers.svg
 
+compared: .venv/ready .venv-compared/ready
+	$(BIN)/python docs/compared.py tinygrad_gm
+	for tool in torchview torchviz torchlens; do .venv-compared/bin/python docs/compared.py $$tool || exit 1; done
+
 bench: .venv-bench/ready
 	.venv-bench/bin/python -m benchmarks --rivals --load --write
 
 clean:
-	rm -rf .venv .venv-parity .venv-references .venv-bench build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-parity .venv-references .venv-bench .venv-compared build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -f tinygrad_gm/kernels/native/*.so
 
 .venv/ready: setup.cfg setup.py pyproject.toml $(KERNELS)
@@ -107,6 +111,11 @@ clean:
 	$(PYTHON) -m venv .venv-bench
 	CC=false .venv-bench/bin/python -m pip install --quiet --editable . 'torch==2.13.0' \
 		'mygrad==2.5.*' 'pydynet==1.1.*' 'autograd==1.9.*' 'jax==0.10.*'
+	touch $@
+
+.venv-compared/ready:
+	$(PYTHON) -m venv .venv-compared
+	.venv-compared/bin/python -m pip install --quiet 'torch==2.13.0' 'torchview==0.2.7' 'torchviz==0.0.3' 'torchlens==2.36.1'
 	touch $@
 
 # mypy, doctest and pdoc look at a copy of the package as it is installed, on NumPy alone: in the checkout the

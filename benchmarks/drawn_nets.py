@@ -1,4 +1,4 @@
-"""Six networks for drawings, in the interface that PyTorch and this library share."""
+"""Networks for drawings, in the interface that PyTorch and this library share."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 
+def encoder(lib: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Return a Transformer's encoder of 12 layers, 64 wide, and 2 sequences of 16 tokens."""
+    layer = lib.nn.TransformerEncoderLayer(64, 4, 128, batch_first=True)
+    return lib.nn.TransformerEncoder(layer, 12), (lib.randn((2, 16, 64)),)
+
+
 def nets(lib: Any) -> dict[str, Callable[[], tuple[Any, tuple[Any, ...]]]]:
-    """Return makers of a network and its inputs, by name; `lib` is `torch` or `tinygrad_gm`."""
+    """Return makers of six networks and their inputs; `lib` is `torch` or `tinygrad_gm`."""
     nn = lib.nn
     F = nn.functional
 

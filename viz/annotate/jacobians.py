@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -32,16 +32,23 @@ WORK = 20_000_000  # largest number of elements pulled back for one drawing
 NAME_LENGTH = 10  # characters of a name in ∂y/∂x
 
 
-def annotate(view: View, show: bool = False) -> None:
+def annotate(
+    view: View, show: bool = False, operations: Collection[Operation] | None = None
+) -> None:
     """Write the chain rule on every differentiable edge.
 
     Marks of an edge: `local`, its text; `flow`, its contribution as text; `structure`, a word for
     the Jacobian; `jacobian`, its entries (result × argument) if at most 64; with `show` also
-    `matrix`, the entries as rows of texts.
+    `matrix`, the entries as rows of texts. With `operations` only their edges are annotated, those
+    that are not yet.
     """
     work = WORK
+    chosen = set(view.operations if operations is None else operations)
     with np.errstate(all="ignore"):
         for operation, arguments, results in view.calls():
+            done = any("local" in edge.marks for edge, _ in arguments.values())
+            if done or operation not in chosen:
+                continue
             work -= _measure(operation, arguments, work)
             for edge, variable in arguments.values():
                 if edge.differentiable:

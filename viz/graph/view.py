@@ -126,12 +126,12 @@ class View:
     edges: list[Edge] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     ids: dict[Any, str] = field(default_factory=dict)  # of the variable of each Node and leaf
-    put_off: list[Callable[[], None]] = field(default_factory=list)  # annotations for full details
+    put_off: list[Callable[[list[Operation]], None]] = field(default_factory=list)  # annotations
 
     def complete(self) -> None:
-        """Run the annotations that were put off; views made of this one share them."""
-        while self.put_off:
-            self.put_off.pop()()
+        """Run the annotations that were put off, for the operations of this view."""
+        for annotate in self.put_off:
+            annotate(self.operations)
 
     @property
     def variables(self) -> list[Variable]:

@@ -27,7 +27,8 @@ LEAST = {  # square pixels of a node with its gaps
     "shapes": 2000.0,
     "table": 1500.0,  # a line of a table
 }
-STEP = 155.0  # pixels: least extent of an operation and its result with their gaps, in full
+STEPS = {"full": 155.0, "values": 50.0, "shapes": 48.0}  # pixels along a path, for each operation
+START, LINE = (75.0, 30.0), 16.0  # of a table, across and down; of a line of it
 DIRECTIONS = ("LR", "TB")
 LEFT_OUT = {
     "values": 'local derivatives and pictures of arrays; detail="full" shows them',
@@ -145,16 +146,36 @@ def _is_possible(candidate: Candidate, fit: Box) -> bool:
     least = LEAST["table" if candidate.tables else candidate.detail]
     if len(calls) * least > fit[0] * fit[1]:
         return False
-    if candidate.detail != "full":
-        return True
-    depths: dict[str, int] = {}
-    before: dict[str, list[str]] = {}
-    for edge in drawn.edges:
-        before.setdefault(edge.head, []).append(edge.tail)
-    for node in drawn.nodes:
-        deepest = max((depths[tail] for tail in before.get(node.id, ())), default=0)
-        depths[node.id] = deepest + (not isinstance(node, Variable))
-    return max(depths.values(), default=0) * STEP <= max(fit)
+    starts, lines = _longest(drawn)
+    width, height = (side / SMALLEST for side in fit)
+    if not candidate.tables:
+        return lines * STEPS[candidate.detail] <= max(width, height)
+    return starts * START[0] <= width or starts * START[1] + lines * LINE <= height
+
+
+def _longest(view: View) -> tuple[int, int]:
+    """Return how many boxes and how many operations are on the longest path, at least.
+
+    Operations share a box if each reads the result of the one before alone.
+    """
+    calls = {node.id for node in view.nodes if not isinstance(node, Variable)}
+    maker = {edge.head: edge.tail for edge in view.edges if edge.tail in calls}
+    before: dict[str, set[str]] = {call: set() for call in calls}
+    after: dict[str, set[str]] = {call: set() for call in calls}
+    for edge in view.edges:
+        tail = edge.tail if edge.tail in calls else maker.get(edge.tail)
+        if edge.head in calls and tail is not None:
+            before[edge.head].add(tail)
+            after[tail].add(edge.head)
+    starts: dict[str, int] = {}
+    lines: dict[str, int] = {}
+    for node in view.nodes:
+        if node.id in calls:
+            tails = before[node.id]
+            continues = len(tails) == 1 and all(len(after[tail]) == 1 for tail in tails)
+            starts[node.id] = max((starts[tail] for tail in tails), default=0) + (not continues)
+            lines[node.id] = max((lines[tail] for tail in tails), default=0) + 1
+    return max(starts.values(), default=0), max(lines.values(), default=0)
 
 
 def _told(drawn: View, view: View, detail: str, wish: Wish) -> View:
