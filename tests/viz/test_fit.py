@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from html import unescape
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
+from benchmarks.drawn_nets import nets
 from tinygrad_gm import nn, optim, viz
 from tinygrad_gm.models.unet import UNet2D
 from tinygrad_gm.viz.annotate import jacobians
@@ -101,6 +103,59 @@ def test_local_derivatives_are_computed_only_where_they_are_drawn(
     assert not calls
     viz.draw(network(), detail="full")
     assert calls
+
+
+TORCHVIEW = {  # area in square points of torchview 0.2.7's picture, with its defaults
+    "lstm": 704 * 774,
+    "gpt": 606 * 864,
+    "resnet": 386 * 654,
+    "mlp": 132 * 864,
+    "attention": 315 * 342,
+    "unet": 413 * 2246,
+}
+
+
+@pytest.mark.skipif(not shutil.which("dot"), reason="dot is not installed")
+@pytest.mark.parametrize("name", TORCHVIEW)
+def test_shapes_take_at_most_three_times_the_area_of_torchview(name: str) -> None:
+    tg.manual_seed(0)
+    model, inputs = nets(tg)[name]()
+    width, height = size(viz.draw(model, *inputs, detail="shapes").svg())
+    assert width * height * (3 / 4) ** 2 <= 3 * TORCHVIEW[name]
+
+
+def summary(array: Any) -> str:
+    mean, deviation = np.mean(array, dtype=float), np.std(array, dtype=float)
+    first = f"{mean:+.4f}" if abs(mean) >= 1e-3 else f"{mean:+.2e}"
+    return f"{first} ± {deviation:.4f}".replace("-", "−")
+
+
+def rms(array: Any) -> str:
+    return f"RMS {np.sqrt(np.mean(np.square(array, dtype=float))):.3f}"
+
+
+def test_full_detail_without_a_box_shows_every_name_number_and_derivative() -> None:
+    tg.manual_seed(0)
+    x, w = tg.randn((5, 4)), tg.randn((4, 6), requires_grad=True)
+    b = tg.randn(6, requires_grad=True)
+    z = x @ w + b
+    y = tg.tanh(z)
+    loss = (y * y).mean()
+    names = {"x": x, "w": w, "b": b, "z": z, "y": y, "loss": loss}
+    svg = viz.draw(loss, names=names, detail="full", fit=None).svg()
+    shown = {unescape(text) for text in re.findall(r">([^<]+)</text>", svg)}
+    shown = {text.replace("\xa0", " ") for text in shown}
+    to_w, to_b, to_z, to_y = tg.grad(loss, [w, b, z, y])
+    wanted = {"x", "w", "b", "z", "y", "loss", "@", "+", "tanh", "×", "mean"}
+    wanted |= {"(5, 4) · float32", "(4, 6) · float32", "(6,) · float32", "(5, 6) · float32"}
+    wanted |= {summary(array.numpy()) for array in (x, w, b, z, y, to_w, to_b, to_z, to_y)}
+    wanted |= {"scalar · float32", f"{loss.item():+.4f}", "+1.0000"}
+    wanted |= {"∂loss/∂w", "∂loss/∂b", "∂loss/∂z", "∂loss/∂y", "histogram", "matrix"}
+    wanted |= {"∂y/∂z: 30×30 diagonal, 1−tanh² z", "∂z/∂b: 30×6 broadcast sum, 1"}
+    wanted |= {"∂loss/∂t2: 1×30 dense, 1/n"}
+    wanted |= {rms(array.numpy()) for array in (to_w, to_b, to_z)}
+    wanted |= {rms(np.full(30, 1 / 30))}
+    assert wanted - shown == set()
 
 
 def test_a_drawing_shows_the_numbers_of_its_moment() -> None:

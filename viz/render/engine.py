@@ -20,7 +20,7 @@ from typing import Any
 from ..compose.figure import PADDING, Box, Figure
 from ..compose.sketches import vacant
 from ..themes import Theme
-from . import dot, svg
+from . import dot, svg, titles
 from .raster import SCALE
 
 TIMEOUT = 30.0  # seconds
@@ -154,6 +154,7 @@ def normalize(svg: str, figure: Figure) -> str:
         _title(group, tooltips)
         if "dim" in group.get("class", "").split():
             group.set("opacity", FADED)
+    titles.clear(root)
     root.set("style", "max-width:100%;height:auto")
     root.set("role", "img")
     root.set("aria-label", f"graph of {len(figure.boxes)} nodes and {len(figure.lines)} edges")
@@ -200,7 +201,8 @@ def _unwrap(group: ElementTree.Element) -> None:
 
 def _align(card: ElementTree.Element, box: Box) -> None:
     """Align the values of a card to the right, whatever the width of the font."""
-    places = [x for shape in card.iter(f"{{{SVG}}}polygon") for x, _ in _corners(shape)]
+    shapes = card.iter(f"{{{SVG}}}polygon")
+    places = [x for shape in shapes for x, _ in titles.corners(shape.get("points", ""))]
     values = {line for row in box.rows for line in row.lines}
     for text in card.iter(f"{{{SVG}}}text") if places else ():
         words = (text.text or "").replace("\xa0", " ")
@@ -214,18 +216,14 @@ def _sketch(card: ElementTree.Element, box: Box, theme: Theme) -> None:
     sketches = [row.sketch for row in box.rows if row.sketch is not None]
     shapes = list(card.iter(f"{{{SVG}}}polygon"))
     cells = [shape for shape in shapes if shape.get("fill", "").upper() == vacant(theme)]
-    right = max((x for shape in shapes for x, _ in _corners(shape)), default=0.0) - PADDING
+    points = [titles.corners(shape.get("points", "")) for shape in shapes]
+    right = max((x for places in points for x, _ in places), default=0.0) - PADDING
     for sketch, cell in zip(sketches, cells, strict=False):
-        heights = [y for _, y in _corners(cell)]
+        heights = [y for _, y in titles.corners(cell.get("points", ""))]
         top = (min(heights) + max(heights) - sketch.height) / 2
         cell.set("fill", theme.paper)
         text = sketch.placed(right - sketch.width, top)
         card.append(ElementTree.fromstring(f'<svg xmlns="{SVG}">{text}</svg>')[0])
-
-
-def _corners(polygon: ElementTree.Element) -> list[tuple[float, float]]:
-    pairs = (corner.split(",") for corner in polygon.get("points", "").split())
-    return [(float(x), float(y)) for x, y in pairs]
 
 
 def _title(group: ElementTree.Element, tooltips: Mapping[str, str]) -> None:
