@@ -151,7 +151,7 @@ def test_full_detail_without_a_box_shows_every_name_number_and_derivative() -> N
     wanted |= {summary(array.numpy()) for array in (x, w, b, z, y, to_w, to_b, to_z, to_y)}
     wanted |= {"scalar · float32", f"{loss.item():+.4f}", "+1.0000"}
     wanted |= {"∂loss/∂w", "∂loss/∂b", "∂loss/∂z", "∂loss/∂y", "histogram", "matrix"}
-    wanted |= {"∂y/∂z: 30×30 diagonal, 1−tanh² z", "∂z/∂b: 30×6 broadcast sum, 1"}
+    wanted |= {"∂y/∂z: 30×30 diagonal, 1−tanh²z", "∂z/∂b: 30×6 broadcast sum, 1"}
     wanted |= {"∂loss/∂t2: 1×30 dense, 1/n"}
     wanted |= {rms(array.numpy()) for array in (to_w, to_b, to_z)}
     wanted |= {rms(np.full(30, 1 / 30))}
