@@ -1,7 +1,9 @@
 """The layers: values, shapes, initial distributions, and how a chain behaves."""
 
+import inspect
 import math
 from collections import OrderedDict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,3 +156,34 @@ def test_every_layers_own_name_is_in_pythons_errors():
             for method in (layer.__init__, layer.forward):
                 owner = method.__qualname__.partition(".")[0]
                 assert hasattr(nn, owner), f"{name}: {method.__qualname__}"
+
+
+def built(layer: type[nn.Module]) -> nn.Module | None:
+    """A layer whose required arguments are 4; None if it has none, or others than numbers."""
+    needed = [
+        parameter
+        for parameter in list(inspect.signature(layer.__init__).parameters.values())[1:]
+        if parameter.default is parameter.empty and parameter.kind != parameter.VAR_POSITIONAL
+    ]
+    if not all(parameter.annotation in ("int", "PerAxis") for parameter in needed) or not needed:
+        return None
+    return layer(*[4] * len(needed))
+
+
+def test_building_a_layer_reads_no_uninitialised_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    reserve = np.empty
+
+    def poisoned(*args: Any, **kwargs: Any) -> Any:
+        memory = reserve(*args, **kwargs)
+        if memory.dtype.kind == "f":
+            memory[...] = np.nan
+        return memory
+
+    monkeypatch.setattr(np, "empty", poisoned)
+    layers = [kind for kind in vars(nn).values() if inspect.isclass(kind)]
+    with tg.detect_anomaly():
+        models = [built(kind) for kind in layers if issubclass(kind, nn.Module)]
+    learned = [model for model in models if model is not None and list(model.parameters())]
+    assert {"Linear", "LSTM", "MultiheadAttention", "Conv2d"} <= {type(m).__name__ for m in learned}
+    for model in learned:
+        assert all(tg.isfinite(parameter).all() for parameter in model.parameters()), model

@@ -18,7 +18,7 @@ from . import functional as F
 from . import init
 from .linear import Linear
 from .module import Module
-from .parameter import Parameter
+from .parameter import Parameter, by_columns
 
 __all__ = ["KeyValueCache", "MultiheadAttention"]
 
@@ -182,7 +182,7 @@ class MultiheadAttention(Module):
         self.add_zero_attn, self.batch_first = add_zero_attn, batch_first
 
         def weight(rows: int, columns: int) -> Parameter:
-            return Parameter(empty((columns, rows), dtype, device=device).T)  # as in nn.Linear
+            return by_columns(rows, columns, dtype, device)
 
         def vector(*shape: int) -> Parameter:
             return Parameter(empty(shape, dtype, device=device))

@@ -18,7 +18,7 @@ from ..ops.fused.sequences import CELLS
 from ..tensor import Tensor, asarray
 from . import init
 from .module import Module
-from .parameter import Parameter, is_placeholder
+from .parameter import Parameter, by_columns, is_placeholder
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
 
@@ -29,8 +29,7 @@ def add_weights(
     """Add `weight_ih`, `weight_hh`, `bias_ih`, `bias_hh` with a suffix, uninitialised."""
     rows = gates * hidden
     for name, width in (("weight_ih", inputs), ("weight_hh", hidden)):
-        memory = empty((width, rows), **place)  # one matrix product is faster, as in Linear
-        module.register_parameter(name + suffix, Parameter(memory.T))
+        module.register_parameter(name + suffix, by_columns(rows, width, **place))
     for name in ("bias_ih", "bias_hh"):
         parameter = Parameter(empty((rows,), **place)) if bias else None
         module.register_parameter(name + suffix, parameter)

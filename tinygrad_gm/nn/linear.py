@@ -10,7 +10,7 @@ from ..creation import empty
 from . import functional as F
 from . import init
 from .module import Module
-from .parameter import Parameter
+from .parameter import Parameter, by_columns
 
 __all__ = ["Bilinear", "Identity", "Linear"]
 
@@ -46,10 +46,7 @@ class Linear(Module):
     ) -> None:
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
-        memory = empty((in_features, out_features), dtype, device=device)
-        self.weight = Parameter(
-            memory.T
-        )  # one matrix product is up to a third faster than a loop over rows
+        self.weight = by_columns(out_features, in_features, dtype, device)
         self.bias = Parameter(empty((out_features,), dtype, device=device)) if bias else None
         self.reset_parameters()
 
