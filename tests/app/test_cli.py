@@ -13,8 +13,10 @@ import xml.etree.ElementTree as ET
 import pytest
 from PIL import Image
 
-from tinygrad_gm import models
+from tinygrad_gm import data, models
 from tinygrad_gm.app import cli
+from tinygrad_gm.models import vae
+from tinygrad_gm.training import read_checkpoint
 from tinygrad_gm.viz.film import stills
 
 SMALL = ["--epochs", "1", "--hidden-dim", "8", "--latent-dim", "2"]
@@ -219,7 +221,7 @@ def test_the_module_can_be_run():
 
 
 @pytest.mark.slow
-def test_the_tour_leaves_a_page_with_everything_inside(capsys, tmp_path):
+def test_the_tour_leaves_a_page_with_everything_inside_and_a_vae_of_120_nats(capsys, tmp_path):
     assert run(capsys, "quickstart", "--out", str(tmp_path))[0] == 0
     page = (tmp_path / "index.html").read_text()
     assert len(page) < 2_000_000
@@ -231,3 +233,8 @@ def test_the_tour_leaves_a_page_with_everything_inside(capsys, tmp_path):
         "vae/metrics.jsonl",
     ):
         assert (tmp_path / name).exists()
+    assert read_checkpoint(tmp_path / "vae")["run"]["config"] == vars(vae.Config())
+    unseen = data.mnist_small().test.tensors
+    model = vae.restore(tmp_path / "vae")
+    for seed in range(2):
+        assert vae.evaluate(model, *unseen, seed=seed)["loss"] <= 120

@@ -338,14 +338,3 @@ def test_interpolations_start_and_end_at_the_reconstructions():
     wanted = vae.reconstruct(model, images)
     assert np.allclose(ways[::5].numpy(), wanted[:3].numpy(), atol=1e-6)
     assert np.allclose(ways[4::5].numpy(), wanted[3:].numpy(), atol=1e-6)
-
-
-@pytest.mark.slow
-def test_twenty_epochs_reach_120_nats_on_unseen_digits(tmp_path):
-    config = vae.Config()
-    with Run(tmp_path, config) as run:
-        vae.train(config, run)
-    unseen = data.mnist_small().test.tensors
-    model = vae.restore(tmp_path)
-    assert vae.evaluate(model, *unseen)["loss"] <= 120
-    assert vae.evaluate(model, *unseen, seed=1)["loss"] <= 120
