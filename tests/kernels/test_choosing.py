@@ -74,6 +74,10 @@ def test_fits_only_arrays_that_kernels_take() -> None:
     assert [value for value in refused if native.fits(value)] == []
     assert not native.fits(x, x.astype(np.float64))
     assert not native.fits()
+    assert native.fits(x, None, x, None)
+    assert not native.fits(None, x)
+    assert not native.fits(x, None, x.astype(np.float64))
+    assert not native.dense(x, None)
 
 
 @needs_native

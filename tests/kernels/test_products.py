@@ -81,6 +81,42 @@ def test_many_matrices_agree(x: tuple[int, ...], y: tuple[int, ...], dtype: type
     assert_agrees(product, numbers(x, dtype, 1), numbers(y, dtype, 2), terms=x[-1])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [
+        ((7,), (0,)),
+        ((1, 1, 7), (0, 1, 2)),
+        ((2, 3, 5, 7), (0, 1, 2, 3)),
+        ((3, 2, 5, 7), (1, 0, 2, 3)),
+        ((5, 2, 3, 7), (1, 2, 0, 3)),
+        ((2, 3, 7, 5), (0, 1, 3, 2)),
+        ((4, 1, 7), (1, 0, 2)),
+        ((4, 3, 0), (0, 1, 2)),
+        ((4, 0, 7), (0, 1, 2)),
+    ],
+)
+def test_rows_in_every_order_meet_one_matrix(
+    shape: tuple[int, ...], axes: tuple[int, ...], dtype: type
+) -> None:
+    x = numbers(shape, dtype, 1).transpose(axes)
+    y, bias = numbers((x.shape[-1], 6), dtype, 2), numbers(6, dtype, 3)
+    expected = np.matmul(x.astype(np.float64), y.astype(np.float64)) + bias
+    out = product(x, y, bias)
+    assert out.shape == (*x.shape[:-1], 6)
+    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-5)
+
+
+@needs_native
+def test_rows_that_follow_each_other_are_those_of_one_product() -> None:
+    x, y = numbers((6, 5, 4), np.float32, 1), numbers((4, 3), np.float32, 2)
+    assert native.multiplies(x, y, None)
+    assert native.multiplies(x[:, :1], y, None)  # one of five rows each
+    assert native.multiplies(x[::2], y[None], None)
+    assert not native.multiplies(x[:, ::2], y, None)  # would be six small products
+    assert not native.multiplies(x.transpose(1, 0, 2), y, None)
+
+
 @needs_native
 def test_heads_are_multiplied_where_they_lie(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = count_calls(monkeypatch, "product")

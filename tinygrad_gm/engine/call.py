@@ -85,8 +85,8 @@ def bind(op: Op, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[Any,
         if place < len(args):
             refuse_binding(op, args, keywords)
         values[place] = value
-    unset = [v for v in values[len(args) : op.required] if v is Parameter.empty]
-    if unset or len(args) > len(op.names):
+    unset = values[len(args) : op.required]
+    if (unset and any(v is Parameter.empty for v in unset)) or len(args) > len(op.names):
         refuse_binding(op, args, keywords)
     arrays = values[0] if op.variadic else tuple(values[: op.arity])
     return arrays, tuple(values[op.arity :])

@@ -9,7 +9,6 @@ import numpy as np
 from .op import Op
 
 HALF = "e"  # the dtype character of float16
-COMPUTED = "fd"  # the floating dtypes used in computation without conversion: float32 and float64
 
 
 def is_half(value: Any) -> bool:

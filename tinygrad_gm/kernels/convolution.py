@@ -178,8 +178,7 @@ def _convolved_by_kernel(
     x: Array, weight: Array, geometry: Geometry, groups: int, bias: Array, out: Array
 ) -> bool:
     """Whether a native kernel takes these arrays, and has written the convolution to `out`."""
-    given = (x, weight, out) if bias is None else (x, weight, out, bias)
-    if not (native.fits(*given) and _kernels_take(x, weight.shape, groups, out)):
+    if not (native.fits(x, weight, out, bias) and _kernels_take(x, weight.shape, groups, out)):
         return False
     x, (stride, padding, dilation) = whole_channels(x), geometry
     bias = None if bias is None else np.ascontiguousarray(bias)

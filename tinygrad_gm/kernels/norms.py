@@ -27,11 +27,6 @@ from .summation import divided, summed, sums_of_rows
 FAR = 16.0  # μ²/σ² from which on ⟨x²⟩ − μ² has lost a digit or more
 
 
-def _fit(*arrays: Array) -> bool:
-    """Whether native kernels take those of the arrays that are not None."""
-    return native.fits(*[array for array in arrays if array is not None])
-
-
 def _split(gradients: Array, shape: Shape) -> tuple[Array, Array]:
     """The gradients of weight and bias, which the native kernels return as the rows of a matrix."""
     if gradients is None:
@@ -56,7 +51,7 @@ def normalize_rows(
         The result, and (μ, 1/√(σ² + eps)), both (rows, 1); μ is None unless `centered`.
     """
     row = x.shape[len(x.shape) - ndim :]
-    if _fit(x, weight, bias):
+    if native.fits(x, weight, bias):
         results = native.normalize_rows(x, weight, bias, math.prod(row), eps, centered)
         if results is not None:
             return results[0], results[1:]
@@ -119,7 +114,7 @@ def normalize_rows_backward(
     a vector, which run on all cores.
     """
     row = x.shape[len(x.shape) - ndim :]
-    if _fit(g, x, weight, mean, inverse):
+    if native.fits(g, x, weight, mean, inverse):
         both = 1 in argnums or 2 in argnums
         results = native.normalize_rows_backward(
             g, x, weight, mean, inverse, math.prod(row), 0 in argnums, both
@@ -201,7 +196,7 @@ def normalize_channels(
         The result, σ², and (μ, 1/√(σ² + eps), whether |μ| is many σ in some channel); μ and σ
         per channel, (N, C) or (1, C).
     """
-    if _fit(x, weight, bias):
+    if native.fits(x, weight, bias):
         results = native.normalize_channels(x, weight, bias, groups or 0, eps, FAR)
         if results is not None:
             return results[0], results[1], results[2:]
@@ -242,7 +237,7 @@ def normalize_channels_backward(
 
     `mean_gradient` and `variance_gradient` are those of μ and σ², where they are results too.
     """
-    if _fit(g, x, weight, mean, inverse, mean_gradient, variance_gradient):
+    if native.fits(g, x, weight, mean, inverse, mean_gradient, variance_gradient):
         statistics = mean, inverse, far, mean_gradient, variance_gradient
         results = native.normalize_channels_backward(
             g, x, weight, *statistics, groups or 0, 0 in argnums

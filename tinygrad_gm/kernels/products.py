@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..backend import Array, Namespace
@@ -11,11 +12,16 @@ from . import native
 def product(xp: Namespace, x: Array, y: Array, bias: Array = None) -> Any:
     """x @ y + bias: (…, m, n) @ (…, n, p) and a bias (p,) or None give (…, m, p).
 
-    `x.dot(y)` of two matrices takes half a microsecond less than `xp.matmul(x, y)`.
+    With one matrix on the right, x may have any number of axes, also one, and all of its rows are
+    those of one large product, which is faster than several small ones. `x.dot(y)` of two matrices
+    takes half a microsecond less than `xp.matmul(x, y)`.
     """
     if native.multiplies(x, y, bias):
         return native.product(x, y, bias)
-    out = x.dot(y) if x.ndim == y.ndim == 2 else xp.matmul(x, y)
+    if y.ndim == 2 != x.ndim:
+        rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+        return product(xp, rows, y, bias).reshape(*x.shape[:-1], y.shape[1])
+    out = x.dot(y) if y.ndim == 2 else xp.matmul(x, y)
     if bias is not None:
         out += bias
     return out

@@ -132,8 +132,7 @@ def gru(xp: Namespace, inputs: Array, hidden: Array, weight: Array, bias: Array)
     steps, (batch, size) = len(inputs), hidden.shape
     gates = xp.empty((steps, batch, 4, size), inputs.dtype)
     states = xp.empty((steps, batch, size), inputs.dtype)
-    biases = [] if bias is None else [bias]
-    if _pays(inputs, weight) and native.fits(inputs, hidden, weight, *biases):
+    if _pays(inputs, weight) and native.fits(inputs, hidden, weight, bias):
         added = None if bias is None else in_order(bias)
         native.gru(in_order(inputs), in_order(hidden), weight, added, states, gates)
         return states, gates

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..backend import Array, Arrays, Namespace
+from ..backend import Array, Arrays, Namespace, Shape
 from . import native
 from .indices import along, grid
 from .summation import summed, sums_of_rows
@@ -21,11 +22,10 @@ def in_rows(x: Array) -> bool:
 
 def rows_along(x: Array, axis: int) -> Array:
     """x with `axis` last if the kernels of rows take it so, as channels-last memory; else None."""
-    if axis in (-1, x.ndim - 1) or not x.ndim:
-        return x if in_rows(x) else None
     if not native.fits(x) or not isinstance(axis, int):
         return None
-    x = np.moveaxis(x, axis, -1)
+    if axis not in (-1, x.ndim - 1) and x.ndim:
+        x = np.moveaxis(x, axis, -1)
     return x if in_rows(x) else None
 
 
@@ -134,9 +134,13 @@ def cross_entropy_backward(
 
 def _places(xp: Namespace, target: Array, axis: int) -> Arrays:
     """The index of the targets in an array with the classes along `axis`."""
-    places = grid(xp, target.shape)
-    places.insert(axis, target)
-    return tuple(places)
+    places = _grid(target.shape) if xp is np else grid(xp, target.shape)
+    return (*places[:axis], target, *places[axis:])
+
+
+@functools.lru_cache(maxsize=16)  # to make one takes longer than to read the targets
+def _grid(shape: Shape) -> list[Array]:
+    return grid(np, shape)
 
 
 def largest_of_rows(xp: Namespace, x: Array) -> Array:

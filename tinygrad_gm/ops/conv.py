@@ -315,7 +315,7 @@ def check_shapes(
             f"{name}: a weight {ws} with groups={groups} needs {channels} input channels; got "
             f"input {xs} with {xs[1]}"
         )
-    check_shape(name, (outputs,), bias=bias)
+    check_shape(name, (outputs,), "bias", bias)
 
 
 def window_counts(

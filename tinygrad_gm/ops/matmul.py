@@ -54,6 +54,14 @@ def matmul(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
     >>> tg.matmul(tg.ones((2, 3)), tg.ones(3)).tolist()
     [3.0, 3.0]
     """
+    try:
+        return product(xp, x, y)
+    except (AttributeError, IndexError, ValueError):
+        _check_factors(x, y)
+        raise
+
+
+def _check_factors(x: ArrayLike, y: ArrayLike) -> None:
     if getattr(x, "ndim", 0) == 0 or getattr(y, "ndim", 0) == 0:
         raise ValueError("matmul: a number has no matrix product; use * to scale")
     inner = y.shape[-2] if y.ndim > 1 else y.shape[0]
@@ -61,6 +69,3 @@ def matmul(xp: Namespace, x: ArrayLike, y: ArrayLike) -> Any:
         raise ValueError(
             f"matmul: {x.shape} @ {y.shape}: inner sizes {x.shape[-1]} and {inner} differ"
         )
-    if y.ndim == 2 and x.ndim > 2:  # one large product is faster than a batch of small ones
-        return product(xp, as_rows(xp, x), y).reshape(*x.shape[:-1], y.shape[1])
-    return product(xp, x, y)

@@ -139,6 +139,8 @@ class Blocks:
         as all blocks together (None for None), the gradients are one array per parameter, and the
         formula's gradient is scale · gradient + decay · param. None: iterate over the blocks.
         """
+        if not native.fits(self._param):
+            return None
         gradients, scale, decay, keep = self._filling
         wanted = [gradients[i] for i in self.members if gradients[i].size]
         if not native.fits(self._param, *wanted):

@@ -11,10 +11,10 @@ otherwise goes on in NumPy:
 
 `fits(*arrays)` costs 50 ns and is false for everything odd: kernels that are not built or switched
 off; arrays of another library or a subclass, or empty; other types than one of float32 and float64;
-numbers that are not aligned or in another byte order. `dense(*arrays)` also wants one shape and one
-memory order without holes: an elementwise kernel walks such arrays as rows of numbers. A kernel
-checks whatever could make it read or write outside of an array, and raises an error; that is a
-mistake of the array function, never of its user.
+numbers that are not aligned or in another byte order. After the first array it passes over None.
+`dense(*arrays)` also wants one shape and one memory order without holes: an elementwise kernel
+walks such arrays as rows of numbers. A kernel checks whatever could make it read or write outside
+of an array, and raises an error; that is a mistake of the array function, never of its user.
 
 Array functions with kernels are in `tinygrad_gm.kernels`, without gradient rules, and their NumPy
 path stays: it is the definition, and what runs where no kernel does.

@@ -30,11 +30,11 @@ static bool runs_here(const Kernels *target)
 PyObject *enter_fits(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     (void)module;
-    if (!enabled || !count)
+    if (!enabled || !count || !is_plain(args[0]))
         Py_RETURN_FALSE;
-    for (Py_ssize_t i = 0; i < count; i++)
-        if (!is_plain(args[i]) || PyArray_TYPE((PyArrayObject *)args[i]) !=
-                                      PyArray_TYPE((PyArrayObject *)args[0]))
+    for (Py_ssize_t i = 1; i < count; i++)
+        if (args[i] != Py_None && !(is_plain(args[i]) && PyArray_TYPE((PyArrayObject *)args[i]) ==
+                                                             PyArray_TYPE((PyArrayObject *)args[0])))
             Py_RETURN_FALSE;
     Py_RETURN_TRUE;
 }
@@ -45,8 +45,8 @@ PyObject *enter_dense(PyObject *module, PyObject *const *args, Py_ssize_t count)
     if (fits == Py_False)
         return fits;
     Py_DECREF(fits);
-    for (Py_ssize_t i = 0; i < count; i++)
-        if (!lie_alike((PyArrayObject *)args[0], (PyArrayObject *)args[i]))
+    for (Py_ssize_t i = 1; i < count; i++)
+        if (args[i] == Py_None || !lie_alike((PyArrayObject *)args[0], (PyArrayObject *)args[i]))
             Py_RETURN_FALSE;
     return PyBool_FromLong(has_no_holes((PyArrayObject *)args[0]));
 }

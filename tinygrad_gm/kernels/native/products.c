@@ -23,8 +23,25 @@ static bool as_factor(PyObject *value, Factor *to)
     return true;
 }
 
-/* The shapes and steps of x @ y + bias, with leading axes broadcast; whether there is a kernel. */
-static bool as_product(PyObject *const *args, Py_ssize_t count, Product *p)
+/* With one matrix on the right, all rows of x are those of one product; whether they follow each other
+ * in equal steps. */
+static bool join_rows(Product *p)
+{
+    for (Index axis = p->axes - 1; axis >= 0; axis--) {
+        const Index length = p->shape[axis], step = p->x.steps[axis];
+        if (length > 1 && p->rows > 1 && step != p->rows * p->x.row_step)
+            return false;
+        if (length > 1 && p->rows == 1)
+            p->x.row_step = step;
+        p->rows *= length;
+    }
+    p->axes = 0;
+    return true;
+}
+
+/* The shapes and steps of x @ y + bias, with leading axes broadcast; whether there is a kernel. The
+ * result has `ndim` axes, of the lengths in `shape`. */
+static bool as_product(PyObject *const *args, Py_ssize_t count, Product *p, int *ndim, Index *shape)
 {
     if (count != 3 || !as_factor(args[0], &p->x) || !as_factor(args[1], &p->y))
         return false;
@@ -57,7 +74,11 @@ static bool as_product(PyObject *const *args, Py_ssize_t count, Product *p)
         p->x.steps[axis] = m > 1 ? PyArray_STRIDES(x)[i] / size : 0;
         p->y.steps[axis] = n > 1 ? PyArray_STRIDES(y)[j] / size : 0;
     }
-    return true;
+    *ndim = (int)p->axes + 2;
+    memcpy(shape, p->shape, sizeof p->shape);
+    shape[p->axes] = p->rows;
+    shape[p->axes + 1] = p->columns;
+    return y_axes || join_rows(p);
 }
 
 static Index matrices(const Product *p)
@@ -74,10 +95,12 @@ PyObject *enter_multiplies(PyObject *module, PyObject *const *args, Py_ssize_t c
 {
     (void)module;
     Product p;
+    int ndim;
+    Index shape[MOST_AXES + 2];
 #if defined(__APPLE__)
     Py_RETURN_FALSE;
 #endif
-    return PyBool_FromLong(enabled && as_product(args, count, &p));
+    return PyBool_FromLong(enabled && as_product(args, count, &p, &ndim, shape));
 }
 
 /* The size of a part where `size` is cut into as many parts as wanted, each of at least `fewest` and at
@@ -143,14 +166,12 @@ PyObject *enter_product(PyObject *module, PyObject *const *args, Py_ssize_t coun
 {
     (void)module;
     Product p;
-    if (!as_product(args, count, &p))
+    int ndim;
+    Index shape[MOST_AXES + 2];
+    if (!as_product(args, count, &p, &ndim, shape))
         return PyErr_Format(PyExc_ValueError, "product: not what `multiplies` accepts");
     const int type = PyArray_TYPE((PyArrayObject *)args[0]);
-    Index shape[MOST_AXES + 2];
-    memcpy(shape, p.shape, sizeof p.shape);
-    shape[p.axes] = p.rows;
-    shape[p.axes + 1] = p.columns;
-    PyObject *out = PyArray_SimpleNew((int)p.axes + 2, shape, type);
+    PyObject *out = PyArray_SimpleNew(ndim, shape, type);
     if (!out)
         return NULL;
     p.out = PyArray_DATA((PyArrayObject *)out);

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -54,11 +53,8 @@ def linear(xp: Namespace, x: ArrayLike, weight: ArrayLike, bias: ArrayLike = Non
             f"linear: expected an input (…, in) and a weight (out, in); got input {inputs} and "
             f"weight {weights}"
         )
-    check_shape("linear", weights[:1], bias=bias)
-    *batch, length = inputs
-    rows = x if len(batch) == 1 else x.reshape(math.prod(batch), length)
-    out = product(xp, rows, weight.T, bias)
-    return out if rows is x else out.reshape(*batch, weights[0])
+    check_shape("linear", weights[:1], "bias", bias)
+    return product(xp, x, weight.T, bias)
 
 
 def _embedding_decomposition(weight: ArrayLike, indices: ArrayLike, padding_idx: int | None) -> Any:

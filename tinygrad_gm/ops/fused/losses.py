@@ -150,7 +150,7 @@ def nll_loss(
     counts = target != ignore_index
     safe = xp.where(counts, target, 0)
     check_below("nll_loss", "class numbers", safe, shape[axis])
-    check_shape("nll_loss", shape[axis : axis + 1], weight=weight)
+    check_shape("nll_loss", shape[axis : axis + 1], "weight", weight)
     slopes = -counts.astype(log_probabilities.dtype)
     if weight is not None:
         slopes *= weight[safe]

@@ -89,7 +89,9 @@ def layer_norm(
     [[-1.0, 1.0], [0.0, 0.0]]
     """
     _check_ndim("layer_norm", x.shape, ndim)
-    check_shape("layer_norm", x.shape[-ndim:], weight=weight, bias=bias)
+    row = x.shape[-ndim:]
+    check_shape("layer_norm", row, "weight", weight)
+    check_shape("layer_norm", row, "bias", bias)
     return normalize_rows(xp, x, weight, bias, ndim, eps, centered=True)
 
 
@@ -120,7 +122,7 @@ def rms_norm(
     [0.20000000298023224, -1.399999976158142]
     """
     _check_ndim("rms_norm", x.shape, ndim)
-    check_shape("rms_norm", x.shape[-ndim:], weight=weight)
+    check_shape("rms_norm", x.shape[-ndim:], "weight", weight)
     return normalize_rows(xp, x, weight, None, ndim, eps, centered=False)
 
 
@@ -130,7 +132,8 @@ def rms_norm(
 def _check_channels(name: str, shape: Shape, weight: Array, bias: Array) -> None:
     if len(shape) < 2:
         raise ValueError(f"{name}: expected an input (N, C, …); got {shape}")
-    check_shape(name, shape[1:2], weight=weight, bias=bias)
+    check_shape(name, shape[1:2], "weight", weight)
+    check_shape(name, shape[1:2], "bias", bias)
 
 
 def _columns(array: ArrayLike, sizes: Shape, ndim: int) -> Any:

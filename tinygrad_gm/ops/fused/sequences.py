@@ -39,8 +39,9 @@ def _check(
         raise ValueError(
             f"{name}: expected inputs (L, N, {rows}) with L ≥ 1 and H = {matrix[1]}; got {given}"
         )
-    check_shape(name, (given[1], matrix[1]), **states)
-    check_shape(name, matrix[:1], bias=bias)
+    for argument, state in states.items():
+        check_shape(name, (given[1], matrix[1]), argument, state)
+    check_shape(name, matrix[:1], "bias", bias)
 
 
 def _recurrent_gradient(xp: Namespace, gates: Array, hidden: Array, states: Array) -> Any:
