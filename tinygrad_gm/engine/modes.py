@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 
 class Scope(NamedTuple):
-    """The module in which an operation ran: its name and class, and the enclosing scope."""
+    """The call of a module in which an operation ran: name, class, and the enclosing scope."""
 
     name: str
     kind: str

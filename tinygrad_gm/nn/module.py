@@ -27,6 +27,7 @@ __all__ = ["Module"]
 Self = TypeVar("Self", bound="Module")
 Hook = Callable[[Any, tuple[Any, ...], Any], Any]
 PreHook = Callable[[Any, tuple[Any, ...]], Any]
+_new = tuple.__new__
 
 
 class Loaded(NamedTuple):
@@ -61,7 +62,8 @@ class Module:
     _optional: ClassVar[tuple[str, ...]] = ()  # buffers that may be missing in a loaded state
     _forward_hooks: dict[object, Hook]
     _forward_pre_hooks: dict[object, PreHook]
-    _scope: Scope | None = None  # of the last call
+    _scope: Scope | None = None  # of a call from `_caller`; other calls have copies of it
+    _caller: weakref.ref[Any] | None = None  # the module that called it last
     _holders: tuple[weakref.ref[Module], ...] = ()  # the modules that it became a part of
     _last_name: str = ""
 
@@ -92,9 +94,12 @@ class Module:
         )
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
-        place, outer = self._scope, scope.get()
-        if place is None or place.parent is not outer:
+        known, outer = self._scope, scope.get()
+        caller = None if outer is None else outer[3]
+        if known is None or caller is not self._caller or (caller is None and outer is not None):
             place = self._enter(outer)
+        else:
+            place = _new(Scope, (known[0], known[1], outer, known[3]))
         token = scope.set(place)
         try:
             if self._forward_pre_hooks:
@@ -112,18 +117,19 @@ class Module:
         return output
 
     def _enter(self, outer: Scope | None) -> Scope:
-        """Return a new scope, for a call from another scope than the last call.
+        """Return the scope of a call from another module than the last call.
 
         Its name is the path in the calling module, or else in the first module that holds this one.
         """
         self._require_init("be called")
         caller = outer
+        around = None if outer is None else outer.module
         while caller is not None and caller.module is None:
             caller = caller.parent
         holder = None if caller is None or caller.module is None else caller.module()
         name = self._path_in(holder) or self._path()
         place = Scope(name, type(self).__name__, outer, weakref.ref(self))
-        vars(self).update(_scope=place, _last_name=name)  # bypasses __setattr__, which is slow
+        vars(self).update(_scope=place, _caller=around, _last_name=name)  # __setattr__ is slow
         return place
 
     def _path_in(self, module: Module | None) -> str:
@@ -187,7 +193,7 @@ class Module:
         return {
             name: value.detach() if isinstance(value, Tensor) and value.node else value
             for name, value in vars(self).items()
-            if name not in ("_scope", "_holders")
+            if name not in ("_scope", "_caller", "_holders")
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:

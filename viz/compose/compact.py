@@ -10,12 +10,14 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import reduce
 from math import isfinite, nan
 from typing import Any
 
 from .. import style
 from ..annotate.attention import words
 from ..fold.clusters import Links, Tree
+from ..fold.contraction import together
 from ..graph.view import Edge, Group, Operation, Variable, View
 from ..themes import Theme
 from .figure import (
@@ -30,6 +32,7 @@ from .figure import (
     mark_classes,
     with_place,
 )
+from .recurrence import fields_of
 from .tables import EXPLANATION, joined
 
 ROOM = 4.0  # points around the texts of a box
@@ -152,7 +155,7 @@ class SmallWriter(Writer):
             if self.links.variables[edge.tail].role == "number" and edge.tail in self.inner
         }
         index = operation.params.get("key", operation.params.get("index"))
-        if operation.op.name == "getitem" and isinstance(index, int):
+        if operation.op.name == "getitem" and isinstance(index, (int, str)):
             return f"[{index}]"
         first = f"{numbers.pop(0)} " if 0 in numbers else ""
         return " ".join([f"{first}{sign}", *numbers.values()])
@@ -243,17 +246,24 @@ class SmallWriter(Writer):
 
     def lines(self) -> Iterable[Line]:
         """Yield a line for each pair of boxes; of several arguments it has the names."""
-        pairs: dict[tuple[str, str], list[Edge]] = {}
+        pairs: dict[tuple[str, str, bool], list[Edge]] = {}
         for edge in self.view.edges:
             head = edge.head
             if edge.argnum is None and head in self.links.variables and edge.tail in self.calls:
                 continue
             tail = self.links.maker.get(edge.tail, edge.tail)
-            if edge.tail in self.inner or tail == head:
+            returning = "loop" in edge.marks
+            if edge.tail in self.inner or (tail == head and not returning):
                 continue
-            pairs.setdefault((tail, head), []).append(edge)
-        for (tail, head), edges in pairs.items():
+            pairs.setdefault((tail, head, returning), []).append(edge)
+        for (tail, head, returning), edges in pairs.items():
             first = edges[0]
+            if returning:
+                loop = reduce(together, (edge.marks["loop"] for edge in edges))
+                fields = fields_of(loop, self.theme, self.numbers)
+                classes = "argument recurrence" + mark_classes(first)
+                yield Line(first.id, classes, tail, head, dashed=not first.differentiable, **fields)
+                continue
             yield Line(
                 first.id,
                 "argument" + mark_classes(first),
@@ -270,6 +280,8 @@ class SmallWriter(Writer):
         roles = [role for edge in edges for role in edge.marks.get("roles", ())]
         if len(roles) > 1:
             return (words(roles),)
+        if "times" in edges[0].marks:
+            return (f"{edges[0].marks['times']:,} ×",)
         reader = self.calls[edges[0].head]
         same = len({edge.tail for edge in edges}) == 1
         if len(edges) == 1 or not same or not isinstance(reader, Operation):

@@ -22,6 +22,7 @@ from ..annotate.jacobians import flow as flow_of
 from ..annotate.orders import word
 from ..graph.view import Edge, Group, Operation, Part, Variable, View
 from ..themes import THEMES, Look, Theme
+from .recurrence import CELL, fields_of
 from .sketches import Sketch, bars, sketches
 
 LEADING = 1.25  # line height as a multiple of the font size
@@ -71,7 +72,10 @@ class Box:
 
 @dataclass(frozen=True)
 class Line:
-    """An edge with its texts: the local derivative, its entries (`matrix`), the contribution."""
+    """An edge with its texts: the local derivative, its entries (`matrix`), the contribution.
+
+    A recurrence leads back to an earlier box, or to the same, and has a cell for each step.
+    """
 
     id: str
     classes: str
@@ -84,6 +88,8 @@ class Line:
     thick: bool = False
     faint: bool = False
     matrix: tuple[tuple[str, ...], ...] = ()
+    is_recurrence: bool = False
+    cells: tuple[str, ...] = ()  # fills
 
     @property
     def columns(self) -> tuple[float, ...]:
@@ -94,14 +100,14 @@ class Line:
     @property
     def width(self) -> float:
         """Return the width of its texts in points; 0 without texts."""
-        widths = [*map(_small_width, self.local), sum(self.columns)]
+        widths = [*map(_small_width, self.local), sum(self.columns), CELL * len(self.cells)]
         return max([*widths, style.text_width(self.flow, style.SMALL_SIZE, bold=True)])
 
     @property
     def height(self) -> float:
         """Return the height of its texts in points; 0 without texts."""
         lines = len(self.local) + len(self.matrix) + bool(self.flow)
-        return LEADING * style.SMALL_SIZE * lines
+        return LEADING * style.SMALL_SIZE * lines + (CELL + 2 if self.cells else 0)
 
 
 @dataclass(frozen=True)
@@ -163,7 +169,7 @@ def compose(view: View, theme: Theme = THEMES["light"]) -> Figure:
     }
     boxes = tuple(makers[type(node)](node) for node in view.nodes)
     groups = {node.id for node in view.nodes if isinstance(node, Group)}
-    lines = tuple(_line(edge, edge.head in groups) for edge in view.edges)
+    lines = tuple(_line(edge, edge.head in groups, theme) for edge in view.edges)
     return Figure(boxes, lines, tuple(_caption(view, boxes, lines)), writer.legend(), theme)
 
 
@@ -413,7 +419,7 @@ def row_height(row: Row) -> float:
 # ------------------------------------------------------------------------------------ lines
 
 
-def _line(edge: Edge, into_group: bool) -> Line:
+def _line(edge: Edge, into_group: bool, theme: Theme) -> Line:
     line = Line(
         edge.id,
         ("output" if edge.argnum is None else "argument") + mark_classes(edge),
@@ -423,6 +429,9 @@ def _line(edge: Edge, into_group: bool) -> Line:
         thick="path" in edge.marks,
         faint="dim" in edge.marks,
     )
+    if "loop" in edge.marks:
+        classes = line.classes + " recurrence"
+        return replace(line, classes=classes, **fields_of(edge.marks["loop"], theme, numbers=True))
     if edge.argnum is None:
         return line
     local, flow = _texts(edge)
@@ -430,6 +439,8 @@ def _line(edge: Edge, into_group: bool) -> Line:
         flow = flow_of(edge.contribution)
     roles = edge.marks.get("roles", ())
     texts = [words(roles)] * (len(roles) > 1) + [local] * bool(local)
+    if "times" in edge.marks:
+        texts, flow = [f"{edge.marks['times']:,} ×"], ""
     return replace(
         line,
         classes=line.classes + " grad-unneeded" * line.dashed,

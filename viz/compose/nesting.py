@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .. import style
-from ..fold.clusters import Module, Tree
+from ..fold.clusters import LOOP, Module, Tree
 from ..graph.view import View
 from .figure import Box, Cluster, Figure, Line
 
@@ -47,8 +47,8 @@ def framed_modules(tree: Tree, drawn: set[str] | None = None) -> list[Module]:
     With `drawn`, the ids of small boxes, a module with only one of them has none: the box names it.
     """
     modules = list(tree.top.modules())
-    models = {(*module.path, module.kind, module.model) for module in modules if not module.depth}
-    shown = [module for module in modules if module.depth or len(models) > 1]
+    models = {(m.kind, m.model) for m in modules if not m.depth and m.kind != LOOP}
+    shown = [m for m in modules if m.depth or len(models) > 1 or m.call[1] > 1 or m.kind == LOOP]
     if drawn is None:
         return shown
     return [m for m in shown if sum(call.id in drawn for call in m.operations()) > 1]
@@ -64,9 +64,7 @@ def _cluster(module: Module, boxes: list[str], frames: set[Module]) -> Cluster:
 
 def title_of(module: Module) -> str:
     """Return the title of the frame of a module."""
-    title = style.elided(style.printable(module.name), TITLE_LENGTH)
-    if module.depth and module.kind != module.name:
-        title += f" · {style.elided(style.printable(module.kind), TITLE_LENGTH)}"
+    title = style.elided(style.printable(module.title), 2 * TITLE_LENGTH)
     return title + " (backward)" * bool(module.order)
 
 
@@ -86,6 +84,8 @@ class _Router:
         for depth in depths if way == "in" else reversed(depths):
             crossing: dict[tuple[str, Module], list[int]] = {}
             for number, line in enumerate(lines):
+                if line.is_recurrence:  # a recurrence stays inside of its loop
+                    continue
                 ends = self.around[line.tail], self.around[line.head]
                 there, here = ends if way == "in" else ends[::-1]
                 if len(here) > depth and here[depth] not in there:

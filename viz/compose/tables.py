@@ -42,7 +42,7 @@ def joined(
 
 def _chains(boxes: Sequence[Box], lines: Sequence[Line], tree: Tree) -> list[list[Box]]:
     leaving, arriving = (Counter(getattr(line, end) for line in lines) for end in ("tail", "head"))
-    behind = {line.tail: line.head for line in lines if not line.local and not line.thick}
+    behind = {line.tail: line.head for line in lines if _is_plain(line)}
     operations = {box.id: box for box in boxes if box.shape == "pill"}
     taken: set[str] = set()
     chains = []
@@ -58,6 +58,10 @@ def _chains(boxes: Sequence[Box], lines: Sequence[Line], tree: Tree) -> list[lis
             chains.append(chain)
             taken.update(each.id for each in chain)
     return chains
+
+
+def _is_plain(line: Line) -> bool:
+    return not (line.local or line.thick or line.is_recurrence)
 
 
 def _are_alike(one: Box, two: Box, tree: Tree) -> bool:

@@ -16,6 +16,7 @@ from itertools import groupby, islice
 from ..graph.view import Edge, Group, Operation, Variable, View
 
 Call = Operation | Group  # a node that is not a variable
+LOOP = "loop"  # in place of a class: a plain loop, drawn by one of its steps
 ID_LENGTH = 80  # characters of a path in an id
 
 
@@ -45,6 +46,7 @@ class Module:
     kind: str = ""  # the class
     order: int = 0  # of differentiation: 0 forward, 1 the backward pass of the call, 2 …
     model: str = ""  # name of the outermost module
+    call: tuple[int, int] = (1, 1)  # which call, of how many; zero or less: all, see `loops`
     parent: Module | None = None
     parts: list[Module | Call] = field(default_factory=list)  # in the order of the record
     id: str = ""
@@ -52,12 +54,29 @@ class Module:
     @property
     def name(self) -> str:
         """The path as in the state dict, blocks.1.fc; of a model its name: net, Linear 2."""
-        return ".".join(filter(None, self.path)) or self.model or self.kind
+        return ".".join(self.names) or self.model or self.kind
+
+    @property
+    def names(self) -> list[str]:
+        """The names in its path, without those of models and loops."""
+        around = [m.path[-1] for m in self.upward() if m.path and m.kind != LOOP]
+        return [name for name in reversed(around) if name]
+
+    @property
+    def title(self) -> str:
+        """The text of its frame: cell · 3 of 5, cell ×5, fc · Linear."""
+        number, count = self.call
+        if self.kind == LOOP:
+            return f"{count:,} steps"
+        if count > 1:
+            return self.name + (f"  ×{count:,}" if number < 1 else f" · {number:,} of {count:,}")
+        named = self.kind in (self.name, "") or not self.depth
+        return self.name if named else f"{self.name} · {self.kind}"
 
     @property
     def depth(self) -> int:
         """The number of names in its path; 0 of a model."""
-        return sum(map(bool, self.path))
+        return len(self.names)
 
     @cached_property
     def height(self) -> int:
@@ -143,16 +162,19 @@ def _grow(module: Module, parts: list[Call]) -> None:
     """Fill a call with its parts; each run of parts that shares a deeper path is an inner call."""
     level = len(module.path)
 
-    def inner(part: Call) -> tuple[str, str, int, str] | None:
-        deeper = len(part.path) > level
-        return (part.path[level], part.kinds[level], part.order, part.model) if deeper else None
+    def inner(part: Call) -> tuple[str, str, int, str, tuple[int, int]] | None:
+        if len(part.path) <= level:
+            return None
+        name, kind = part.path[level], part.kinds[level]
+        call = part.calls[level] if part.calls else (1, 1)  # not in older files
+        return name, kind, part.order, "" if kind == LOOP else part.model, call
 
     for key, run in groupby(parts, inner):
         if key is None:
             module.parts += run
             continue
-        name, kind, order, model = key
-        call = Module((*module.path, name), kind, order, model, module)
+        name, kind, order, model, number = key
+        call = Module((*module.path, name), kind, order, model, number, module)
         module.parts.append(call)
         _grow(call, list(run))
 

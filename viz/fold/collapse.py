@@ -242,7 +242,7 @@ def fingerprint(calls: Iterable[Call], links: Links) -> Hashable:
             arguments.append((edge.argnum, known, shape, str(variable.dtype)))
         for edge in links.results.get(call.id, ()):
             numbers.setdefault(edge.head, len(numbers))
-        prints.append((_name(call), tuple(arguments), _static(getattr(call, "params", None))))
+        prints.append((_name(call), tuple(arguments), static(getattr(call, "params", None))))
     return tuple(prints)
 
 
@@ -250,14 +250,14 @@ def _name(call: Call) -> Hashable:
     return (call.kind, call.count) if isinstance(call, Group) else call.op.name
 
 
-def _static(value: Any) -> Hashable:
+def static(value: Any) -> Hashable:
     """Return a static argument as a hashable: of an array the shape, of an object the type."""
     if isinstance(value, (bool, int, float, complex, str, slice, type, type(None), type(...))):
         return repr(value)
     if isinstance(value, (tuple, list)):
-        return tuple(map(_static, value))
+        return tuple(map(static, value))
     if hasattr(value, "items"):
-        return tuple((name, _static(part)) for name, part in value.items())
+        return tuple((name, static(part)) for name, part in value.items())
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return (value.shape, str(value.dtype))
     return type(value).__name__

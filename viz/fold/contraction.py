@@ -87,7 +87,7 @@ def contract(view: View, links: Links, owner: Owners) -> View:
 def _edges(view: View, links: Links, owner: Owners, groups: dict[Bundle, Group]) -> list[Edge]:
     """Return the remaining edges; all edges from one node to one group become one."""
     edges: list[Edge] = []
-    merged: dict[tuple[str, str], tuple[Edge, str]] = {}
+    merged: dict[tuple[str, ...], tuple[Edge, str]] = {}
     counts: dict[Bundle, int] = {}
     for edge in view.edges:
         tail, head = owner.get(edge.tail), owner.get(edge.head)
@@ -96,9 +96,21 @@ def _edges(view: View, links: Links, owner: Owners, groups: dict[Bundle, Group])
             name = edge.id if edge.argnum is not None else f"e_{source}_{edge.head}"
             edges.append(edge if tail is None else replace(edge, id=name, tail=source))
             continue
-        if head in (tail, owner.get(links.maker.get(edge.tail, ""))):
-            continue
+        inside = head in (tail, owner.get(links.maker.get(edge.tail, "")))
         group = groups[head]
+        if "loop" in edge.marks:
+            start = group.id if inside else source
+            key = start, group.id, "loop"
+            if key in merged:
+                known = merged[key][0]
+                known.marks["loop"] = together(known.marks["loop"], edge.marks["loop"])
+            else:
+                new = replace(edge, tail=start, head=group.id, marks=dict(edge.marks))
+                merged[key] = new, edge.tail
+                edges.append(new)
+            continue
+        if inside:
+            continue
         if (source, group.id) not in merged:
             argnum = counts[head] = counts.get(head, -1) + 1
             new = Edge(
@@ -139,17 +151,20 @@ def _group(bundle: Bundle, identity: str, links: Links, owner: Owners) -> Group:
     learned = [v for v in inside.values() if v.role == "parameter" and v.id not in links.maker]
     name, kind, path = _words(bundle, len(calls))
     sizes = [_size(copy, links, owner) for copy in bundle.copies]
+    number, count = bundle.modules[0].call if bundle.modules else (1, 1)
+    steps = count if number < 1 else 1
     return Group(
         identity,
         name,
         kind,
-        len(bundle.copies),
+        len(bundle.copies) * steps,
         len(calls),
         sum(prod(leaf.shape) for leaf in learned),
         (_shapes(inputs.values()), _shapes(outputs)),
         sizes,
         path=path,
         kinds=calls[0].kinds[: len(path)],
+        calls=calls[0].calls[: len(path)],
         model=calls[0].model,
         where=calls[0].where,
         order=calls[0].order,
@@ -161,14 +176,17 @@ def _words(bundle: Bundle, number: int) -> tuple[str, str, tuple[str, ...]]:
     """Return the name and the kind of a bundle, and the path of the modules around it."""
     if bundle.modules:
         first, last = bundle.modules[0], bundle.modules[-1]
-        name = first.name if first is last else f"{first.name} … {last.name}"
+        name = first.name if first.name == last.name else f"{first.name} … {last.name}"
+        number, count = first.call
+        if first is last and count > 1 and number > 0:
+            name = first.title
         return name, first.kind, first.path[:-1]
     name, kind = f"… {number:,} more", "operations"
     if len(bundle.copies) > 1:
         name, kind = " → ".join(map(_symbol, bundle.copies[0])), f"{name} {kind}"
-    paths = [call.path for call in bundle.calls]
+    paths = [zip(call.path, call.calls, strict=False) for call in bundle.calls]
     shared = takewhile(lambda names: len(set(names)) == 1, zip(*paths, strict=False))
-    return name, kind, tuple(names[0] for names in shared)
+    return name, kind, tuple(names[0][0] for names in shared)
 
 
 def _symbol(call: Call) -> str:
@@ -214,6 +232,13 @@ def _marks(parts: Sequence[Part], sizes: Sequence[float], links: Links) -> dict[
         if scale is not None:
             marks |= {"heat": warmth(max(known), *scale), "heat_range": scale}
     return marks
+
+
+def together(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, Any]:
+    """Combine two recurrences between the same nodes: the names, and the cells of the first."""
+    first, second = (one, two) if one["sizes"] else (two, one)
+    names = dict.fromkeys(filter(None, [first["name"], second["name"]]))
+    return {**first, "name": ", ".join(names)}
 
 
 def combined(marks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ RENAMED = {"slot": "argnum", "kept": "saved"}  # keys of version 1
 LISTED = 1000  # up to this size an array is written as numbers, not as bytes
 
 KINDS: dict[str, Any] = {kind.__name__.lower(): kind for kind in (Variable, Operation, Group, Edge)}
-TUPLES = ("shape", "path", "kinds", "shapes")  # fields that are tuples
+TUPLES = ("shape", "path", "kinds", "calls", "shapes")  # fields that are tuples
 
 
 def dumps(view: View, settings: Mapping[str, str | bool]) -> str:

@@ -36,6 +36,7 @@ class Part:
 
     path: tuple[str, ...] = ()  # names of the modules around it, outermost first; a model's is ""
     kinds: tuple[str, ...] = ()  # their classes
+    calls: tuple[tuple[int, int], ...] = ()  # which call of each, of how many by the module around
     model: str = ""  # the outermost module: its variable, or its class and a number
     where: str = ""  # "file:line" in the user's program, if recorded
     order: int = 0  # of differentiation: 0 forward, 1 in a gradient rule of a backward pass, 2 …
@@ -44,7 +45,7 @@ class Part:
     @property
     def place(self) -> dict[str, Any]:
         """The fields other than marks."""
-        names = ("path", "kinds", "model", "where", "order")
+        names = ("path", "kinds", "calls", "model", "where", "order")
         return {name: getattr(self, name) for name in names}
 
 
@@ -157,6 +158,7 @@ class View:
 
 
 Arguments = dict[int, tuple[Edge, Variable]]  # by argnum: the edge and its tail
+NO_MODULES = "line", "backward", "expanded"  # kinds of scopes
 
 
 def look(
@@ -189,6 +191,7 @@ def look(
         if (tensor.node or tensor) in builder.variables:
             builder.variables[tensor.node or tensor].is_input = True
     builder.tell_apart()
+    builder.count_calls()
     return builder.view
 
 
@@ -208,6 +211,8 @@ class _Builder:
         self.pass_order = 0  # order of the backward pass that recorded the last node
         self.models: dict[int, str] = {}  # by the id of a module's reference in the record
         self.alike: Counter[str] = Counter()
+        self.numbers: dict[int, int] = {}  # of calls of one module by one around, by id of a scope
+        self.called: dict[tuple[int, int], list[int]] = {}  # the ids of these scopes, in order
 
     def derive(self, roots: Sequence[Traced]) -> None:
         """Compute all values, gradients and contributions by the engine."""
@@ -289,9 +294,12 @@ class _Builder:
             self.view.nodes.append(variable)
         elif reader is not None and type(source) is not Node:
             variable = self.variables[key]
-            pairs = zip(variable.path, self.place(reader.scope)["path"], strict=False)
+            place = self.place(reader.scope)
+            here = zip(variable.path, variable.calls, strict=True)
+            pairs = zip(here, zip(place["path"], place["calls"], strict=True), strict=False)
             shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
             variable.path, variable.kinds = variable.path[:shared], variable.kinds[:shared]
+            variable.calls = variable.calls[:shared]
         return self.variables[key]
 
     def result(self, node: Node) -> Variable:
@@ -329,8 +337,9 @@ class _Builder:
         variable = Variable(self.new_id(), name, role, source.shape, source.dtype, source._data)
         variable.is_named = given is not None
         if isinstance(source, Parameter):
-            variable.learned, variable.path, variable.kinds = True, place["path"], place["kinds"]
-            variable.model = place["model"]
+            variable.learned, variable.model = True, place["model"]
+            variable.path, variable.kinds = place["path"], place["kinds"]
+            variable.calls = place["calls"]
             if source not in self.names:
                 variable.name = ".".join(filter(None, (*variable.path, name)))
         variable.gradient = self.gradients.get(source)
@@ -346,13 +355,41 @@ class _Builder:
                 where = where or printable(frame.name)
             elif frame.kind == "backward":
                 order += 1
-            elif frame.kind != "expanded":
+            elif frame.kind not in NO_MODULES:
                 modules.append(frame)
             frame = frame.parent
         path = tuple(printable(module.name) for module in reversed(modules))
         kinds = tuple(printable(module.kind) for module in reversed(modules))
-        model = self.model(modules[-1]) if modules else ""
-        return {"path": path, "kinds": kinds, "model": model, "where": where, "order": order}
+        calls = tuple((self.call(module), 0) for module in reversed(modules))
+        return {
+            "path": path,
+            "kinds": kinds,
+            "calls": calls,
+            "model": self.model(modules[-1]) if modules else "",
+            "where": where,
+            "order": order,
+        }
+
+    def call(self, frame: Scope) -> int:
+        """Return the number of a call among all calls; `count_calls` replaces it."""
+        if id(frame) not in self.numbers:
+            around = frame.parent
+            while around is not None and around.kind in NO_MODULES:
+                around = around.parent
+            held = frame if frame.module is None else frame.module
+            self.called.setdefault((id(around), id(held)), []).append(len(self.numbers))
+            self.numbers[id(frame)] = len(self.numbers)
+        return self.numbers[id(frame)]
+
+    def count_calls(self) -> None:
+        """Replace the number of each call by that among the calls of its module by one around."""
+        found = {
+            number: (place, len(alike))
+            for alike in self.called.values()
+            for place, number in enumerate(alike, 1)
+        }
+        for part in (*self.view.nodes, *self.view.edges):
+            part.calls = tuple(found[number] for number, _ in part.calls)
 
     def model(self, outermost: Scope) -> str:
         """Return the name of a model's variable; without one its class: Linear, Linear 2."""
@@ -483,8 +520,8 @@ def _settle(cut: Operation, view: View, place: int) -> None:
     behind = [node for node in view.nodes[place:] if not isinstance(node, Variable)][:1]
     if before and behind and before[0].order == behind[0].order:
         if before[0].model == behind[0].model:
-            steps = [list(zip(part.path, part.kinds, strict=True)) for part in before + behind]
-            same = [a for a, _ in takewhile(lambda p: p[0] == p[1], zip(*steps, strict=False))]
-            cut.path, cut.kinds = tuple(a for a, _ in same), tuple(b for _, b in same)
+            rows = [zip(p.path, p.kinds, p.calls, strict=True) for p in before + behind]
+            same = [a for a, b in takewhile(lambda p: p[0] == p[1], zip(*rows, strict=False))]
+            cut.path, cut.kinds, cut.calls = zip(*same, strict=True) if same else ((), (), ())
             cut.model = before[0].model
         cut.order = before[0].order

@@ -10,6 +10,7 @@ from html import escape
 
 from .. import style
 from ..compose.figure import Box, Cluster, Entry, Figure, Key, Line, Row
+from ..compose.recurrence import CELL
 from ..compose.sketches import vacant
 from ..themes import Theme
 
@@ -57,6 +58,7 @@ def source(figure: Figure, direction: str) -> str:
         graphs[cluster.id] = graphviz.Digraph(
             f"cluster_{cluster.id}", graph_attr=_frame(cluster, theme, direction)
         )
+    position = {box.id: number for number, box in enumerate(figure.boxes)}
     owners = {name: cluster.id for cluster in figure.clusters for name in cluster.boxes}
     for box in figure.boxes:
         make = {"card": _card, "table": _table}.get(box.shape, _disc)
@@ -71,7 +73,12 @@ def source(figure: Figure, direction: str) -> str:
             attributes["tooltip"] = attributes["labeltooltip"] = _tooltip(line.tooltip)
         if line.classes == "shared":  # it continues behind the port
             attributes["arrowhead"] = "none"
-        graph.edge(line.tail, line.head, id=line.id, **{"class": line.classes}, **attributes)
+        ends = line.tail, line.head
+        if line.is_recurrence:
+            attributes["penwidth"] = "2"
+            if position[line.tail] > position[line.head]:  # laid out like the lines forward
+                ends, attributes["dir"] = ends[::-1], "back"
+        graph.edge(*ends, id=line.id, **{"class": line.classes}, **attributes)
     text: str = graph.source
     return text
 
@@ -200,14 +207,26 @@ def _edge(line: Line, theme: Theme) -> dict[str, str]:
     flow = [f'<FONT COLOR="{ink}"><B>{_plain(line.flow)}</B></FONT>'] * bool(line.flow)
     texts = [*map(_plain, line.local), *flow]
     attributes = {"label": _html(_MARGIN.format("<BR/>".join(texts)))} if texts else {}
-    if line.matrix:
-        parts = ["<BR/>".join(map(_plain, line.local)), _matrix(line), *flow]
+    if line.matrix or line.cells:
+        inner = _matrix(line) if line.matrix else _cells(line, theme)
+        parts = ["<BR/>".join(map(_plain, line.local)), inner, *flow]
         rows = "".join(f"<TR><TD>{part}</TD></TR>" for part in parts)
         attributes["label"] = _html(f"{NO_LINES}{rows}</TABLE>")
     if line.faint:
         attributes |= {"color": theme.cluster.border, "fontcolor": theme.quiet}
     attributes |= {"style": "dashed"} if line.dashed else {}
     return attributes | ({"penwidth": "3"} if line.thick else {})
+
+
+def _cells(line: Line, theme: Theme) -> str:
+    """Return a row of coloured cells."""
+    size = f'FIXEDSIZE="TRUE" WIDTH="{CELL * len(line.cells) + 2:.0f}" HEIGHT="{CELL + 3:.0f}"'
+    room = f'FIXEDSIZE="TRUE" WIDTH="{CELL - 1:.0f}" HEIGHT="{CELL:.0f}"'
+    cells = "".join(f'<TD {room} BGCOLOR="{fill}"></TD>' for fill in line.cells)
+    return (
+        f'<TABLE {size} BORDER="0" CELLBORDER="1" CELLSPACING="1" CELLPADDING="0" '
+        f'COLOR="{theme.line}"><TR>{cells}</TR></TABLE>'
+    )
 
 
 def _matrix(line: Line) -> str:

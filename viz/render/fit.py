@@ -16,6 +16,7 @@ from typing import NamedTuple
 from ..compose.figure import Figure
 from ..compose.levels import DETAILS, figure_of
 from ..fold.collapse import rolled, smaller
+from ..fold.loops import looped
 from ..graph.view import Variable, View
 from . import engine, raster
 
@@ -115,13 +116,15 @@ class Candidate(NamedTuple):
 def _candidates(view: View, wish: Wish) -> Iterator[Candidate]:
     """Yield candidates from the most detailed to the smallest, with what they leave out.
 
-    All the graph and the one with equal modules rolled come in each detail before more is closed.
+    All the graph, the one with its loops rolled and the one with equal modules rolled too come in
+    each detail before more is closed.
     """
     assert wish.fit is not None
     details = [detail for detail in DETAILS if wish.detail in (None, detail)]
-    short = rolled(view) if wish.may_close else view
-    first = [view] if short is view else [view, short]
-    closing = smaller(view) if wish.may_close else iter(())
+    loops = looped(view) if wish.may_close else view
+    short = rolled(loops) if wish.may_close else view
+    first = list({id(drawn): drawn for drawn in (view, loops, short)}.values())
+    closing = smaller(loops) if wish.may_close else iter(())
     small = [detail for detail in details if detail != "full" or wish.detail == "full"]
     pairs = chain(
         product(details, first), ((detail, drawn) for drawn in closing for detail in small)
@@ -164,7 +167,7 @@ def _longest(view: View) -> tuple[int, int]:
     after: dict[str, set[str]] = {call: set() for call in calls}
     for edge in view.edges:
         tail = edge.tail if edge.tail in calls else maker.get(edge.tail)
-        if edge.head in calls and tail is not None:
+        if edge.head in calls and tail is not None and "loop" not in edge.marks:
             before[edge.head].add(tail)
             after[tail].add(edge.head)
     starts: dict[str, int] = {}

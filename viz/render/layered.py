@@ -7,7 +7,8 @@ which leaves few crossings; (4) positions move towards those of the neighbours, 
 and distances: for one layer an isotonic regression, solved exactly.
 
 Clusters are laid out separately, the innermost first; each is one box in the cluster around it. A
-line enters or leaves a cluster through a gate, a place of size zero on its border.
+line enters or leaves a cluster through a gate, a place of size zero on its border. A recurrence is
+laid out like a line forward; one from a box to itself is a bow beside it.
 
 `u` is the coordinate along the layers, `v` across them; LR draws u to the right, TB downwards.
 """
@@ -15,8 +16,8 @@ line enters or leaves a cluster through a gate, a place of size zero on its bord
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import dist, inf, sqrt
 
@@ -25,6 +26,7 @@ from ..compose.figure import LEADING, Box, Cluster, Figure, Line
 
 LAYER_GAP, GAP = 22.0, 14.0  # points between layers; between places of a layer
 TEXT_GAP = 3.0  # between a text and its line
+BOW = 16.0  # height of a line from a box to itself
 RIM = 8.0  # padding of a cluster
 LONGEST = 120  # layers in which a line gets a place; a longer line skips the first ones
 SWEEPS = 12
@@ -39,6 +41,7 @@ class Place:
     layer: int
     length: float = 0.0  # along u
     breadth: float = 0.0  # along v
+    margin: float = 0.0  # at either side, part of the breadth
     port: float = 0.0  # offset of its lines from the middle along v
     before: list[Place] = field(default_factory=list, repr=False)
     after: list[Place] = field(default_factory=list, repr=False)
@@ -67,7 +70,11 @@ class Layout:
 def arrange(figure: Figure, direction: str) -> Layout:
     """Compute the layout of a figure; `direction` is "LR" or "TB"."""
     across = direction == "LR"
-    whole, legs = _divide(figure)
+    bows = [line for line in figure.lines if line.tail == line.head]
+    forward = _forward(figure)
+    whole, legs = _divide(replace(figure, lines=tuple(forward.values())))
+    for line in bows:
+        whole.room_of(line.head).bows.setdefault(line.head, []).append(line)
     whole.settle(across)
     whole.put(0.0, 0.0)
 
@@ -82,7 +89,7 @@ def arrange(figure: Figure, direction: str) -> Layout:
         for name, place in room.places.items():
             if name in room.boxes:
                 layout.boxes[name] = point(room.u + place.u, room.v + place.v)
-    for line in figure.lines:
+    for line in forward.values():
         stops = [(leg.room.u + u, leg.room.v + v) for leg in legs[line.id] for u, v in leg.stops]
         apart = [stop for stop, after in pairwise(stops) if dist(stop, after) > 0.1]
         layout.lines[line.id] = [point(*stop) for stop in (*apart, stops[-1])]
@@ -90,7 +97,48 @@ def arrange(figure: Figure, direction: str) -> Layout:
         if last.text:
             u, v = last.text.u, last.text.v - TEXT_GAP / 2
             layout.texts[line.id] = point(last.room.u + u, last.room.v + v)
+    for line in figure.lines:
+        if line.is_recurrence and line.id in forward and line.head != forward[line.id].head:
+            layout.lines[line.id].reverse()
+    sizes = {box.id: (box.width, box.height) for box in figure.boxes}
+    for room in whole.all_within():
+        for name, lines in room.bows.items():
+            _bend(layout, name, sizes[name], lines, across)
     return layout
+
+
+def _forward(figure: Figure) -> dict[str, Line]:
+    """Return the lines between different boxes, each from the earlier to the later one."""
+    position = {box.id: number for number, box in enumerate(figure.boxes)}
+    found = {}
+    for line in figure.lines:
+        if line.is_recurrence and position[line.tail] > position[line.head]:
+            found[line.id] = replace(line, tail=line.head, head=line.tail)
+        elif line.tail != line.head:
+            found[line.id] = line
+    return found
+
+
+def _breadth(line: Line, across: bool) -> float:
+    """Return the room beside its box of a line from the box to itself."""
+    return BOW + TEXT_GAP + (line.height if across else line.width)
+
+
+def _bend(layout: Layout, name: str, size: Point, lines: Sequence[Line], across: bool) -> None:
+    """Place the lines from a box to itself, with their texts: above it, or right of it in TB."""
+    (x, y), (width, height) = layout.boxes[name], size
+    edge = y - height / 2 if across else x + width / 2
+    for line in lines:
+        if across:
+            ends = (x + width / 4, y - height / 2), (x, edge - BOW), (x - width / 4, y - height / 2)
+            layout.texts[line.id] = x, edge - BOW - TEXT_GAP - line.height / 2
+            edge -= _breadth(line, across)
+        else:
+            side = x + width / 2
+            ends = (side, y + height / 4), (edge + BOW, y), (side, y - height / 4)
+            layout.texts[line.id] = edge + BOW + TEXT_GAP + line.width / 2, y
+            edge += _breadth(line, across)
+        layout.lines[line.id] = list(ends)
 
 
 # ------------------------------------------------------------------------------------- rooms
@@ -122,6 +170,7 @@ class _Room:
     rooms: dict[str, _Room] = field(default_factory=dict)
     boxes: dict[str, Box] = field(default_factory=dict)
     legs: list[_Leg] = field(default_factory=list)
+    bows: dict[str, list[Line]] = field(default_factory=dict)  # by box
     places: dict[str, Place] = field(default_factory=dict)
     length: float = 0.0
     breadth: float = 0.0
@@ -133,6 +182,10 @@ class _Room:
         yield self
         for room in self.rooms.values():
             yield from room.all_within()
+
+    def room_of(self, box: str) -> _Room:
+        """Return the room with a box directly in it."""
+        return next(room for room in self.all_within() if box in room.boxes)
 
     def put(self, u: float, v: float) -> None:
         """Set its corner, and those of the rooms in it."""
@@ -147,8 +200,9 @@ class _Room:
             room.settle(across)
             self.places[name] = Place(0, room.length, room.breadth)
         for name, box in self.boxes.items():
-            extent = (box.width, box.height) if across else (box.height, box.width)
-            self.places[name] = Place(0, *extent)
+            length, breadth = (box.width, box.height) if across else (box.height, box.width)
+            margin = sum(_breadth(line, across) for line in self.bows.get(name, ()))
+            self.places[name] = Place(0, length, breadth + 2 * margin, margin)
         for name in dict.fromkeys(end for leg in self.legs for end in (leg.tail, leg.head)):
             self.places.setdefault(name, Place(0))
         self._layers()
@@ -247,7 +301,8 @@ class _Room:
             head = self.places[name]
             numbers.sort(key=lambda number: routes[number][-2].rank)
             for position, number in enumerate(numbers):
-                offset = head.breadth * 0.35 * (2 * (position + 0.5) / len(numbers) - 1)
+                breadth = head.breadth - 2 * head.margin
+                offset = breadth * 0.35 * (2 * (position + 0.5) / len(numbers) - 1)
                 depth = head.length / 2
                 if name in self.rooms:
                     offset = head.meets(routes[number][-2])

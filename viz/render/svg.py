@@ -18,6 +18,7 @@ from ..compose.figure import (
     Line,
     row_height,
 )
+from ..compose.recurrence import CELL
 from ..compose.shapes import label, rectangle
 from ..themes import Look, Theme
 from .layered import RIM, Point, arrange
@@ -173,19 +174,26 @@ def _table(box: Box, left: float, top: float) -> list[str]:
 
 
 def _line(line: Line, stops: Sequence[Point], text: Point, direction: str, theme: Theme) -> str:
-    dashes, width = DASHES * line.dashed, ' stroke-width="3"' * line.thick
+    wide = 3 if line.thick else 2
+    dashes = DASHES * line.dashed
+    width = f' stroke-width="{wide}"' * (line.thick or line.is_recurrence)
     arrow = ' marker-end="url(#arrow)"' * (line.classes != "shared")  # it continues behind the port
     stroke = theme.cluster.border if line.faint else theme.line
     parts = [
         f"<title>{escape(line.tooltip)}</title>" * bool(line.tooltip),
         f'<path fill="none" stroke="{stroke}"{dashes}{width}{arrow} '
-        f'd="{_curve(stops, direction)}"/>',
+        f'd="{_bow(*stops) if line.tail == line.head else _curve(stops, direction)}"/>',
     ]
     x, y = text[0], text[1] - line.height / 2
     ink, flow = (theme.quiet, theme.quiet) if line.faint else (theme.ink, theme.flow)
     for words in line.local:
         parts.append(label(words, x, y, style.SMALL_SIZE, ink, "middle"))
         y += LEADING * style.SMALL_SIZE
+    for number, fill in enumerate(line.cells):
+        left = x + (number - len(line.cells) / 2) * CELL
+        paint = f'class="cell" fill="{fill}" stroke="{theme.line}" stroke-width="0.5"'
+        parts.append(rectangle(left, y, CELL - 1, CELL, paint))
+    y += (CELL + 2) * bool(line.cells)
     for row in line.matrix:
         right = x - sum(line.columns) / 2
         for entry, column in zip(row, line.columns, strict=True):
@@ -199,6 +207,14 @@ def _line(line: Line, stops: Sequence[Point], text: Point, direction: str, theme
     if line.flow:
         parts.append(label(line.flow, x, y, style.SMALL_SIZE, flow, "middle", bold=True))
     return _group(line.id, f"edge {line.classes}", parts)
+
+
+def _bow(start: Point, top: Point, end: Point) -> str:
+    """Return a path from a box back to it, over a point."""
+    (x, y), (left, below) = start, end
+    over_x, over_y = (4 / 3 * (t - (a + b) / 2) for t, a, b in zip(top, start, end, strict=True))
+    bend = f"{x + over_x:.1f},{y + over_y:.1f} {left + over_x:.1f},{below + over_y:.1f}"
+    return f"M{x:.1f},{y:.1f} C{bend} {left:.1f},{below:.1f}"
 
 
 def _curve(stops: Sequence[Point], direction: str) -> str:
