@@ -42,16 +42,22 @@ def framed(figure: Figure, view: View) -> Figure:
 
 
 def framed_modules(tree: Tree, drawn: set[str] | None = None) -> list[Module]:
-    """Return the modules that have a frame, outer before inner: all but an only model.
+    """Return the modules that have a frame, outer before inner: all but one call of an only model.
 
     With `drawn`, the ids of small boxes, a module with only one of them has none: the box names it.
     """
     modules = list(tree.top.modules())
     models = {(m.kind, m.model) for m in modules if not m.depth and m.kind != LOOP}
-    shown = [m for m in modules if m.depth or len(models) > 1 or m.call[1] > 1 or m.kind == LOOP]
+    shown = [module for module in modules if _is_told(module) or len(models) > 1]
     if drawn is None:
         return shown
     return [m for m in shown if sum(call.id in drawn for call in m.operations()) > 1]
+
+
+def _is_told(module: Module) -> bool:
+    """Return whether a module has a frame even if it is in the only model."""
+    in_loop = LOOP in (module.kind, module.parent.kind if module.parent else "")
+    return bool(module.depth) or module.call[1] > 1 or in_loop
 
 
 def _cluster(module: Module, boxes: list[str], frames: set[Module]) -> Cluster:

@@ -384,8 +384,9 @@ class _Rolled:
                 sums.setdefault(key, []).append(edge)
             if len(key) == 2:
                 times[key] = times.get(key, 0) + 1
-            moved = (tail, head) != (edge.tail, edge.head)
-            drawn[key] = replace(edge, tail=tail, head=head) if moved else edge
+            if (tail, head) != (edge.tail, edge.head):
+                edge = replace(edge, tail=tail, head=head, marks=self._moved(edge, ends[1]))
+            drawn[key] = edge
         for pair, count in times.items():
             if count > 1:
                 marks = {**drawn[pair].marks, "times": count}
@@ -399,6 +400,14 @@ class _Rolled:
                 edge.marks["loop"] |= {"name": "", "sizes": []}
             told.add(edge.tail)
         return [*drawn.values(), *returning.values()]
+
+    def _moved(self, edge: Edge, number: int | None) -> dict[str, Any]:
+        """Return the marks of an edge into a step; one that is not drawn is named on it."""
+        if number is None or number == self.count - 1:
+            return edge.marks
+        marks = dict(edge.marks)
+        self.before.put_off.insert(0, partial(_tell_step, marks, edge, number + 1))
+        return marks
 
     def _sum(self, edge: Edge, parts: Sequence[Edge]) -> Edge:
         """Return the edge of a parameter with the sum of its contributions to all steps."""
@@ -421,6 +430,11 @@ class _Rolled:
         }
         identity = f"e_back_{tail}_{head}_{edge.argnum}"
         return replace(edge, id=identity, tail=tail, head=head, marks={"loop": loop})
+
+
+def _tell_step(marks: dict[str, Any], edge: Edge, number: int) -> None:
+    """Write the texts of an edge into a step that is not drawn."""
+    marks |= {**edge.marks, "local": f"step {number}"}
 
 
 def _tell_sum(whole: Edge, edge: Edge) -> None:

@@ -166,6 +166,7 @@ def look(
     names: Mapping[str, Traced],
     inputs: Iterable[Traced] = (),
     found: Found | None = None,
+    numbers: bool = True,
 ) -> View:
     """Return the view of the record of `roots`.
 
@@ -174,6 +175,7 @@ def look(
         names: names of tensors; they override `.name`.
         inputs: the tensors that a model was called with.
         found: names of variables, for tensors and models without a name.
+        numbers: whether to compute values of intermediate results and gradients.
     """
     order = topological_order(*roots)
     given = {key_of(tensor): name for name, tensor in names.items()}
@@ -182,7 +184,8 @@ def look(
         builder.view.remarks.append(
             "no operation is recorded: no input requires a gradient, or it ran under no_grad()"
         )
-    builder.derive(roots)
+    if numbers:
+        builder.derive(roots)
     for node in order:
         builder.add(node)
     for root in roots:
