@@ -32,9 +32,9 @@ def tree(t: Traced, names: Names = None, fit: int | None = COLUMNS) -> str:
         t: a Tensor.
         names: names of tensors, as in `draw`: {"weight": w}, `model.named_parameters()` or
             `locals()`; without a name that of the caller's variable, unless False.
-        fit: a number of columns. A text of more than 60 lines, or with branches over more than a
-            third of the columns, has its loops rolled and modules closed, and says so in its last line;
-            a longer line is shortened. None: nothing is left out.
+        fit: a number of columns. Longer lines are shortened. A text of more than 60 lines, or with
+            branches over a third of the columns, has loops rolled and modules closed, and says so
+            in its last line. None: nothing is left out.
 
     Returns:
         One line per node, with operation, constants, shape and dtype. `·` is an argument
@@ -125,6 +125,8 @@ class _Writer:
         seen: set[str] = set()
         while waiting:  # a stack, not recursion: a record may be deep
             name, lead, branch, back = waiting.pop()
+            if back and name not in seen and self.is_part(name):
+                name = self.links.maker[name]
             number = f"[{self.number(name)}] " if self.reads[name] > 1 or back else ""
             if back:
                 yield lead + branch, f"↺ {number}{back}"
