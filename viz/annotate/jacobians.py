@@ -43,11 +43,11 @@ def annotate(
     that are not yet.
     """
     work = WORK
-    chosen = set(view.operations if operations is None else operations)
+    chosen = {each.id for each in (view.operations if operations is None else operations)}
     with np.errstate(all="ignore"):
         for operation, arguments, results in view.calls():
             done = any("local" in edge.marks for edge, _ in arguments.values())
-            if done or operation not in chosen:
+            if done or operation.id not in chosen:
                 continue
             work -= _measure(operation, arguments, work)
             for edge, variable in arguments.values():

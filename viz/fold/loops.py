@@ -229,6 +229,7 @@ class _Rolled:
         self.kept: dict[str, str] = {}  # by node the one that is drawn for it
         self.alike: dict[str, list[Any]] = {}  # by drawn node those that it stands for, by step
         self.changed: dict[str, Any] = {}  # drawn nodes that differ from their originals
+        self.put_off = list(view.put_off)
         self.started: dict[str, list[str]] = {}  # by leaf the states that it starts
         self._match_calls()
         self._match_inputs()
@@ -237,7 +238,7 @@ class _Rolled:
             self._edges(),
             list(view.remarks),
             {source: self.kept.get(name, name) for source, name in view.ids.items()},
-            view.put_off,
+            self.put_off,
         )
 
     def _match_calls(self) -> None:
@@ -405,9 +406,9 @@ class _Rolled:
         """Return the marks of an edge into a step; one that is not drawn is named on it."""
         if number is None or number == self.count - 1:
             return edge.marks
-        marks = dict(edge.marks)
-        self.before.put_off.insert(0, partial(_tell_step, marks, edge, number + 1))
-        return marks
+        marks = {**edge.marks, "local": f"step {number + 1}"}
+        known = edge.contribution is not None
+        return {**marks, "flow": flow(edge.contribution)} if known else marks
 
     def _sum(self, edge: Edge, parts: Sequence[Edge]) -> Edge:
         """Return the edge of a parameter with the sum of its contributions to all steps."""
@@ -417,7 +418,7 @@ class _Rolled:
         whole = replace(
             edge, marks=dict(edge.marks), contribution=sum(arrays[1:], arrays[0]), upstream=None
         )
-        self.before.put_off.insert(0, partial(_tell_sum, whole, edge))
+        self.put_off.append(partial(_tell_sum, whole, edge))
         return whole
 
     def _return(self, edge: Edge, tail: str, head: str) -> Edge:
@@ -432,12 +433,7 @@ class _Rolled:
         return replace(edge, id=identity, tail=tail, head=head, marks={"loop": loop})
 
 
-def _tell_step(marks: dict[str, Any], edge: Edge, number: int) -> None:
-    """Write the texts of an edge into a step that is not drawn."""
-    marks |= {**edge.marks, "local": f"step {number}"}
-
-
-def _tell_sum(whole: Edge, edge: Edge) -> None:
+def _tell_sum(whole: Edge, edge: Edge, _: Sequence[Operation]) -> None:
     """Write the texts of an edge that stands for several, once they are known."""
     whole.marks |= edge.marks
     if whole.contribution is not None and "flow" in whole.marks:
