@@ -101,13 +101,16 @@ def measured(svg: str) -> tuple[list[Rectangle], list[Rectangle], dict[str, Any]
         elif kind == "edge":
             if texts:
                 boxes = [of_text(text, "label") for text in texts]
+                cells = [s for s in group if s.tag == f"{SVG}polygon"][1:]
+                cells += [s for s in group if s.tag == f"{SVG}rect"]
+                boxes += shapes_of(cells, "label", "cells")
                 whole = [p for r in boxes for p in ((r.left, r.top), (r.right, r.bottom))]
                 found.append(around(whole, "label", boxes[0].words))
             path = group.find(f"{SVG}path").get("d")
             curves[name] = curve(path)
-            heads = [s for s in group if s.tag == f"{SVG}polygon"]
+            heads = [s for s in group if s.tag == f"{SVG}polygon"]  # and then cells of a label
             if heads:
-                found.append(around(corners(heads[-1].get("points")), "head", name))
+                found.append(around(corners(heads[0].get("points")), "head", name))
             elif "shared" not in group.get("class", ""):
                 x, y = curves[name][-1]
                 found.append(Rectangle(x - 4, y - 2, x + 0, y + 2, "head", name))

@@ -116,18 +116,20 @@ class Candidate(NamedTuple):
 def _candidates(view: View, wish: Wish) -> Iterator[Candidate]:
     """Yield candidates from the most detailed to the smallest, with what they leave out.
 
-    All the graph, the one with its loops rolled and the one with equal modules rolled too come in
-    each detail before more is closed.
+    All the graph and the one with equal modules rolled come in each detail before more is closed. A
+    graph with loops is unrolled in the first detail only: rolled, a loop shows its recurrence.
     """
     assert wish.fit is not None
     details = [detail for detail in DETAILS if wish.detail in (None, detail)]
     loops = looped(view) if wish.may_close else view
     short = rolled(loops) if wish.may_close else view
-    first = list({id(drawn): drawn for drawn in (view, loops, short)}.values())
+    rolls = list({id(drawn): drawn for drawn in (loops, short)}.values())
     closing = smaller(loops) if wish.may_close else iter(())
     small = [detail for detail in details if detail != "full" or wish.detail == "full"]
     pairs = chain(
-        product(details, first), ((detail, drawn) for drawn in closing for detail in small)
+        product(details[:1], [view] if loops is not view else []),
+        product(details, rolls),
+        ((detail, drawn) for drawn in closing for detail in small),
     )
     last: Candidate | None = None
     for detail, drawn in pairs:
