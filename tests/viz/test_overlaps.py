@@ -234,3 +234,25 @@ def test_nothing_overlaps_anything(name: str, options: dict[str, Any], engine: s
             if any(inside):
                 wrong.append(f"title {title.words!r} and edge {edge}")
     assert not wrong
+
+
+@pytest.mark.parametrize("engine", INSTALLED)
+def test_no_line_crosses_the_text_of_a_recurrence(engine: str) -> None:
+    if not INSTALLED[engine]:
+        pytest.skip(f"{engine} is not installed")
+    tg.manual_seed(0)
+    cell, h = nn.LSTMCell(8, 16), tg.zeros((4, 16))
+    c = h
+    for x in tg.randn((5, 4, 8)):
+        h, c = cell(x, (h, c))
+    found, _, curves = measured(viz.draw(nn.Linear(16, 3)(h).sum(), engine=engine).svg())
+    labels = [r for r in found if r.kind == "label" and r.words.endswith("steps")]
+    assert {label.words for label in labels} == {"h, 5 steps", "c, 5 steps"}
+    for label in labels:
+        crossing = [
+            edge
+            for edge, points in curves.items()
+            for x, y in points
+            if label.left < x < label.right and label.top < y < label.bottom
+        ]
+        assert not crossing

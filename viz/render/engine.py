@@ -20,7 +20,7 @@ from typing import Any
 from ..compose.figure import PADDING, Box, Figure
 from ..compose.sketches import vacant
 from ..themes import Theme
-from . import dot, svg, titles
+from . import bows, dot, svg, titles
 from .raster import SCALE
 
 TIMEOUT = 30.0  # seconds
@@ -154,6 +154,7 @@ def normalize(svg: str, figure: Figure) -> str:
         _title(group, tooltips)
         if "dim" in group.get("class", "").split():
             group.set("opacity", FADED)
+    bows.clear(root, figure)
     titles.clear(root)
     root.set("style", "max-width:100%;height:auto")
     root.set("role", "img")

@@ -25,14 +25,14 @@ def clear(root: Element) -> None:
         [group for group in groups if group.get("class", "").startswith("edge")] if frames else []
     )
     lines = [corners(path.get("d", "")) for edge in edges for path in edge.iter(f"{SVG}path")]
-    texts = [_box(text) for edge in edges for text in edge.iter(f"{SVG}text")]
+    texts = [box_of(text) for edge in edges for text in edge.iter(f"{SVG}text")]
     for frame in frames:
         title = next(frame.iter(f"{SVG}text"), None)
         shapes = [shape for shape in frame if shape.tag != f"{SVG}text"]
-        xs = [x for shape in shapes for x, _ in _outline(shape)]
+        xs = [x for shape in shapes for x, _ in outline(shape)]
         if title is None or not xs:
             continue
-        (left, right), (top, bottom) = _box(title)
+        (left, right), (top, bottom) = box_of(title)
         taken = [span for line in lines for span in _within(line, top, bottom)]
         taken += [across for across, (high, low) in texts if high < bottom and low > top]
         place = _free(left, right - left, (min(xs) + ROOM, max(xs) - ROOM), taken)
@@ -79,20 +79,30 @@ def _at(curve: list[Point], t: float) -> Point:
     return x, y
 
 
+def points_on(line: list[Point]) -> list[Point]:
+    """Return points on a path of Bézier curves."""
+    starts = range(0, len(line) - 3, 3)
+    return [_at(line[k : k + 4], step / SAMPLES) for k in starts for step in range(SAMPLES + 1)]
+
+
 def corners(text: str) -> list[Point]:
     """Return the points in the attribute `points` of a polygon or `d` of a path."""
     numbers = [float(number) for number in re.findall(r"-?\d+\.?\d*", text)]
     return list(zip(numbers[::2], numbers[1::2], strict=False))
 
 
-def _outline(shape: Element) -> list[Point]:
+def outline(shape: Element) -> list[Point]:
+    """Return points that enclose a shape."""
+    if shape.tag == f"{SVG}ellipse":
+        x, y, across, down = (float(shape.get(name, 0)) for name in ("cx", "cy", "rx", "ry"))
+        return [(x - across, y - down), (x + across, y + down)]
     if shape.tag == f"{SVG}rect":
         x, y, w, h = (float(shape.get(side, 0)) for side in ("x", "y", "width", "height"))
         return [(x, y), (x + w, y + h)]
     return corners(shape.get("points") or shape.get("d") or "")
 
 
-def _box(text: Element) -> tuple[Span, Span]:
+def box_of(text: Element) -> tuple[Span, Span]:
     """Return where a text begins and ends, and its top and bottom."""
     size, bold = float(text.get("font-size", 0)), text.get("font-weight") == "bold"
     width = style.text_width((text.text or "").strip(), size, bold)
