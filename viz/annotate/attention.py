@@ -18,8 +18,8 @@ def tell(view: View) -> None:
     edges = {(edge.head, edge.argnum): edge for edge in view.edges}
     for inside, call in groupby(view.operations, _is_direct):
         linear = [operation for operation in call if operation.op.name == "linear"]
-        shares: list[tuple[str, ...]] = {1: [ROLES], 3: [(r,) for r in ROLES]}.get(len(linear), [])
-        for operation, roles in zip(linear, shares, strict=False):
+        known: dict[int, list[tuple[str, ...]]] = {1: [ROLES], 3: [(role,) for role in ROLES]}
+        for operation, roles in zip(linear, known.get(len(linear), []), strict=False):
             if inside:
                 edges[operation.id, 0].marks["roles"] = roles
 
