@@ -20,7 +20,7 @@ from .model import DiffusionModel
 from .samplers import Denoiser
 from .training import Recipe, as_images, centred, fit, graph, load_averaged
 
-TRAINING_TIME = "about 20 seconds for points, 6 minutes for digits, on one core"
+TRAINING_TIME = "about 20 seconds for points, half an hour for digits, on one core"
 
 
 @dataclass(frozen=True)
