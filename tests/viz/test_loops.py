@@ -209,6 +209,8 @@ def test_results_of_all_steps_are_one_line() -> None:
         states.append(h)
     drawn = looped(look([tg.stack(states).sum()], {}))
     assert [edge.marks["times"] for edge in drawn.edges if "times" in edge.marks] == [4]
+    square = looped(look([(h * h).sum()], {}))
+    assert [edge.argnum for edge in square.edges if edge.head == square.operations[-2].id] == [0, 1]
     for detail in ("full", "values", "shapes"):
         texts = [text for line in figure_of(drawn, "light", detail).lines for text in line.local]
         assert "4 ×" in texts
@@ -256,9 +258,10 @@ def test_steps_that_differ_are_no_loop() -> None:
 
 def test_a_root_of_an_earlier_step_is_always_drawn() -> None:
     loss, states = lstm()
-    view = look([loss, states[2]], {})
-    drawn = looped(view)
-    assert sum(v.is_root for v in drawn.variables) == 2
+    for roots in ([loss, states[2]], [states[4], states[2]]):
+        drawn = looped(look(roots, {}))
+        assert sum(v.is_root for v in drawn.variables) == 2
+    assert len(looped(look([loss, states[4]], {})).operations) == 6
 
 
 def test_a_nan_of_an_earlier_step_is_marked_on_the_drawn_one() -> None:
