@@ -179,35 +179,34 @@ class Rolled:
     # ------------------------------------------------------------------------------- edges
 
     def _edges(self) -> list[Edge]:
-        kept: dict[Hashable, Edge] = {}
-        shared: dict[Hashable, list[Edge]] = {}  # from one parameter to all steps
-        leaving: dict[Hashable, list[Edge]] = {}  # from all steps to one operation
+        kept: dict[tuple[Any, ...], list[Edge]] = {}  # what is drawn, in order
+        shared: dict[tuple[Any, ...], list[Edge]] = {}  # from one parameter to all steps
         returning: dict[Hashable, Edge] = {}
         for edge in self.before.edges:
             tail, head = (self.kept.get(name, name) for name in (edge.tail, edge.head))
             start, end = self.step.get(edge.tail), self.step.get(edge.head)
-            key = tail, head, edge.argnum, "loop" in edge.marks
+            key: tuple[Any, ...] = tail, head, edge.argnum, "loop" in edge.marks
             if start is not None and end is not None and start != end:
                 returning.setdefault(key, self._return(edge, tail, head))
                 continue
             if start is not None and end is None and edge.argnum is not None:
-                leaving.setdefault((tail, head), []).append(edge)
+                kept.setdefault((tail, head), []).append(edge)
                 continue
             if start is None and end is not None and edge.tail == tail:
                 shared.setdefault(key, []).append(edge)
             if (tail, head) != (edge.tail, edge.head):
                 edge = replace(edge, tail=tail, head=head, marks=self._moved(edge, end))
-            kept[key] = edge
+            kept[key] = [edge]
         for place, edges in shared.items():
             if len(edges) > 1:
-                kept[place] = self._sum(kept[place], edges)
+                kept[place] = [self._sum(kept[place][0], edges)]
         told: set[str] = set()
         for edge in returning.values():
             if edge.tail in told:
                 edge.marks["loop"] |= {"name": "", "sizes": []}
             told.add(edge.tail)
-        out = (edge for edges in leaving.values() for edge in self._out(edges))
-        return [*kept.values(), *out, *returning.values()]
+        drawn = [self._out(edges) if len(k) == 2 else edges for k, edges in kept.items()]
+        return [*(edge for edges in drawn for edge in edges), *returning.values()]
 
     def _out(self, edges: list[Edge]) -> list[Edge]:
         """Return the edges to an operation after the loop: one, if it reads several steps."""
