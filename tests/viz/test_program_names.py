@@ -86,6 +86,10 @@ def test_inputs_of_a_model_have_the_names_of_variables_or_else_of_arguments() ->
     model, images = nn.Linear(2, 3), tg.ones((4, 2))
     assert "images" in names_of(viz.draw(model, images))
     assert "x" in names_of(viz.draw(model, np.ones((4, 2), np.float32)))
+    inputs = [tg.ones((4, 2))]
+    names = names_of(viz.draw(model, *inputs))
+    assert "x" in names
+    assert "inputs[0]" not in names
 
 
 def test_steps_name_cards_by_variables() -> None:

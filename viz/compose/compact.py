@@ -50,6 +50,11 @@ def compact(view: View, theme: Theme, numbers: bool, tables: bool = False) -> Fi
     lines = list(writer.lines())
     if tables:
         boxes, lines = joined(boxes, lines, writer.tree, writer.entries)
+    wide = {line.head: line.width for line in lines if line.tail == line.head}
+    boxes = [  # as wide as the text of a line to itself
+        replace(box, width=max(box.width, wide.get(box.id, 0.0))) if box.shape == "pill" else box
+        for box in boxes
+    ]
     caption = [writer.explanation()] if numbers else []
     caption += [EXPLANATION] * any(box.table for box in boxes)
     caption += view.remarks

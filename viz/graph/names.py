@@ -22,7 +22,10 @@ Names = Mapping[str, Any] | Iterable[tuple[str, Any]] | bool | None  # the argum
 
 @dataclass(eq=False)
 class Found:
-    """The variables of a program, by what they hold; the first of several names counts."""
+    """The variables of a program, by what they hold.
+
+    The first of several names counts, but a variable's own before that of an element of a list.
+    """
 
     tensors: dict[Any, str] = field(default_factory=dict)  # by Node, by leaf, or by id of an array
     models: dict[int, str] = field(default_factory=dict)  # by id of a Module
@@ -34,7 +37,9 @@ class Found:
             self.models.setdefault(id(value), name)
         elif isinstance(value, (Traced, np.ndarray)):
             array = value._data if isinstance(value, Traced) else value
-            self.tensors.setdefault(key_of(value), name)
+            known = self.tensors.setdefault(key_of(value), name)
+            if "[" in known and "[" not in name:
+                self.tensors[key_of(value)] = name
             if isinstance(array, np.ndarray) and array.ndim:
                 self.wholes.setdefault(id(_memory(array)), []).append((name, array))
 
@@ -46,7 +51,8 @@ class Found:
         array = source._data if isinstance(source, Traced) else source
         if not isinstance(array, np.ndarray):
             return None
-        known = self.wholes.get(id(_memory(array)), ())
+        known = self.wholes.get(id(_memory(array)), [])
+        known = sorted(known, key=lambda pair: "[" in pair[0])
         slices = (f"{name}[{place}]" for name, whole in known for place in _places(array, whole))
         return next(slices, None)
 

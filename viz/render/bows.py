@@ -57,11 +57,11 @@ def _clear(bow: Element, box: Element, groups: Iterable[Element]) -> None:
     if not label or path is None:
         return
     text, around = _extent(label), _extent(_shapes(box))
+    others = [group for group in groups if group is not bow and group is not box]
     middle = (text.left + text.right) / 2 - (around.left + around.right) / 2
     height = (text.top + text.bottom) / 2 - (around.top + around.bottom) / 2
     across = abs(middle) > abs(height)
     there = text.mirrored(around, across)
-    others = [group for group in groups if group is not bow and group is not box]
     if _hits(there, around, others) >= _hits(text, around, others):
         return
     total = around.left + around.right if across else around.top + around.bottom
