@@ -140,7 +140,7 @@ class Rolled:
     def _is_own(self, name: str) -> bool:
         """Return whether only one step reads a leaf."""
         heads = {edge.head for edge in self.links.readings[name]}
-        return len({self.step.get(head, head) for head in heads}) == 1 and heads <= set(self.step)
+        return len({self.step.get(head, head) for head in heads}) == 1 and heads <= self.step.keys()
 
     def _match_leaves(self, row: Sequence[Variable]) -> None:
         last = row[-1]
@@ -187,7 +187,8 @@ class Rolled:
             start, end = self.step.get(edge.tail), self.step.get(edge.head)
             key: tuple[Any, ...] = tail, head, edge.argnum, "loop" in edge.marks
             if start is not None and end is not None and start != end:
-                returning.setdefault(key, self._return(edge, tail, head))
+                if key not in returning:
+                    returning[key] = self._return(edge, tail, head)
                 continue
             if start is not None and end is None and edge.argnum is not None:
                 kept.setdefault((tail, head), []).append(edge)
