@@ -8,7 +8,7 @@ from ..backend import Array, Shape
 
 
 def check_shape(name: str, shape: Shape, argument: str, array: Array) -> None:
-    """Raise ValueError unless an array, the value of `argument`, has a shape or is None.
+    """Raise ValueError, with the name of the argument, for an array of another shape; None passes.
 
     >>> from tinygrad_gm.ops.checks import check_shape
     >>> check_shape("layer_norm", (4,), "bias", np.ones(3))

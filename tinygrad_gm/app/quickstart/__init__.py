@@ -12,9 +12,7 @@ import time
 from pathlib import Path
 
 from ...io import write_file
-from .page import write_page
-
-TIMES = "time.json"  # the time of the training, which a second run of the command does not repeat
+from .page import TIMES, write_page
 
 
 def run(folder: Path) -> None:

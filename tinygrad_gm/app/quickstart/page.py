@@ -19,12 +19,13 @@ from ...io import write_file
 from ...models import vae
 from ...models.parts import mnist_like
 from ...training.metrics import read_metrics
-from ...viz.film.states import palette
 from ...viz.render.html import ICON, data_uri, filled, script_text
-from ...viz.themes import THEMES
+from ...viz.render.raster import size
+from ...viz.themes import variables
 from . import charts, neuron, sprites
 
 HERE = Path(__file__).parent
+TIMES = "time.json"  # the time of the training, which a second run of the command does not repeat
 STARTS = (7, 0, 2)  # classes of the digits that the sliders start from
 PAIRS = 10  # reconstructions
 ROOM = (1340, 640)  # pixels of the graph
@@ -52,8 +53,8 @@ def write_page(folder: Path, command: str) -> None:
     parts = {
         "icon": ICON,
         "style": (HERE / "page.css").read_text(encoding="utf-8"),
-        "light": _variables("light"),
-        "dark": _variables("dark"),
+        "light": variables("light"),
+        "dark": variables("dark"),
         "script": (HERE / "page.js").read_text(encoding="utf-8"),
         "data": script_text({**film, "codes": codes, "stops": sprites.STOPS, "frames": frames}),
         "captions": captions,
@@ -72,21 +73,14 @@ def write_page(folder: Path, command: str) -> None:
     write_file(folder / "index.html", filled(HERE / "page.html", parts))
 
 
-def _variables(name: str) -> str:
-    """Return the colours of a theme as variables of a style sheet."""
-    theme = THEMES[name]
-    colours = palette(theme) | {kind: look.ground for kind, look in theme.looks.items()}
-    return ";".join(f"--{name}:{colour}" for name, colour in colours.items())
-
-
 def _facts(lines: list[dict[str, Any]], folder: Path, model: vae.VAE) -> str:
     """Return the run in numbers: its time, its steps, its parameters and its result."""
-    found = json.loads((folder / "time.json").read_text(encoding="utf-8"))
+    found = json.loads((folder / TIMES).read_text(encoding="utf-8"))
     final = lines[-1]
     facts = {
         "training time": f"{found['seconds']:.0f} s",
         "processor time": f"{found['processor_seconds']:.0f} s",
-        "steps, in 20 epochs": f"{final['step']:,}",
+        f"steps, in {final['epoch']} epochs": f"{final['step']:,}",
         "parameters": f"{sum(p.size for p in model.parameters()):,}",
         "nats per test image": f"{final['test_loss']:.1f}",
     }
@@ -146,8 +140,7 @@ def _graph(config: vae.Config) -> str:
     drawn = {}
     for theme in ("light", "dark"):
         drawn[theme] = viz.draw(loss, names=leaves, theme=theme, fit=ROOM).svg()
-    box = drawn["light"].split('viewBox="', 1)[1].split('"', 1)[0]
-    width, height = (round(float(each) * 4 / 3) for each in box.split()[2:])
+    width, height = map(round, size(drawn["light"]))
     light, dark = (data_uri(svg.encode(), "image/svg+xml") for svg in drawn.values())
     return (
         f'<picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
