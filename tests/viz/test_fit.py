@@ -203,6 +203,18 @@ def test_a_small_box_names_the_operation_its_result_and_its_parameters() -> None
     assert ">0.762 · ∂ 1.500<" in values  # tanh(1), 3 · 0.5
 
 
+def test_the_caption_names_a_root_only_by_a_name_that_is_drawn() -> None:
+    x = tg.tensor([1.0, 2.0], requires_grad=True, name="x")
+    loss = tg.tanh(x).sum()
+    for root, names, of in (
+        (loss, None, "loss"),
+        (loss, False, "the root"),
+        (tg.tanh(x), False, "the sum of all elements of the roots"),
+    ):
+        svg = viz.draw(root, detail="values", names=names).svg()
+        assert f"the gradient of {of}; of several" in unescape(svg)
+
+
 @pytest.mark.parametrize("detail", ["shapes", "values", "full"])
 def test_inputs_that_all_meet_in_one_operation_are_drawn_without_graphviz(detail: str) -> None:
     one, two = tg.ones(2, requires_grad=True), tg.ones(2, requires_grad=True)

@@ -298,7 +298,11 @@ class SmallWriter(Writer):
         return (f"{len(edges)} ×",)
 
     def explanation(self) -> str:
-        return f"value · ∂: the gradient of {self.top}; of several elements the root mean square"
+        roots = [variable for variable in self.view.variables if variable.is_root]
+        of = roots[0].name if roots[0].is_named else "the root"
+        if len(roots) > 1 or roots[0].shape:
+            of = "the sum of all elements of the roots"
+        return f"value · ∂: the gradient of {of}; of several elements the root mean square"
 
 
 def _sized(box: Box) -> Box:
