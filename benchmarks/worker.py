@@ -1,9 +1,9 @@
 """One library on one workload, in a process of its own that works when it is told to.
 
-Standard input has one line per turn: how many seconds to work. Each turn answers with one line of
-JSON. The first answer, before any turn, holds the losses of three steps. Each turn begins with new
-weights: a network that has learnt its one batch by heart has denormal gradients, with which a
-processor computes several times more slowly.
+Standard input has one line per turn: how many seconds to work, for five steps at least. Each turn
+answers with one line of JSON. The first answer, before any turn, holds the losses of three steps.
+Each turn begins with new weights: a network that has learnt its one batch by heart has denormal
+gradients, with which a processor computes several times more slowly.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main(workload: str, library: str, checkout: str) -> None:
         step()
         end = time.perf_counter() + float(line)
         times = []
-        while (start := time.perf_counter()) < end:
+        while (start := time.perf_counter()) < end or len(times) < 5:
             step()
             times.append(time.perf_counter() - start)
         peak = _status_mb("VmHWM")
