@@ -49,9 +49,9 @@ def test_every_command_has_help_that_ends_with_an_example(capsys, command):
         (["sample", "vae", "--count", "0"], "--count is 0"),
         (
             ["draw", "neuron", "--steps", "--depth", "1"],
-            "--depth, --engine and --scale cannot be combined with steps",
+            "--depth and --engine cannot be combined with --steps",
         ),
-        (["draw", "neuron", "--steps", "-o", "a.svg"], r"writes .html, .gif or a folder"),
+        (["draw", "neuron", "--steps", "-o", "a.pdf"], r"writes .html, .gif, .png, .svg or a fo"),
         (["draw", "neuron", "-o", "a.gif"], "a .gif shows the steps; it needs --steps"),
         (["draw", "neuron", "--scale", "2"], "--scale is for a .png, not neuron.svg"),
         (["draw", "neuron", "--scale", "-1"], "--scale: expected a positive number, got '-1'"),
@@ -160,6 +160,8 @@ def test_every_kind_of_picture_can_be_asked_for(capsys, tmp_path, monkeypatch):
     assert b"<svg" in drawn(capsys, tmp_path, "b.html", "--steps")
     drawn(capsys, tmp_path, "steps", "--steps", "--theme", "dark", "--direction", "TB")
     assert len(list((tmp_path / "steps").glob("*.svg"))) > 10
+    numbered = run(capsys, "draw", "neuron", "--steps", "-o", str(tmp_path / "c.svg"))
+    assert numbered == (0, f"written to {tmp_path / 'c-000.svg'}\n", "")
     monkeypatch.chdir(tmp_path)
     assert run(capsys, "draw", "neuron", "--steps")[0] == 0
     assert (tmp_path / "neuron.html").exists()

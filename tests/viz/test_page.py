@@ -17,6 +17,7 @@ import tinygrad_gm as tg
 from tinygrad_gm import viz
 from tinygrad_gm.viz.film.captions import HIDE, SHOW
 from tinygrad_gm.viz.graph.view import look
+from tinygrad_gm.viz.render.raster import size
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 BAD_NAME = "</script><script>document.title='run'</script>\"'&<b>\u2028\n{{svg}}"
@@ -137,6 +138,31 @@ def test_the_pictures_are_numbered(tmp_path: Path) -> None:
     assert paths[4].read_text() == film.svg(4)
     with pytest.raises(IndexError):
         film.svg(len(film))
+    first = film.save(tmp_path / "new" / "film.svg")
+    assert first.name == "film-000.svg"
+    assert first.read_text() == film.svg(0)
+    assert film.save(tmp_path / "folder") == tmp_path / "folder"
+    assert len(list(first.parent.iterdir())) == len(list((tmp_path / "folder").iterdir()))
+
+
+def test_pngs_of_the_steps_have_the_scale_asked_for(tmp_path: Path) -> None:
+    pytest.importorskip("resvg_py")
+    from PIL import Image
+
+    film = viz.steps(diamond()[0])
+    first = film.save(tmp_path / "film.png", scale=0.5)
+    assert len(list(tmp_path.iterdir())) == len(film)
+    width, height = size(film.svg(0))
+    with Image.open(first) as picture:
+        assert picture.size == pytest.approx((width / 2, height / 2), abs=1)
+
+
+def test_an_unknown_suffix_names_those_that_there_are(tmp_path: Path) -> None:
+    film = viz.steps(diamond()[0])
+    with pytest.raises(ValueError, match=r"should end in \.html, \.gif, \.png or \.svg, or name"):
+        film.save(tmp_path / "film.mp4")
+    with pytest.raises(ValueError, match=r"scale= is for \.png files"):
+        film.save(tmp_path / "film.gif", scale=2.0)
 
 
 def test_a_notebook_shows_the_page_in_a_frame_of_its_own() -> None:

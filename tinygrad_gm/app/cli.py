@@ -419,7 +419,8 @@ def draw(argv: list[str]) -> None:
         "--out",
         type=Path,
         help="output file: .svg, .png, .pdf, .html (to explore), .json or .gv; with --steps .html, "
-        f".gif or a folder for pictures (default {name}.svg or {name}.html)",
+        ".gif, .png or .svg, numbered, or a folder for .svg "
+        f"(default {name}.svg or {name}.html)",
     )
     parser.add_argument(
         "--depth", type=int, help="depth of the modules drawn as one node (1: direct submodules)"
@@ -439,12 +440,12 @@ def draw(argv: list[str]) -> None:
     add_rendering(parser, ENGINES)
     args = parser.parse_args(rest)
     path = args.out or Path(f"{name}.html" if args.steps else f"{name}.svg")
-    if args.steps and not (args.depth is args.engine is args.scale is None):
-        parser.error("--depth, --engine and --scale cannot be combined with steps")
+    if args.steps and not (args.depth is args.engine is None):
+        parser.error("--depth and --engine cannot be combined with --steps")
     if args.scale is not None and path.suffix.lower() != ".png":
         parser.error(f"--scale is for a .png, not {path}")
-    if args.steps and path.suffix.lower() not in (".html", ".gif", ""):
-        parser.error(f"--steps writes .html, .gif or a folder, not {path}")
+    if args.steps and path.suffix.lower() not in (".html", ".gif", ".png", ".svg", ""):
+        parser.error(f"--steps writes .html, .gif, .png, .svg or a folder, not {path}")
     if path.suffix.lower() == ".gif" and not args.steps:
         parser.error("a .gif shows the steps; it needs --steps")
     from .. import viz
@@ -453,7 +454,8 @@ def draw(argv: list[str]) -> None:
     look = {"names": leaves, "theme": args.theme}
     try:
         if args.steps:
-            viz.steps(loss, direction=args.direction or "LR", **look).save(path)
+            film = viz.steps(loss, direction=args.direction or "LR", **look)
+            path = film.save(path, args.scale)
         else:
             shown = {name: getattr(args, name) for name in ("fit", "detail", "direction", "depth")}
             viz.draw(loss, engine=args.engine, **shown, **look).save(path, args.scale)

@@ -23,6 +23,7 @@ from tinygrad_gm.io import write_file
 from ..graph.names import Names, named
 from ..graph.view import View, look
 from ..render.html import ICON, filled, script_text
+from ..render.picture import Picture
 from .frames import Scene, Stage
 from .recorder import Frame, record
 from .states import PHASES, palette, sheet
@@ -113,21 +114,36 @@ class Steps:
         self.view, self.frames = view, frames
         self._stage = Stage(view, frames, direction, theme)
 
-    def save(self, path: str | Path) -> Path:
-        """Write a page (.html), an animation (.gif), or pictures to a folder (no suffix).
+    def save(self, path: str | Path, scale: float | None = None) -> Path:
+        """Write a page, an animation, or one picture per step.
+
+        Args:
+            path: ends in .html (a page), .gif (an animation), .png or .svg: film.png makes
+                film-000.png, film-001.png …; without a suffix it is a folder, for step-000.svg,
+                step-001.svg …
+            scale: of the .png, pixels per pixel of the picture, as in `Drawing.save`.
+
+        Returns:
+            Path: the file or the folder; of several pictures the first.
 
         Raises:
             ValueError: another suffix.
-            RuntimeError: resvg, which a .gif needs, is not installed.
+            RuntimeError: resvg, which a .gif and a .png need, is not installed.
         """
         path = Path(path)
         kind = path.suffix.lower()
+        if scale is not None and kind != ".png":
+            raise ValueError(f"save: scale= is for .png files, not {path}")
         if kind == ".html":
             return self.html(path)
         if kind == ".gif":
             return self.gif(path)
+        if kind in (".svg", ".png"):
+            return self._pictures(path, scale)[0]
         if kind:
-            raise ValueError(f"save: {path} should end in .html or .gif, or name a folder")
+            raise ValueError(
+                f"save: {path} should end in .html, .gif, .png or .svg, or name a folder"
+            )
         self.svgs(path)
         return path
 
@@ -152,12 +168,15 @@ class Steps:
 
     def svgs(self, folder: str | Path) -> list[Path]:
         """Write each frame as step-000.svg, step-001.svg …; return the paths."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        paths = [folder / f"step-{k:03}.svg" for k in range(len(self))]
-        for k, path in enumerate(paths):
-            write_file(path, self.svg(k))
-        return paths
+        return self._pictures(Path(folder) / "step.svg")
+
+    def _pictures(self, path: Path, scale: float | None = None) -> list[Path]:
+        """Write each frame to a file with its number at the end of the name; return the paths."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return [
+            Picture(self.svg(k)).save(path.with_stem(f"{path.stem}-{k:03}"), scale)
+            for k in range(len(self))
+        ]
 
     def svg(self, k: int) -> str:
         """Return frame k with its caption as SVG text; negative k counts from the end."""
