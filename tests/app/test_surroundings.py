@@ -15,6 +15,7 @@ import pytest
 import tinygrad_gm as tg
 from tinygrad_gm import models
 from tinygrad_gm.app import cli
+from tinygrad_gm.app.parser import Parser
 
 COMMAND = [sys.executable, "-m", "tinygrad_gm"]
 
@@ -265,13 +266,13 @@ def test_every_help_text_is_a_phrase_that_lists_choices_and_default(
     command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parsers: list[Any] = []
-    parse = cli._Parser.parse_args
+    parse = Parser.parse_args
 
     def seen(self: Any, *arguments: Any) -> Any:
         parsers.append(self)
         return parse(self, *arguments)
 
-    monkeypatch.setattr(cli._Parser, "parse_args", seen)
+    monkeypatch.setattr(Parser, "parse_args", seen)
     with pytest.raises(SystemExit) as stop:
         cli.main([*command, "--help"])
     assert stop.value.code == 0

@@ -13,6 +13,8 @@ from small_models import SMALL
 
 from tinygrad_gm import Generator, data, models
 from tinygrad_gm.app import cli
+from tinygrad_gm.app.commands.of_model import WISHES
+from tinygrad_gm.app.commands.sample import WRITING
 from tinygrad_gm.training import Run
 from tinygrad_gm.training.metrics import read_metrics
 
@@ -146,12 +148,12 @@ def test_a_generative_model_offers_what_the_command_line_can_ask_for(name):
     if hasattr(module, "sample"):
         _, count, generator, *wishes = inspect.signature(module.sample).parameters
         assert (count, generator) == ("count", "generator")
-        assert set(wishes) <= set(cli.WISHES)
+        assert set(wishes) <= set(WISHES)
         assert module.TRAINING_TIME
         assert callable(module.restore)
     if hasattr(module, "generate"):
         _, prompt, *wishes = inspect.signature(module.generate).parameters
-        flags = [flag.strip("-").replace("-", "_") for flag, *_ in cli.WRITING]
+        flags = [flag.strip("-").replace("-", "_") for flag, *_ in WRITING]
         assert prompt == "prompt"
         assert set(wishes) <= {*flags, "generator"}
         assert module.TRAINING_TIME
