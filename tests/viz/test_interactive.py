@@ -188,3 +188,93 @@ def test_the_drawing_answers_keys_search_and_clicks_and_hostile_names_stay_text(
     assert seen["scales"] == pytest.approx([np.exp(0.2), 1.0, 2.0], rel=1e-3)
     assert seen["drag"] == pytest.approx([30, 10])
     assert "<b>" in seen["labels"]
+
+
+class Twice(nn.Module):
+    """A loop over a cell, and a layer; called in a loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.out = nn.RNNCell(3, 3), nn.Linear(3, 3)
+
+    def forward(self, x: tg.Tensor, h: tg.Tensor) -> tg.Tensor:
+        for _ in range(4):
+            h = self.cell(x, h)
+        return self.out(h).tanh()
+
+
+def loops() -> Any:
+    """The drawing of five calls, in each of which a cell is called four times."""
+    tg.manual_seed(0)
+    net, h, xs = Twice(), tg.zeros((2, 3)), tg.randn((5, 2, 3))
+    for t in range(5):
+        h = net(xs[t], h)
+    return viz.draw((h * h).mean())
+
+
+ROLLED = """
+  const all = document.getElementById("all");
+  const labels = kind => [...all.querySelectorAll(kind)].map(e => e.getAttribute("aria-label"));
+  const click = label => [...all.querySelectorAll(".title, .item")].find(
+    e => e.getAttribute("aria-label").startsWith(label)).dispatchEvent(
+    new MouseEvent("click", {bubbles: true}));
+  const states = [];
+  const state = () => states.push({
+    titles: labels(".title"), items: labels(".item"),
+    recurrences: [...all.querySelectorAll(".line text")].map(e => e.textContent)
+      .filter(text => text.includes("steps")),
+    cells: all.querySelectorAll(".line rect").length,
+    // a box outside of its frame, or on another
+    astray: [...layout.boxes].filter(([id, [x, y]]) => things.get(id).around.some(outer => {
+      const frame = layout.frames.get(outer);
+      return x < frame.x || y < frame.y || x > frame.x + frame.width || y > frame.y + frame.height;
+    })).length,
+    lost: layout.lines.filter(({tail, head}) =>
+      !layout.boxes.has(tail) || !layout.boxes.has(head)).length,
+  });
+  state();
+  const found = {small: small(), faults: await faults(), states};
+  click("net  ×5"); state();
+  click("net · 3 of 5"); state();
+  click("net  ×5"); state();
+  click("cell  ×4"); state();
+  click("cell · 2 of 4"); state();
+  document.getElementById("turn").click(); state();
+  const words = document.getElementById("words");
+  words.value = "xs[3]";
+  words.dispatchEvent(new Event("input"));
+  document.getElementById("search").requestSubmit(); state();
+  found.now = all.querySelector(".item.now").getAttribute("aria-label");
+  document.getElementById("close").click(); state();
+  return found;
+"""
+
+
+@needs_chromium
+def test_a_loop_is_drawn_as_one_step_and_opens_to_all(tmp_path: Path) -> None:
+    seen = ask(loops().save(tmp_path / "loops.html"), ROLLED)
+    assert seen["small"] == []
+    assert seen["faults"] == []
+    states = seen["states"]
+    assert [state["astray"] + state["lost"] for state in states] == [0] * len(states)
+    rolled, steps, third, again, inner, second, turned, found, shut = states
+    assert rolled["titles"] == ["net  ×5", "cell  ×4"]
+    # h at the start, xs; four operations of the cell, out, tanh; ×, mean
+    assert len(rolled["items"]) == 10
+    assert sorted(rolled["recurrences"]) == ["h, 4 steps", "h, 5 steps"]
+    assert rolled["cells"] == 9
+    assert steps["titles"] == ["net  ×5"]
+    assert [text[:12] for text in steps["items"] if "net ·" in text] == [
+        f"net · {k} of 5" for k in range(1, 6)
+    ]
+    assert steps["recurrences"] == []
+    assert third["titles"] == ["net  ×5", "net · 3 of 5"]
+    assert again == rolled
+    assert inner["titles"] == rolled["titles"]
+    assert sum("cell ·" in text for text in inner["items"]) == 4
+    assert inner["recurrences"] == ["h, 5 steps"]
+    assert second["titles"] == ["net  ×5", "cell  ×4", "cell · 2 of 4"]
+    assert sorted(turned["items"]) == sorted(second["items"])
+    assert seen["now"].startswith("xs[3]")
+    assert found["titles"][0] == "net  ×5"
+    assert shut["titles"] == ["net  ×5", "cell  ×4"]

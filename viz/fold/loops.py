@@ -19,6 +19,10 @@ from .rolling import Rolled
 
 FEWEST = 3  # steps
 SAVED = 6  # least number of operations that a loop leaves out
+EXPLANATION = (
+    "of a loop one step is drawn, with the numbers of the last; the cells of its state: the "
+    "gradient in each step, from the first; darker is larger"
+)
 
 Origin = tuple[int, int, int] | None  # of an argument: steps ago, operation and number of result
 Slots = dict[tuple[int, int], str]  # the variable read, by number of the operation and argnum
@@ -29,16 +33,13 @@ def looped(view: View) -> View:
     drawn = view
     while True:
         tree = Tree(drawn)
-        loops = list(_loops(tree.top, tree.links))
+        loops = list(loops_in(tree.top, tree.links))
         if not loops:
             break
         for loop in loops:
             drawn = Rolled(drawn, loop).view
     if drawn is not view:
-        drawn.remarks.append(
-            "of a loop one step is drawn, with the numbers of the last; the cells of its state: "
-            "the gradient in each step, from the first; darker is larger"
-        )
+        drawn.remarks.append(EXPLANATION)
     return drawn
 
 
@@ -77,7 +78,7 @@ class Loop:
 # ---------------------------------------------------------------------------------- finding
 
 
-def _loops(module: Module, links: Links) -> Iterator[Loop]:
+def loops_in(module: Module, links: Links) -> Iterator[Loop]:
     """Yield the loops in a module, none of them inside of another."""
     parts, inside = module.parts, set[int]()
     tokens = [_token(part, links) for part in parts]
@@ -93,7 +94,7 @@ def _loops(module: Module, links: Links) -> Iterator[Loop]:
             yield loop
     for number, part in enumerate(parts):
         if isinstance(part, Module) and number not in inside:
-            yield from _loops(part, links)
+            yield from loops_in(part, links)
 
 
 def _operations(part: Module | Call) -> Iterator[Any]:

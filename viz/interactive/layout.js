@@ -1,23 +1,34 @@
 // A layered layout of boxes in rooms (Sugiyama, Tagawa and Toda 1981), as in render/layered.py,
-// which explains its steps. The lines of one tail share their gate into a room, and out of it.
+// which explains its steps. The lines of one tail share their gate into a room, and out of it; a
+// recurrence is laid out like a line forward, and one from a box to itself as a bow beside it.
 // u is the coordinate along the layers, v across them.
 
-const LAYER_GAP = 24, GAP = 12, RIM = 9, TITLE = 17, SWEEPS = 10;
-const IN = "> ", OUT = "< "; // gates: before the id of the tail
+const LAYER_GAP = 24, GAP = 12, RIM = 9, TITLE = 17, SWEEPS = 10, BOW = 16, TEXT_GAP = 3;
+const IN = "> ", OUT = "< "; // gates: before the source of their lines
 
 class Place {
   constructor(layer, length = 0, breadth = 0) {
-    Object.assign(this, {layer, length, breadth, port: 0, rank: 0, u: 0, v: 0});
+    Object.assign(this, {layer, length, breadth, margin: 0, port: 0, rank: 0, u: 0, v: 0});
     Object.assign(this, {before: [], after: [], gates: new Map()});
   }
   meets(other) { return this.port + (this.gates.get(other) ?? 0); }
 }
 
 // A room has {id, rooms, boxes: [{id, width, height}], titleWidth}; the outermost has no frame.
-// Lines are {tail, head, dashed, texts, width, height}. Returns the width and height of all,
-// the middle of each box, the frame of each room, and the legs of the lines with their points.
+// Lines are {tail, head, back, dashed, width, height}; `back`: the arrow is at the tail. Returns the
+// width and height of all, the middle of each box, the frame of each room, and the legs of the lines
+// with their points.
 function arrange(top, lines, across) {
-  const legs = divide(top, lines);
+  const legs = divide(top, lines.filter(line => line.tail !== line.head));
+  const bows = lines.filter(line => line.tail === line.head);
+  (function give(room) {
+    room.bows = new Map();
+    for (const {id} of room.boxes) {
+      const own = bows.filter(line => line.head === id);
+      if (own.length) room.bows.set(id, own);
+    }
+    room.rooms.forEach(give);
+  })(top);
   settle(top, across);
   const point = (u, v) => across ? [u, v] : [v, u];
   const found = {boxes: new Map(), frames: new Map(), legs: []};
@@ -29,8 +40,9 @@ function arrange(top, lines, across) {
       found.frames.set(room.id, {x, y, width, height});
     }
     for (const box of room.boxes) {
-      const place = room.places.get(box.id);
-      found.boxes.set(box.id, point(u + place.u, v + place.v));
+      const place = room.places.get(box.id), at = point(u + place.u, v + place.v);
+      found.boxes.set(box.id, at);
+      found.legs.push(...bend(at, box, room.bows.get(box.id) ?? [], across));
     }
     for (const inner of room.rooms) {
       const place = room.places.get(inner.id);
@@ -41,10 +53,30 @@ function arrange(top, lines, across) {
     const [u, v] = leg.room.corner;
     const points = leg.stops.map(stop => point(u + stop[0], v + stop[1]));
     const text = leg.text && point(u + leg.text.u, v + leg.text.v);
-    found.legs.push({...leg, points, text, last: leg.heads.includes(leg.to)});
+    const isLast = leg.line.back ? leg.from === leg.line.tail : leg.heads.includes(leg.to);
+    found.legs.push({...leg, points: leg.line.back ? points.reverse() : points, text, isLast});
   }
   return found;
 }
+
+const breadthOf = (line, across) => BOW + TEXT_GAP + (across ? line.height : line.width);
+
+// The lines from a box to itself: above it, or right of it if the layers are below each other.
+function bend([x, y], {width, height}, lines, across) {
+  let edge = across ? y - height / 2 : x + width / 2;
+  return lines.map(line => {
+    const points = across
+      ? [[x + width / 4, y - height / 2], [x, edge - BOW], [x - width / 4, y - height / 2]]
+      : [[x + width / 2, y + height / 4], [edge + BOW, y], [x + width / 2, y - height / 4]];
+    const text = across ? [x, edge - BOW - TEXT_GAP - line.height / 2]
+      : [edge + BOW + TEXT_GAP + line.width / 2, y];
+    edge += (across ? -1 : 1) * breadthOf(line, across);
+    return {line, tail: line.tail, dashed: line.dashed, points, text, isLast: true, isBow: true};
+  });
+}
+
+// The lines of one source share gates; a recurrence shares none.
+const sourceOf = line => line.back ? `${line.tail} ${line.head}` : line.tail;
 
 // Divide lines at the borders of rooms.
 function divide(top, lines) {
@@ -55,9 +87,10 @@ function divide(top, lines) {
     for (const inner of room.rooms) walk(inner, [...chain, inner]);
   })(top, [top]);
   function add(room, from, to, line) {
-    const key = [room.id, from, to, line.tail].join("\n");
+    const source = sourceOf(line), key = [room.id, from, to, source].join("\n");
     if (!legs.has(key)) {
-      const leg = {room, from, to, tail: line.tail, heads: [], dashed: true, line, text: null};
+      const tail = line.back ? line.head : line.tail;
+      const leg = {room, from, to, source, tail, heads: [], dashed: true, line, text: null};
       legs.set(key, leg);
       room.legs.push(leg);
     }
@@ -65,16 +98,16 @@ function divide(top, lines) {
     legs.get(key).dashed &&= line.dashed;
   }
   for (const line of lines) {
-    const outward = chains.get(line.tail), inward = chains.get(line.head);
+    const outward = chains.get(line.tail), inward = chains.get(line.head), source = sourceOf(line);
     let shared = 0;
     while (outward[shared] && outward[shared] === inward[shared]) shared++;
     const tails = [...outward.slice(shared).map(room => room.id), line.tail];
     const heads = [...inward.slice(shared).map(room => room.id), line.head];
     for (let i = tails.length - 1; i > 0; i--)
-      add(outward[shared + i - 1], tails[i], OUT + line.tail, line);
+      add(outward[shared + i - 1], tails[i], OUT + source, line);
     add(outward[shared - 1], tails[0], heads[0], line);
     for (let i = 1; i < heads.length; i++)
-      add(inward[shared + i - 1], IN + line.tail, heads[i], line);
+      add(inward[shared + i - 1], IN + source, heads[i], line);
   }
   return [...legs.values()];
 }
@@ -85,8 +118,12 @@ function settle(room, across) {
     settle(each, across);
     places.set(each.id, new Place(0, each.length, each.breadth));
   }
-  for (const {id, width, height} of room.boxes)
-    places.set(id, across ? new Place(0, width, height) : new Place(0, height, width));
+  for (const {id, width, height} of room.boxes) {
+    const place = across ? new Place(0, width, height) : new Place(0, height, width);
+    for (const line of room.bows.get(id) ?? []) place.margin += breadthOf(line, across);
+    place.breadth += 2 * place.margin;
+    places.set(id, place);
+  }
   for (const leg of room.legs) for (const end of [leg.from, leg.to])
     if (!places.has(end)) places.set(end, new Place(0));
   assignLayers(room, inner);
@@ -117,7 +154,7 @@ function assignLayers(room, inner) {
   const {places, legs} = room, arriving = new Map(), leaving = new Map();
   for (const name of places.keys()) { arriving.set(name, []); leaving.set(name, []); }
   for (const leg of legs) { arriving.get(leg.to).push(leg); leaving.get(leg.from).push(leg); }
-  const hasText = leg => leg.line.texts.length > 0 && leg.to === leg.line.head;
+  const hasText = leg => leg.line.width > 0 && leg.to === leg.line.head;
   const span = name => { // a layer for texts, and one in which lines separate
     const before = arriving.get(name);
     return before.length > 1 || inner.has(name) || before.some(hasText) ? 2 : 1;
@@ -146,11 +183,11 @@ function assignLayers(room, inner) {
 function route(leg, places, inner, across) {
   const tail = places.get(leg.from), head = places.get(leg.to), between = [];
   for (let layer = tail.layer + 1; layer < head.layer; layer++) between.push(new Place(layer));
-  const way = [tail, ...between, head], {texts, width, height} = leg.line;
-  if (texts.length && between.length && leg.to === leg.line.head) {
+  const way = [tail, ...between, head], {width, height} = leg.line;
+  if (width && between.length && leg.to === leg.line.head) {
     leg.text = between.at(-1);
     [leg.text.length, leg.text.breadth] = across ? [width, height] : [height, width];
-    leg.text.breadth += 3;
+    leg.text.breadth += TEXT_GAP;
     leg.text.port = leg.text.breadth / 2;
   }
   for (let i = 1; i < way.length; i++) {
@@ -160,7 +197,7 @@ function route(leg, places, inner, across) {
   for (const [end, near, kind] of [[leg.from, way[1], OUT], [leg.to, way.at(-2), IN]])
     if (inner.has(end)) {
       const room = inner.get(end);
-      places.get(end).gates.set(near, room.places.get(kind + leg.tail).v - room.breadth / 2);
+      places.get(end).gates.set(near, room.places.get(kind + leg.source).v - room.breadth / 2);
     }
   return way;
 }
@@ -174,7 +211,8 @@ function arrivals({places, legs, boxes}, routes, inner) {
     const head = places.get(name);
     numbers.sort((a, b) => routes[a].at(-2).rank - routes[b].at(-2).rank);
     numbers.forEach((number, i) => {
-      const spread = isBox.has(name) ? head.breadth * .35 * (2 * (i + .5) / numbers.length - 1) : 0;
+      const side = isBox.has(name) ? head.breadth - 2 * head.margin : 0;
+      const spread = side * .35 * (2 * (i + .5) / numbers.length - 1);
       const offset = inner.has(name) ? head.meets(routes[number].at(-2)) : spread;
       ends[number] = [head.u - head.length / 2, head.v + offset];
     });

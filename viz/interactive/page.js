@@ -3,48 +3,82 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const $ = id => document.getElementById(id);
 const svg = $("drawing"), all = $("all");
 const READABLE = 11 / 9, LARGEST = 2, MARGIN = 16; // scales: small texts are 9 points high
+const LEADING = 11.25, CELL = 10; // of a small text; a cell of a recurrence with its gap
 const NARROW = matchMedia("(max-width: 820px)");
 
 const things = new Map([...data.boxes, ...data.modules].map(thing => [thing.id, thing]));
-const modules = new Map(data.modules.map(module => [module.id, module]));
+const modules = new Map(data.modules.map(module => [module.id, module])); // and loops
 function around(thing) { // the modules around it, outermost first
   const chain = [];
   for (let id = thing.home; id; id = modules.get(id).home) chain.unshift(id);
   return chain;
 }
 for (const thing of things.values()) thing.around = around(thing);
+data.modules.sort((one, two) => one.around.length - two.around.length);
 
 // ---------------------------------------------------------------- what is visible
 
+// The ids of closed modules, and of rolled loops, in which one box stands for those of all steps.
 let closed = new Set(data.modules.filter(module => module.shut).map(module => module.id));
 let across = data.direction === "LR", layout, following; // heads of the lines by tail
 
-// The outermost closed module around a thing, or the thing itself.
-const shownAs = thing => thing.around.find(id => closed.has(id)) ?? thing.id;
+// What hides a thing, outermost: a closed module around it; a rolled loop, if it is of one step; an
+// opened loop, if it stands for all steps, as it does of the first `rolls` loops around it.
+function hiderOf(thing) {
+  let {rolls} = thing;
+  const hides = id => modules.get(id).copies && rolls-- > 0 ? !closed.has(id) : closed.has(id);
+  return thing.around.find(hides);
+}
+
+// The id of what is drawn for a thing: itself, a closed module, or its copy in a rolled loop.
+function shownAs(thing) {
+  const hider = hiderOf(thing);
+  if (!hider) return thing.id;
+  const {copies} = modules.get(hider);
+  if (!copies) return hider;
+  if (!closed.has(hider)) return null;
+  return copies[thing.id] ? shownAs(things.get(copies[thing.id])) : hider;
+}
 
 function arranged(across) {
   const top = {id: "", rooms: [], boxes: []}, rooms = new Map([["", top]]);
-  for (const module of data.modules) {
-    if (shownAs(module) !== module.id) continue;
+  for (const module of data.modules) { // outer before inner
+    if (hiderOf(module)) continue;
     const {id, title, home, width, height} = module;
-    if (closed.has(id)) {
+    if (closed.has(id) && !module.copies) {
       rooms.get(home).boxes.push({id, width, height});
       continue;
     }
     rooms.set(id, {id, title, titleWidth: titleWidth(title), rooms: [], boxes: []});
     rooms.get(home).rooms.push(rooms.get(id));
   }
-  for (const box of data.boxes) if (shownAs(box) === box.id) rooms.get(box.home).boxes.push(box);
+  for (const box of data.boxes) if (!hiderOf(box)) rooms.get(box.home).boxes.push(box);
+  const lines = [...visibleLines().values()];
+  return {...arrange(top, lines, across), lines};
+}
+
+// The lines between what is drawn, those between the same two boxes as one.
+function visibleLines() {
   const lines = new Map();
   for (const line of data.lines) {
-    const tail = shownAs(things.get(line.tail)), head = shownAs(things.get(line.head));
-    if (tail === head) continue;
-    const key = tail + "\n" + head, whole = tail === line.tail && head === line.head;
-    const known = lines.get(key) ?? {...line, tail, head, texts: whole ? line.texts : []};
-    lines.set(key, {...known, dashed: known.dashed && line.dashed});
+    const ends = [things.get(line.tail), things.get(line.head)], [hider, other] = ends.map(hiderOf);
+    const isInside = hider && hider === other; // of a closed module, where a recurrence is drawn
+    if (isInside && (modules.get(hider).copies || !line.back)) continue;
+    const [tail, head] = ends.map(shownAs), {back} = line, key = [tail, head, back].join("\n");
+    const texts = labelled(back || !(hider || other) ? line : {});
+    const known = lines.get(key) ?? {tail, head, back, dashed: true, steps: new Set(), ...texts};
+    known.dashed &&= line.dashed;
+    if (hider && modules.get(hider).copies) known.steps.add(line.tail);
+    lines.set(key, known);
   }
-  return {...arrange(top, [...lines.values()], across), lines: [...lines.values()]};
+  for (const line of lines.values()) { // out of a rolled loop
+    const text = `${line.steps.size} ×`, width = 6 * text.length;
+    if (line.steps.size > 1) Object.assign(line, labelled({local: [text], width, height: LEADING}));
+  }
+  return lines;
 }
+const labelled = ({local = [], cells = [], flow = "", width = 0, height = 0}) =>
+  ({local, cells, flow, width, height});
 
 const titleWidth = title => 6.9 * title.length + 14; // bold letters, 10 points high
 
@@ -62,11 +96,12 @@ function chosen() {
 
 // At first as many levels of modules are open as fit the window at a readable size.
 function begin() {
-  let best = null;
-  if (closed.size) best = chosen();
-  else for (let depth = Math.max(-1, ...data.modules.map(m => m.around.length)) + 1; ; depth--) {
-    closed = new Set(data.modules.filter(m => m.around.length >= depth).map(m => m.id));
-    const visible = data.boxes.filter(box => shownAs(box) === box.id);
+  const shut = closed;
+  let best = null, depth = shut.size ? 0 : Math.max(-1, ...data.modules.map(m => m.around.length)) + 1;
+  for (; ; depth--) {
+    const start = m => m.copies || (shut.size ? shut.has(m.id) : m.around.length >= depth);
+    closed = new Set(data.modules.filter(start).map(m => m.id));
+    const visible = data.boxes.filter(box => !hiderOf(box));
     const area = visible.reduce((sum, {width, height}) => sum + width * height, 0);
     const {width, height} = svg.getBoundingClientRect();
     if (depth > 0 && area * READABLE ** 2 > width * height) continue; // no layout fits
@@ -87,7 +122,8 @@ function shape(parent, tag, attributes = {}, text = "") {
   return parent.appendChild(element);
 }
 
-function sign(parent, x, y, path) { // plus or minus, at a corner
+const MINUS = "M-3.5,0H3.5", PLUS = MINUS + "M0,-3.5V3.5";
+function sign(parent, x, y, path) { // at a corner
   const corner = shape(parent, "g", {class: "sign", transform: `translate(${x} ${y})`});
   shape(corner, "circle", {r: 6.5});
   shape(corner, "path", {d: path});
@@ -104,33 +140,51 @@ function curve([[x, y], ...rest]) {
   return path;
 }
 
+function bow([[x, y], top, [left, below]]) {
+  const over = top.map((t, i) => 4 / 3 * (t - ([x, y][i] + [left, below][i]) / 2));
+  const [a, b] = [[x + over[0], y + over[1]], [left + over[0], below + over[1]]];
+  return `M${x},${y}C${[a, b, [left, below]].join()}`;
+}
+
+function label(line, {local, cells, flow, height}, [x, middle]) {
+  let y = middle - height / 2;
+  const write = (text, kind) => {
+    shape(line, "text", {x, y: y + .8 * LEADING, class: kind}, text);
+    y += LEADING;
+  };
+  for (const text of local) write(text, "");
+  cells.forEach((fill, i) =>
+    shape(line, "rect", {x: x + (i - cells.length / 2) * CELL, y, width: CELL - 1, height: CELL, fill}));
+  if (cells.length) y += CELL + 2;
+  if (flow) write(flow, "flow");
+}
+
 function draw(next) {
   layout = next;
   following = new Map();
-  for (const {tail, head} of layout.lines)
-    following.set(tail, [...following.get(tail) ?? [], head]);
-  all.replaceChildren();
-  for (const [id, {x, y, width, height}] of layout.frames) {
-    const frame = shape(all, "g", {class: "frame", "data-frame": id});
-    shape(frame, "rect", {x, y, width, height, rx: 6});
+  for (const {tail, head, back} of layout.lines) {
+    const [start, end] = back ? [head, tail] : [tail, head];
+    following.set(start, [...following.get(start) ?? [], end]);
   }
+  all.replaceChildren();
+  for (const {x, y, width, height} of layout.frames.values())
+    shape(all, "rect", {class: "frame", x, y, width, height, rx: 6});
   for (const leg of layout.legs) {
-    const line = shape(all, "g", {class: "line" + (leg.dashed ? " dashed" : ""), "data-tail": leg.tail});
-    shape(line, "path", {d: curve(leg.points), class: leg.last ? "arrow" : ""});
-    if (leg.text) leg.line.texts.forEach((text, i) => {
-      const y = leg.text[1] - leg.line.height / 2 + 11.25 * (i + .8);
-      shape(line, "text", {x: leg.text[0], y}, text);
-    });
+    const kind = "line" + (leg.dashed ? " dashed" : "") + (leg.line.back ? " back" : "");
+    const line = shape(all, "g", {class: kind, "data-tail": leg.tail});
+    const path = leg.isBow ? bow(leg.points) : curve(leg.points);
+    shape(line, "path", {d: path, class: leg.isLast ? "arrow" : ""});
+    if (leg.text) label(line, leg.line, leg.text);
   }
   for (const [id, {x, y}] of layout.frames) { // above the lines
-    const {title} = modules.get(id);
-    const button = shape(all.querySelector(`[data-frame="${id}"]`), "g", {
-      class: "title", "data-id": id, tabindex: 0, role: "button", "aria-expanded": true,
+    const {title} = modules.get(id), isRolled = closed.has(id);
+    const button = shape(all, "g", {
+      class: "title", "data-id": id, tabindex: 0, role: "button", "aria-expanded": !isRolled,
       "aria-label": title,
     });
     shape(button, "rect", {x: x + 2, y: y + 2, width: titleWidth(title), height: 16, rx: 4});
     shape(button, "text", {x: x + 9, y: y + 13}, title);
-    sign(button, x, y, "M-3.5,0H3.5");
+    sign(button, x, y, isRolled ? PLUS : MINUS);
   }
   for (const [id, [x, y]] of layout.boxes) {
     const {width, height, svg: inside} = things.get(id), isModule = modules.has(id);
@@ -142,7 +196,7 @@ function draw(next) {
     item.querySelector("title")?.remove();
     for (const text of item.querySelectorAll("text")) text.after(" "); // words apart when spoken
     item.setAttribute("aria-label", item.textContent.trim());
-    if (isModule) sign(item, -width / 2, -height / 2, "M-3.5,0H3.5M0,-3.5V3.5");
+    if (isModule) sign(item, -width / 2, -height / 2, PLUS);
     const [wide, high] = [width + 8, height + 8];
     shape(item, "rect", {class: "halo", x: -wide / 2, y: -high / 2, width: wide, height: high, rx: 9});
   }
@@ -236,7 +290,8 @@ function cornerOf(id) {
 function toggle(id) {
   const next = new Set(closed);
   if (!next.delete(id)) next.add(id);
-  else for (const inner of data.modules) if (inner.home === id) next.add(inner.id); // one level
+  else for (const inner of data.modules) // one level
+    if (inner.home === id && inner.rolls === modules.get(id).rolls) next.add(inner.id);
   change(next, id);
   elementOf(id).focus({preventScroll: true});
 }
@@ -285,8 +340,11 @@ function tell(id) {
     return;
   }
   element(about, "h2", thing.title ?? thing.name);
-  const home = modules.get(thing.home), call = data.calls[thing.id];
+  const home = modules.get(thing.home), call = data.calls[thing.call];
   if (home) element(about, "p", "in " + home.title, "call");
+  if (thing.copies)
+    element(about, "p", closed.has(thing.id) ? "one step stands for all" : "all steps", "call");
+  if (thing.rolls && call) element(about, "p", "the numbers of the last step", "call");
   if (call) {
     element(about, "p", call.text, "call");
     if (call.code) element(element(about, "p"), "code", call.code);
@@ -339,7 +397,8 @@ function keep(id) {
 
 function search() {
   const words = $("words").value.trim().toLowerCase();
-  found = words ? [...things.values()].filter(each => each.words.toLowerCase().includes(words)) : [];
+  const isMeant = thing => !thing.rolls && thing.words.toLowerCase().includes(words);
+  found = words ? [...things.values()].filter(isMeant) : [];
   at = -1;
   $("found").textContent = words ? `${found.length} found` : "";
   mark();

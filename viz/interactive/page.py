@@ -1,4 +1,4 @@
-"""The page of a drawing: one HTML file with the boxes of all operations and all closed modules.
+"""The page of a drawing: one HTML file with the boxes of all operations, modules and rolled loops.
 
 `layout.js` places those that are visible, each time that the reader opens or closes a module;
 `page.js` draws them and answers to pointer and keys.
@@ -7,21 +7,24 @@
 from __future__ import annotations
 
 import linecache
+from collections.abc import Mapping
 from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from ..compose.compact import SmallWriter, compact
-from ..compose.figure import Box, Figure, Writer, compose
-from ..compose.nesting import framed_modules, title_of
-from ..fold.clusters import Links, Module, Tree
+from ..compose.compact import SmallWriter
+from ..compose.figure import Box, Figure, Line, Writer, compose
+from ..compose.nesting import title_of
+from ..fold.clusters import Links, Module
 from ..fold.contraction import Bundle, contract, owners
+from ..fold.loops import EXPLANATION
 from ..graph.view import Group, Operation, View
 from ..render.html import ICON, filled, script_text
 from ..render.svg import drawn_box
 from ..style import elided
 from ..themes import PAGE, variables
+from .levels import Level, levels
 
 HERE = Path(__file__).parent
 LONGEST_TITLE = 60  # characters of a name in the page's title
@@ -54,80 +57,94 @@ def page(view: View, drawn: View, theme: str, detail: str, direction: str | None
 
 
 def graph(view: View, drawn: View, detail: str) -> dict[str, Any]:
-    """Return boxes, lines, modules and cards of a view as plain data.
+    """Return boxes, lines, modules, loops and cards of a view as plain data.
 
     A card has the numbers of a variable or of a closed module; a box has those of what it shows.
     """
-    figure, full = compact(view, PAGE, numbers=detail == "values"), compose(view, PAGE)
-    tree, names = Tree(view), {box.id for box in figure.boxes}
-    modules = framed_modules(tree, names)
-    frames = set(modules)
-    kept = {node.id for node in drawn.nodes if isinstance(node, Operation)}
-    closed = _closed(view, tree, modules)
-
-    def home(module: Module | None) -> str:
-        around = module.upward() if module else ()
-        return next((outer.id for outer in around if outer in frames), "")
-
-    boxes = [
-        _drawn(box, home(tree.home[box.id])) | {"cards": _cards(box.id, tree.links, names)}
-        for box in figure.boxes
-    ]
-    shut = [
-        _drawn(closed[module][0], home(module.parent))
-        | {
-            "cards": [module.id],
-            "title": title_of(module),
-            "shut": drawn is not view and not any(c.id in kept for c in module.operations()),
-        }
-        for module in modules
-    ]
+    found, full = levels(view, detail == "values"), compose(view, PAGE)
+    whole, kept = found[0], set[str]()
+    if drawn is not view:
+        kept = {node.id for node in drawn.nodes if isinstance(node, Operation)}
+    boxes, modules, lines, cards = [], [], [], {}
+    for level in found:
+        closed = _closed(level)
+        for box in level.boxes.values():
+            parts = _cards(box.id, level.tree.links, level.names)
+            boxes.append(_drawn(box, box.id, level) | {"cards": parts, "call": box.id})
+        for module in level.modules:
+            box, card = closed[module]
+            identity = level.own(module.id)
+            shut = drawn is not view and not any(c.id in kept for c in module.operations())
+            told = {"cards": [identity], "title": title_of(module), "shut": shut}
+            modules.append(_drawn(box, module, level) | told)
+            cards[identity] = _card(card)
+        for frame in level.loops:
+            modules.append(
+                {
+                    "id": frame.id,
+                    "home": frame.home,
+                    "rolls": level.number,
+                    "title": frame.title,
+                    "words": frame.title,
+                    "copies": frame.copies,
+                    "cards": [],
+                }
+            )
+        position = {name: number for number, name in enumerate(level.boxes)}
+        lines += [_line(line, level, position) for line in level.lines()]
     return {
         "boxes": boxes,
-        "modules": shut,
-        "lines": [
-            {
-                "tail": line.tail,
-                "head": line.head,
-                "texts": [*line.local, *filter(None, [line.flow])],
-                "width": line.width,
-                "height": line.height,
-                "dashed": line.dashed,
-            }
-            for line in figure.lines
-        ],
-        "cards": {box.id: _card(box) for box in full.boxes if box.shape == "card"}
-        | {module.id: _card(closed[module][1]) for module in modules},
+        "modules": modules,
+        "lines": lines,
+        "cards": {box.id: _card(box) for box in full.boxes if box.shape == "card"} | cards,
         "calls": _calls(view, full),
-        "legend": [{**key.look._asdict(), "meaning": key.text} for key in figure.legend],
-        "remarks": list(figure.caption),
+        "legend": [{**key.look._asdict(), "meaning": key.text} for key in whole.figure.legend],
+        "remarks": [*whole.figure.caption, *[EXPLANATION] * (len(found) > 1)],
     }
 
 
-def _closed(view: View, tree: Tree, modules: list[Module]) -> dict[Module, tuple[Box, Box]]:
+def _closed(level: Level) -> dict[Module, tuple[Box, Box]]:
     """Return the box of each module when it is closed, and the card with its numbers."""
-    levels: dict[int, list[Module]] = {}
-    for module in modules:
-        levels.setdefault(len(list(module.upward())), []).append(module)
+    depths: dict[int, list[Module]] = {}
+    for module in level.modules:
+        depths.setdefault(len(module.path), []).append(module)
     found = {}
-    for level in levels.values():  # no module is in another of its level: one contraction
-        bundles = [Bundle([list(module.operations())], (module,)) for module in level]
-        shut = contract(view, tree.links, owners(tree, bundles))
+    for modules in depths.values():  # no module is in another of its depth: one contraction
+        bundles = [Bundle([list(module.operations())], (module,)) for module in modules]
+        shut = contract(level.view, level.tree.links, owners(level.tree, bundles))
         groups = {node.id: node for node in shut.nodes if isinstance(node, Group)}
         small, large = SmallWriter(shut, PAGE, numbers=False), Writer(shut, PAGE)
-        for module in level:
+        for module in modules:
             *_, last = module.operations()  # its id is that of the contracted node
             box, card = small.closed(groups[last.id]), large.group(groups[last.id])
             found[module] = replace(box, id=module.id), replace(card, id=module.id)
     return found
 
 
-def _drawn(box: Box, home: str) -> dict[str, Any]:
-    """Return a box as SVG around (0, 0), and its texts for the search."""
+def _line(line: Line, level: Level, position: Mapping[str, int]) -> dict[str, Any]:
+    """Return a line with its texts; a recurrence from its head, which is the earlier box."""
+    back = line.is_recurrence and position[line.tail] >= position[line.head]
+    tail, head = (line.head, line.tail) if back else (line.tail, line.head)
+    return {
+        "tail": level.own(tail),
+        "head": level.own(head),
+        "back": back,
+        "local": line.local,
+        "cells": line.cells,
+        "flow": line.flow,
+        "width": line.width,
+        "height": line.height,
+        "dashed": line.dashed,
+    }
+
+
+def _drawn(box: Box, part: str | Module, level: Level) -> dict[str, Any]:
+    """Return the box of a part as SVG around (0, 0), and its texts for the search."""
     texts = [*box.title, box.subtitle, *box.notes, box.tooltip]
     return {
-        "id": box.id,
-        "home": home,
+        "id": level.own(box.id),
+        "home": level.home(part),
+        "rolls": level.number,
         "name": " ".join(box.title),
         "words": "\n".join(filter(None, texts)),
         "width": box.width,
