@@ -39,7 +39,7 @@ class Level:
 
     def __init__(self, view: View, numbers: bool, before: Level | None = None) -> None:
         self.view, self.numbers = view, numbers
-        self.number = before.number + 1 if before else 0
+        self.number: int = before.number + 1 if before else 0
         self.tree, self.figure = Tree(view), compact(view, PAGE, numbers=numbers)
         self.names = {box.id for box in self.figure.boxes}
         self.rolled: dict[Module, Frame] = {}
@@ -60,8 +60,8 @@ class Level:
         self._framed = set(self.modules)
         places = list(self.rolled) if before else [self.tree.top]
         loops = (loop for place in places for loop in loops_in(place, self.tree.links))
-        self.loops = [self._frame(loop, count) for count, loop in enumerate(loops)]
-        self._loop_of = {  # by operation, or leaf that only the steps of a loop read
+        self.loops: list[Frame] = [self._frame(loop, count) for count, loop in enumerate(loops)]
+        self._loop_of = {  # by operation; `next` adds the leaves that only steps of it read
             call.id: frame for frame in self.loops for step in frame.loop.steps for call in step
         }
 
