@@ -215,6 +215,13 @@ def test_the_caption_names_a_root_only_by_a_name_that_is_drawn() -> None:
         assert f"the gradient of {of}; of several" in unescape(svg)
 
 
+def test_a_long_name_of_an_operation_takes_two_lines_and_is_not_shortened() -> None:
+    x = tg.zeros(2, requires_grad=True)
+    d_loss = F.binary_cross_entropy_with_logits(x, tg.ones(2))
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", viz.draw(d_loss, detail="shapes").svg())
+    assert {"d_loss = binary cross entropy", "with logits"} <= set(texts)
+
+
 @pytest.mark.parametrize("detail", ["shapes", "values", "full"])
 def test_inputs_that_all_meet_in_one_operation_are_drawn_without_graphviz(detail: str) -> None:
     one, two = tg.ones(2, requires_grad=True), tg.ones(2, requires_grad=True)

@@ -37,6 +37,7 @@ from .tables import EXPLANATION, joined
 
 ROOM = 4.0  # points around the texts of a box
 NOTE_LENGTH = 24  # characters of a line of parameters
+TITLE_WIDTH = 30  # characters of a line of a title
 WRITTEN_SYMBOL = 3  # characters: a longer symbol, or that of a convolution, is replaced by the name
 
 
@@ -132,9 +133,9 @@ class SmallWriter(Writer):
             notes += [f"{len(results)} × {_shape(results[0])}"]
         classes = f"operation{' root' * is_root}{mark_classes(operation)}"
         tooltip = with_place(operation.call, operation)
-        title = self.title(operation, results)
+        title = tuple(textwrap.wrap(self.title(operation, results), TITLE_WIDTH))
         return _sized(
-            Box(operation.id, classes, "pill", look, 0, 0, tooltip, (title,), notes=tuple(notes))
+            Box(operation.id, classes, "pill", look, 0, 0, tooltip, title, notes=tuple(notes))
         )
 
     def title(self, operation: Operation, results: Iterable[Variable]) -> str:
@@ -145,7 +146,9 @@ class SmallWriter(Writer):
         else:
             text = self.symbol(operation)
         names = ", ".join(result.name for result in results if result.is_named)
-        return style.elided(style.printable(f"{names} = {text}" if names else text), 30)
+        return style.elided(
+            style.printable(f"{names} = {text}" if names else text), 2 * TITLE_WIDTH
+        )
 
     def symbol(self, operation: Operation) -> str:
         """Return the sign or the name of an operation, between its constant numbers."""
@@ -189,7 +192,8 @@ class SmallWriter(Writer):
         if isinstance(operation, Group):
             return self.group_entries(operation)
         results = [self.links.variables[e.head] for e in self.links.results.get(name, ())]
-        title, several = self.title(operation, results), f"{len(results)} × " * (len(results) > 1)
+        title = style.elided(self.title(operation, results), TITLE_WIDTH)
+        several = f"{len(results)} × " * (len(results) > 1)
         shape = several + _shape(results[0])
         if not self.numbers:
             return [Entry((title, ", ".join(self.parameters(operation)), shape))]
