@@ -1,17 +1,21 @@
 // A layered layout of boxes in rooms (Sugiyama, Tagawa and Toda 1981), as in render/layered.py,
-// which explains its steps. The lines of one tail share their gate into a room, and out of it; a
-// recurrence is laid out like a line forward, and one from a box to itself as a bow beside it.
+// which explains its steps. The lines of one tail share their gate into a room, and out of it, and
+// are one line up to the layer in which they part. A recurrence is laid out like a line forward, and
+// one from a box to itself as a bow beside it.
 // u is the coordinate along the layers, v across them.
 
 const LAYER_GAP = 24, GAP = 12, RIM = 9, TITLE = 17, SWEEPS = 10, BOW = 16, TEXT_GAP = 3;
 const IN = "> ", OUT = "< "; // gates: before the source of their lines
 
 class Place {
+  margin = 0; port = 0; rank = 0; key = 0; u = 0; v = 0;
+  before = []; after = []; gates = null; isPassing = false;
   constructor(layer, length = 0, breadth = 0) {
-    Object.assign(this, {layer, length, breadth, margin: 0, port: 0, rank: 0, u: 0, v: 0});
-    Object.assign(this, {before: [], after: [], gates: new Map()});
+    this.layer = layer;
+    this.length = length;
+    this.breadth = breadth;
   }
-  meets(other) { return this.port + (this.gates.get(other) ?? 0); }
+  meets(other) { return this.port + (this.gates?.get(other) ?? 0); }
 }
 
 // A room has {id, rooms, boxes: [{id, width, height}], titleWidth}; the outermost has no frame.
@@ -127,10 +131,15 @@ function settle(room, across) {
   for (const leg of room.legs) for (const end of [leg.from, leg.to])
     if (!places.has(end)) places.set(end, new Place(0));
   assignLayers(room, inner);
-  const routes = room.legs.map(leg => route(leg, places, inner, across));
+  const passing = [], routes = new Map(), trunks = new Map();
+  const layerOf = leg => places.get(leg.to).layer;
+  for (const leg of [...room.legs].sort((one, two) => layerOf(two) - layerOf(one))) {
+    const key = leg.from + "\n" + leg.source;
+    if (!trunks.has(key)) trunks.set(key, [places.get(leg.from)]);
+    routes.set(leg, route(leg, trunks.get(key), passing, places, inner, across));
+  }
   const layers = [];
-  const all = new Set([...places.values(), ...routes.flatMap(each => each.slice(1, -1))]);
-  for (const place of all) (layers[place.layer] ??= []).push(place);
+  for (const place of [...places.values(), ...passing]) (layers[place.layer] ??= []).push(place);
   const filled = layers.filter(Boolean); // a cycle, which no record has, could leave one empty
   filled.forEach((layer, i) => layer.forEach(place => { place.layer = i; }));
   order(filled);
@@ -138,14 +147,15 @@ function settle(room, across) {
   room.length = bounds.length ? bounds.at(-1)[1] : 0;
   room.breadth = crosswise(filled);
   const ends = arrivals(room, routes, inner);
-  room.legs.forEach((leg, number) => {
-    const [tail, ...rest] = routes[number], head = rest.pop();
-    const v = tail.v + tail.meets(routes[number][1]);
-    leg.stops = [[tail.u + tail.length / 2, v], [bounds[tail.layer][1], v]];
-    for (const place of rest) for (const u of bounds[place.layer])
-      leg.stops.push([u, place.v + place.port]);
-    leg.stops.push([bounds[head.layer][0], ends[number][1]], ends[number]);
-  });
+  for (const leg of room.legs) {
+    const way = routes.get(leg), {start} = leg, head = way.at(-1);
+    leg.stops = start ? [] : [[way[0].u + way[0].length / 2, way[0].v + way[0].meets(way[1])]];
+    way.slice(start, -1).forEach((place, i) => {
+      const v = place.v + place.meets(way[start + i + 1]), [low, high] = bounds[place.layer];
+      leg.stops.push(...i ? [[low, v], [high, v]] : [[high, v]]);
+    });
+    leg.stops.push([bounds[head.layer][0], ends.get(leg)[1]], ends.get(leg));
+  }
   if (room.title !== undefined) frame(room, across);
 }
 
@@ -179,42 +189,58 @@ function assignLayers(room, inner) {
   for (const place of exits) place.layer = last + 1;
 }
 
-// The places of a leg from tail to head, linked as neighbours.
-function route(leg, places, inner, across) {
-  const tail = places.get(leg.from), head = places.get(leg.to), between = [];
-  for (let layer = tail.layer + 1; layer < head.layer; layer++) between.push(new Place(layer));
-  const way = [tail, ...between, head], {width, height} = leg.line;
-  if (width && between.length && leg.to === leg.line.head) {
-    leg.text = between.at(-1);
+// The places of a leg from tail to head, linked as neighbours. Those of a trunk, which starts at the
+// tail, are shared; `leg.start` is the number of the one at which the leg leaves what is drawn.
+function route(leg, trunk, passing, places, inner, across) {
+  const tail = trunk[0], head = places.get(leg.to), {width, height} = leg.line;
+  const hasText = width > 0 && head.layer - tail.layer > 1 && leg.to === leg.line.head;
+  const length = head.layer - tail.layer - hasText, add = way => {
+    const place = new Place(way.at(-1).layer + 1);
+    place.isPassing = true;
+    passing.push(place);
+    link(way.at(-1), place);
+    way.push(place);
+    return place;
+  };
+  leg.start = Math.min(trunk.length, length) - 1;
+  while (trunk.length < length) add(trunk);
+  const way = trunk.slice(0, length);
+  if (hasText) {
+    leg.text = add(way);
     [leg.text.length, leg.text.breadth] = across ? [width, height] : [height, width];
     leg.text.breadth += TEXT_GAP;
     leg.text.port = leg.text.breadth / 2;
   }
-  for (let i = 1; i < way.length; i++) {
-    way[i - 1].after.push(way[i]);
-    way[i].before.push(way[i - 1]);
-  }
+  link(way.at(-1), head);
+  way.push(head);
   for (const [end, near, kind] of [[leg.from, way[1], OUT], [leg.to, way.at(-2), IN]])
     if (inner.has(end)) {
       const room = inner.get(end);
-      places.get(end).gates.set(near, room.places.get(kind + leg.source).v - room.breadth / 2);
+      (places.get(end).gates ??= new Map()).set(near, room.places.get(kind + leg.source).v - room.breadth / 2);
     }
   return way;
 }
 
+function link(one, two) {
+  one.after.push(two);
+  two.before.push(one);
+}
+
 // The end point of each leg; several at one head are spread over its side.
 function arrivals({places, legs, boxes}, routes, inner) {
-  const arriving = new Map(), ends = [];
-  legs.forEach((leg, i) => arriving.set(leg.to, [...arriving.get(leg.to) ?? [], i]));
-  const isBox = new Set(boxes.map(box => box.id));
-  for (const [name, numbers] of arriving) {
-    const head = places.get(name);
-    numbers.sort((a, b) => routes[a].at(-2).rank - routes[b].at(-2).rank);
-    numbers.forEach((number, i) => {
-      const side = isBox.has(name) ? head.breadth - 2 * head.margin : 0;
-      const spread = side * .35 * (2 * (i + .5) / numbers.length - 1);
-      const offset = inner.has(name) ? head.meets(routes[number].at(-2)) : spread;
-      ends[number] = [head.u - head.length / 2, head.v + offset];
+  const arriving = new Map(), ends = new Map(), isBox = new Set(boxes.map(box => box.id));
+  const near = leg => routes.get(leg).at(-2);
+  for (const leg of legs) {
+    if (!arriving.has(leg.to)) arriving.set(leg.to, []);
+    arriving.get(leg.to).push(leg);
+  }
+  for (const [name, some] of arriving) {
+    const head = places.get(name), side = isBox.has(name) ? head.breadth - 2 * head.margin : 0;
+    some.sort((one, two) => near(one).rank - near(two).rank);
+    some.forEach((leg, i) => {
+      const spread = side * .35 * (2 * (i + .5) / some.length - 1);
+      const offset = inner.has(name) ? head.meets(near(leg)) : spread;
+      ends.set(leg, [head.u - head.length / 2, head.v + offset]);
     });
   }
   return ends;
@@ -232,7 +258,7 @@ function frame(room, across) {
   for (const leg of room.legs) {
     if (leg.text) { leg.text.u += u; leg.text.v += v; }
     leg.stops = leg.stops.map(stop => [stop[0] + u, stop[1] + v]);
-    if (leg.from.startsWith(IN)) leg.stops.unshift([0, leg.stops[0][1]]);
+    if (leg.from.startsWith(IN) && !leg.start) leg.stops.unshift([0, leg.stops[0][1]]);
     if (leg.to.startsWith(OUT)) leg.stops.push([room.length, leg.stops.at(-1)[1]]);
   }
 }
@@ -247,8 +273,8 @@ function order(layers) {
   for (let turn = 0; turn < SWEEPS && fewest; turn++) {
     const backward = turn % 2 === 0;
     for (const layer of backward ? [...layers].reverse() : layers) {
-      const keys = new Map(layer.map(place => [place, meanRank(place, backward)]));
-      layer.sort((a, b) => keys.get(a) - keys.get(b));
+      for (const place of layer) place.key = meanRank(place, backward);
+      layer.sort((a, b) => a.key - b.key);
       rank(layer);
     }
     const crossings = layers.reduce((sum, layer) => sum + count(layer), 0);
@@ -261,21 +287,31 @@ function order(layers) {
 }
 
 function meanRank(place, backward) { // the arguments of an operation stay in their order
-  const ranks = backward ? place.after.map(p => p.rank + 1e-6 * p.before.indexOf(place))
-    : place.before.map(p => p.rank);
-  return ranks.length ? ranks.reduce((a, b) => a + b) / ranks.length : place.rank;
+  const near = backward ? place.after : place.before;
+  let sum = 0;
+  for (const p of near) sum += p.rank + (backward && p.before.length > 1 ? 1e-6 * p.before.indexOf(place) : 0);
+  return near.length ? sum / near.length : place.rank;
 }
 
 // Crossings of lines between a layer and the next.
 function count(layer) {
-  const seen = [];
+  const seen = []; // in order
   let crossings = 0;
   for (const place of layer) {
     const ranks = place.after.map(p => p.rank);
-    for (const one of ranks) for (const other of seen) crossings += other > one;
-    seen.push(...ranks);
+    for (const rank of ranks) crossings += seen.length - above(seen, rank);
+    for (const rank of ranks) seen.splice(above(seen, rank), 0, rank);
   }
   return crossings;
+}
+
+function above(sorted, value) { // the number of elements up to a value
+  let low = 0, high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle] <= value) low = middle + 1; else high = middle;
+  }
+  return low;
 }
 
 function lengthwise(layers) {
@@ -296,8 +332,10 @@ function crosswise(layers) {
     for (const layer of turn % 2 ? layers : [...layers].reverse())
       spread(layer, layer.map(place => {
         const near = turn % 2 ? place.before : place.after;
-        const total = near.reduce((sum, p) => sum + p.v + p.meets(place) - place.meets(p), 0);
-        return near.length ? total / near.length : place.v;
+        const count = turn % 2 || !place.isPassing ? near.length : 1; // where it goes on
+        let total = 0;
+        for (let i = 0; i < count; i++) total += near[i].v + near[i].meets(place) - place.meets(near[i]);
+        return count ? total / count : place.v;
       }));
   const top = Math.min(...layers.map(layer => layer[0].v - layer[0].breadth / 2));
   for (const layer of layers) for (const place of layer) place.v -= top;
