@@ -212,7 +212,7 @@ def loops() -> Any:
     return viz.draw((h * h).mean())
 
 
-ROLLED = """
+STATES = """
   const all = document.getElementById("all");
   const labels = kind => [...all.querySelectorAll(kind)].map(e => e.getAttribute("aria-label"));
   const click = label => [...all.querySelectorAll(".title, .item")].find(
@@ -224,7 +224,7 @@ ROLLED = """
     recurrences: [...all.querySelectorAll(".line text")].map(e => e.textContent)
       .filter(text => text.includes("steps")),
     cells: all.querySelectorAll(".line rect").length,
-    // a box outside of its frame, or on another
+    // boxes outside of their frame, and lines to what is not drawn
     astray: [...layout.boxes].filter(([id, [x, y]]) => things.get(id).around.some(outer => {
       const frame = layout.frames.get(outer);
       return x < frame.x || y < frame.y || x > frame.x + frame.width || y > frame.y + frame.height;
@@ -233,6 +233,11 @@ ROLLED = """
       !layout.boxes.has(tail) || !layout.boxes.has(head)).length,
   });
   state();
+"""
+
+ROLLED = (
+    STATES
+    + """
   const found = {small: small(), faults: await faults(), states};
   click("net  ×5"); state();
   click("net · 3 of 5"); state();
@@ -248,6 +253,7 @@ ROLLED = """
   document.getElementById("close").click(); state();
   return found;
 """
+)
 
 
 @needs_chromium
@@ -278,3 +284,20 @@ def test_a_loop_is_drawn_as_one_step_and_opens_to_all(tmp_path: Path) -> None:
     assert seen["now"].startswith("xs[3]")
     assert found["titles"][0] == "net  ×5"
     assert shut["titles"] == ["net  ×5", "cell  ×4"]
+
+
+@needs_chromium
+def test_a_long_run_of_operations_is_closed_between_its_ends(tmp_path: Path) -> None:
+    x = tg.tensor(0.5, requires_grad=True)
+    y = x
+    for k in range(200):  # the Thue–Morse sequence: nothing comes three times in a row
+        y = tg.sin(y) if bin(k).count("1") % 2 else tg.tanh(y)
+    script = STATES + 'click("… 190 more"); state(); click("66 … 125"); state(); return states;'
+    closed, parts, one = ask(viz.draw(y).save(tmp_path / "run.html"), script)
+    assert [state["astray"] + state["lost"] for state in (closed, parts, one)] == [0, 0, 0]
+    assert len(closed["items"]) == 1 + 5 + 1 + 5  # x and the ends
+    assert parts["titles"] == ["… 190 more"]
+    inner = [text.split(" operations")[0] for text in parts["items"] if " operations" in text]
+    assert sorted(inner) == ["126 … 185", "186 … 195", "6 … 65", "66 … 125"]
+    assert one["titles"] == ["… 190 more", "66 … 125"]
+    assert len(one["items"]) == 11 + 3 + 60

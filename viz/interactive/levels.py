@@ -58,6 +58,7 @@ class Level:
             if not before or any(outer in self.rolled for outer in list(module.upward())[1:])
         ]
         self._framed = set(self.modules)
+        self._moved: dict[str | Module | Frame, str] = {}
         places = list(self.rolled) if before else [self.tree.top]
         loops = (loop for place in places for loop in loops_in(place, self.tree.links))
         self.loops: list[Frame] = [self._frame(loop, count) for count, loop in enumerate(loops)]
@@ -76,8 +77,16 @@ class Level:
         """Return the id on the page of a box or a module of this level."""
         return f"{self.number}/{name}" if self.number else name
 
-    def home(self, part: str | Module) -> str:
-        """Return the id of the frame around a box or a module; "" without one."""
+    def move(self, part: str | Module | Frame, home: str) -> None:
+        """Put a box, a module or a loop into another frame."""
+        self._moved[part] = home
+
+    def home(self, part: str | Module | Frame) -> str:
+        """Return the id of the frame around a box, a module or a loop; "" without one."""
+        if part in self._moved:
+            return self._moved[part]
+        if isinstance(part, Frame):
+            return part.home
         if isinstance(part, str):
             inside = self._home(self.tree.home[part], self._loop_of.get(part))
             return inside or (self._kept_by[part].id if part in self._kept_by else "")

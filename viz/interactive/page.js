@@ -7,7 +7,7 @@ const LEADING = 11.25, CELL = 10; // of a small text; a cell of a recurrence wit
 const NARROW = matchMedia("(max-width: 820px)");
 
 const things = new Map([...data.boxes, ...data.modules].map(thing => [thing.id, thing]));
-const modules = new Map(data.modules.map(module => [module.id, module])); // and loops
+const modules = new Map(data.modules.map(module => [module.id, module])); // and runs, and loops
 function around(thing) { // the modules around it, outermost first
   const chain = [];
   for (let id = thing.home; id; id = modules.get(id).home) chain.unshift(id);
@@ -62,8 +62,10 @@ function visibleLines() {
   const lines = new Map();
   for (const line of data.lines) {
     const ends = [things.get(line.tail), things.get(line.head)], [hider, other] = ends.map(hiderOf);
-    const isInside = hider && hider === other; // of a closed module, where a recurrence is drawn
-    if (isInside && (modules.get(hider).copies || !line.back)) continue;
+    if (hider && hider === other) { // of a closed module in its loop, a recurrence is drawn
+      const {copies, rolls} = modules.get(hider);
+      if (copies || !line.back || rolls < things.get(line.tail).rolls) continue;
+    }
     const [tail, head] = ends.map(shownAs), {back} = line, key = [tail, head, back].join("\n");
     const texts = labelled(back || !(hider || other) ? line : {});
     const known = lines.get(key) ?? {tail, head, back, dashed: true, steps: new Set(), ...texts};
@@ -96,10 +98,10 @@ function chosen() {
 
 // At first as many levels of modules are open as fit the window at a readable size.
 function begin() {
-  const shut = closed;
-  let best = null, depth = shut.size ? 0 : Math.max(-1, ...data.modules.map(m => m.around.length)) + 1;
+  const shut = closed, levels = data.modules.filter(m => m.kind === "module").map(m => m.around.length);
+  let best = null, depth = shut.size ? 0 : Math.max(-1, ...levels) + 1;
   for (; ; depth--) {
-    const start = m => m.copies || (shut.size ? shut.has(m.id) : m.around.length >= depth);
+    const start = m => m.kind !== "module" || (shut.size ? shut.has(m.id) : m.around.length >= depth);
     closed = new Set(data.modules.filter(start).map(m => m.id));
     const visible = data.boxes.filter(box => !hiderOf(box));
     const area = visible.reduce((sum, {width, height}) => sum + width * height, 0);

@@ -7,16 +7,16 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..compose.compact import SmallWriter
 from ..compose.figure import Box, Figure, Line, Writer, compose
 from ..compose.nesting import title_of
-from ..fold.clusters import Links, Module
+from ..fold.clusters import Links
 from ..fold.contraction import Bundle, contract, owners
 from ..fold.loops import EXPLANATION
 from ..graph.view import Group, Operation, View
@@ -25,6 +25,7 @@ from ..render.svg import drawn_box
 from ..style import elided
 from ..themes import PAGE, variables
 from .levels import Level, levels
+from .runs import runs_of
 
 HERE = Path(__file__).parent
 LONGEST_TITLE = 60  # characters of a name in the page's title
@@ -65,28 +66,32 @@ def graph(view: View, drawn: View, detail: str) -> dict[str, Any]:
     whole, kept = found[0], set[str]()
     if drawn is not view:
         kept = {node.id for node in drawn.nodes if isinstance(node, Operation)}
-    boxes, modules, lines, cards = [], [], [], {}
+    boxes: list[dict[str, Any]] = []
+    modules: list[dict[str, Any]] = []
+    lines: list[dict[str, Any]] = []
+    cards: dict[str, Any] = {}
     for level in found:
-        closed = _closed(level)
+        closable = _closable(level)
+        closed = _closed(level, closable)
         for box in level.boxes.values():
-            parts = _cards(box.id, level.tree.links, level.names)
-            boxes.append(_drawn(box, box.id, level) | {"cards": parts, "call": box.id})
-        for module in level.modules:
-            box, card = closed[module]
-            identity = level.own(module.id)
-            shut = drawn is not view and not any(c.id in kept for c in module.operations())
-            told = {"cards": [identity], "title": title_of(module), "shut": shut}
-            modules.append(_drawn(box, module, level) | told)
-            cards[identity] = _card(card)
+            told = {"cards": _cards(box.id, level.tree.links, level.names), "call": box.id}
+            boxes.append(_drawn(box, level.own(box.id), level.home(box.id), level) | told)
+        for part in closable:
+            box, cards[part.id] = closed[part.id]
+            shut = drawn is not view and not any(call.id in kept for call in part.bundle.calls)
+            kind = "module" if part.bundle.modules else "run"
+            told = {"cards": [part.id], "title": part.title, "shut": shut, "kind": kind}
+            modules.append(_drawn(box, part.id, part.home, level) | told)
         for frame in level.loops:
             modules.append(
                 {
                     "id": frame.id,
-                    "home": frame.home,
+                    "home": level.home(frame),
                     "rolls": level.number,
                     "title": frame.title,
                     "words": frame.title,
                     "copies": frame.copies,
+                    "kind": "loop",
                     "cards": [],
                 }
             )
@@ -103,21 +108,54 @@ def graph(view: View, drawn: View, detail: str) -> dict[str, Any]:
     }
 
 
-def _closed(level: Level) -> dict[Module, tuple[Box, Box]]:
-    """Return the box of each module when it is closed, and the card with its numbers."""
-    depths: dict[int, list[Module]] = {}
-    for module in level.modules:
-        depths.setdefault(len(module.path), []).append(module)
+class _Closable(NamedTuple):
+    """A module or a run of operations that the reader can close."""
+
+    id: str
+    home: str  # the id of the frame around it, or ""
+    title: str
+    bundle: Bundle
+
+
+def _closable(level: Level) -> list[_Closable]:
+    runs = runs_of(level)  # first, because it moves modules
+    return [
+        *(
+            _Closable(
+                level.own(module.id),
+                level.home(module),
+                title_of(module),
+                Bundle([list(module.operations())], (module,)),
+            )
+            for module in level.modules
+        ),
+        *(_Closable(run.id, run.home, run.title, Bundle([run.calls])) for run in runs),
+    ]
+
+
+def _closed(level: Level, parts: Sequence[_Closable]) -> dict[str, tuple[Box, dict[str, Any]]]:
+    """Return by id the box of each part when it is closed, and the card with its numbers."""
+    layers: list[tuple[set[str], list[_Closable]]] = []  # parts not nested in each other
+    for part in parts:
+        calls = {call.id for call in part.bundle.calls}
+        layer = next((layer for layer in layers if layer[0].isdisjoint(calls)), None)
+        if layer is None:
+            layers.append((calls, [part]))
+        else:
+            layer[0].update(calls)
+            layer[1].append(part)
     found = {}
-    for modules in depths.values():  # no module is in another of its depth: one contraction
-        bundles = [Bundle([list(module.operations())], (module,)) for module in modules]
-        shut = contract(level.view, level.tree.links, owners(level.tree, bundles))
+    for _, layer_parts in layers:  # one contraction for each
+        owner = owners(level.tree, [part.bundle for part in layer_parts])
+        shut = contract(level.view, level.tree.links, owner)
         groups = {node.id: node for node in shut.nodes if isinstance(node, Group)}
         small, large = SmallWriter(shut, PAGE, numbers=False), Writer(shut, PAGE)
-        for module in modules:
-            *_, last = module.operations()  # its id is that of the contracted node
-            box, card = small.closed(groups[last.id]), large.group(groups[last.id])
-            found[module] = replace(box, id=module.id), replace(card, id=module.id)
+        for part in layer_parts:
+            *_, last = part.bundle.calls  # its id is that of the contracted node
+            group = groups[last.id]
+            if not part.bundle.modules:
+                group = replace(group, name=part.title)
+            found[part.id] = small.closed(group), _card(large.group(group))
     return found
 
 
@@ -138,12 +176,12 @@ def _line(line: Line, level: Level, position: Mapping[str, int]) -> dict[str, An
     }
 
 
-def _drawn(box: Box, part: str | Module, level: Level) -> dict[str, Any]:
-    """Return the box of a part as SVG around (0, 0), and its texts for the search."""
+def _drawn(box: Box, identity: str, home: str, level: Level) -> dict[str, Any]:
+    """Return a box as SVG around (0, 0), and its texts for the search."""
     texts = [*box.title, box.subtitle, *box.notes, box.tooltip]
     return {
-        "id": level.own(box.id),
-        "home": level.home(part),
+        "id": identity,
+        "home": home,
         "rolls": level.number,
         "name": " ".join(box.title),
         "words": "\n".join(filter(None, texts)),
