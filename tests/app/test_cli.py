@@ -167,6 +167,14 @@ def test_every_kind_of_picture_can_be_asked_for(capsys, tmp_path, monkeypatch):
     assert (tmp_path / "neuron.html").exists()
 
 
+def test_a_drawn_model_has_the_lines_of_its_file(capsys, tmp_path):
+    path = tmp_path / "lenet.html"
+    assert run(capsys, "draw", "lenet", "-o", str(path))[0] == 0
+    page = path.read_text()
+    assert "= self.fc3(self.features(x))" in page
+    assert re.search(r"models/lenet\.py:\d+", page)
+
+
 def test_a_picture_of_dots_is_made_where_resvg_is_installed(capsys, tmp_path):
     pytest.importorskip("resvg_py")
     assert drawn(capsys, tmp_path, "a.png").startswith(b"\x89PNG")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import sys
 import threading
 from typing import Any
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 import tinygrad_gm as tg
+from tinygrad_gm.models import lenet
 
 
 def leaf(values: Any) -> Any:
@@ -107,6 +110,17 @@ def test_inside_a_module_the_line_is_the_programs() -> None:
     wanted = rf"`linear` at {here(2)} made inf"
     with tg.detect_anomaly(), pytest.raises(RuntimeError, match=wanted):
         layer(x)
+
+
+def test_inside_a_model_of_the_package_the_line_is_that_of_its_file() -> None:
+    model = lenet.LeNet5()
+    with tg.no_grad():
+        model.fc3.weight[...] = 1e38
+    lines, first = inspect.getsourcelines(lenet.LeNet5.forward)
+    number = first + next(i for i, line in enumerate(lines) if "self.fc3(" in line)
+    wanted = rf"`linear` at {re.escape(lenet.__file__)}:{number} made -?inf"
+    with tg.detect_anomaly(), pytest.raises(RuntimeError, match=wanted):
+        model(tg.ones((1, 1, 28, 28)) * 1e3)
 
 
 def test_inside_a_checkpoint_the_line_is_the_functions() -> None:

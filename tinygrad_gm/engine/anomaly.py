@@ -21,6 +21,8 @@ from .record import Node, Traced
 if TYPE_CHECKING:
     from .op import Op
 
+PACKAGE = __name__.partition(".")[0]
+
 
 class Watch(Mode):
     """The mode of `detect_anomaly`, without NumPy's warnings: the error says more."""
@@ -44,11 +46,12 @@ class Watch(Mode):
 def detect_anomaly() -> Mode:
     """Stop with a RuntimeError at the first operation that makes a NaN or an infinity.
 
-    The error names the operation, the argument and the line of the program (the nearest one outside
-    this package). Forward, it is raised where a result holds a NaN, or holds an infinity and no
-    argument does; backward, where a gradient does so that is sent to an argument. The line of a
-    gradient is that of the forward call, so run both passes in the block. Nothing is checked under
-    `no_grad`. Everything runs a few times slower: use it for debugging only.
+    The error names the operation, the argument and the line of the program: the nearest one outside
+    the library, of which `tinygrad_gm.models` is no part. Forward, it is raised where a result
+    holds a NaN, or holds an infinity and no argument does; backward, where a gradient does so that
+    is sent to an argument. The line of a gradient is that of the forward call, so run both passes
+    in the block. Nothing is checked under `no_grad`. Everything runs a few times slower: use it for
+    debugging only.
 
     It is a context manager and a decorator.
 
@@ -114,14 +117,19 @@ def place_of_call() -> Scope | None:
     place = scope.get()
     if recording.get() is not None:
         return place
-    package, caller = __name__.partition(".")[0], sys._getframe(1)
-    while caller is not None and _module(caller).partition(".")[0] == package:
-        if caller.f_code.co_name == "_walk" and _module(caller) == f"{package}.engine.backward":
+    caller = sys._getframe(1)
+    while caller is not None and _is_library(caller):
+        if caller.f_code.co_name == "_walk" and _module(caller) == f"{PACKAGE}.engine.backward":
             return place  # of a backward pass: the scope holds the line of the forward call
         caller = caller.f_back  # type: ignore[assignment]
     if caller is None:
         return place
     return Scope(f"{caller.f_code.co_filename}:{caller.f_lineno}", "line", place)
+
+
+def _is_library(caller: Any) -> bool:
+    package, _, rest = _module(caller).partition(".")
+    return package == PACKAGE and rest.partition(".")[0] != "models"
 
 
 def _module(caller: Any) -> str:

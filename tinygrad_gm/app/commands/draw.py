@@ -6,6 +6,7 @@ import argparse
 from math import inf
 from pathlib import Path
 
+from ...engine.anomaly import detect_anomaly
 from ..parser import PROGRAM, Parser
 from .of_model import model_of
 
@@ -59,7 +60,8 @@ def draw(argv: list[str]) -> None:
         parser.error("a .gif shows the steps; it needs --steps")
     from ... import viz
 
-    loss, leaves = module.example(module.Config())
+    with detect_anomaly():  # which records the lines of the model's file
+        loss, leaves = module.example(module.Config())
     look = {"names": leaves, "theme": args.theme}
     try:
         if args.steps:

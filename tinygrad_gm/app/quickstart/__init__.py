@@ -11,6 +11,7 @@ import shlex
 import time
 from pathlib import Path
 
+from ...engine.anomaly import detect_anomaly
 from ...io import write_file
 from .page import TIMES, write_page
 
@@ -23,7 +24,8 @@ def run(folder: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     print("1/3  a neuron, step by step")
-    loss, leaves = neuron.example(neuron.Config())
+    with detect_anomaly():  # which records the lines of the model's file
+        loss, leaves = neuron.example(neuron.Config())
     viz.steps(loss, names=leaves, lr=0.5).save(folder / "neuron.html")
 
     print("2/3  a variational autoencoder on 9,000 handwritten digits")
@@ -38,7 +40,8 @@ def run(folder: Path) -> None:
         write_file(folder / TIMES, json.dumps(times))
 
     print("3/3  the graph of its training step")
-    loss, leaves = vae.example(config)
+    with detect_anomaly():
+        loss, leaves = vae.example(config)
     viz.draw(loss, names=leaves).save(folder / "vae-graph.html")
     write_page(folder, command)
     print(f"done: open {(folder / 'index.html').resolve()}")
