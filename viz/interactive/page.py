@@ -74,8 +74,8 @@ def graph(view: View, drawn: View, detail: str) -> dict[str, Any]:
         closable = _closable(level)
         closed = _closed(level, closable)
         for box in level.boxes.values():
-            told = {"cards": _cards(box.id, level.tree.links, level.names), "call": box.id}
-            boxes.append(_drawn(box, level.own(box.id), level.home(box.id), level) | told)
+            shown = {"cards": _cards(box.id, level.tree.links, level.names), "call": box.id}
+            boxes.append(_drawn(box, level.own(box.id), level.home(box.id), level) | shown)
         for part in closable:
             box, cards[part.id] = closed[part.id]
             shut = drawn is not view and not any(call.id in kept for call in part.bundle.calls)
