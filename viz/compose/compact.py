@@ -37,7 +37,7 @@ from .tables import EXPLANATION, joined
 
 ROOM = 4.0  # points around the texts of a box
 NOTE_LENGTH = 24  # characters of a line of parameters
-TITLE_WIDTH = 30  # characters of a line of a title
+TITLE_WIDTH = 32  # characters of a line of a title
 WRITTEN_SYMBOL = 3  # characters: a longer symbol, or that of a convolution, is replaced by the name
 
 
