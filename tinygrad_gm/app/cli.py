@@ -63,7 +63,7 @@ def _command(arguments: list[str]) -> int:
     """Run the command that the first argument names."""
     from .. import __version__
 
-    parser = Parser(PROGRAM, "An autograd engine to learn from.", "quickstart")
+    parser = Parser("", "An autograd engine to learn from.", "quickstart")
     width = max(map(len, COMMANDS))
     parser.epilog = "commands:\n" + "\n".join(
         f"  {name:{width}}  {(command.__doc__ or '').partition(chr(10))[0]}"

@@ -15,7 +15,8 @@ Command = Callable[[list[str]], None]  # takes the words after its name
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one plain line, and whose help ends with an example."""
 
-    def __init__(self, program: str, description: str | None, example: str) -> None:
+    def __init__(self, command: str, description: str | None, example: str) -> None:
+        program = f"{PROGRAM} {command}".rstrip()
         super().__init__(
             prog=program,
             description=(description or "").partition("\n")[0],

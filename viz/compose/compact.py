@@ -21,6 +21,7 @@ from ..fold.contraction import together
 from ..graph.view import Edge, Group, Operation, Variable, View
 from ..themes import Theme
 from .figure import (
+    ALL_ROOTS,
     LEADING,
     NAME_LENGTH,
     Box,
@@ -302,9 +303,9 @@ class SmallWriter(Writer):
         return (f"{len(edges)} ×",)
 
     def explanation(self) -> str:
-        roots = [variable for variable in self.view.variables if variable.is_root]
-        of = roots[0].name if roots[0].is_named else "the root"
-        if len(roots) > 1 or roots[0].shape:
+        root = next(variable for variable in self.view.variables if variable.is_root)
+        of = root.name if root.is_named else "the root"
+        if self.top == ALL_ROOTS:
             of = "the sum of all elements of the roots"
         return f"value · ∂: the gradient of {of}; of several elements the root mean square"
 

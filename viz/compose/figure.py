@@ -31,6 +31,7 @@ MANY_NODES = 200  # with more nodes the cards have no pictures
 WIDEST = 220.0  # points: largest width of a card with a long name
 NAME_LENGTH, CAPTION_LENGTH = 26, 90  # characters
 HEADER = LEADING * (style.NAME_SIZE + style.SMALL_SIZE) + PADDING  # title and subtitle of a card
+ALL_ROOTS = "Σ"  # of which the gradients are, unless the root is one number
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ class Writer:
     def __init__(self, view: View, theme: Theme) -> None:
         self.view, self.theme = view, theme
         roots = [variable for variable in view.variables if variable.is_root]
-        self.top = roots[0].name if len(roots) == 1 and prod(roots[0].shape) == 1 else "Σ"
+        self.top = roots[0].name if len(roots) == 1 and prod(roots[0].shape) == 1 else ALL_ROOTS
         self.several_orders = any(operation.order for operation in view.operations)
         self.kinds: set[str] = set()
 
@@ -478,8 +479,8 @@ def _caption(view: View, boxes: tuple[Box, ...], lines: tuple[Line, ...]) -> lis
             "on an edge: the local derivative, and below it the contribution, upstream gradient × "
             "local derivative; a gradient is the sum of the contributions to it"
         )
-    if any("Σ" in row.label for row in rows):
-        caption.append("Σ: the sum of all elements of the roots")
+    if any(ALL_ROOTS in row.label for row in rows):
+        caption.append(f"{ALL_ROOTS}: the sum of all elements of the roots")
     if any(row.label in ("matrix", "matrices") for row in rows):
         caption.append("in a matrix: blue below zero, white zero, orange above; darker is larger")
     if any(row.label == "shares" for row in rows):

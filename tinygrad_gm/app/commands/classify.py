@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ...io import write_file
-from ..parser import PROGRAM, Parser, folder_path
+from ..parser import Parser, folder_path
 from .of_model import of_run
 
 
@@ -18,9 +18,7 @@ def classify(argv: list[str]) -> None:
     from ...models.pretrained import ARCHITECTURES
 
     runs = [name for name in catalogue.NAMES if hasattr(catalogue.load(name).Config, "facts")]
-    parser = Parser(
-        f"{PROGRAM} classify", classify.__doc__, "resnet50 cat.jpg --weights resnet50.safetensors"
-    )
+    parser = Parser("classify", classify.__doc__, "resnet50 cat.jpg --weights resnet50.safetensors")
     parser.add_argument(
         "model",
         metavar="MODEL",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..parser import PROGRAM, Parser
+from ..parser import Parser
 
 
 def convert(argv: list[str]) -> None:
     """Convert weights saved by PyTorch to .safetensors; no code of the file is run."""
-    parser = Parser(f"{PROGRAM} convert", convert.__doc__, "resnet18.pth resnet18.safetensors")
+    parser = Parser("convert", convert.__doc__, "resnet18.pth resnet18.safetensors")
     parser.add_argument(
         "source",
         metavar="IN.pth",

@@ -7,7 +7,7 @@ from math import inf
 from pathlib import Path
 
 from ...engine.anomaly import detect_anomaly
-from ..parser import PROGRAM, Parser
+from ..parser import Parser
 from .of_model import model_of
 
 ENGINES = ("dot", "pygraphviz", "builtin")
@@ -19,7 +19,7 @@ DIRECTIONS = ("LR", "TB")
 def draw(argv: list[str]) -> None:
     """Draw the training graph of a model, or with --steps its gradients step by step."""
     name, module, rest = model_of(draw, argv, "neuron")
-    parser = Parser(f"{PROGRAM} draw {name}", draw.__doc__, f"--out {name}.svg")
+    parser = Parser(f"draw {name}", draw.__doc__, f"--out {name}.svg")
     parser.add_argument(
         "-o",
         "--out",

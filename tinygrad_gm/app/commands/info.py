@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..parser import PROGRAM, Parser
+from ..parser import Parser
 
 
 def info(argv: list[str]) -> None:
     """Print versions, kernels, devices and layout engines, for bug reports."""
-    Parser(f"{PROGRAM} info", info.__doc__, "").parse_args(argv)
+    Parser("info", info.__doc__, "").parse_args(argv)
     import importlib.metadata
     import importlib.util
     import platform

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..parser import PROGRAM, Parser, add_out
+from ..parser import Parser, add_out
 from .of_model import model_of, of_run, sampler_of
 
 
@@ -10,7 +10,7 @@ def judge(argv: list[str]) -> None:
     """Measure a trained model: accuracy, perplexity, LeNet distance and purity, or coverage."""
     name, module, rest = model_of(judge, argv, "vae --count 5000")
     if hasattr(module, "judge"):
-        parser = Parser(f"{PROGRAM} judge {name}", judge.__doc__, f"--out runs/{name}")
+        parser = Parser(f"judge {name}", judge.__doc__, f"--out runs/{name}")
         add_out(parser, name)
         folder = parser.parse_args(rest).out
         print(of_run(name, module, folder, module.judge))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..parser import PROGRAM, Parser, folder_path
+from ..parser import Parser, folder_path
 
 
 def lesson(argv: list[str]) -> None:
     """Train what a question of the study notes compares, and draw the answer."""
     from ...models import lessons
 
-    parser = Parser(f"{PROGRAM} lesson", lesson.__doc__, "overfitting")
+    parser = Parser("lesson", lesson.__doc__, "overfitting")
     parser.add_argument(
         "lesson", metavar="LESSON", choices=lessons.NAMES, help=f"one of {', '.join(lessons.NAMES)}"
     )

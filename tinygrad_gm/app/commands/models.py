@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ..parser import PROGRAM, Parser
+from ..parser import Parser
 
 
 def models(argv: list[str]) -> None:
     """List the models."""
-    Parser(f"{PROGRAM} models", models.__doc__, "").parse_args(argv)
+    Parser("models", models.__doc__, "").parse_args(argv)
     from ... import models as catalogue
 
     width = max(map(len, catalogue.NAMES))

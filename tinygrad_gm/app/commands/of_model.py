@@ -25,7 +25,7 @@ def model_of(command: Command, argv: list[str], example: str) -> tuple[str, Any,
     """The name and the module of a command's model, and the arguments after it."""
     from ... import models as catalogue
 
-    parser = Parser(f"{PROGRAM} {command.__name__}", command.__doc__, example)
+    parser = Parser(command.__name__, command.__doc__, example)
     parser.add_argument("model", metavar="MODEL", help=f"model: {', '.join(catalogue.NAMES)}")
     name = parser.parse_args(argv[:1] or ["--help"]).model
     try:
@@ -53,7 +53,7 @@ def sampler_of(
     a number of samples, and one that returns the classes asked for, or None.
     """
     name, module, rest = model_of(command, argv, f"vae --count {count}")
-    parser = Parser(f"{PROGRAM} {command.__name__} {name}", command.__doc__, "--seed 1")
+    parser = Parser(f"{command.__name__} {name}", command.__doc__, "--seed 1")
     add_out(parser, name)
     parser.add_argument(
         "--count", type=int, default=count, help=f"number of samples (default {count})"

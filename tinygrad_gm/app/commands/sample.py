@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ..parser import PROGRAM, Parser, add_out
+from ..parser import Parser, add_out
 from .of_model import model_of, of_run, sampler_of
 
 # Flags of the sampling of a language model, which its `generate` has as parameters.
@@ -42,7 +42,7 @@ def sample(argv: list[str]) -> None:
 
 def _write(name: str, module: Any, rest: list[str]) -> None:
     """Write texts of a language model to standard output, piece by piece."""
-    parser = Parser(f"{PROGRAM} sample {name}", sample.__doc__, '--prompt "ROMEO:" --count 3')
+    parser = Parser(f"sample {name}", sample.__doc__, '--prompt "ROMEO:" --count 3')
     add_out(parser, name)
     parser.add_argument(
         "--prompt", default="", help="beginning of the text, or a text to translate (default none)"

@@ -16,7 +16,7 @@ from .of_model import model_of
 def train(argv: list[str]) -> None:
     """Train a model; every field of its Config is a flag."""
     name, module, rest = model_of(train, argv, "vae --epochs 5")
-    parser = Parser(f"{PROGRAM} train {name}", module.__doc__, "--out runs/first")
+    parser = Parser(f"train {name}", module.__doc__, "--out runs/first")
     add_out(parser, name)
     parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint")
     for field in dataclasses.fields(module.Config):
