@@ -36,7 +36,7 @@ SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-42, 5e-324, 1e30, -1e-
 @contextmanager
 def computing(target: str, threads: int) -> Iterator[None]:
     """The native kernels for one instruction set, on some threads."""
-    before = native.target(), tg.kernels.get_num_threads()
+    before = native.target(), tg.kernels.num_threads()
     native.set_target(target)
     tg.kernels.set_num_threads(threads)
     try:

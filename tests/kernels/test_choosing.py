@@ -35,6 +35,11 @@ def test_use_is_a_call_and_a_block() -> None:
     tg.kernels.use(before)
 
 
+@needs_native
+def test_both_kernels_are_available_where_native_ones_were_built() -> None:
+    assert set(tg.kernels.available()) == {"numpy", "native"}
+
+
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(ValueError, match='kernels: \'cuda\' is unknown; use "native" or "numpy"'):
         tg.kernels.use("cuda")
@@ -43,7 +48,8 @@ def test_an_unknown_name_is_refused() -> None:
 def test_without_native_kernels_they_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "missing", "No module named '_native'")
     assert tg.kernels.in_use() == "numpy"
-    assert tg.kernels.get_num_threads() == 1
+    assert tg.kernels.available() == ("numpy",)
+    assert tg.kernels.num_threads() == 1
     assert choosing.described().startswith("numpy (the native ones were not built: No module")
     with pytest.raises(RuntimeError, match=r"the native ones were not built \(No module"):
         tg.kernels.use("native")

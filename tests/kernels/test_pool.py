@@ -20,7 +20,7 @@ X, Y = numbers((300, 200), np.float32, 1), numbers((200, 700), np.float32, 2)
 
 @pytest.fixture(autouse=True)
 def two_threads():
-    before = tg.kernels.get_num_threads()
+    before = tg.kernels.num_threads()
     with tg.kernels.use("native"):
         tg.kernels.set_num_threads(2)
         yield
@@ -31,7 +31,7 @@ def test_threads_can_be_more_and_fewer_again() -> None:
     expected = product(X, Y)
     for count in (1, 5, 2, 3, 1, 2):
         tg.kernels.set_num_threads(count)
-        assert tg.kernels.get_num_threads() == count
+        assert tg.kernels.num_threads() == count
         for _ in range(20):
             np.testing.assert_array_equal(product(X, Y), expected)
 

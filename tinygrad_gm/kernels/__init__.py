@@ -3,6 +3,6 @@
 Where they were built, `native` has kernels in C for some of it; `use` and `set_num_threads` choose.
 """
 
-from .choosing import get_num_threads, in_use, set_num_threads, use
+from .choosing import available, in_use, num_threads, set_num_threads, use
 
-__all__ = ["get_num_threads", "in_use", "set_num_threads", "use"]
+__all__ = ["available", "in_use", "num_threads", "set_num_threads", "use"]

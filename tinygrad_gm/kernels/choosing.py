@@ -38,6 +38,11 @@ class use:  # noqa: N801 (a function to its callers)
         _switch(self._before)
 
 
+def available() -> tuple[str, ...]:
+    """The kernels that `use` can choose from: "numpy", and "native" where it was built."""
+    return CHOICES[:1] if native.missing else CHOICES
+
+
 def in_use() -> str:
     """The kernels that compute at present: "native" or "numpy"."""
     return "native" if not native.missing and native.is_enabled() else "numpy"
@@ -60,7 +65,7 @@ def set_num_threads(count: int) -> None:
         native.set_num_threads(count)
 
 
-def get_num_threads() -> int:
+def num_threads() -> int:
     """Return on how many threads the native kernels compute; 1 if they were not built."""
     return 1 if native.missing else native.get_num_threads()
 
@@ -71,7 +76,7 @@ def described() -> str:
         return f"numpy (the native ones were not built: {native.missing})"
     if in_use() == "numpy":
         return "numpy (the native ones are switched off)"
-    return f"native ({native.target()}), threads: {get_num_threads()}"
+    return f"native ({native.target()}), threads: {num_threads()}"
 
 
 def _switch(kernels: str) -> None:
