@@ -53,9 +53,6 @@ TRAINING_TIME = "about 10 minutes, on one core"
 EPSILON = 1e-6  # of layer norm
 WIDTH_OF_TIME = 256  # of the sines and cosines of t
 
-# depth, width and heads of the sizes of the paper (table 1)
-SIZES = {"S": (12, 384, 6), "B": (12, 768, 12), "L": (24, 1024, 16), "XL": (28, 1152, 16)}
-
 
 # ------------------------------------------------------------------------------ patches
 
@@ -90,14 +87,14 @@ def unpatchify(patches: Tensor, rows: int) -> Tensor:
 # ------------------------------------------------------------------------------ codes
 
 
-def angles(places: Tensor, count: int) -> Tensor:
-    """Places (N,) times the frequencies 10000^(−i/count), i = 0 … count − 1: (N, count).
+def angles(places: Tensor, count: int, base: float = 10_000.0) -> Tensor:
+    """Places (N,) times the frequencies base^(−i/count), i = 0 … count − 1: (N, count).
 
     >>> angles(tg.tensor([1.0, 3.0]), 2).round(2).tolist()
     [[1.0, 0.009999999776482582], [3.0, 0.029999999329447746]]
     """
     index = tg.arange(count, dtype=places.dtype, device=places.device)
-    return places[:, None] * 10_000.0 ** (-index / count)
+    return places[:, None] * base ** (-index / count)
 
 
 def position_code(places: Tensor, width: int) -> Tensor:
@@ -117,6 +114,27 @@ def position_code_2d(side: int, width: int) -> Tensor:
     code = position_code(tg.arange(side, dtype=tg.float64), width // 2)
     across = tg.broadcast_to(code, (side, side, width // 2))
     return tg.concat([across, across.swapaxes(0, 1)], axis=2).reshape(side * side, width)
+
+
+class Rotation:
+    """Rotary positions (Su et al. 2021, "RoFormer", section 3.2.2): pairs of numbers of a vector
+    turn by angles that its place gives, so that the product of a query and a key depends on how
+    far their places are apart.
+
+        (a, b) → (a cos φ − b sin φ, b cos φ + a sin φ)
+
+    Args:
+        angles: φ of each place, (L, D); the vectors have 2 D numbers, all a before all b.
+    """
+
+    def __init__(self, angles: Tensor) -> None:
+        self.cos, self.sin = tg.cos(angles), tg.sin(angles)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Turn vectors (…, L, 2 D)."""
+        a, b = tg.split(x, 2, axis=-1)
+        turned = [a * self.cos - b * self.sin, b * self.cos + a * self.sin]
+        return tg.concat(turned, axis=-1)
 
 
 def linear(
@@ -223,13 +241,17 @@ class Attention(nn.Module):
         self.qkv = linear(width, 3 * width)
         self.proj = linear(width, width)
 
-    def forward(self, x: Tensor, allowed: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, allowed: Tensor | None = None, rotation: Rotation | None = None
+    ) -> Tensor:
         """Attend to all places, or to those that are `allowed`, booleans that broadcast to
-        (N, heads, L, L).
+        (N, heads, L, L); `rotation` turns queries and keys.
         """
         count, length, width = x.shape
         parts = self.qkv(x).reshape(count, length, 3, self.heads, width // self.heads)
         q, k, v = parts.permute_dims((2, 0, 3, 1, 4))
+        if rotation is not None:
+            q, k = rotation(q), rotation(k)
         found = F.scaled_dot_product_attention(q, k, v, allowed)
         out: Tensor = self.proj(found.permute_dims((0, 2, 1, 3)).reshape(x.shape))
         return out
@@ -260,10 +282,16 @@ class Block(nn.Module):
         )
         self.adaLN_modulation = Modulation(width, 6)
 
-    def forward(self, x: Tensor, code: Tensor, allowed: Tensor | None = None) -> Tensor:
-        """x (N, L, width) and the code (N, width) → (N, L, width); `allowed` as in `Attention`."""
+    def forward(
+        self,
+        x: Tensor,
+        code: Tensor,
+        allowed: Tensor | None = None,
+        rotation: Rotation | None = None,
+    ) -> Tensor:
+        """x (N, L, width) and the code (N, width) → (N, L, width); the others as in `Attention`."""
         shift1, scale1, gate1, shift2, scale2, gate2 = self.adaLN_modulation(code)
-        x = x + gate1 * self.attn(modulate(self.norm1(x), shift1, scale1), allowed)
+        x = x + gate1 * self.attn(modulate(self.norm1(x), shift1, scale1), allowed, rotation)
         out: Tensor = x + gate2 * self.mlp(modulate(self.norm2(x), shift2, scale2))
         return out
 
@@ -309,9 +337,6 @@ class DiT(nn.Module):
     >>> model = DiT(28, 4, 1, 1, width=32, depth=2, heads=2, num_classes=10)
     >>> model(tg.zeros((2, 1, 28, 28)), tg.arange(2), tg.tensor([3, 10])).shape
     (2, 1, 28, 28)
-    >>> with nn.no_init():
-    ...     sum(parameter.size for parameter in DiT().parameters())
-    32963360
     """
 
     def __init__(
@@ -382,23 +407,32 @@ class DiT(nn.Module):
             raise ValueError(f"DiT: a model {with_or_without} got {given}")
 
 
-def architecture(name: str, num_classes: int | None = 1000) -> DiT:
-    """The network of a name of the paper, such as "DiT-XL/2": a size, and the side of a patch.
+# Table 1 of the paper. The images are the latents of ImageNet at 256 × 256, (N, 4, 32, 32).
 
-    Its images are the latents of ImageNet at 256 × 256, (N, 4, 32, 32).
 
-    Raises ValueError for another name.
+def DiT_S_2(num_classes: int | None = 1000) -> DiT:  # noqa: N802 (the name of the paper)
+    """DiT-S/2: 12 blocks of width 384.
 
     >>> with nn.no_init():
-    ...     sum(parameter.size for parameter in architecture("DiT-S/4").parameters())
-    32945024
+    ...     sum(parameter.size for parameter in DiT_S_2().parameters())
+    32963360
     """
-    names = {f"DiT-{size}/{patch}": (size, patch) for size in SIZES for patch in (2, 4, 8)}
-    if name not in names:
-        raise ValueError(f"the architecture must be one of {', '.join(names)}, not {name!r}")
-    size, patch = names[name]
-    depth, width, heads = SIZES[size]
-    return DiT(patch_size=patch, width=width, depth=depth, heads=heads, num_classes=num_classes)
+    return DiT(width=384, depth=12, heads=6, num_classes=num_classes)
+
+
+def DiT_B_2(num_classes: int | None = 1000) -> DiT:  # noqa: N802 (the name of the paper)
+    """DiT-B/2: 12 blocks of width 768."""
+    return DiT(width=768, depth=12, heads=12, num_classes=num_classes)
+
+
+def DiT_L_2(num_classes: int | None = 1000) -> DiT:  # noqa: N802 (the name of the paper)
+    """DiT-L/2: 24 blocks of width 1024."""
+    return DiT(width=1024, depth=24, heads=16, num_classes=num_classes)
+
+
+def DiT_XL_2(num_classes: int | None = 1000) -> DiT:  # noqa: N802 (the name of the paper)
+    """DiT-XL/2: 28 blocks of width 1152."""
+    return DiT(width=1152, depth=28, heads=16, num_classes=num_classes)
 
 
 # ------------------------------------------------------------------------------ the recipe

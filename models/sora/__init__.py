@@ -19,6 +19,7 @@ from .autoencoder import VideoAutoencoder as VideoAutoencoder
 from .judging import judge as judge
 from .latents import LatentDiffusion as LatentDiffusion
 from .latte import Latte as Latte
+from .latte import Latte_S_2 as Latte_S_2
 from .recipe import TRAINING_TIME as TRAINING_TIME
 from .recipe import Config as Config
 from .recipe import Sora as Sora

@@ -6,7 +6,9 @@ blocks of *temporal* attention, in which it sees its place in all frames, altern
 T · S² + S · T² instead of (T · S)². The blocks are those of `dit`, with adaLN-Zero.
 
 Positions have codes of sines and cosines, in space `pos_embed` and in time `temp_embed`, so length
-and size of a clip may vary up to the number of codes.
+and size of a clip may vary up to the number of codes. The codes tell where a token is. What moves
+looks the same everywhere, so a network may also be `rotary`: its attention then sees how far tokens
+are apart (see `dit.Rotation`). This adds no parameters.
 
 **Known frames.** A frame may be given instead of noise: in its spatial blocks the step is then 0,
 that of data. A network that was trained with such frames continues a clip, or makes an image move.
@@ -18,6 +20,8 @@ import tinygrad_gm as tg
 from tinygrad_gm import Tensor, nn
 
 from .. import dit
+
+BASE = 100.0  # of the rotary frequencies; places are few
 
 
 class Latte(nn.Module):
@@ -32,8 +36,9 @@ class Latte(nn.Module):
         depth: number of blocks, a multiple of 2.
         heads: number of heads of the attention.
         num_classes: number of classes; None: no classes.
+        rotary: whether queries and keys turn with their places; the authors' do not.
 
-    The defaults are Latte-S/2. The names in its state dict are those of the authors' code.
+    The names in its state dict are those of the authors' code.
 
     Raises ValueError, in one line, for sizes and clips that do not fit.
 
@@ -53,14 +58,21 @@ class Latte(nn.Module):
         depth: int = 12,
         heads: int = 6,
         num_classes: int | None = None,
+        rotary: bool = False,
     ) -> None:
         super().__init__()
         if width % 4 or width % heads:
             raise ValueError(f"Latte: width {width} must be divisible by 4 and by heads {heads}")
         if depth % 2:
             raise ValueError(f"Latte: depth {depth} must be even, half of it for attention in time")
+        if rotary and width // heads % 4:
+            raise ValueError(
+                f"Latte: with rotary positions a head's width, {width // heads}, must be divisible "
+                "by 4"
+            )
         self.in_channels, self.patch_size, self.frames = in_channels, patch_size, frames
         self.side, self.num_classes = input_size // patch_size, num_classes
+        self.turning = width // heads // 2 if rotary else 0  # pairs of numbers of a head that turn
         self.x_embedder = dit.PatchEmbedder(patch_size, in_channels, width)
         self.t_embedder = dit.TimestepEmbedder(width)
         if num_classes is not None:
@@ -113,15 +125,29 @@ class Latte(nn.Module):
         grid = self.pos_embed.reshape(self.side, self.side, -1)[:rows, :columns]
         h = self.x_embedder(frames) + grid.reshape(rows * columns, -1)
         times = self.temp_embed[0][places]
+        in_space, in_time = self._rotations(rows, columns, places) if self.turning else (None, None)
         for number, block in enumerate(self.blocks):
             if number % 2 == 0:
-                h = block(h, of_frame)
+                h = block(h, of_frame, rotation=in_space)
             else:
-                h = _turned(h, count)
-                h = block(h + times if number == 1 else h, of_place, allowed)
-                h = _turned(h, count)
+                h = _swapped(h, count)
+                h = block(h + times if number == 1 else h, of_place, allowed, in_time)
+                h = _swapped(h, count)
         pixels = dit.unpatchify(self.final_layer(h, of_frame), rows)
         return pixels.reshape(count, length, -1, height, width).permute_dims((0, 2, 1, 3, 4))
+
+    def _rotations(
+        self, rows: int, columns: int, places: Tensor
+    ) -> tuple[dit.Rotation, dit.Rotation]:
+        """Those of the places of a frame, half of them by row and half by column, and of time."""
+        dtype, device = self.pos_embed.dtype, self.pos_embed.device
+        row, column = (
+            dit.angles(tg.arange(n, dtype=dtype, device=device), self.turning // 2, BASE)
+            for n in (rows, columns)
+        )
+        by_row, by_column = tg.repeat(row, columns, axis=0), tg.tile(column, (rows, 1))
+        in_time = dit.angles(places.astype(dtype), self.turning, BASE)
+        return dit.Rotation(tg.concat([by_row, by_column], axis=1)), dit.Rotation(in_time)
 
     def _checked(self, x: Tensor, label: Tensor | None) -> tuple[int, ...]:
         """The shape of x; ValueError for a wrong one."""
@@ -150,7 +176,17 @@ class Latte(nn.Module):
             )
 
 
-def _turned(h: Tensor, count: int) -> Tensor:
+def Latte_S_2(num_classes: int | None = None) -> Latte:  # noqa: N802 (the name of the paper)
+    """Latte-S/2, of 16 frames: 12 blocks of width 384.
+
+    >>> with nn.no_init():
+    ...     sum(parameter.size for parameter in Latte_S_2().parameters())
+    32585120
+    """
+    return Latte(frames=16, width=384, depth=12, heads=6, num_classes=num_classes)
+
+
+def _swapped(h: Tensor, count: int) -> Tensor:
     """Tokens (count · A, B, width) → (count · B, A, width)."""
     rows, columns, width = h.shape[0] // count, *h.shape[1:]
     by_clip = h.reshape(count, rows, columns, width).swapaxes(1, 2)

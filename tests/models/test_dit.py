@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
@@ -25,12 +26,12 @@ SMALL = {
     "heads": 2,
 }
 COUNTS = {
-    "DiT-S/2": 32_963_360,
-    "DiT-S/4": 32_945_024,
-    "DiT-S/8": 33_148_160,
-    "DiT-B/2": 130_512_416,
-    "DiT-L/2": 458_102_816,
-    "DiT-XL/2": 675_129_632,
+    dit.DiT_S_2: 32_963_360,
+    partial(DiT, patch_size=4): 32_945_024,
+    partial(DiT, patch_size=8): 33_148_160,
+    dit.DiT_B_2: 130_512_416,
+    dit.DiT_L_2: 458_102_816,
+    dit.DiT_XL_2: 675_129_632,
 }
 
 
@@ -44,12 +45,36 @@ def small(num_classes: int | None = 3, **kwargs: int) -> DiT:
     return model
 
 
-@pytest.mark.parametrize("name", COUNTS)
-def test_a_network_has_the_parameters_of_the_paper_and_counting_allocates_none(name: str) -> None:
+def test_rotary_attention_depends_on_how_far_places_are_apart_alone() -> None:
+    tg.manual_seed(0)
+    block = dit.Attention(16, 2).to(tg.float64)
+    x = tg.randn((1, 5, 16), tg.float64)
+    places = tg.tensor([0.0, 1.0, 4.0, 2.0, 7.0], tg.float64)
+    here, there, reversed_ = (
+        block(x, rotation=dit.Rotation(dit.angles(p, 4))).numpy()
+        for p in (places, places + 3, -places)
+    )
+    np.testing.assert_allclose(here, there, atol=1e-12)
+    assert np.abs(here - reversed_).max() > 1e-4
+    alike = block(x, rotation=dit.Rotation(dit.angles(places * 0, 4))).numpy()
+    np.testing.assert_allclose(alike, block(x).numpy(), atol=1e-12)
+
+
+def test_a_rotation_turns_each_pair_by_its_angle() -> None:
+    x, angles = tg.randn((3, 4), tg.float64), tg.randn((3, 2), tg.float64)
+    turned = (x[:, :2].numpy() + 1j * x[:, 2:].numpy()) * np.exp(1j * angles.numpy())
+    found = dit.Rotation(angles)(x).numpy()
+    np.testing.assert_allclose(found, np.hstack([turned.real, turned.imag]), atol=1e-12)
+
+
+@pytest.mark.parametrize(("network", "count"), COUNTS.items())
+def test_a_network_has_the_parameters_of_the_paper_and_counting_allocates_none(
+    network, count
+) -> None:
     tracemalloc.start()
     with nn.no_init():
-        model = dit.architecture(name)
-    assert sum(parameter.size for parameter in model.parameters()) == COUNTS[name]
+        model = network()
+    assert sum(parameter.size for parameter in model.parameters()) == count
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     largest = max(parameter.size for parameter in model.parameters())
@@ -242,8 +267,3 @@ def test_what_does_not_fit_is_refused_in_one_line(call, message) -> None:
     with pytest.raises(ValueError, match=f"DiT: {message}") as error:
         call()
     assert "\n" not in str(error.value)
-
-
-def test_an_unknown_architecture_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"the architecture must be one of DiT-S/2, .*'DiT-M/2'"):
-        dit.architecture("DiT-M/2")
