@@ -204,8 +204,8 @@ SMALL: dict[str, list[dict[str, Any]]] = {
     ],
     "sora": [
         {
-            "frames": 3,
-            "positions": 5,
+            "frames": 5,
+            "positions": 9,
             "clips": 8,
             "batch_size": 4,
             "channels": 2,

@@ -9,6 +9,7 @@ import tinygrad_gm as tg
 from tinygrad_gm import Generator, Tensor, pictures
 from tinygrad_gm.io import write_file
 
+from ..sora.autoencoder import REDUCTION, latent_frames
 from ..sora.judging import continuations
 from ..sora.recipe import MOVING, Sora, continued, side, some_clips
 from .sheets import pairs
@@ -62,9 +63,10 @@ def write_page(model: Sora, folder: Path) -> None:
 def denoising(model: Sora, labels: Tensor | None, count: int) -> Tensor:
     """The prediction of the middle frame after each step: (count, steps, C, H, W)."""
     config, diffusion = model.config, model.diffusion
-    place = side(config) // 4
+    place = side(config) // REDUCTION
     nothing = tg.zeros((count, config.latent_channels, 0, place, place))
-    shape = (count, config.latent_channels, config.frames, place, place)
+    length = latent_frames(config.frames, config.time_stride)
+    shape = (count, config.latent_channels, length, place, place)
     generator, found = Generator(2), []
     walk = diffusion.walk(
         tg.randn(shape, generator=generator),

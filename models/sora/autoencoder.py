@@ -1,10 +1,16 @@
 """A causal video autoencoder: clips to small maps of latent vectors, and back.
 
 **Causal in time** (Yu et al. 2023, "Language Model Beats Diffusion", section 3.2). A convolution
-whose kernel covers k frames pads k − 1 frames of zeros in front, and none behind. So a latent frame
-depends on its own frame and on earlier ones only: the first frame is encoded alone, hence an image
-is a clip of one frame, and a clip can be encoded while it arrives. There are no norms, whose
-statistics over time would tell a frame of later ones.
+whose kernel covers k frames pads k − 1 frames of zeros in front, and none behind. Some of them step
+over frames. Then the first frame is encoded alone, and each later latent frame covers as many as
+the stride in time, here 4:
+
+    frames          0 | 1  2  3  4 | 5  6  7  8 | …
+    latent frames   0 |      1     |      2     | …
+
+A latent frame depends on no frame after those it covers. Hence an image is a clip of one frame, and
+a clip can be encoded while it arrives. There are no norms, whose statistics over time would tell a
+frame of later ones.
 
 **The loss** is that of a variational autoencoder (see `vae`) whose encoder has the fixed variance
 σ². Then the divergence from N(0, I) is ½ z², up to a constant, for each number of the mean z:
@@ -18,6 +24,8 @@ diffusion model draws is never exactly a latent; the noise teaches the decoder t
 
 from __future__ import annotations
 
+import math
+
 import tinygrad_gm as tg
 import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Tensor, nn
@@ -25,6 +33,16 @@ from tinygrad_gm import Tensor, nn
 SIGMA = 0.5  # standard deviation of the noise of a latent
 BETA = 1e-3
 REDUCTION = 4  # pixels per latent position, in height and width
+STRIDES = {1: (1, 1), 2: (2, 1), 4: (2, 2)}  # the stride in time: that of both strided layers
+
+
+def latent_frames(frames: int, time_stride: int) -> int:
+    """The number of latent frames that cover a number of frames.
+
+    >>> [latent_frames(frames, 4) for frames in (1, 2, 5, 17)]
+    [1, 2, 2, 5]
+    """
+    return 1 + math.ceil((frames - 1) / time_stride)
 
 
 class CausalConv3d(nn.Conv3d):
@@ -32,7 +50,8 @@ class CausalConv3d(nn.Conv3d):
 
     Args:
         in_channels, out_channels: number of channels.
-        kernel_size: length in time, and height and width, which must be odd.
+        kernel_size: length in time, and height and width.
+        stride: step in time, and in height and width; result t belongs to frame t times the step.
 
     >>> conv = CausalConv3d(1, 1, (3, 1))
     >>> x = tg.zeros((1, 1, 4, 1, 1))
@@ -41,10 +60,22 @@ class CausalConv3d(nn.Conv3d):
     [0.0, 0.0]
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: tuple[int, int]) -> None:
-        time, side = kernel_size
-        margin = side // 2
-        super().__init__(in_channels, out_channels, (time, side, side), padding=(0, margin, margin))
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: tuple[int, int],
+        stride: tuple[int, int] = (1, 1),
+    ) -> None:
+        (time, side), (later, aside) = kernel_size, stride
+        margin = (side - 1) // 2
+        super().__init__(
+            in_channels,
+            out_channels,
+            (time, side, side),
+            stride=(later, aside, aside),
+            padding=(0, margin, margin),
+        )
         self.before = time - 1
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,40 +96,62 @@ class Residual(nn.Module):
         return x + more
 
 
-def _halved(inputs: int, outputs: int) -> nn.Conv3d:
-    return nn.Conv3d(inputs, outputs, (1, 4, 4), stride=(1, 2, 2), padding=(0, 1, 1))
+class Enlarged(nn.Module):
+    """A transposed convolution to twice the height and width, and `time` times the frames, except
+    the first, which stays one frame.
+    """
 
+    def __init__(self, in_channels: int, out_channels: int, time: int) -> None:
+        super().__init__()
+        self.conv = nn.ConvTranspose3d(
+            in_channels, out_channels, (time, 4, 4), stride=(time, 2, 2), padding=(0, 1, 1)
+        )
+        self.before = time - 1
 
-def _doubled(inputs: int, outputs: int) -> nn.ConvTranspose3d:
-    return nn.ConvTranspose3d(inputs, outputs, (1, 4, 4), stride=(1, 2, 2), padding=(0, 1, 1))
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(x)
+        return out[:, :, self.before :]
 
 
 class VideoAutoencoder(nn.Module):
-    """Clips (N, in_channels, T, H, W) ↔ latents (N, latent_channels, T, H/4, W/4).
+    """Clips (N, in_channels, T, H, W) ↔ latents (N, latent_channels, 1 + (T − 1)/time_stride, H/4,
+    W/4).
 
     Args:
         in_channels: number of channels of a clip.
         latent_channels: number of channels of its latents.
         channels: number of channels of the finest hidden layer.
+        time_stride: number of frames of a latent frame, 1, 2 or 4; the first frame has its own.
 
-    Raises ValueError, in one line, for clips that do not fit.
+    Raises ValueError, in one line, for another stride and for clips that do not fit.
 
-    >>> model = VideoAutoencoder(channels=4)
+    >>> model = VideoAutoencoder(channels=4, time_stride=4)
     >>> z = model.encode(tg.zeros((2, 1, 17, 32, 32)))
     >>> z.shape, model.decode(z).shape
-    ((2, 8, 17, 8, 8), (2, 1, 17, 32, 32))
+    ((2, 8, 5, 8, 8), (2, 1, 17, 32, 32))
     """
 
-    def __init__(self, in_channels: int = 1, latent_channels: int = 8, channels: int = 16) -> None:
+    def __init__(
+        self,
+        in_channels: int = 1,
+        latent_channels: int = 8,
+        channels: int = 16,
+        time_stride: int = 1,
+    ) -> None:
         super().__init__()
-        self.in_channels, wide = in_channels, 2 * channels
+        if time_stride not in STRIDES:
+            raise ValueError(f"VideoAutoencoder: time_stride must be 1, 2 or 4, not {time_stride}")
+        self.in_channels, self.time_stride, wide = in_channels, time_stride, 2 * channels
+        first, second = STRIDES[time_stride]
         self.encoder = nn.Sequential(
-            *(_halved(in_channels, channels), nn.SiLU(), _halved(channels, wide)),
+            CausalConv3d(in_channels, channels, (2 * first - 1, 4), (first, 2)),
+            *(nn.SiLU(), CausalConv3d(channels, wide, (2 * second - 1, 4), (second, 2))),
             *(Residual(wide), nn.SiLU(), CausalConv3d(wide, latent_channels, (1, 1))),
         )
         self.decoder = nn.Sequential(
             *(CausalConv3d(latent_channels, wide, (1, 3)), Residual(wide), Residual(wide)),
-            *(nn.SiLU(), _doubled(wide, channels), nn.SiLU(), _doubled(channels, in_channels)),
+            *(nn.SiLU(), Enlarged(wide, channels, second)),
+            *(nn.SiLU(), Enlarged(channels, in_channels, first)),
         )
 
     def encode(self, clips: Tensor) -> Tensor:
@@ -112,6 +165,11 @@ class VideoAutoencoder(nn.Module):
             raise ValueError(
                 f"sora: frames of {height} × {width} pixels, where multiples of {REDUCTION} are "
                 "expected"
+            )
+        if (clips.shape[2] - 1) % self.time_stride:
+            raise ValueError(
+                f"sora: a clip of {clips.shape[2]} frames; expected one more than a multiple of "
+                f"the stride in time, {self.time_stride}"
             )
         z: Tensor = self.encoder(clips)
         return z

@@ -1,10 +1,11 @@
 """Diffusion of the latents of a clip, whose first frames may be known.
 
-In training with `known` frames, half of the clips keep their first frame, or a random number of
-first frames, free of noise; the loss counts the others. So one network draws a clip from nothing,
-moves a given picture, and continues a clip (as Sora does, by its technical report of 2024). A long
-clip is drawn in windows of the length of training: the second half of a window is the known first
-half of the next.
+In training, half of the clips keep their first latent frame, or a random number of first ones, free
+of noise; the loss counts the others. So one network draws a clip from nothing, moves a given
+picture, and continues a clip (as Sora does, by its technical report of 2024).
+
+A batch in eight has the first frames alone: pictures. Another lacks them and stands at a later
+place in time, for a long clip is drawn in windows: the last half of a window is known in the next.
 """
 
 from __future__ import annotations
@@ -54,6 +55,12 @@ class LatentDiffusion(DiffusionModel):
 
     def loss(self, latents: Tensor, labels: Tensor | None) -> Tensor:
         """The mean squared error of v at random steps, of the frames that are not known."""
+        part, shift, length = int(tg.randint(0, 8, ())), 0, latents.shape[2]
+        if part == 0:
+            latents = latents[:, :, :1]
+        elif part == 1 and length > 1:
+            latents = latents[:, :, 1:]
+            shift = int(tg.randint(1, self.model.frames - length + 2, ()))
         z = (latents - self.mean) / self.spread
         count, _, length = z.shape[:3]
         t = tg.randint(0, self.timesteps, (count,), device=z.device)
@@ -66,7 +73,6 @@ class LatentDiffusion(DiffusionModel):
         first = tg.minimum(tg.where(kind < 0.5, first, 0), length - 1)
         places = tg.arange(length, device=z.device)
         known = places < first[:, None]
-        shift = int(tg.randint(0, self.model.frames - length + 1, ()))
         given = known[:, None, :, None, None]
         y = self.model(tg.where(given, z, z_t), t, labels, known=known, places=places + shift)
         wanted = targets.target("v", z, noise, *self.alpha_sigma(t, z))
@@ -115,19 +121,13 @@ class LatentDiffusion(DiffusionModel):
         guidance: float = 0.0,
         steps: int = 50,
     ) -> Tensor:
-        """Latents (N, C, frames, H, W) that begin with those of `known`, (N, C, K, H, W), drawn in
-        windows of `window` frames by DDIM.
-
-        Raises ValueError for more frames than there are positions.
+        """Latents (N, C, frames, H, W) that begin with those of `known`, (N, C, K, H, W), drawn by
+        DDIM in windows: the first of `window` frames, each later one of half as many new frames.
         """
-        if frames > self.model.frames:
-            raise ValueError(
-                f"sora: {frames} frames; the network has positions for {self.model.frames}"
-            )
-        clip = (known - self.mean) / self.spread
+        clip, half = (known - self.mean) / self.spread, window // 2
         while clip.shape[2] < frames:
-            start = max(0, clip.shape[2] - window // 2) if clip.shape[2] >= window else 0
-            length = min(window, frames - start)
+            start = 0 if clip.shape[2] < window else clip.shape[2] - half
+            length = min(2 * half if start else window, frames - start)
             given = clip[:, :, start:]
             shape = (len(clip), clip.shape[1], length, *clip.shape[3:])
             made = self.sample(

@@ -23,7 +23,7 @@ from tinygrad_gm.training.config import check, config_from
 
 from ..parts.classes import check_class, labels_for
 from . import autoencoder
-from .autoencoder import REDUCTION, VideoAutoencoder, psnr
+from .autoencoder import REDUCTION, VideoAutoencoder, latent_frames, psnr
 from .latents import LatentDiffusion
 from .latte import Latte
 
@@ -48,6 +48,7 @@ class Config:
     clips: int = option(3200, "number of new clips per epoch, in both trainings")
     channels: int = option(16, "number of channels of the finest layer of the autoencoder")
     latent_channels: int = option(8, "number of channels of the latents")
+    time_stride: int = option(4, "number of frames of a latent frame: 1, 2 or 4", least=1)
     epochs: int = option(10, "number of epochs of the autoencoder", least=0)
     batch_size: int = option(8, "number of clips per step of the autoencoder")
     learning_rate: float = option(2e-3, "learning rate of Adam at its peak, of the autoencoder")
@@ -65,6 +66,11 @@ class Config:
 
     def __post_init__(self) -> None:
         check(self)
+        if (self.frames - 1) % self.time_stride:
+            raise ValueError(
+                f"sora: training clips of {self.frames} frames; expected one more than a multiple "
+                f"of the stride in time, {self.time_stride}"
+            )
         if self.positions < self.frames:
             raise ValueError(
                 f"sora: clips of {self.frames} frames have more frames than positions, "
@@ -144,7 +150,7 @@ def build(config: Config) -> VideoAutoencoder:
     """The untrained autoencoder of a config."""
     tg.manual_seed(config.seed)
     colours = 1 if config.dataset == MOVING else read(config).shape[1]
-    return VideoAutoencoder(colours, config.latent_channels, config.channels)
+    return VideoAutoencoder(colours, config.latent_channels, config.channels, config.time_stride)
 
 
 def build_diffusion(config: Config) -> LatentDiffusion:
@@ -152,13 +158,14 @@ def build_diffusion(config: Config) -> LatentDiffusion:
     tg.manual_seed(config.seed)
     network = Latte(
         side(config) // REDUCTION,
-        config.positions,
+        latent_frames(config.positions, config.time_stride),
         in_channels=config.latent_channels,
         out_channels=config.latent_channels,
         width=config.width,
         depth=config.depth,
         heads=config.heads,
         num_classes=10 if config.dataset == MOVING else None,
+        rotary=True,
     )
     return LatentDiffusion(network, config.timesteps, config.latent_channels)
 
@@ -307,14 +314,22 @@ def continued(
     guidance: float = 0.0,
     steps: int = 50,
 ) -> Tensor:
-    """Clips (N, frames, C, H, W) that begin with those of `first`, (N, C, K, H, W); K may be 0."""
+    """Clips (N, frames, C, H, W) that begin with those of `first`, (N, C, K, H, W); K is 0, or one
+    more than a multiple of the stride in time.
+
+    Raises ValueError for more frames than there are positions.
+    """
     config = model.config
-    known = tg.zeros((len(first), config.latent_channels, 0, *(n // 4 for n in first.shape[3:])))
+    if frames > config.positions:
+        raise ValueError(f"sora: {frames} frames; the network has positions for {config.positions}")
+    place = side(config) // REDUCTION
+    known = tg.zeros((len(first), config.latent_channels, 0, place, place))
     if first.shape[2]:
         known = model.autoencoder.encode(first)
+    length, window = (latent_frames(n, config.time_stride) for n in (frames, config.frames))
     options: dict[str, Any] = {"labels": labels, "guidance": guidance, "steps": steps}
-    latents = model.diffusion.draw(known, frames, config.frames, generator, **options)
-    return model.autoencoder.decode(latents).permute_dims((0, 2, 1, 3, 4))
+    latents = model.diffusion.draw(known, length, window, generator, **options)
+    return model.autoencoder.decode(latents)[:, :, :frames].permute_dims((0, 2, 1, 3, 4))
 
 
 def restore(folder: str | Path) -> Sora:

@@ -164,9 +164,9 @@ def of_diffusion(dataset: str) -> list[Any]:
 def of_sora() -> list[Any]:
     """Steps of both stages, and a clip that begins with two known frames."""
     sizes = {"channels": 2, "width": 8, "depth": 2, "heads": 2, "timesteps": 4}
-    config = sora.Config(frames=3, positions=5, **sizes)
+    config = sora.Config(frames=9, positions=9, time_stride=2, **sizes)
     first, second = sora.build(config), sora.build_diffusion(config)
-    clips = tg.arange(2 * 3 * 1024, dtype=tg.float32).reshape(2, 1, 3, 32, 32) % 97 / 96
+    clips = tg.arange(2 * 9 * 1024, dtype=tg.float32).reshape(2, 1, 9, 32, 32) % 97 / 96
     labels = tg.arange(2)
 
     def loss(of: Callable[[], tg.Tensor]) -> Callable[[], tg.Tensor]:

@@ -22,7 +22,7 @@ GOLDEN = [
     [-0.687246, 1.138954, -1.277331, 0.433881],
     [-0.74601, -0.646402, -0.324397, -0.794027],
 ]
-TINY = {"frames": 3, "positions": 5, "channels": 2, "width": 8, "depth": 2, "heads": 2}
+TINY = {"frames": 5, "positions": 9, "channels": 2, "width": 8, "depth": 2, "heads": 2}
 
 
 def golden() -> Latte:
@@ -44,21 +44,39 @@ def untrained(**kwargs: int) -> sora.Sora:
     return sora.Sora(sora.build(config), sora.build_diffusion(config), config)
 
 
-def test_a_latent_frame_is_independent_of_all_later_frames() -> None:
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_a_latent_frame_is_independent_of_all_frames_after_those_it_covers(stride) -> None:
     tg.manual_seed(0)
-    model = VideoAutoencoder(channels=4)
-    clips = tg.rand((1, 1, 6, 16, 16), generator=Generator(0))
+    model = VideoAutoencoder(channels=4, time_stride=stride)
+    clips = tg.rand((1, 1, 9, 16, 16), generator=Generator(0))
     z = model.encode(clips).numpy()
-    for frame in range(6):
+    assert z.shape == (1, 8, 1 + 8 // stride, 4, 4)
+    for frame in range(9):
         other = tg.concat([clips[:, :, :frame], clips[:, :, frame:] * 7 + 1], axis=2)
         found = model.encode(other).numpy()
-        assert (found[:, :, :frame] == z[:, :, :frame]).all()
-        assert (found[:, :, frame] != z[:, :, frame]).any()
+        covered_by = -(-frame // stride)
+        assert (found[:, :, :covered_by] == z[:, :, :covered_by]).all()
+        assert (found[:, :, covered_by] != z[:, :, covered_by]).any()
 
 
-def test_the_first_frame_is_encoded_alone_and_decoded_alone() -> None:
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_a_decoded_frame_is_independent_of_all_later_latent_frames(stride) -> None:
     tg.manual_seed(0)
-    model = VideoAutoencoder(channels=4)
+    model = VideoAutoencoder(channels=4, time_stride=stride)
+    z = tg.randn((1, 8, 4, 2, 2), generator=Generator(0))
+    decoded = model.decoder(z).numpy()
+    assert decoded.shape == (1, 1, 1 + 3 * stride, 8, 8)
+    for place in range(1, 4):
+        other = tg.concat([z[:, :, :place], z[:, :, place:] * 7 + 1], axis=2)
+        found, first = model.decoder(other).numpy(), 1 + (place - 1) * stride
+        assert (found[:, :, :first] == decoded[:, :, :first]).all()
+        assert (found[:, :, first : first + stride] != decoded[:, :, first : first + stride]).any()
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_the_first_frame_is_encoded_alone_and_decoded_alone(stride) -> None:
+    tg.manual_seed(0)
+    model = VideoAutoencoder(channels=4, time_stride=stride)
     clips = tg.rand((2, 1, 5, 8, 8), generator=Generator(0))
     z, alone = model.encode(clips), model.encode(clips[:, :, :1])
     np.testing.assert_allclose(alone.numpy(), z.numpy()[:, :, :1], atol=1e-6)
@@ -68,7 +86,7 @@ def test_the_first_frame_is_encoded_alone_and_decoded_alone() -> None:
 
 def test_latte_has_the_names_shapes_and_number_of_parameters_of_the_authors() -> None:
     with nn.no_init():
-        model = Latte()
+        model = sora.Latte_S_2()
     found = [(name, p.shape, str(p.dtype)) for name, p in model.state_dict().items()]
     assert found == reference_keys("latte_s2")
     assert sum(p.size for p in model.parameters()) == 32_585_120
@@ -104,6 +122,26 @@ def test_frames_that_see_only_themselves_give_what_each_gives_alone() -> None:
     assert np.abs(model(x, t).numpy() - masked).max() > 1e-3
 
 
+def test_rotary_places_add_no_parameters_and_without_codes_distances_alone_count() -> None:
+    def network(rotary: bool) -> Latte:
+        tg.manual_seed(0)
+        model = Latte(8, 9, 2, 2, 2, width=16, depth=2, heads=2, rotary=rotary).to(tg.float64)
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                nn.init.normal_(parameter, 0, 0.3)
+        return model
+
+    plain, rotary = network(False), network(True)
+    assert rotary.state_dict().keys() == plain.state_dict().keys()
+    x, t = clip(1, 2, 3, 4, 8), tg.tensor([3])
+    assert np.abs(rotary(x, t).numpy() - plain(x, t).numpy()).max() > 1e-4
+    early, late = tg.tensor([0, 1, 2]), tg.tensor([4, 5, 6])
+    assert np.abs(rotary(x, t, places=early).numpy() - rotary(x, t, places=late).numpy()).max() > 0
+    rotary.temp_embed.data = tg.zeros_like(rotary.temp_embed).data
+    outputs = (rotary(x, t, places=places).numpy() for places in (early, late))
+    np.testing.assert_allclose(*outputs, atol=1e-12)
+
+
 def test_packed_clips_give_what_each_gives_alone() -> None:
     model, x, t = golden(), clip(1, 2, 5, 4, 4), tg.tensor([3])
     places = tg.tensor([0, 1, 2, 0, 1])
@@ -126,8 +164,8 @@ def test_a_known_frame_has_the_step_of_data_in_space() -> None:
 def test_known_frames_of_a_clip_are_kept_and_long_clips_are_drawn_in_windows() -> None:
     model = untrained()
     known = tg.randn((2, 8, 2, 8, 8), generator=Generator(1))
-    drawn = model.diffusion.draw(known, 5, 3, Generator(0), labels=tg.tensor([1, 2]), steps=2)
-    assert drawn.shape == (2, 8, 5, 8, 8)
+    drawn = model.diffusion.draw(known, 3, 2, Generator(0), labels=tg.tensor([1, 2]), steps=2)
+    assert drawn.shape == (2, 8, 3, 8, 8)
     np.testing.assert_allclose(drawn[:, :, :2].numpy(), known.numpy(), atol=1e-6)
 
 
@@ -136,7 +174,8 @@ def test_a_clip_of_one_frame_is_a_picture(tmp_path) -> None:
     assert sora.sample(model, 2, Generator(0), label=7, frames=1).shape == (2, 1, 1, 32, 32)
     picture = tmp_path / "first.png"
     tg.pictures.grid(tg.rand((1, 32, 32)), scale=1, gap=0, path=picture)
-    assert sora.sample(model, 1, Generator(0), image=picture).shape == (1, 3, 1, 32, 32)
+    assert sora.sample(model, 1, Generator(0), image=picture).shape == (1, 5, 1, 32, 32)
+    assert sora.sample(model, 1, Generator(0), image=picture, frames=7).shape == (1, 7, 1, 32, 32)
 
 
 @pytest.mark.parametrize(
@@ -144,12 +183,16 @@ def test_a_clip_of_one_frame_is_a_picture(tmp_path) -> None:
     [
         (lambda m: m.autoencoder.encode(tg.zeros((1, 3, 2, 32, 32))), r"clips \(N, 1, T, H, W\)"),
         (lambda m: m.autoencoder.encode(tg.zeros((1, 1, 2, 30, 32))), "30 × 32 pixels"),
-        (lambda m: sora.sample(m, 1, Generator(0), frames=6), "6 frames; .* positions for 5"),
+        (lambda m: m.autoencoder.encode(tg.zeros((1, 1, 4, 32, 32))), "4 frames; .* in time, 4"),
+        (lambda m: VideoAutoencoder(time_stride=3), "time_stride must be 1, 2 or 4, not 3"),
+        (lambda m: sora.sample(m, 1, Generator(0), frames=10), "10 frames; .* positions for 9"),
         (lambda m: sora.sample(m, 1, Generator(0), frames=0), "0 frames; expected at least 1"),
         (lambda m: sora.sample(m, 1, Generator(0), label=10), "cannot draw class 10"),
         (lambda m: m.diffusion.model(tg.zeros((1, 8, 2, 8, 8)), tg.tensor([0])), "got no labels"),
         (lambda m: Latte(depth=3), "depth 3 must be even"),
+        (lambda m: Latte(width=12, heads=2, rotary=True), "a head's width, 6, .* divisible by 4"),
         (lambda m: sora.Config(frames=9, positions=8), "more frames than positions, 8"),
+        (lambda m: sora.Config(frames=8), "8 frames; .* multiple of the stride in time, 4"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(call, words) -> None:
