@@ -31,7 +31,7 @@ import tinygrad_gm.nn.functional as F
 from tinygrad_gm import Tensor, nn
 
 SIGMA = 0.5  # standard deviation of the noise of a latent
-BETA = 1e-3
+BETA = 1e-2
 REDUCTION = 4  # pixels per latent position, in height and width
 STRIDES = {1: (1, 1), 2: (2, 1), 4: (2, 2)}  # the stride in time: that of both strided layers
 
