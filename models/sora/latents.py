@@ -4,6 +4,9 @@ In training, half of the clips keep their first latent frame, or a random number
 of noise; the loss counts the others. So one network draws a clip from nothing, moves a given
 picture, and continues a clip (as Sora does, by its technical report of 2024).
 
+The density of the steps of training rises with the noise, p(t) ∝ t: little noise the decoder bears
+anyway (see `autoencoder`), and what is shown, and where it moves, is decided at much noise.
+
 A batch in eight has the first frames alone: pictures. Another lacks them and stands at a later
 place in time, for a long clip is drawn in windows: the last half of a window is known in the next.
 """
@@ -63,7 +66,8 @@ class LatentDiffusion(DiffusionModel):
             shift = int(tg.randint(1, self.model.frames - length + 2, ()))
         z = (latents - self.mean) / self.spread
         count, _, length = z.shape[:3]
-        t = tg.randint(0, self.timesteps, (count,), device=z.device)
+        shares = tg.sqrt(tg.rand(count, device=z.device))
+        t = tg.minimum((shares * self.timesteps).astype(tg.int64), self.timesteps - 1)
         z_t, noise = self.forward_diffusion(z, t)
         if labels is not None:
             dropped = tg.rand(count, device=z.device) < DROPPED
