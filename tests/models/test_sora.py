@@ -169,6 +169,24 @@ def test_known_frames_of_a_clip_are_kept_and_long_clips_are_drawn_in_windows() -
     np.testing.assert_allclose(drawn[:, :, :2].numpy(), known.numpy(), atol=1e-6)
 
 
+def test_training_sees_whole_clips_pictures_and_later_windows(monkeypatch) -> None:
+    diffusion = untrained(positions=17).diffusion  # 5 places for clips of 2 latent frames
+    seen, forward = set(), Latte.forward
+
+    def recorded(self, x, t, label, *, known, places):
+        assert len(places) == x.shape[2] == known.shape[1]
+        assert not bool(known.all(axis=1).any())
+        seen.add(tuple(places.tolist()))
+        return forward(self, x, t, label, known=known, places=places)
+
+    monkeypatch.setattr(Latte, "forward", recorded)
+    tg.manual_seed(0)
+    for _ in range(100):
+        z = tg.randn((2, 8, 2, 8, 8))
+        assert np.isfinite(diffusion.loss(z, tg.tensor([1, 2])).item())
+    assert seen == {(0, 1), (0,), (1,), (2,), (3,), (4,)}
+
+
 def test_a_clip_of_one_frame_is_a_picture(tmp_path) -> None:
     model = untrained()
     assert sora.sample(model, 2, Generator(0), label=7, frames=1).shape == (2, 1, 1, 32, 32)
