@@ -194,8 +194,10 @@ def test_a_pdf_is_made_by_the_engine_that_is_asked_for(capsys, tmp_path):
 
 
 def test_the_flags_of_a_drawing_change_it(capsys, tmp_path):
-    flags = (), ("--theme", "dark"), ("--direction", "TB"), ("--engine", "builtin")
-    assert len({drawn(capsys, tmp_path, "a.svg", *flag) for flag in flags}) >= 3
+    flags = ("--theme", "dark"), ("--direction", "LR"), ("--direction", "TB")
+    assert len({drawn(capsys, tmp_path, "a.svg", *flag) for flag in flags}) == 3
+    builtin = drawn(capsys, tmp_path, "a.svg", "--engine", "builtin")
+    assert (builtin == drawn(capsys, tmp_path, "a.svg")) == (shutil.which("dot") is None)
     path = tmp_path / "lenet.svg"
     assert run(capsys, "draw", "lenet", "--depth", "1", "-o", str(path))[0] == 0
     assert 'class="node group' in path.read_text()
