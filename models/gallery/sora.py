@@ -29,7 +29,7 @@ def write_page(model: Sora, folder: Path) -> None:
     """Write GIFs and `index.html`, which holds them, to a run's folder."""
     config, generator = model.config, Generator(0)
     moving = config.dataset == MOVING
-    clips = some_clips(config, 10 if moving else 2)
+    clips, _ = some_clips(config, 10 if moving else 2)
     count = len(clips)
     films = clips.permute_dims((0, 2, 1, 3, 4))
     remade = model.autoencoder.decode(model.autoencoder.encode(clips))

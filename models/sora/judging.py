@@ -110,11 +110,12 @@ def figures(clips: Tensor, labels: Tensor | None = None) -> str:
 
 def judge(folder: str | Path) -> str:
     """Describe a run: reconstruction, motion and digits of 64 clips beside real clips and those of
-    an untrained network, and clips from a first frame; or the continuation of a real clip.
+    an untrained network, and clips from a first frame, without its class and with it; or the
+    continuation of a real clip.
     """
     model = restore(folder)
     config = model.config
-    clips = some_clips(config, COUNT if config.dataset == MOVING else 4)
+    clips, classes = some_clips(config, COUNT if config.dataset == MOVING else 4)
     lines = [f"reconstruction {reconstruction(model.autoencoder, clips):.2f} dB"]
     if config.dataset != MOVING:
         return "\n".join([*lines, continuation(model)])
@@ -129,9 +130,13 @@ def judge(folder: str | Path) -> str:
     }
     lines.append(f"real clips: {figures(clips.permute_dims((0, 2, 1, 3, 4)))}")
     lines += [f"{name}: {figures(made, labels)}" for name, made in drawn.items()]
-    moved = continued(model, clips[:, :, :1], frames, generator)
-    first = psnr(F.mse_loss(moved[:, 0], clips[:, :, 0])).item()
-    return "\n".join([*lines, f"from a first frame, kept to {first:.1f} dB: {figures(moved)}"])
+    first = clips[:, :, :1]
+    moved = continued(model, first, frames, generator)
+    quality = psnr(F.mse_loss(moved[:, 0], first[:, :, 0])).item()
+    lines.append(f"from a first frame, kept to {quality:.1f} dB: {figures(moved)}")
+    moved = continued(model, first, frames, generator, classes, GUIDANCE)
+    lines.append(f"with its class, guided by {GUIDANCE:g}: {figures(moved, classes)}")
+    return "\n".join(lines)
 
 
 def continuation(model: Sora) -> str:

@@ -180,7 +180,7 @@ def train(config: Config, run: Run) -> None:
     from ..gallery import sora as gallery
 
     build_diffusion(config)  # a wrong size is found before the first training
-    unseen = some_clips(config, 32)
+    unseen, _ = some_clips(config, 32)
     model = build(config)
     loader = data.DataLoader(Clips(config), config.batch_size, shuffle=True, seed=config.seed)
     optimizer = optim.Adam(model.parameters(), lr=config.learning_rate)
@@ -236,10 +236,10 @@ def _one_cycle(optimizer: optim.Optimizer, rate: float, steps: int) -> Any:
     )
 
 
-def some_clips(config: Config, count: int) -> Tensor:
-    """Clips (count, C, T, H, W) to judge by, the same each time."""
+def some_clips(config: Config, count: int) -> tuple[Tensor, Tensor]:
+    """Clips (count, C, T, H, W) to judge by, the same each time, and their labels."""
     with using(Generator(1)):
-        return Clips(config, train=False).batch(range(count))[0]
+        return Clips(config, train=False).batch(range(count))
 
 
 @tg.no_grad()
@@ -347,9 +347,8 @@ def restore(folder: str | Path) -> Sora:
 def example(config: Config) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of an untrained transformer on the latents of two clips, and named tensors."""
     model, diffusion = build(config), build_diffusion(config)
-    clips = some_clips(config, 2)
+    clips, labels = some_clips(config, 2)
     latents = model.encode(clips)
-    labels = tg.tensor([3, 7]) if diffusion.classes else None
-    total = diffusion.loss(latents, labels)
+    total = diffusion.loss(latents, labels if diffusion.classes else None)
     named = {"clips": clips, "latents": latents, "loss": total}
     return total, {**named, **dict(diffusion.named_parameters())}
