@@ -48,7 +48,7 @@ class Config:
     clips: int = option(3200, "number of new clips per epoch, in both trainings")
     channels: int = option(32, "number of channels of the finest layer of the autoencoder")
     latent_channels: int = option(8, "number of channels of the latents")
-    time_stride: int = option(4, "number of frames of a latent frame: 1, 2 or 4", least=1)
+    time_stride: int = option(4, "number of frames of a latent frame", choices=(1, 2, 4))
     epochs: int = option(10, "number of epochs of the autoencoder", least=0)
     batch_size: int = option(8, "number of clips per step of the autoencoder")
     learning_rate: float = option(2e-3, "learning rate of Adam at its peak, of the autoencoder")

@@ -210,6 +210,7 @@ def test_a_clip_of_one_frame_is_a_picture(tmp_path) -> None:
         (lambda m: Latte(depth=3), "depth 3 must be even"),
         (lambda m: Latte(width=12, heads=2, rotary=True), "a head's width, 6, .* divisible by 4"),
         (lambda m: sora.Config(frames=9, positions=8), "more frames than positions, 8"),
+        (lambda m: sora.Config(time_stride=3), "time_stride 3 is not one of 1, 2, 4"),
         (lambda m: sora.Config(frames=8), "8 frames; .* multiple of the stride in time, 4"),
     ],
 )

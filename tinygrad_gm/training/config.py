@@ -22,7 +22,7 @@ def option(
     default: V,
     text: str,
     *,
-    choices: Sequence[str] = (),
+    choices: Sequence[V] = (),
     least: float | None = None,
     most: float | None = None,
     path: bool = False,
@@ -32,7 +32,7 @@ def option(
     Args:
         default: the default; the type of a value is that of the default.
         text: the help text, a whole phrase.
-        choices: the allowed words; with `path` those that are not paths.
+        choices: the allowed values; with `path` those that are not paths.
         least: the smallest allowed number; None: 1 for an int, 0 for a float.
         most: the largest allowed number; None: no limit.
         path: whether a word is the path of a file or folder, which a flag must name.
@@ -60,7 +60,7 @@ def complaint(field: dataclasses.Field[Any], value: Any) -> str | None:
         return f"is not of type {kind.__name__}"
     choices = field.metadata.get("choices")
     if choices and value not in choices and not field.metadata.get("path"):
-        return f"is not one of {', '.join(choices)}"
+        return f"is not one of {', '.join(map(str, choices))}"
     if kind in (int, float):
         least = field.metadata.get("least", 1 if kind is int else 0)
         most = field.metadata.get("most", 2**53 if kind is int else sys.float_info.max)

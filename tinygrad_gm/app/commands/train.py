@@ -36,7 +36,7 @@ def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -
     """Add a flag for a field of a Config: on or off, one of its choices, or a value of its type."""
     flag = f"--{field.name.replace('_', '-')}"
     choices, path = field.metadata.get("choices"), field.metadata.get("path")
-    listed = f": {', '.join(choices)}{' or a path' if path else ''}" if choices else ""
+    listed = f": {', '.join(map(str, choices))}{' or a path' if path else ''}" if choices else ""
     default = "none" if field.default == "" else field.default
     text = f"{field.metadata['help']}{listed} (default {default})"
     if isinstance(field.default, bool):
