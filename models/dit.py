@@ -117,9 +117,9 @@ def position_code_2d(side: int, width: int) -> Tensor:
 
 
 class Rotation:
-    """Rotary positions (Su et al. 2021, "RoFormer", section 3.2.2): pairs of numbers of a vector
-    turn by angles that its place gives, so that the product of a query and a key depends on how
-    far their places are apart.
+    """Rotary positions (Su et al. 2021, "RoFormer", section 3.2.2): each pair of numbers of a
+    vector is turned by an angle that its place gives, so the product of a query and a key depends
+    on the distance of their places.
 
         (a, b) → (a cos φ − b sin φ, b cos φ + a sin φ)
 

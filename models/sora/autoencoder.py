@@ -1,9 +1,9 @@
 """A causal video autoencoder: clips to small maps of latent vectors, and back.
 
 **Causal in time** (Yu et al. 2023, "Language Model Beats Diffusion", section 3.2). A convolution
-whose kernel covers k frames pads k − 1 frames of zeros in front, and none behind. Some of them step
-over frames. Then the first frame is encoded alone, and each later latent frame covers as many as
-the stride in time, here 4:
+whose kernel covers k frames pads k − 1 frames of zeros in front, and none behind. With a stride in
+time the first frame is still encoded alone, and each later latent frame covers as many frames as
+the stride, here 4:
 
     frames          0 | 1  2  3  4 | 5  6  7  8 | …
     latent frames   0 |      1     |      2     | …
@@ -67,13 +67,13 @@ class CausalConv3d(nn.Conv3d):
         kernel_size: tuple[int, int],
         stride: tuple[int, int] = (1, 1),
     ) -> None:
-        (time, side), (later, aside) = kernel_size, stride
+        (time, side), (time_step, side_step) = kernel_size, stride
         margin = (side - 1) // 2
         super().__init__(
             in_channels,
             out_channels,
             (time, side, side),
-            stride=(later, aside, aside),
+            stride=(time_step, side_step, side_step),
             padding=(0, margin, margin),
         )
         self.before = time - 1
@@ -120,8 +120,8 @@ class VideoAutoencoder(nn.Module):
     Args:
         in_channels: number of channels of a clip.
         latent_channels: number of channels of its latents.
-        channels: number of channels of the finest hidden layer.
         time_stride: number of frames of a latent frame, 1, 2 or 4; the first frame has its own.
+        channels: number of channels of the finest hidden layer.
 
     Raises ValueError, in one line, for another stride and for clips that do not fit.
 
@@ -135,8 +135,8 @@ class VideoAutoencoder(nn.Module):
         self,
         in_channels: int = 1,
         latent_channels: int = 8,
-        channels: int = 16,
         time_stride: int = 1,
+        channels: int = 16,
     ) -> None:
         super().__init__()
         if time_stride not in STRIDES:

@@ -4,11 +4,12 @@ In training, half of the clips keep their first latent frame, or a random number
 of noise; the loss counts the others. So one network draws a clip from nothing, moves a given
 picture, and continues a clip (as Sora does, by its technical report of 2024).
 
-The density of the steps of training rises with the noise, p(t) ∝ t: little noise the decoder bears
-anyway (see `autoencoder`), and what is shown, and where it moves, is decided at much noise.
+Training draws a step t with a probability that is proportional to t. What is shown and where it
+moves is decided while there is much noise, and the decoder tolerates a little (see `autoencoder`).
 
-A batch in eight has the first frames alone: pictures. Another lacks them and stands at a later
-place in time, for a long clip is drawn in windows: the last half of a window is known in the next.
+One batch in eight consists of first frames only, which are pictures. Another one lacks them and has
+later positions in time, because long clips are drawn in windows: the last half of a window is the
+known part of the next.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ blocks of *temporal* attention, in which it sees its place in all frames, altern
 T · S² + S · T² instead of (T · S)². The blocks are those of `dit`, with adaLN-Zero.
 
 Positions have codes of sines and cosines, in space `pos_embed` and in time `temp_embed`, so length
-and size of a clip may vary up to the number of codes. The codes tell where a token is. What moves
-looks the same everywhere, so a network may also be `rotary`: its attention then sees how far tokens
-are apart (see `dit.Rotation`). This adds no parameters.
+and size of a clip may vary up to the number of codes. The codes tell where a token is. With
+`rotary` attention also sees how far tokens are apart (see `dit.Rotation`), which is the same
+wherever an object is. This adds no parameters.
 
 **Known frames.** A frame may be given instead of noise: in its spatial blocks the step is then 0,
 that of data. A network that was trained with such frames continues a clip, or makes an image move.

@@ -27,7 +27,7 @@ from .autoencoder import REDUCTION, VideoAutoencoder, latent_frames, psnr
 from .latents import LatentDiffusion
 from .latte import Latte
 
-TRAINING_TIME = "about 35 minutes on two cores"
+TRAINING_TIME = "about 50 minutes on one core"
 MOVING = "moving_mnist"
 SIZE = 32  # of the frames of moving digits
 UNSEEN = 8  # last frames of a real clip, not trained on
@@ -150,7 +150,7 @@ def build(config: Config) -> VideoAutoencoder:
     """The untrained autoencoder of a config."""
     tg.manual_seed(config.seed)
     colours = 1 if config.dataset == MOVING else read(config).shape[1]
-    return VideoAutoencoder(colours, config.latent_channels, config.channels, config.time_stride)
+    return VideoAutoencoder(colours, config.latent_channels, config.time_stride, config.channels)
 
 
 def build_diffusion(config: Config) -> LatentDiffusion:
