@@ -36,7 +36,7 @@ from .recipe import (
 )
 
 COUNT = 64  # of clips
-GUIDANCE = 2.0
+GUIDANCE = 4.0
 DIGIT = 16  # width of a digit in pixels
 AWAY = 3.0  # least distance to a wall, in pixels, of a digit that is away from it
 
