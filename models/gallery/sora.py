@@ -10,7 +10,7 @@ from tinygrad_gm import Generator, Tensor, pictures
 from tinygrad_gm.io import write_file
 
 from ..sora.autoencoder import REDUCTION, latent_frames
-from ..sora.judging import continuations
+from ..sora.judging import GUIDANCE, continuations
 from ..sora.recipe import MOVING, Sora, continued, side, some_clips
 from .sheets import pairs
 
@@ -29,23 +29,25 @@ def write_page(model: Sora, folder: Path) -> None:
     """Write GIFs and `index.html`, which holds them, to a run's folder."""
     config, generator = model.config, Generator(0)
     moving = config.dataset == MOVING
-    clips, _ = some_clips(config, 10 if moving else 2)
+    clips, classes = some_clips(config, 10 if moving else 2)
     count = len(clips)
     films = clips.permute_dims((0, 2, 1, 3, 4))
     remade = model.autoencoder.decode(model.autoencoder.encode(clips))
+    guided = f", guided by {GUIDANCE:g} to the class" if moving else ""
     texts = {
         "reconstructions": "Clips, and below each its reconstruction",
-        "samples": "Samples, all classes in turn" if moving else "Samples",
-        "denoising": "The middle frame of samples, from noise to data",
-        "first_frame": "Given first frames, and below each a clip that begins with it",
+        "samples": f"Samples, all classes in turn{guided}" if moving else "Samples",
+        "denoising": f"The middle frame of samples, from noise to data{guided}",
+        "first_frame": f"Given first frames, and below each a clip that begins so{guided}",
     }
-    labels = tg.arange(count) % 10 if moving else None
+    guidance = GUIDANCE if moving else 0.0
+    labels, given = (tg.arange(count) % 10, classes) if moving else (None, None)
     shown: dict[str, Tensor] = {}
     both = [pairs(a, b, count) for a, b in _frames(films, remade.permute_dims((0, 2, 1, 3, 4)))]
     shown["reconstructions"] = tg.stack(both, axis=1)
-    shown["samples"] = continued(model, clips[:, :, :0], config.frames, generator, labels)
-    shown["denoising"] = denoising(model, labels, count)
-    moved = continued(model, clips[:, :, :1], config.frames, generator)
+    shown["samples"] = continued(model, clips[:, :, :0], config.frames, generator, labels, guidance)
+    shown["denoising"] = denoising(model, labels, guidance, count)
+    moved = continued(model, clips[:, :, :1], config.frames, generator, given, guidance)
     still = tg.broadcast_to(films[:, :1], moved.shape)
     shown["first_frame"] = tg.stack([pairs(a, b, count) for a, b in _frames(still, moved)], axis=1)
     if not moving:
@@ -60,7 +62,7 @@ def write_page(model: Sora, folder: Path) -> None:
     write_file(folder / "index.html", PAGE.format(figures="\n".join(figures)))
 
 
-def denoising(model: Sora, labels: Tensor | None, count: int) -> Tensor:
+def denoising(model: Sora, labels: Tensor | None, guidance: float, count: int) -> Tensor:
     """The prediction of the middle frame after each step: (count, steps, C, H, W)."""
     config, diffusion = model.config, model.diffusion
     place = side(config) // REDUCTION
@@ -70,7 +72,7 @@ def denoising(model: Sora, labels: Tensor | None, count: int) -> Tensor:
     generator, found = Generator(2), []
     walk = diffusion.walk(
         tg.randn(shape, generator=generator),
-        denoise=diffusion.continuing(nothing, labels, 0.0, 0),
+        denoise=diffusion.continuing(nothing, labels, guidance, 0),
         sampler="ddim",
         steps=min(25, diffusion.timesteps),
         generator=generator,
