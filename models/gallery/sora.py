@@ -38,7 +38,7 @@ def write_page(model: Sora, folder: Path) -> None:
         "reconstructions": "Clips, and below each its reconstruction",
         "samples": f"Samples, all classes in turn{guided}" if moving else "Samples",
         "denoising": f"The middle frame of samples, from noise to data{guided}",
-        "first_frame": f"Given first frames, and below each a clip that begins so{guided}",
+        "first_frame": f"Given first frames, and below each a clip that begins with it{guided}",
     }
     guidance = GUIDANCE if moving else 0.0
     labels, given = (tg.arange(count) % 10, classes) if moving else (None, None)
