@@ -285,6 +285,6 @@ def test_every_help_text_is_a_phrase_that_lists_choices_and_default(
             text
         )
         if action.dest != "command":  # they are listed below, each with a line
-            assert all(choice in text for choice in action.choices or ()), (flag, text)
+            assert all(str(choice) in text for choice in action.choices or ()), (flag, text)
         if action.option_strings and action.default not in (None, "==SUPPRESS==", False):
             assert "(default" in text or action.dest == "out", (flag, text)
