@@ -2,8 +2,7 @@
 
 The error of a case is the root mean square, over its value and its gradients, of the relative root
 mean square error of each. It is at most twice that of the NumPy path, or eps · √K with K the length
-of the longest sum. Where a sum cancels, rounding alone may favour one path: a case that exceeds the
-bound is judged by its mean over nearby numbers. `make accuracy` runs 10,000 cases.
+of the longest sum. `make accuracy` runs 10,000 cases.
 """
 
 from __future__ import annotations
@@ -47,17 +46,6 @@ def errors(case: Case, seed: int) -> tuple[float, float]:
         return error(results(case, np.float32, seed), exact), plain
 
 
-def moved(case: Case, seed: int) -> Case:
-    """The case after its numbers are changed by about a thousandth, in place: their order in memory
-    stays.
-    """
-    rng = np.random.default_rng(seed)
-    for array in case.arrays:
-        if array.dtype.kind == "f":
-            array *= 1 + 1e-3 * rng.standard_normal(array.shape, np.float32)
-    return case
-
-
 @needs_native
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
 def test_random_cases_are_as_exact_as_in_numpy(
@@ -67,11 +55,8 @@ def test_random_cases_are_as_exact_as_in_numpy(
     for seed in range(cases + 1):
         case = family(np.random.default_rng(seed))
         native, plain = errors(case, seed)
-        least = EPS * case.terms**0.5
-        if native > max(2 * plain, least):
-            found = [(native, plain), *(errors(moved(case, draw), seed) for draw in range(15))]
-            native, plain = (rms(of_a_path) for of_a_path in zip(*found, strict=True))
-        bound, shapes = max(2 * plain, least), [array.shape for array in case.arrays]
+        shapes = [array.shape for array in case.arrays]
+        bound = max(2 * plain, EPS * case.terms**0.5)
         assert native <= bound, f"{family.__name__} {seed}, {shapes}: {native} > {bound}"
 
 

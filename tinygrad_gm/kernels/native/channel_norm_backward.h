@@ -2,6 +2,10 @@
  * leaves Σ g and Σ g·(x − μ) of each unit, `slope_factors` makes of them the gradients of weight and
  * bias and the numbers of each channel in factor · g + slope · x + shift, which `scale_slopes` writes;
  * the formula is in kernels/norms.py. Both g and x are read twice.
+ *
+ * In Σ g·(x − μ) most of the differences would be rounded in one direction, as they have the low bits of
+ * μ. So the sum is taken about a center near μ with few bits, from which numbers differ exactly, and
+ * then moved to μ.
  */
 #ifndef CHANNEL_NORM_BACKWARD_H
 #define CHANNEL_NORM_BACKWARD_H
@@ -86,6 +90,15 @@ INLINE void KERNEL(repair_slopes)(const real *g, const real *x, const real *mean
     }
 }
 
+/* μ to the nearest multiple of about σ/256. */
+INLINE real KERNEL(center_near)(real mean, real inverse)
+{
+    int power;
+    frexp(1 / (double)inverse, &power);
+    const double step = ldexp(1, power - 8), center = rint(mean / step) * step;
+    return isfinite(center) ? (real)center : mean;
+}
+
 static void KERNEL(channel_slopes)(const void *task, Index chunk, void *scratch)
 {
     const ChannelNormBackward *t = task;
@@ -97,15 +110,18 @@ static void KERNEL(channel_slopes)(const void *task, Index chunk, void *scratch)
         const real *g = (const real *)t->g + u.start, *x = (const real *)t->x + u.start;
         double *totals = t->totals + u.sums, *steeps = t->steeps + u.sums;
         if (!by->last) {
-            const real mean = ((const real *)t->mean)[u.factors];
-            KERNEL(slopes_of_stretch)(g, x, mean, u.rows, totals, steeps);
+            const real inverse = ((const real *)t->inverse)[u.factors];
+            const real near = KERNEL(center_near)(((const real *)t->mean)[u.factors], inverse);
+            KERNEL(slopes_of_stretch)(g, x, near, u.rows, totals, steeps);
             if (!t->far)
-                KERNEL(repair_slopes)(g, x, &mean, u.rows, 1, totals, steeps);
+                KERNEL(repair_slopes)(g, x, &near, u.rows, 1, totals, steeps);
             continue;
         }
         const Index set = u.factors / by->columns;
         const real *mean = (const real *)t->mean + set * by->channels;
-        memcpy(center, mean, by->channels * sizeof(real));
+        const real *inverse = (const real *)t->inverse + set * by->channels;
+        for (Index c = 0; c < by->channels; c++)
+            center[c] = KERNEL(center_near)(mean[c], inverse[c]);
         KERNEL(repeat)(center, by->channels, width);
         if (width < LANES)
             KERNEL(slopes_of_columns)
@@ -147,6 +163,10 @@ static void KERNEL(slope_factors)(const void *task, Index set, void *scratch)
             total[c] += totals[e * channels + c];
             steep[c] += steeps[e * channels + c];
         }
+
+    for (Index c = 0; c < channels; c++)
+        if (isfinite(total[c]))
+            steep[c] -= ((double)mean[c] - KERNEL(center_near)(mean[c], inverse[c])) * total[c];
 
     real *restrict weight_gradient = (real *)t->parts + set * 2 * channels;
     real *restrict bias_gradient = weight_gradient + channels;
